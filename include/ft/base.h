@@ -1,0 +1,208 @@
+/* base: errors and checks, accounted memory, logging, clock, counter-based random numbers, hashes
+ * and number formats. Everything else stands on it; it stands on nothing.
+ *
+ * No function here is collective. All are safe to call from any thread unless the text says not. */
+#ifndef FT_BASE_H
+#define FT_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ---------------------------------------------------------------- errors */
+
+/* What a function returns. The values are the program's exit statuses (sysexits.h). */
+typedef enum ft_err {
+  FT_OK = 0,
+  FT_ERR_USAGE = 64,    /* command line */
+  FT_ERR_DATA = 65,     /* anything wrong inside a model directory or data file, or in numbers */
+  FT_ERR_NOINPUT = 66,  /* a path that does not exist */
+  FT_ERR_INTERNAL = 70, /* a bug */
+  FT_ERR_MEMORY = 71,   /* memory or /dev/shm */
+  FT_ERR_CREATE = 73,   /* an output cannot be created */
+  FT_ERR_IO = 74,       /* reading or writing failed */
+  FT_ERR_STOPPED = 75,  /* stopped early on request; run again to go on */
+  FT_ERR_CONFIG = 78    /* the run's config */
+} ft_err;
+
+/* Records the calling thread's error (code and formatted message) and returns `code`. The message
+ * says what was found, what was expected, where, and what to do. */
+ft_err ft_fail(ft_err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "PREFIX: " before the calling thread's message and returns `code` unchanged. */
+ft_err ft_fail_prefix(ft_err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The calling thread's last message; never NULL; valid until the thread's next ft_fail. */
+const char *ft_error_message(void);
+
+/* Call inside a function that has `ft_err err = FT_OK;` and an `out:` label. */
+#define FT_TRY(call)                                                                               \
+  do {                                                                                             \
+    err = (call);                                                                                  \
+    if (err != FT_OK) goto out;                                                                    \
+  } while (0)
+
+/* What files, configs and users get wrong: always on. FT_CHECK(ok, code, "what was found …"). */
+#define FT_CHECK(ok, ...)                                                                          \
+  do {                                                                                             \
+    if (!(ok)) {                                                                                   \
+      err = ft_fail(__VA_ARGS__);                                                                  \
+      goto out;                                                                                    \
+    }                                                                                              \
+  } while (0)
+
+/* What a programmer got wrong: prints file and line and aborts. No side effects inside. */
+#define FT_ASSERT(ok) ((ok) ? (void)0 : ft_assert_failed(#ok, __FILE__, __LINE__))
+_Noreturn void ft_assert_failed(const char *what, const char *file, int line);
+
+#define FT_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define FT_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define FT_MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static inline int64_t ft_ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+static inline int64_t ft_round_up(int64_t a, int64_t multiple) {
+  return ft_ceil_div(a, multiple) * multiple;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+/* Whose memory it is; peaks are reported by owner at the end of a run. */
+typedef enum ft_owner {
+  FT_MEM_OTHER = 0,
+  FT_MEM_MASTER,   /* owned slices of master weights */
+  FT_MEM_STATE,    /* owned slices of optimizer state */
+  FT_MEM_GRADIENT, /* owned slices of gradient accumulators */
+  FT_MEM_WEIGHTS,  /* gathered compute weights (node-shared windows count on the allocating rank) */
+  FT_MEM_EXCHANGE, /* send and receive buffers of gradients */
+  FT_MEM_ACTIVATIONS, /* activations kept for the backward pass, and key/value caches */
+  FT_MEM_WORKSPACE,   /* scratch of kernels and of one block's forward and backward pass */
+  FT_MEM_DATA,        /* token shards' indices and batches */
+  FT_MEM_TEXT,        /* tokenizers and documents in preparation */
+  FT_MEM_IO,          /* file buffers and parsed headers */
+  FT_MEM_NUM_OWNERS
+} ft_owner;
+
+const char *ft_owner_name(ft_owner owner);
+
+/* *out = `bytes` of zeroed memory, 64-byte aligned, huge pages asked for when large. bytes == 0
+ * gives a valid pointer. Errors: FT_ERR_MEMORY, naming the owner and the size. Free with ft_free.
+ */
+ft_err ft_alloc(ft_owner owner, size_t bytes, void **out);
+
+/* As ft_alloc for count × size bytes, refusing negative counts and overflow. */
+ft_err ft_alloc_array(ft_owner owner, int64_t count, size_t size, void **out);
+
+/* Grows (or shrinks) an ft_alloc'd array, keeping its content; new bytes are zero. *p may be NULL.
+ */
+ft_err ft_realloc(ft_owner owner, size_t bytes, void **p);
+
+/* Frees what ft_alloc gave; ft_free(NULL) does nothing. */
+void ft_free(void *p);
+
+/* Account for memory that was not allocated here (shared windows); bytes may be negative. */
+void ft_mem_account(ft_owner owner, int64_t bytes);
+
+typedef struct ft_mem_usage {
+  size_t current_bytes, peak_bytes;
+} ft_mem_usage;
+ft_mem_usage ft_mem_of(ft_owner owner);
+ft_mem_usage ft_mem_total(void);
+
+/* Copies a string (owner FT_MEM_OTHER); free with ft_free. */
+ft_err ft_strdup(const char *s, char **out);
+/* Formats into a new string; free with ft_free. */
+ft_err ft_format(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---------------------------------------------------------------- logging */
+
+typedef enum ft_log_level { FT_LOG_DEBUG, FT_LOG_INFO, FT_LOG_WARNING, FT_LOG_ERROR } ft_log_level;
+
+/* Messages go to stderr (from INFO up, on the rank that ft_log_set_rank made the speaker; errors
+ * and warnings too) and, when a file is open, to it from every rank, with time. */
+void ft_log(ft_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says who this process is: only rank 0 writes to stderr. Before the call, rank 0 is assumed. */
+void ft_log_set_rank(int rank);
+/* Opens (appends to) this process's log file. Errors: FT_ERR_CREATE. */
+ft_err ft_log_open(const char *path);
+void ft_log_close(void);
+
+/* ---------------------------------------------------------------- clock */
+
+/* Seconds since some fixed moment; monotonic. */
+double ft_now_s(void);
+void ft_sleep_s(double seconds);
+
+/* ---------------------------------------------------------------- random numbers */
+
+/* What a random number is for. Part of the key, so no two uses ever share numbers.
+ * The values are part of the arithmetic contract: append, never renumber. */
+typedef enum ft_purpose {
+  FT_RANDOM_INIT = 1,    /* weights of `ftrun init`: step = tensor number, index = element */
+  FT_RANDOM_SHUFFLE = 2, /* order of documents and rows: step = epoch */
+  FT_RANDOM_SAMPLE = 3,  /* generated tokens: step = 0, index = position */
+  FT_RANDOM_ROUND = 4,   /* stochastic rounding */
+  FT_RANDOM_SPLIT = 5,   /* train/validation/test */
+  FT_RANDOM_BENCH = 6    /* benchmark inputs */
+} ft_purpose;
+
+/* Philox4x32-10 (Salmon et al., SC'11) keyed by (seed, purpose), at counter (step, index):
+ * four uniform 32-bit words. A pure function. */
+void ft_random_words(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index,
+                     uint32_t out[4]);
+/* The first two words as one 64-bit number. */
+uint64_t ft_random_u64(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index);
+/* Uniform in [0, 1), 53 bits. */
+double ft_random_uniform(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index);
+/* Standard normal (Box-Muller). */
+double ft_random_normal(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index);
+/* Fills order[0..count) with a permutation of 0..count-1 (Fisher-Yates); step is the epoch. */
+void ft_random_permutation(uint64_t seed, ft_purpose purpose, uint64_t step, int64_t count,
+                           int64_t *order);
+
+/* ---------------------------------------------------------------- hashes */
+
+/* XXH3, 64 bits. */
+uint64_t ft_hash64(const void *data, size_t bytes, uint64_t seed);
+/* SHA-256 as 64 lower-case hexadecimal digits and a terminating zero. */
+void ft_sha256_hex(const void *data, size_t bytes, char out[65]);
+
+/* ---------------------------------------------------------------- number formats */
+
+typedef enum ft_dtype { FT_F32, FT_BF16, FT_F16 } ft_dtype;
+
+static inline size_t ft_dtype_bytes(ft_dtype t) {
+  return t == FT_F32 ? 4 : 2;
+}
+const char *ft_dtype_name(ft_dtype t); /* "F32", "BF16", "F16" */
+
+static inline float ft_f32_from_bits(uint32_t bits) {
+  union {
+    uint32_t u;
+    float f;
+  } x = {.u = bits};
+  return x.f;
+}
+static inline uint32_t ft_f32_bits(float value) {
+  union {
+    float f;
+    uint32_t u;
+  } x = {.f = value};
+  return x.u;
+}
+static inline float ft_f32_from_bf16(uint16_t b) {
+  return ft_f32_from_bits((uint32_t)b << 16);
+}
+/* Round to nearest, ties to even; NaN stays NaN (quiet). */
+static inline uint16_t ft_bf16_from_f32(float value) {
+  uint32_t u = ft_f32_bits(value);
+  uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+}
+float ft_f32_from_f16(uint16_t h);
+uint16_t ft_f16_from_f32(float value); /* nearest even; overflow gives infinity */
+
+#endif

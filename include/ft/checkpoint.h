@@ -1,0 +1,64 @@
+/* checkpoint: saves and restores the state registered in shard, on any number of ranks. Knows
+ * neither model nor optimizer. Format: DESIGN.md 4 and docs/formats.md. */
+#ifndef FT_CHECKPOINT_H
+#define FT_CHECKPOINT_H
+
+#include "ft/io.h"
+#include "ft/shard.h"
+
+typedef struct ft_checkpoint_meta {
+  int64_t step;
+  int64_t tokens; /* trained on so far */
+  const cJSON
+      *config;  /* the resolved config; borrowed when saving, owned by the manifest when loaded */
+  cJSON *extra; /* whatever train wants to find again (best validation …); may be NULL */
+} ft_checkpoint_meta;
+
+/* RUN/checkpoints/step-%08d */
+ft_err ft_checkpoint_path(const char *run_dir, int64_t step, char **out);
+
+/* The committed checkpoints of a run, ascending; free with ft_free. A directory without
+ * manifest.json is not one. No run directory: zero of them. Not collective. */
+ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_steps);
+
+typedef struct ft_checkpoint_writer ft_checkpoint_writer;
+
+/* Starts writing the current state; the I/O thread does it while training goes on. Nothing the
+ * shard keeps may change until ft_checkpoint_finish. Collective over all ranks. */
+ft_err ft_checkpoint_begin(ft_comm *comm, ft_shard *shard, const char *run_dir,
+                           const ft_checkpoint_meta *meta, ft_checkpoint_writer **out);
+/* True once this rank's part is on disk. */
+bool ft_checkpoint_written(const ft_checkpoint_writer *writer);
+/* Waits for every rank's part; rank 0 writes manifest.json, which makes it a checkpoint. Frees the
+ * writer. Collective over all ranks; errors are agreed, and leave earlier checkpoints whole. NULL
+ * is FT_OK. */
+ft_err ft_checkpoint_finish(ft_checkpoint_writer *writer);
+
+/* Keeps the newest `keep` and `best` (-1: none), removes others and what was never committed. Rank
+ * 0 works. Collective over all ranks. */
+ft_err ft_checkpoint_prune(ft_comm *comm, const char *run_dir, int64_t keep, int64_t best);
+
+/* A checkpoint opened for reading, for any number of ranks and any layout. */
+typedef struct ft_checkpoint ft_checkpoint;
+/* Reads the manifest and every file's table; sizes must agree. Not collective. Errors: FT_ERR_DATA,
+ * FT_ERR_NOINPUT. */
+ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out);
+void ft_checkpoint_close(ft_checkpoint *checkpoint);
+const ft_checkpoint_meta *ft_checkpoint_meta_of(const ft_checkpoint *checkpoint);
+int ft_checkpoint_world_size(const ft_checkpoint *checkpoint);
+/* Raw entries of a state covering flat elements start … start+count-1 of a block (multiples of the
+ * state's group). For export and for loading into a shard. Verified against checksums as it is
+ * read. */
+ft_err ft_checkpoint_read(ft_checkpoint *checkpoint, const char *block, const char *state,
+                          int64_t start, int64_t count, int64_t group_elements, size_t group_bytes,
+                          void *out);
+/* Reads every dataset and compares checksums; names the file and dataset of the first difference.
+ */
+ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
+
+/* Restores every registered state (kept ranges) and calls ft_shard_weights_changed. Collective over
+ * all ranks; errors are agreed. states_too = false: master weights only (evaluation). */
+ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                             bool states_too);
+
+#endif

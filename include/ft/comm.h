@@ -1,0 +1,128 @@
+/* comm: all of MPI. Who the ranks are, the ordered queue of collectives that one thread per rank
+ * works through, agreement on errors, node-shared memory, binding and abort.
+ *
+ * One communication thread a rank makes every MPI call between ft_comm_new and ft_comm_free, first
+ * in first out; every rank must post the same collectives in the same order. Operations are started
+ * nonblocking, tested, and the thread sleeps briefly (0.2 ms) when nothing moves, so that it does
+ * not take the compute threads' cores. Posting and waiting may be done from one thread at a time.
+ *
+ * Sizes are bytes in size_t; whatever exceeds one MPI count is moved in pieces of at most 64 MiB.
+ */
+#ifndef FT_COMM_H
+#define FT_COMM_H
+
+#include "ft/base.h"
+
+typedef struct ft_comm ft_comm;
+typedef struct ft_request ft_request;
+
+/* ---------------------------------------------------------------- life */
+
+/* Starts MPI (MPI_THREAD_SERIALIZED; fine without mpirun: one rank) and the communication thread.
+ * Collective over all ranks. Install signal handlers before. Errors: FT_ERR_INTERNAL. */
+ft_err ft_comm_new(ft_comm **out);
+
+/* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. */
+void ft_comm_free(ft_comm *comm);
+
+/* Ends the job at once: prints the calling thread's error once, with rank, host and where, then
+ * MPI_Abort with `code`. For a rank that failed where others may be inside a collective. */
+_Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where);
+
+/* ---------------------------------------------------------------- who is where (not collective) */
+
+int ft_comm_rank(const ft_comm *comm);
+int ft_comm_size(const ft_comm *comm);
+int ft_comm_num_nodes(const ft_comm *comm);
+int ft_comm_node(const ft_comm *comm);                /* this rank's node, 0 … num_nodes-1 */
+int ft_comm_node_rank(const ft_comm *comm);           /* this rank's index on its node */
+int ft_comm_node_size(const ft_comm *comm, int node); /* ranks on `node` */
+int ft_comm_node_member(const ft_comm *comm, int node, int index); /* world rank of a member */
+int ft_comm_node_of(const ft_comm *comm, int rank);                /* node of a world rank */
+const char *ft_comm_host(const ft_comm *comm);                     /* this host's name */
+
+/* ---------------------------------------------------------------- exchanges: asynchronous */
+
+typedef struct ft_message {
+  int peer;     /* world rank; never this rank */
+  void *data;   /* borrowed until the exchange is done; not written by a send */
+  size_t bytes; /* both sides name the same size; 0 is allowed and sends nothing */
+} ft_message;
+
+/* One step of the queue, in this order: node barrier (if asked), prepare, all sends and receives at
+ * once, complete, node barrier (if asked). Everything it points to stays valid until it is done.
+ * prepare and complete run on the communication thread and must not call ft_comm. */
+typedef struct ft_exchange {
+  const char *name;                   /* for reports: "gather", "reduce" … ; a literal */
+  int64_t block;                      /* for reports; -1: none */
+  bool barrier_before, barrier_after; /* over the ranks of this node */
+  void (*prepare)(void *arg);
+  void (*complete)(void *arg);
+  void *arg;
+  const ft_message *sends; /* between two ranks, messages match in the order listed */
+  int64_t num_sends;
+  const ft_message *receives;
+  int64_t num_receives;
+} ft_exchange;
+
+/* Posts an exchange. Collective over all ranks (each posts its own part, which may be empty). The
+ * struct is copied, the arrays are borrowed. Never fails: resource errors abort the job. */
+ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange);
+
+/* Waits until the request is done and frees it; NULL is legal. Returns FT_OK, or FT_ERR_STOPPED as
+ * soon as the job has agreed to stop in the middle of a step (the request then stays in flight and
+ * everything it borrows must stay valid until the process ends). */
+ft_err ft_comm_wait(ft_comm *comm, ft_request *request);
+/* True when the wait would not block. */
+bool ft_comm_done(const ft_request *request);
+
+/* Seconds this rank has spent inside ft_comm_wait and the blocking collectives below. */
+double ft_comm_waited_s(const ft_comm *comm);
+
+/* ---------------------------------------------------------------- blocking collectives
+ * Each is posted to the same queue and waited for. Collective over all ranks. */
+
+ft_err ft_comm_barrier(ft_comm *comm);
+ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes);
+ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count); /* in place; exact */
+ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count);
+/* Every rank's `bytes` (they may differ) to root, in rank order. On root *out is a new array
+ * (ft_free) and sizes[size] its parts' sizes (caller's array); elsewhere *out is NULL and sizes may
+ * be NULL. */
+ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, void **out,
+                      size_t *sizes);
+
+/* Agreement on errors. Every rank passes its own result; if any is not FT_OK, every rank returns
+ * the code and message of the lowest failing rank (which becomes each caller's ft_error_message).
+ * To be called after local work that may fail and before the next collective. */
+ft_err ft_comm_agree(ft_comm *comm, ft_err mine);
+
+/* ---------------------------------------------------------------- node-shared memory */
+
+typedef struct ft_window ft_window;
+
+/* `bytes` of memory shared by the ranks of a node, zeroed, 64-byte aligned (same bytes on every
+ * rank of the node, else the node's largest). Checks the room in /dev/shm first. Few and large,
+ * please. Collective over all ranks. Errors (on every rank): FT_ERR_MEMORY. Accounted to `owner` on
+ * the node's first rank. */
+ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window **out);
+void *ft_comm_window_data(const ft_window *window);
+/* Collective over all ranks. */
+void ft_comm_window_free(ft_comm *comm, ft_window *window);
+
+/* ---------------------------------------------------------------- compute threads */
+
+/* Number of compute threads of this rank: OMP_NUM_THREADS, or the node's usable cores (by affinity
+ * and hwloc) divided by the ranks there, at least 1. Calls omp_set_num_threads with it and binds
+ * the OpenMP threads to the rank's own cores where the ranks fit the cores. Not collective; call
+ * once. */
+int ft_comm_setup_threads(ft_comm *comm);
+
+/* ---------------------------------------------------------------- stopping */
+
+/* Called from a signal handler (async-signal-safe): asks all ranks to stop soon. */
+void ft_comm_request_stop(int signal_number);
+/* True on this rank once it was asked; the decision for all is made in train by a collective. */
+bool ft_comm_stop_requested(void);
+
+#endif

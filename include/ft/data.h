@@ -1,0 +1,60 @@
+/* data: the order of samples as a pure function of (seed, step), and batches from token shards. No
+ * MPI: a rank is a plain argument. Not collective, all of it. */
+#ifndef FT_DATA_H
+#define FT_DATA_H
+
+#include "ft/io.h"
+
+typedef struct ft_data_source {
+  const char *path; /* a token shard, or a folder of them, read in name order */
+  double weight;    /* share of rows, relative to the other sources' weights */
+} ft_data_source;
+
+typedef struct ft_data_options {
+  const ft_data_source *sources;
+  int64_t num_sources;
+  int64_t seq_len;
+  bool packing, shuffle;
+  uint64_t seed;
+  uint32_t model_vocab;         /* shards of a larger vocabulary are refused */
+  const char *tokenizer_sha256; /* of the model's tokenizer.json; "" : not compared */
+  const char *model_path;       /* for messages */
+} ft_data_options;
+
+typedef struct ft_data ft_data;
+
+/* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows (DESIGN.md
+ * 5). Several sources: row p of the endless stream comes from the source that is furthest below its
+ * share of rows; within a source rows follow its own order, epoch after epoch. Errors:
+ * FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible). */
+ft_err ft_data_open(const ft_data_options *options, ft_data **out);
+void ft_data_close(ft_data *data);
+
+int64_t ft_data_num_rows(const ft_data *data); /* of one epoch, over all sources */
+int64_t ft_data_num_documents(const ft_data *data);
+int64_t ft_data_num_tokens(const ft_data *data);
+int64_t ft_data_num_targets(const ft_data *data); /* tokens a loss is taken at, in one epoch */
+
+/* A micro-batch: documents laid end to end, no padding. Arrays are owned by the batch and reused.
+ */
+typedef struct ft_batch {
+  int64_t num_tokens, num_documents, num_targets;
+  uint32_t *tokens;   /* [num_tokens] */
+  int32_t *targets;   /* [num_tokens] id to predict at this position, -1: none */
+  int32_t *positions; /* [num_tokens] place in the document */
+  int64_t *offsets;   /* [num_documents + 1] */
+  int64_t capacity_tokens, capacity_documents;
+} ft_batch;
+
+void ft_batch_fini(ft_batch *batch);
+
+/* Rows first … first+num_rows-1 of the endless training stream as one micro-batch. batch starts
+ * zeroed. */
+ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *batch);
+/* Number of targets of those rows: reads masks only. */
+ft_err ft_data_count_targets(ft_data *data, int64_t first, int64_t num_rows, int64_t *num_targets);
+/* The largest number of tokens that a micro-batch of num_rows rows may have: num_rows · seq_len at
+ * most. */
+int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows);
+
+#endif

@@ -1,0 +1,60 @@
+/* hf: Hugging Face model directories. config.json to ft_arch and back, tensor names to blocks,
+ * sharded import and export. A Hugging Face tensor name appears in this module only. */
+#ifndef FT_HF_H
+#define FT_HF_H
+
+#include "ft/io.h"
+#include "ft/shard.h"
+
+typedef struct ft_hf_config {
+  ft_arch arch;
+  char model_type[32]; /* "llama", "mistral", "qwen2", "qwen3" */
+  ft_dtype dtype;      /* torch_dtype / dtype of config.json; FT_BF16 if absent */
+  int64_t bos_token,
+      eos_tokens[8]; /* bos -1: none; eos from config.json, then generation_config.json */
+  int num_eos_tokens;
+  cJSON *json; /* config.json whole; owned */
+} ft_hf_config;
+
+/* Reads DIR/config.json in both forms (v4 and v5 keys; FIELD.md 2.2). What is not supported is
+ * refused by name (model_type, rope type, activation, quantization, layer types …) with the list of
+ * what is. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_DATA. */
+ft_err ft_hf_config_read(const char *dir, ft_hf_config *out);
+void ft_hf_config_fini(ft_hf_config *config);
+/* As above from a config.json path (for `init`). */
+ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
+
+/* "model.layers.3.self_attn.q_proj.weight" of a block's tensor. Returns characters written, as
+ * snprintf. */
+int ft_hf_tensor_name(const ft_arch *arch, int64_t block, ft_role role, char *out, size_t size);
+
+/* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
+ * that are missing or wrong in one message with the expected shape. Extra tensors are refused too,
+ * except known harmless ones (rotary inv_freq; lm_head.weight of a tied model if it exists). Not
+ * collective. */
+ft_err ft_hf_check_weights(const char *dir, const ft_arch *arch);
+
+/* Fills this shard's owned (stage 0: kept) weights from DIR, every rank reading its own slices.
+ * Collective over all ranks; errors are agreed. Ends with ft_shard_weights_changed. */
+ft_err ft_hf_import(const char *dir, ft_shard *shard, ft_comm *comm);
+
+/* Where an export's elements come from: fills out[count] (f32) with elements start… of a block's
+ * flat array. */
+typedef struct ft_hf_source {
+  ft_err (*read)(void *arg, int64_t block, int64_t start, int64_t count, float *out);
+  void *arg;
+} ft_hf_source;
+
+/* Writes model directory OUT: config.json of MODEL_DIR (every field kept; dtype fields set),
+ * tokenizer and generation files copied, weights streamed in bounded memory to model.safetensors
+ * or, above max_shard_bytes (0: 5e9), to shards and an index. A tied head is left out. Not
+ * collective: one rank writes. */
+ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
+                    ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir);
+
+/* `init`: source of random weights: normal, std = initializer_range (0.02; residual projections
+ * like Hugging Face: the same), norms 1, biases 0; a function of (seed, tensor, element) only. */
+ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_source *out);
+void ft_hf_random_source_free(ft_hf_source *source);
+
+#endif

@@ -1,0 +1,172 @@
+/* io: files. Durable writes, JSON, safetensors, HDF5, and the one I/O thread. No MPI, so tools run
+ * on a login node. Readers trust nothing: every offset and length is range-checked before it is
+ * used, and no allocation has the size a file merely claims. Errors name the file, what was found
+ * and what was expected.
+ *
+ * Only the I/O thread calls HDF5 once it runs (ft_io_*); before, whoever is first. Not collective,
+ * all of it. */
+#ifndef FT_IO_H
+#define FT_IO_H
+
+#include <cjson/cJSON.h>
+
+#include "ft/base.h"
+
+/* ---------------------------------------------------------------- paths and whole files */
+
+/* dir + "/" + name; free with ft_free. */
+ft_err ft_path_join(const char *dir, const char *name, char **out);
+bool ft_path_exists(const char *path);
+bool ft_path_is_dir(const char *path);
+/* Makes a directory and its parents. Errors: FT_ERR_CREATE. */
+ft_err ft_make_dirs(const char *path);
+/* Removes a file, or a directory with all in it; absent is fine. Errors: FT_ERR_IO. */
+ft_err ft_remove_tree(const char *path);
+/* Names in a directory, sorted bytewise, "." and ".." left out: array and names are freed by one
+ * ft_free each (ft_free_names). Errors: FT_ERR_NOINPUT, FT_ERR_IO. */
+ft_err ft_list_dir(const char *path, char ***names, int64_t *num_names);
+void ft_free_names(char **names, int64_t num_names);
+/* Whole file with a terminating zero added; refuses more than max_bytes. Free with ft_free.
+ * Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA (too large). */
+ft_err ft_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes);
+/* Reads exactly bytes at offset, however many calls it takes. Errors: FT_ERR_IO, FT_ERR_DATA (past
+ * the end). */
+ft_err ft_pread_all(int fd, const char *path, void *data, size_t bytes, int64_t offset);
+/* Durable replacement: temporary name, write, flush, fsync, close, rename, fsync of the directory.
+ * A failed fsync is an error. Errors: FT_ERR_CREATE, FT_ERR_IO. */
+ft_err ft_write_file(const char *path, const void *data, size_t bytes);
+/* The last part for files written by others under a temporary name: fsync, rename, fsync of the
+ * directory. */
+ft_err ft_commit_file(const char *temporary, const char *path);
+/* Copies a file durably. */
+ft_err ft_copy_file(const char *from, const char *to);
+
+/* ---------------------------------------------------------------- JSON (cJSON underneath)
+ * Numbers beyond 2^53 are refused where integers are read. Free with cJSON_Delete. */
+
+/* Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA naming the line and column of the first mistake.
+ */
+ft_err ft_json_read(const char *path, cJSON **out);
+/* Text of `length` bytes (embedded zeros and invalid UTF-8 are refused); `where` names it in
+ * errors. */
+ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out);
+/* Pretty, durable. */
+ft_err ft_json_write(const char *path, const cJSON *json);
+/* Member by name, or NULL; the name is case-sensitive (cJSON_GetObjectItem alone is not). */
+cJSON *ft_json_get(const cJSON *object, const char *name);
+
+/* ---------------------------------------------------------------- safetensors */
+
+typedef struct ft_safetensor {
+  char *name;
+  ft_dtype dtype;
+  int num_dims;
+  int64_t dims[4];
+  int64_t begin; /* file offset of its first byte */
+  int64_t elements;
+} ft_safetensor;
+
+typedef struct ft_safetensors ft_safetensors;
+
+/* Opens one .safetensors file, or a model directory (model.safetensors, or the files that
+ * model.safetensors.index.json names; they may not leave the directory), and reads headers only.
+ * Tensors of a dtype other than F32, BF16, F16 are refused when read, not before. Errors:
+ * FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
+ft_err ft_safetensors_open(const char *path, ft_safetensors **out);
+void ft_safetensors_close(ft_safetensors *st);
+int64_t ft_safetensors_count(const ft_safetensors *st);
+const ft_safetensor *ft_safetensors_at(const ft_safetensors *st, int64_t i);
+const ft_safetensor *ft_safetensors_find(const ft_safetensors *st,
+                                         const char *name); /* NULL: absent */
+/* The file a tensor lies in, for error messages. */
+const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t);
+/* Elements start … start+count-1 in flat order, raw (t->dtype), by pread; needs no alignment in the
+ * file. */
+ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
+                           void *out);
+
+/* Streaming writer of one file: names, shapes and dtypes first, then each tensor's elements in the
+ * order given, in pieces of any size. The file appears under its name only when closed. */
+typedef struct ft_safetensors_writer ft_safetensors_writer;
+ft_err
+ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
+                          ft_safetensors_writer **out); /* begin is ignored; names are copied */
+ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t bytes);
+/* Finishes and commits; on error, or with commit = false, the file does not appear. Frees the
+ * writer. */
+ft_err ft_safetensors_writer_close(ft_safetensors_writer *w, bool commit);
+
+/* ---------------------------------------------------------------- token shards (DESIGN.md 4) */
+
+typedef enum ft_tokens_kind { FT_TOKENS_TEXT, FT_TOKENS_SFT, FT_TOKENS_PREFERENCE } ft_tokens_kind;
+
+typedef struct ft_tokens_file {
+  char *path;
+  ft_tokens_kind kind;
+  uint32_t vocab_size;
+  char tokenizer_sha256[65]; /* "" : unknown */
+  int64_t num_tokens, num_documents;
+  int64_t tokens_at, mask_at,
+      offsets_at; /* file offsets of the contiguous datasets; -1 if they are not */
+  int fd;
+} ft_tokens_file;
+
+/* Opens and checks a token shard through HDF5 and notes where its datasets lie; later reads are
+ * preads (or, where a dataset is not contiguous, it is refused by name). Offsets are checked to be
+ * non-decreasing from 0 to num_tokens by ft_tokens_offsets. Errors: FT_ERR_NOINPUT, FT_ERR_DATA,
+ * FT_ERR_IO. */
+ft_err ft_tokens_open(const char *path, ft_tokens_file **out);
+void ft_tokens_close(ft_tokens_file *f);
+/* All offsets [num_documents + 1], checked; free with ft_free. */
+ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets);
+/* tokens / mask of positions start … start+count-1. Token ids ≥ vocab_size are refused
+ * (FT_ERR_DATA). */
+ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
+                      uint8_t *mask);
+
+typedef struct ft_tokens_writer ft_tokens_writer;
+/* Streams documents to a new token shard; it appears under its name when closed with commit. */
+ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t vocab_size,
+                            const char *tokenizer_sha256, ft_tokens_writer **out);
+ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                       int64_t count);
+ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool commit);
+
+/* ---------------------------------------------------------------- slice files (checkpoints)
+ * One HDF5 file with many one-dimensional byte datasets "/GROUP/NAME", contiguous, latest format.
+ */
+
+typedef struct ft_slice_dataset {
+  char *name;       /* "/layer.0/master" */
+  const void *data; /* when writing: borrowed */
+  size_t bytes;     /* stored as u8, f32 or u16 by element_bytes */
+  size_t element_bytes;
+  const int64_t *starts, *counts; /* attributes start, length: ranges of the block's flat array */
+  int64_t num_ranges;
+  uint64_t checksum;   /* attribute xxh3 of the dataset's bytes; computed by the writer */
+  int64_t file_offset; /* known after writing and when reading */
+} ft_slice_dataset;
+
+/* Writes, fsyncs and commits a slice file; fills checksum and file_offset of each dataset, and
+ * *file_bytes. Checksums are taken while writing. Errors: FT_ERR_CREATE, FT_ERR_IO. */
+ft_err ft_slices_write(const char *path, ft_slice_dataset *datasets, int64_t count,
+                       int64_t *file_bytes);
+/* Reads the table of a slice file (names, sizes, ranges, checksums, file offsets; data is NULL).
+ * Names, starts and counts are owned by *out; free with ft_slices_free. Errors: FT_ERR_DATA,
+ * FT_ERR_NOINPUT. */
+ft_err ft_slices_open(const char *path, ft_slice_dataset **out, int64_t *count);
+void ft_slices_free(ft_slice_dataset *datasets, int64_t count);
+
+/* ---------------------------------------------------------------- the I/O thread */
+
+/* Runs job(arg) on the process's I/O thread, in order of submission. The job's error is kept until
+ * waited for. Errors: FT_ERR_INTERNAL. */
+typedef struct ft_io_job ft_io_job;
+ft_err ft_io_submit(ft_err (*job)(void *arg), void *arg, ft_io_job **out);
+bool ft_io_done(const ft_io_job *job);
+/* Waits, frees, and returns the job's error with its message as this thread's. NULL is FT_OK. */
+ft_err ft_io_wait(ft_io_job *job);
+/* Ends the thread after what was submitted. */
+void ft_io_stop(void);
+
+#endif

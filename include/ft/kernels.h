@@ -1,0 +1,172 @@
+/* kernels: the arithmetic of a decoder in bf16 and f32, forward and backward, each with a plain
+ * reference beside it (ft_ref_*, in kernels_ref.h) that tests compare with. No MPI, no files.
+ *
+ * Every kernel cuts its work by shape and never by the number of threads, and sums in an order that
+ * only shape decides: its result has the same bits with any number of OpenMP threads. Activations
+ * and weights are `const void *` of one ft_dtype (FT_F32 or FT_BF16): the compute type of the run.
+ * Sums, norms, softmax and losses are f32 inside. Row-major. Not collective, all of it. None
+ * allocates per call beyond what ft_kernels_init and growing per-thread scratch (accounted
+ * FT_MEM_WORKSPACE) take.
+ *
+ * Reading order: matmul, elementwise (norm, rotary, SwiGLU, residual), attention, embedding, loss.
+ */
+#ifndef FT_KERNELS_H
+#define FT_KERNELS_H
+
+#include "ft/base.h"
+
+/* Prepares the module (CPU features, library handles). Call once, before any other, after the
+ * number of OpenMP threads is set. Errors: FT_ERR_INTERNAL, FT_ERR_MEMORY. */
+ft_err ft_kernels_init(void);
+void ft_kernels_fini(void);
+
+/* True if this CPU has a bf16 dot product (AVX512-BF16 or AMX). Otherwise FT_BF16 matmuls convert
+ * to f32, multiply there and round. */
+bool ft_kernels_native_bf16(void);
+/* CPU model, instruction set used, and library versions, as one line: ranks compare it. */
+const char *ft_kernels_describe(void);
+
+/* ---------------------------------------------------------------- conversions (bulk, one thread)
+ */
+
+void ft_convert(ft_dtype to, void *restrict out, ft_dtype from, const void *restrict in,
+                int64_t count); /* nearest even; any pair of F32, BF16, F16 */
+/* accumulator[i] += in[i], in f32. */
+void ft_accumulate(float *restrict accumulator, ft_dtype from, const void *restrict in,
+                   int64_t count);
+/* Sum of squares in double, in an order fixed by count alone (count ≤ 4096: one chunk). */
+double ft_sum_of_squares(const float *in, int64_t count);
+
+/* ---------------------------------------------------------------- matmul
+ * X [m, k], W [n, k] as Hugging Face stores linear weights. Strides are in elements: a row of X is
+ * `x_stride` apart. All threads of the team work on one call; do not call from a parallel region.
+ * Errors: FT_ERR_INTERNAL if the library refuses, FT_ERR_MEMORY. */
+
+/* Y [m, n] = X · Wᵀ (+ bias [n] if not NULL) (+ Y if accumulate). `type` is X's, W's and bias's; Y
+ * is y_type. */
+ft_err ft_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
+                         const void *x, int64_t x_stride, const void *w, const void *bias, void *y,
+                         int64_t y_stride, bool accumulate);
+/* dX [m, k] = dY [m, n] · W (+ dX if accumulate). dX is dx_type. */
+ft_err ft_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
+                                const void *dy, int64_t dy_stride, const void *w, void *dx,
+                                int64_t dx_stride, bool accumulate);
+/* dW [n, k] = dYᵀ · X over m rows (+ dW if accumulate). dW is contiguous, of dw_type. To produce
+ * rows r0 … r0+n-1 of a larger dW pass dy + r0. */
+ft_err ft_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
+                                 const void *dy, int64_t dy_stride, const void *x, int64_t x_stride,
+                                 void *dw, bool accumulate);
+/* db [n] = column sums of dY [m, n], in f32, rounded once to db_type. */
+void ft_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
+                      int64_t dy_stride, void *db);
+
+/* ---------------------------------------------------------------- norm, residual, SwiGLU */
+
+/* RMSNorm: y = w · x / sqrt(mean(x²) + eps), per row of [rows, n] (Zhang & Sennrich 2019). Writes
+ * rstd [rows] (NULL: not wanted). `residual` not NULL: first x ← x + residual (rounded to type and
+ * stored to sum_out [rows, n]), and norms that: y = norm(x + residual). */
+void ft_rmsnorm_forward(ft_dtype type, int64_t rows, int64_t n, const void *x, const void *residual,
+                        void *sum_out, const void *w, float eps, void *y, float *rstd);
+/* Given dy [rows, n] of `type`, the input x [rows, n] (of `type`), rstd and w:
+ * dx [rows, n] (f32, the gradient of the residual stream) += the norm's input gradient;
+ * dw [n] (f32) = its weight gradient, summed in an order fixed by shape; dx16 (of `type`, NULL: not
+ * wanted) receives the new dx rounded, as the next matmuls' input. */
+void ft_rmsnorm_backward(ft_dtype type, int64_t rows, int64_t n, const void *dy, const void *x,
+                         const float *rstd, const void *w, float *dx, void *dx16, float *dw);
+/* out = a + b, elementwise. out may be a. */
+void ft_add(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
+
+/* a [rows, n] = silu(gate) · up (Shazeer 2020). */
+void ft_swiglu_forward(ft_dtype type, int64_t rows, int64_t n, const void *gate, const void *up,
+                       void *a);
+/* From da: dgate, dup, and again a = silu(gate) · up (so that it need not be kept); dgate may be
+ * gate's memory, dup up's, a da's. a NULL: not wanted. */
+void ft_swiglu_backward(ft_dtype type, int64_t rows, int64_t n, const void *da, const void *gate,
+                        const void *up, void *dgate, void *dup, void *a);
+
+/* ---------------------------------------------------------------- rotary embedding, q/k norm */
+
+/* inv_freq [head_dim/2] in f32 (computed by the caller from the architecture).
+ * In place on x [rows, heads, head_dim] with row stride `stride`: half-rotation, pair (i, i +
+ * head_dim/2) (Su et al. 2021, layout of Hugging Face); position[row] is the row's place in its
+ * document. backward = true turns the other way (the gradient). Angles: f32 product position ·
+ * inv_freq, then cos and sin correct to f32 rounding. */
+void ft_rotary(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim, void *x,
+               int64_t stride, const int32_t *position, const float *inv_freq, bool backward);
+
+/* RMSNorm of every head: x, y [rows, heads, head_dim] (row stride `stride` both), w [head_dim],
+ * rstd [rows, heads]. y may be x. */
+void ft_head_norm_forward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
+                          const void *x, int64_t stride, const void *w, float eps, void *y,
+                          float *rstd);
+/* dx (may be dy) from dy, and dw [head_dim] (f32, = not +=). x is the norm's input. */
+void ft_head_norm_backward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
+                           const void *dy, const void *x, int64_t stride, const float *rstd,
+                           const void *w, void *dx, float *dw);
+
+/* ---------------------------------------------------------------- attention
+ * Causal, grouped-query, over documents laid end to end; scores are scaled by 1/sqrt(head_dim).
+ * Blocked: nothing of size [tokens, tokens] exists (Dao et al. 2022); blocks that causality, window
+ * or document borders mask whole are skipped. */
+
+typedef struct ft_attention {
+  ft_dtype type;
+  int64_t heads, kv_heads, head_dim;
+  int64_t window; /* 0: none; else query i sees keys j ≤ i with i - j < window */
+  int64_t num_documents;
+  const int64_t
+      *offsets; /* [num_documents + 1] rows where each document starts; ends with tokens */
+} ft_attention;
+
+/* o [tokens, heads, head_dim] and lse [heads, tokens] (natural log of the softmax's sum) from
+ * q [tokens, heads, head_dim], k and v [tokens, kv_heads, head_dim]; row strides in elements. */
+ft_err ft_attention_forward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
+                            int64_t k_stride, const void *v, int64_t v_stride, void *o,
+                            int64_t o_stride, float *lse);
+/* dq, dk, dv (of type, same strides as q, k, v) from do. */
+ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
+                             int64_t k_stride, const void *v, int64_t v_stride, const void *o,
+                             const void *d_o, int64_t o_stride, const float *lse, void *dq,
+                             void *dk, void *dv);
+/* One new query row against a cache: o [heads, head_dim] from q [heads, head_dim] and the
+ * `num_keys` rows of k and v [num_keys, kv_heads, head_dim] (row stride kv_stride); the query is
+ * the last of them.
+ */
+void ft_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
+                         int64_t window, int64_t num_keys, const void *q, const void *k,
+                         const void *v, int64_t kv_stride, void *o);
+
+/* ---------------------------------------------------------------- embedding */
+
+/* out [tokens, n] = rows of table [vocab, n]. */
+void ft_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
+                          const void *table, void *out);
+/* Rows row0 … row0+num_rows-1 of the table's gradient: out [num_rows, n] of out_type = (base row,
+ * f32 [num_rows, n], NULL: zero) + the sum of dx [tokens, n] (f32) over the tokens with that id, in
+ * token order, in f32, rounded once. */
+ft_err ft_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const uint32_t *ids,
+                             const float *dx, int64_t row0, int64_t num_rows, const float *base,
+                             void *out);
+
+/* ---------------------------------------------------------------- loss */
+
+/* Softmax cross-entropy of logits [rows, vocab] (f32, row stride vocab) with `target` [rows]:
+ * writes loss[row] = −log p(target) in f32 rounded from a sum in an order fixed by vocab, and, if
+ * dlogits is not NULL, dlogits [rows, vocab] of `type` = (softmax − onehot) · scale. dlogits may be
+ * the same memory as logits (the row is consumed before it is overwritten). */
+void ft_cross_entropy(ft_dtype type, int64_t rows, int64_t vocab, const float *logits,
+                      const int32_t *target, float scale, float *loss, void *dlogits);
+
+/* ---------------------------------------------------------------- optimizer */
+
+typedef struct ft_adamw {
+  float lr, beta1, beta2, eps, weight_decay; /* weight_decay 0 for one-dimensional tensors */
+  float correction1, correction2;            /* 1 - beta^t */
+  float gradient_scale;                      /* clipping; multiplies g first */
+} ft_adamw;
+/* DESIGN.md 2, elementwise in f32 over `count` elements; all threads work. Same bits for any split.
+ */
+void ft_adamw_update(const ft_adamw *a, int64_t count, float *restrict w, float *restrict m,
+                     float *restrict v, const float *restrict g);
+
+#endif

@@ -1,0 +1,54 @@
+/* model: a decoder's forward and backward pass, block by block, over parameters acquired from
+ * shard. */
+#ifndef FT_MODEL_H
+#define FT_MODEL_H
+
+#include "ft/shard.h"
+
+typedef struct ft_model ft_model;
+
+typedef struct ft_model_options {
+  ft_dtype compute;              /* as the shard's */
+  int64_t max_tokens;            /* of a micro-batch */
+  bool training;                 /* room for a backward pass */
+  bool activation_checkpointing; /* keep only block inputs, compute the rest again */
+  int64_t max_documents;         /* of a micro-batch */
+} ft_model_options;
+
+/* A micro-batch as the model sees it; everything borrowed. */
+typedef struct ft_model_batch {
+  int64_t num_tokens, num_documents;
+  const uint32_t *tokens;   /* [num_tokens] */
+  const int32_t *targets;   /* [num_tokens] id to predict, -1: none */
+  const int32_t *positions; /* [num_tokens] */
+  const int64_t *offsets;   /* [num_documents + 1] */
+} ft_model_batch;
+
+/* Allocates activations and workspace. Not collective. shard is borrowed. Errors: FT_ERR_MEMORY. */
+ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options *options,
+                    ft_model **out);
+void ft_model_free(ft_model *model);
+
+/* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
+ * takes part in the collectives. scale: 1 / targets of the global batch. *loss: sum over targets of
+ * −log p, in double. Collective over all ranks, which call it once a round. Errors: FT_ERR_STOPPED.
+ */
+ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, double scale, double *loss);
+
+/* Forward only. Same rules. */
+ft_err ft_model_evaluate(ft_model *model, const ft_model_batch *batch, double *loss);
+
+/* Logits [num_rows, vocab] (f32) of the given rows of a micro-batch. Collective (same rules; batch
+ * not NULL). */
+ft_err ft_model_logits(ft_model *model, const ft_model_batch *batch, const int64_t *rows,
+                       int64_t num_rows, float *logits);
+
+/* ---- generation: one document, keys and values of earlier tokens kept. One rank. */
+typedef struct ft_cache ft_cache;
+ft_err ft_cache_new(ft_model *model, int64_t max_positions, ft_cache **out);
+void ft_cache_free(ft_cache *cache);
+/* Appends `count` tokens and gives the logits [vocab] (f32) of the last of them. */
+ft_err ft_model_extend(ft_model *model, ft_cache *cache, const uint32_t *tokens, int64_t count,
+                       float *logits);
+
+#endif

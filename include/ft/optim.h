@@ -1,0 +1,39 @@
+/* optim: AdamW on owned slices, gradient clipping, learning-rate schedules (DESIGN.md 2). */
+#ifndef FT_OPTIM_H
+#define FT_OPTIM_H
+
+#include "ft/shard.h"
+
+typedef enum ft_schedule_name {
+  FT_SCHEDULE_CONSTANT,
+  FT_SCHEDULE_LINEAR,
+  FT_SCHEDULE_COSINE
+} ft_schedule_name;
+
+typedef struct ft_schedule {
+  ft_schedule_name name;
+  int64_t warmup_steps;
+  double min_lr_ratio;
+} ft_schedule;
+
+/* Learning rate of update t (from 1) of `steps`: warm-up lr·t/warmup while t ≤ warmup, then
+ * constant, or linear or cosine from lr to lr·min_lr_ratio at t = steps. A pure function. */
+double ft_schedule_lr(const ft_schedule *schedule, double lr, int64_t t, int64_t steps);
+
+typedef struct ft_optim_options {
+  double beta1, beta2, eps, weight_decay;
+  double grad_clip; /* 0: no clipping */
+} ft_optim_options;
+
+typedef struct ft_optim ft_optim;
+
+/* Registers states "m" and "v" in shard. Collective over all ranks. shard is borrowed. */
+ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim **out);
+void ft_optim_free(ft_optim *optim);
+
+/* Update t (from 1) with learning rate lr, of gradients whose global norm is `norm`. Changes master
+ * weights and states of everything kept; touches no collective (call ft_shard_weights_changed
+ * after). Not collective. */
+void ft_optim_step(ft_optim *optim, int64_t t, double lr, double norm);
+
+#endif

@@ -1,0 +1,153 @@
+/* shard: ZeRO. The flat blocks of a model, exactly partitioned over the ranks; weights gathered
+ * block by block into node-shared memory; gradients brought to their owners in order of
+ * micro-batch.
+ *
+ * A block's flat array (arch.h) is cut into PIECES of whole tensors or whole rows of one tensor, at
+ * most piece_elements long and each a multiple of FT_TENSOR_ALIGN; a piece into CHUNKS of 4096
+ * elements counted from its start (the last may be shorter); and its chunks among the N ranks: rank
+ * r's SLICE is chunks ⌊C·p/N⌋ … ⌊C·(p+1)/N⌋-1, where p is r's place in node order (it may be
+ * empty). Pieces and chunks depend on shapes alone, never on N: sums over chunks in global order
+ * are the same anywhere.
+ *
+ * The owner of a slice keeps f32 master weights, the registered states and an f32 gradient
+ * accumulator. Stage 3 gathers a block's weights when it is acquired; stage 2 (and 1) keeps a full
+ * copy a node; stage 0 keeps everything on every rank. Frozen weights (no training) are kept in the
+ * compute type only.
+ *
+ * Everything here is called by one thread of a rank. Element indices are int64_t. */
+#ifndef FT_SHARD_H
+#define FT_SHARD_H
+
+#include "ft/arch.h"
+#include "ft/comm.h"
+
+enum { FT_CHUNK = 4096 };
+
+typedef struct ft_shard ft_shard;
+
+typedef struct ft_shard_options {
+  int stage;        /* 0 … 3 */
+  bool training;    /* false: frozen weights in the compute type, no master, gradient or state */
+  ft_dtype compute; /* FT_BF16 or FT_F32: of gathered weights and of gradient contributions */
+  int64_t piece_elements; /* 0: 64 Mi (bf16) or 32 Mi (f32); tests set small ones */
+} ft_shard_options;
+
+/* A run of owned elements: flat elements start … start+count-1 of the block are elements local …
+ * local+count-1 of this rank's arrays of that block. */
+typedef struct ft_range {
+  int64_t start, count, local;
+} ft_range;
+
+/* ---------------------------------------------------------------- life */
+
+/* Allocates slices, windows and buffers (all memory of a run that shard will ever take).
+ * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY, FT_ERR_CONFIG. */
+ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *options,
+                    ft_shard **out);
+/* Collective over all ranks. NULL is legal. */
+void ft_shard_free(ft_shard *shard);
+
+/* ---------------------------------------------------------------- the partition (not collective)
+ */
+
+int64_t ft_shard_num_blocks(const ft_shard *shard);
+const ft_block *ft_shard_block(const ft_shard *shard, int64_t block);
+/* This rank's ranges of a block (by stage ≥ 1 partition: what it owns, each element owned once over
+ * all ranks). *num may be 0. */
+const ft_range *ft_shard_ranges(const ft_shard *shard, int64_t block, int64_t *num);
+/* Elements this rank KEEPS of a block: its slices, or with stage 0 the whole block. Arrays below
+ * have this many. */
+int64_t ft_shard_kept(const ft_shard *shard, int64_t block);
+/* The ranges kept, in flat order: as ft_shard_ranges, or with stage 0 pieces covering the whole
+ * block. With stage 0 the owned ranges' `local` index into the kept arrays too. */
+const ft_range *ft_shard_kept_ranges(const ft_shard *shard, int64_t block, int64_t *num);
+
+/* The pure function behind: ranges of `rank`'s slices of a block for any layout; tests and the
+ * planner call it. place: position in node order (= rank when ranks are numbered node by node);
+ * ranges has room for ft_partition_num_pieces. Returns how many ranges it wrote (empty ones are
+ * left out). */
+int64_t ft_partition_num_pieces(const ft_block *block, int64_t piece_elements);
+int64_t ft_partition(const ft_block *block, int64_t piece_elements, int place, int size,
+                     ft_range *ranges);
+
+/* ---------------------------------------------------------------- registered state
+ * "master" is state 0 of a training shard. Others are registered by whoever needs them (optim),
+ * before the first step, the same on every rank. The checkpoint saves and restores exactly these.
+ */
+
+typedef struct ft_state_info {
+  const char *name;       /* "master", "m", "v" … ; a literal; names the dataset */
+  int64_t group_elements; /* one entry per this many elements: 1, or a divisor of 256 (scales of
+                             blocks) */
+  size_t group_bytes;     /* bytes of an entry */
+} ft_state_info;
+
+/* Registers and allocates (zeroed) a state over all kept elements. *index names it from then on.
+ * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY. */
+ft_err ft_shard_add_state(ft_shard *shard, const ft_state_info *info, int *index);
+int ft_shard_num_states(const ft_shard *shard);
+const ft_state_info *ft_shard_state_info(const ft_shard *shard, int index);
+/* The state's array of a block: entry e covers kept elements e·group_elements … */
+void *ft_shard_state(ft_shard *shard, int index, int64_t block);
+
+/* Training: f32 master weights [kept]. NULL without training. */
+float *ft_shard_master(ft_shard *shard, int64_t block);
+/* Training: f32 gradient sums [kept]; complete after ft_shard_reduce_finish. */
+float *ft_shard_gradient(ft_shard *shard, int64_t block);
+
+/* Sets owned elements from f32: flat elements start … start+count-1 of the block, all inside one
+ * kept range: to the master, or without training (rounded) to where the compute weights are kept.
+ * Import uses it. */
+void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
+                          const float *values);
+/* After the weights were set or changed (import, restore, optimizer step): whatever is derived from
+ * the master is made again (stages 0 to 2: the full copy; 3: nothing). Collective over all ranks.
+ */
+ft_err ft_shard_weights_changed(ft_shard *shard);
+
+/* ---------------------------------------------------------------- weights
+ * acquire lends a block's gathered weights until release. `next` (or -1) names the block that will
+ * be acquired next: its gather starts at once and hides behind compute. At most three blocks are
+ * held at once (an untied model needs one, a tied one holds the embedding beside the head). All
+ * ranks acquire the same blocks in the same order with the same `next`, also ranks that have
+ * nothing to compute. Collective over all ranks (asynchronously). Errors: FT_ERR_STOPPED. */
+ft_err ft_shard_acquire(ft_shard *shard, int64_t block, int64_t next, const void **weights);
+void ft_shard_release(ft_shard *shard, int64_t block);
+
+/* ---------------------------------------------------------------- gradients */
+
+/* Before a step: accumulators become zero. Not collective. */
+void ft_shard_zero_gradients(ft_shard *shard);
+/* Before each round of micro-batches: ranks 0 … contributors-1 bring one contribution to every
+ * block of this round, the others none. Not collective, same value on every rank. */
+void ft_shard_round(ft_shard *shard, int contributors);
+
+/* Opens the gradient of a block for this round; close sends what is left. Between them a
+ * contributing rank fills the tensors in flat order: ft_shard_gradient_rows lends room for rows row
+ * … row+*num_rows-1 of `tensor` (index in the block; the compute type, [num_rows, cols]
+ * contiguous); ask again from row + *num_rows until the tensor's rows are done. The lent memory is
+ * the caller's until its next call of rows or close. A finished piece leaves at once. All three:
+ * same order on all ranks; open and close are collective over all ranks (asynchronously). Owners
+ * add contributions in order of rank, which within a round is the order of micro-batches. Errors:
+ * FT_ERR_STOPPED. */
+ft_err ft_shard_gradient_open(ft_shard *shard, int64_t block);
+ft_err ft_shard_gradient_rows(ft_shard *shard, int tensor, int64_t row, int64_t *num_rows,
+                              void **out);
+ft_err ft_shard_gradient_close(ft_shard *shard);
+
+/* Waits until every contribution of the step has been added (stage 0: and the sums are everywhere).
+ * Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_shard_reduce_finish(ft_shard *shard);
+/* √ of the sum of squares of all gradients: per chunk in double, combined in global chunk order:
+ * the same on every rank and for every N. Not finite if any element is not. Collective over all
+ * ranks. */
+ft_err ft_shard_gradient_norm(ft_shard *shard, double *norm);
+/* Squares summed per tensor, same order rules, on every rank: out[FT_MAX_BLOCK_TENSORS] of `block`.
+ * For tests and inspection. Collective over all ranks. */
+ft_err ft_shard_tensor_gradient_norms(ft_shard *shard, int64_t block, double *out);
+
+/* 64 bits over all master (or frozen) weights, the same for any number of ranks and any stage.
+ * Collective over all ranks. */
+ft_err ft_shard_checksum(ft_shard *shard, uint64_t *out);
+
+#endif

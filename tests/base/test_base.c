@@ -1,0 +1,138 @@
+/* Proves base: Philox against the published vectors, number formats against exhaustive round trips,
+ * memory accounting, error messages. Run alone: meson test base */
+#include "ft_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ft/base.h"
+
+static void errors_keep_code_and_message(void **state) {
+  (void)state;
+  assert_int_equal(ft_fail(FT_ERR_DATA, "found %d", 3), FT_ERR_DATA);
+  assert_int_equal(ft_fail_prefix(FT_ERR_DATA, "file %s", "x"), FT_ERR_DATA);
+  assert_string_equal(ft_error_message(), "file x: found 3");
+  ft_fail(FT_ERR_IO, "again: %s", ft_error_message());
+  assert_string_equal(ft_error_message(), "again: file x: found 3");
+}
+
+static void memory_is_zeroed_aligned_and_accounted(void **state) {
+  (void)state;
+  for (size_t bytes = 0; bytes <= (size_t)64 << 20; bytes = bytes * 7 + 1) {
+    size_t before = ft_mem_of(FT_MEM_DATA).current_bytes;
+    void *p;
+    assert_int_equal(ft_alloc(FT_MEM_DATA, bytes, &p), FT_OK);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    assert_int_equal(ft_mem_of(FT_MEM_DATA).current_bytes, before + bytes);
+    for (size_t i = 0; i < bytes; i++)
+      assert_int_equal(((char *)p)[i], 0);
+    if (bytes) memset(p, 1, bytes);
+    assert_int_equal(ft_realloc(FT_MEM_DATA, bytes + 10, &p), FT_OK);
+    for (size_t i = 0; i < 10; i++)
+      assert_int_equal(((char *)p)[bytes + i], 0);
+    if (bytes) assert_int_equal(((char *)p)[bytes - 1], 1);
+    ft_free(p);
+    assert_int_equal(ft_mem_of(FT_MEM_DATA).current_bytes, before);
+  }
+  assert_true(ft_mem_of(FT_MEM_DATA).peak_bytes > 1000);
+}
+
+static void impossible_sizes_are_refused(void **state) {
+  (void)state;
+  void *p;
+  assert_int_equal(ft_alloc(FT_MEM_DATA, SIZE_MAX - 3, &p), FT_ERR_MEMORY);
+  assert_int_equal(ft_alloc_array(FT_MEM_DATA, -1, 4, &p), FT_ERR_MEMORY);
+  assert_int_equal(ft_alloc_array(FT_MEM_DATA, INT64_MAX, 8, &p), FT_ERR_MEMORY);
+  assert_null(p);
+}
+
+static void random_numbers_depend_on_all_of_the_key(void **state) {
+  (void)state;
+  uint64_t base = ft_random_u64(1, FT_RANDOM_INIT, 2, 3);
+  assert_true(base == ft_random_u64(1, FT_RANDOM_INIT, 2, 3));
+  assert_true(base != ft_random_u64(2, FT_RANDOM_INIT, 2, 3));
+  assert_true(base != ft_random_u64(1, FT_RANDOM_SHUFFLE, 2, 3));
+  assert_true(base != ft_random_u64(1, FT_RANDOM_INIT, 3, 3));
+  assert_true(base != ft_random_u64(1, FT_RANDOM_INIT, 2, 4));
+}
+
+static void normals_have_mean_0_and_variance_1(void **state) {
+  (void)state;
+  double sum = 0, squares = 0;
+  enum { COUNT = 100000 };
+  for (int i = 0; i < COUNT; i++) {
+    double x = ft_random_normal(7, FT_RANDOM_INIT, 0, (uint64_t)i);
+    sum += x;
+    squares += x * x;
+  }
+  assert_true(fabs(sum / COUNT) < 0.015);
+  assert_true(fabs(squares / COUNT - 1) < 0.02);
+}
+
+static void permutations_hold_every_index_once(void **state) {
+  (void)state;
+  int64_t order[1000], moved = 0;
+  bool seen[1000] = {false};
+  ft_random_permutation(5, FT_RANDOM_SHUFFLE, 1, 1000, order);
+  for (int i = 0; i < 1000; i++) {
+    assert_true(order[i] >= 0 && order[i] < 1000 && !seen[order[i]]);
+    seen[order[i]] = true;
+    moved += order[i] != i;
+  }
+  assert_true(moved > 900);
+}
+
+static void bf16_rounds_to_nearest_even(void **state) {
+  (void)state;
+  for (uint32_t h = 0; h < 65536; h++) {
+    float f = ft_f32_from_bf16((uint16_t)h);
+    if (isnan(f))
+      assert_true(isnan(ft_f32_from_bf16(ft_bf16_from_f32(f))));
+    else
+      assert_int_equal(ft_bf16_from_f32(f), h);
+  }
+  assert_int_equal(ft_bf16_from_f32(ft_f32_from_bits(0x3f808000)), 0x3f80); /* tie to even */
+  assert_int_equal(ft_bf16_from_f32(ft_f32_from_bits(0x3f818000)), 0x3f82);
+  assert_int_equal(ft_bf16_from_f32(ft_f32_from_bits(0x3f808001)), 0x3f81);
+  assert_int_equal(ft_bf16_from_f32(INFINITY), 0x7f80);
+}
+
+static void f16_rounds_to_nearest_even(void **state) {
+  (void)state;
+  for (uint32_t h = 0; h < 65536; h++) {
+    float f = ft_f32_from_f16((uint16_t)h);
+    if (isnan(f))
+      assert_true(isnan(ft_f32_from_f16(ft_f16_from_f32(f))));
+    else
+      assert_int_equal(ft_f16_from_f32(f), h);
+  }
+  assert_int_equal(ft_f16_from_f32(65519.0f), 0x7bff);
+  assert_int_equal(ft_f16_from_f32(65520.0f), 0x7c00);
+  assert_int_equal(ft_f16_from_f32(1.0f + 0x1p-11f), 0x3c00);
+  assert_int_equal(ft_f16_from_f32(1.0f + 3 * 0x1p-11f), 0x3c02);
+  assert_int_equal(ft_f16_from_f32(0x1p-25f), 0);
+  assert_int_equal(ft_f16_from_f32(0x1.8p-25f), 1);
+}
+
+static void hashes_match_published_values(void **state) {
+  (void)state;
+  char hex[65];
+  ft_sha256_hex("abc", 3, hex);
+  assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  assert_true(ft_hash64("", 0, 0) == 0x2d06800538d394c2u); /* XXH3's own test vector */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(errors_keep_code_and_message),
+      cmocka_unit_test(memory_is_zeroed_aligned_and_accounted),
+      cmocka_unit_test(impossible_sizes_are_refused),
+      cmocka_unit_test(random_numbers_depend_on_all_of_the_key),
+      cmocka_unit_test(normals_have_mean_0_and_variance_1),
+      cmocka_unit_test(permutations_hold_every_index_once),
+      cmocka_unit_test(bf16_rounds_to_nearest_even),
+      cmocka_unit_test(f16_rounds_to_nearest_even),
+      cmocka_unit_test(hashes_match_published_values),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,7 +1,5 @@
 /* A model directory from blocks of elements: everything is written into a directory of another
  * name beside OUT, which takes its name when it is complete. Memory is a few pieces. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -233,33 +231,6 @@ out:
   return err;
 }
 
-static ft_err parent_of(const char *path, char **out) {
-  const char *slash = strrchr(path, '/');
-  if (!slash) return ft_strdup(".", out);
-  return ft_format(out, "%.*s", (int)FT_MAX(slash - path, 1), path);
-}
-
-static ft_err sync_dir(const char *path) {
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  bool failed = fd < 0 || fsync(fd) != 0;
-  int error = errno;
-  if (fd >= 0) close(fd);
-  return failed ? ft_fail(FT_ERR_IO, "cannot make %s durable: %s", path, strerror(error)) : FT_OK;
-}
-
-static ft_err give_name(const char *partial, const char *out_dir) {
-  ft_err err = FT_OK;
-  char *parent = NULL;
-  FT_TRY(parent_of(out_dir, &parent));
-  FT_TRY(sync_dir(partial));
-  FT_CHECK(rename(partial, out_dir) == 0, FT_ERR_CREATE, "cannot rename %s to %s: %s", partial,
-           out_dir, strerror(errno));
-  FT_TRY(sync_dir(parent));
-out:
-  ft_free(parent);
-  return err;
-}
-
 static ft_err write_all(exporter *ex, const char *model_dir, const ft_hf_config *config,
                         int64_t max_shard_bytes) {
   ft_err err = FT_OK;
@@ -297,7 +268,7 @@ ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_
   FT_TRY(ft_make_dirs(partial));
   exporter ex = {.source = source, .dtype = dtype, .dir = partial};
   FT_TRY(write_all(&ex, model_dir, config, max_shard_bytes));
-  FT_TRY(give_name(partial, target));
+  FT_TRY(ft_commit_file(partial, target)); /* a directory is fsynced and renamed like a file */
   made = false;
 out:
   if (made && err != FT_OK) remove_partial(partial, err);

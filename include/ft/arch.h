@@ -79,7 +79,7 @@ static inline int64_t ft_tensor_elements(const ft_tensor *t) {
  * head. Tensors are in flat order, which is the order in which the backward pass finishes their
  * gradients. */
 typedef struct ft_block {
-  char name[24];        /* "embedding", "layer.0" …, "head" */
+  char name[32];        /* "embedding", "layer.0" …, "head" */
   int64_t num_elements; /* of the flat array, padding included; a multiple of FT_TENSOR_ALIGN */
   int num_tensors;
   ft_tensor tensors[FT_MAX_BLOCK_TENSORS];

@@ -12,7 +12,6 @@ typedef struct ft_model_options {
   int64_t max_tokens;            /* of a micro-batch */
   bool training;                 /* room for a backward pass */
   bool activation_checkpointing; /* keep only block inputs, compute the rest again */
-  int64_t max_documents;         /* of a micro-batch */
 } ft_model_options;
 
 /* A micro-batch as the model sees it; everything borrowed. */

@@ -1,0 +1,112 @@
+/* Generation: keys and values of earlier tokens are kept, so that a new token costs one row. */
+#include <string.h>
+
+#include "internal.h"
+
+struct ft_cache {
+  int64_t length, max_positions;
+  void *kv; /* [layers, max_positions, 2 kv]: keys, then values, of the compute type */
+};
+
+ft_err ft_cache_new(ft_model *m, int64_t max_positions, ft_cache **out) {
+  ft_err err = FT_OK;
+  void *p;
+  ft_cache *cache = NULL;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *cache, &p));
+  cache = p;
+  cache->max_positions = max_positions;
+  FT_TRY(ft_alloc_array(FT_MEM_ACTIVATIONS, m->arch.layers * max_positions * 2 * m->kv,
+                        ft_dtype_bytes(m->type), &cache->kv));
+  *out = cache;
+  cache = NULL;
+out:
+  ft_cache_free(cache);
+  return err;
+}
+
+void ft_cache_free(ft_cache *cache) {
+  if (!cache) return;
+  ft_free(cache->kv);
+  ft_free(cache);
+}
+
+/* Keys of a position of a layer; its values follow. */
+static void *entry(ft_model *m, ft_cache *cache, int64_t layer, int64_t position) {
+  return ft_model_at_mut(m, cache->kv, (layer * cache->max_positions + position) * 2 * m->kv);
+}
+
+static void remember(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens,
+                     const layer_activations *a) {
+  for (int64_t i = 0; i < tokens; i++)
+    memcpy(entry(m, cache, layer, cache->length + i), ft_model_at(m, a->qkv, i * m->qkv + m->q),
+           (size_t)(2 * m->kv) * ft_dtype_bytes(m->type));
+}
+
+/* Attention of `tokens` new rows: among themselves where nothing came before, else each against the
+ * cache. */
+static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens,
+                     layer_activations *a) {
+  int64_t offsets[] = {0, tokens};
+  ft_attention attention = ft_layer_attention(m, layer, 1, offsets);
+  if (cache->length == 0)
+    return ft_attention_forward(&attention, a->qkv, m->qkv, ft_model_at(m, a->qkv, m->q), m->qkv,
+                                ft_model_at(m, a->qkv, m->q + m->kv), m->qkv, a->o, m->q, a->lse);
+  for (int64_t i = 0; i < tokens; i++) {
+    const void *keys = entry(m, cache, layer, 0);
+    ft_attention_decode(m->type, m->arch.heads, m->arch.kv_heads, m->arch.head_dim,
+                        attention.window, cache->length + i + 1, ft_model_at(m, a->qkv, i * m->qkv),
+                        keys, ft_model_at(m, keys, m->kv), 2 * m->kv,
+                        ft_model_at_mut(m, a->o, i * m->q));
+  }
+  return FT_OK;
+}
+
+/* Appends at most max_tokens tokens; the last layer's output is in m->x[layers % 2]. */
+static ft_err extend_piece(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count) {
+  ft_err err = FT_OK;
+  const void *weights;
+  void *p;
+  int32_t *positions = NULL;
+  layer_activations *a = &m->activations[0];
+  FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, count, sizeof *positions, &p));
+  positions = p;
+  for (int64_t i = 0; i < count; i++)
+    positions[i] = (int32_t)(cache->length + i);
+  FT_TRY(ft_shard_acquire(m->shard, 0, 1, &weights));
+  ft_embedding_forward(m->type, count, m->d, tokens, weights, m->x[0]);
+  ft_shard_release(m->shard, 0);
+  for (int64_t layer = 0; layer < m->arch.layers; layer++) {
+    const void *x = m->x[layer % 2];
+    FT_TRY(ft_shard_acquire(m->shard, layer + 1, layer + 2, &weights));
+    FT_TRY(ft_layer_qkv(m, layer, weights, count, positions, x, a));
+    remember(m, cache, layer, count, a);
+    FT_TRY(attend(m, cache, layer, count, a));
+    FT_TRY(ft_layer_after_attention(m, layer, weights, count, x, a, m->x[(layer + 1) % 2]));
+    ft_shard_release(m->shard, layer + 1);
+  }
+out:
+  ft_free(positions);
+  return err;
+}
+
+ft_err ft_model_extend(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count,
+                       float *logits) {
+  ft_err err = FT_OK;
+  FT_ASSERT(!m->options.training && count > 0);
+  FT_CHECK(cache->length + count <= cache->max_positions, FT_ERR_DATA,
+           "%lld tokens do not fit the %lld positions there is room for",
+           (long long)(cache->length + count), (long long)cache->max_positions);
+  for (int64_t done = 0; done < count;) {
+    int64_t n = FT_MIN(count - done, m->options.max_tokens), last = n - 1;
+    FT_TRY(extend_piece(m, cache, tokens + done, n));
+    done += n;
+    if (done == count)
+      FT_TRY(ft_model_logits_of(m, m->x[m->arch.layers % 2], &last, 1, logits));
+    else /* the block that was announced is taken and given back */
+      FT_TRY(ft_model_logits_of(m, m->x[m->arch.layers % 2], &last, 0, logits));
+    cache->length += n;
+  }
+out:
+  return err;
+}

@@ -20,7 +20,7 @@ packages=(
 )
 tests=(
   libcmocka-dev                      # unit tests
-  clang libomp-dev libclang-rt-14-dev # the second compiler
+  clang libomp-dev                   # the second compiler
   python3                            # the layer check (standard library only)
 )
 

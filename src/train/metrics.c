@@ -40,7 +40,7 @@ static ft_err append_number(text *t, const char *name, const cJSON *value) {
   return append(t, "\"%s\":null", name);
 }
 
-ft_err ft_metrics_validation_text(int64_t step, const cJSON *validation, char **out) {
+ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
   ft_err err = FT_OK;
   text t = {0};
   *out = NULL;
@@ -114,7 +114,7 @@ ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int
 
 ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation) {
   char *line;
-  ft_err err = ft_metrics_validation_text(step, validation, &line);
+  ft_err err = ft_metrics_text(step, validation, &line);
   if (err == FT_OK) err = write_line(t, line);
   ft_free(line);
   return err;

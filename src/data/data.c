@@ -103,11 +103,10 @@ static ft_err scan_shard(const ft_data_shards *shards, int64_t index, uint32_t *
   ft_err err = FT_OK;
   ft_tokens_file *file = shards->files[index];
   for (int64_t at = 0; at < file->num_tokens; at += SCAN_TOKENS) {
-    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at), found;
+    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at);
     int64_t base = shards->bases[index] + at;
     FT_TRY(ft_tokens_read(file, at, count, tokens, mask));
-    FT_TRY(ft_data_count_mask(file, mask, count, &found));
-    *targets += found;
+    *targets += ft_data_count_mask(mask, count);
     for (; *document < shards->num_documents && shards->starts[*document] < base + count;
          ++*document)
       *targets -= mask[shards->starts[*document] - base];

@@ -386,6 +386,22 @@ static void far_positions_are_exact(void **state) {
   ft_data_close(data);
 }
 
+static void far_shares_are_kept(void **state) {
+  (void)state;
+  mixture m;
+  const double weights[] = {2, 1};
+  ft_data *data = open_mixture(&m, weights, 2);
+  ft_batch batch = {0};
+  for (int64_t far = 1; far < INT64_MAX / 4000; far = far * 1000 + 7) {
+    int64_t second = 0;
+    for (int64_t p = far; p < far + 300; p++)
+      second += source_of(data, p, &batch);
+    assert_in_range(second, 99, 101);
+  }
+  ft_batch_fini(&batch);
+  ft_data_close(data);
+}
+
 static void impossible_weights_are_refused(void **state) {
   (void)state;
   const double bad[] = {0, -1, NAN, INFINITY};
@@ -559,6 +575,7 @@ int main(void) {
       cmocka_unit_test(rows_do_not_depend_on_what_was_read_before),
       cmocka_unit_test(sources_keep_to_their_shares),
       cmocka_unit_test(far_positions_are_exact),
+      cmocka_unit_test(far_shares_are_kept),
       cmocka_unit_test(impossible_weights_are_refused),
       cmocka_unit_test(a_folder_is_read_in_name_order),
       cmocka_unit_test(sources_without_rows_are_refused),

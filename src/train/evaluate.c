@@ -1,0 +1,91 @@
+/* Validation: each set whole, in file order, its micro-batches spread over the ranks, losses
+ * combined in order of micro-batch. The result depends neither on the number of ranks nor on time.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+typedef struct set_result {
+  double loss_sum;
+  int64_t targets;
+} set_result;
+
+/* This rank's micro-batch of a round, or only the collectives. */
+static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t rows, double *loss,
+                             int64_t *targets) {
+  ft_err err = FT_OK;
+  ft_model_batch batch;
+  if (rows > 0) {
+    err = ft_data_rows(data, first, rows, &t->batch);
+    if (err != FT_OK) ft_comm_abort(t->comm, err, "reading validation data");
+    const ft_batch *b = &t->batch;
+    batch = (ft_model_batch){.num_tokens = b->num_tokens,
+                             .num_documents = b->num_documents,
+                             .tokens = b->tokens,
+                             .targets = b->targets,
+                             .positions = b->positions,
+                             .offsets = b->offsets};
+    *targets += b->num_targets;
+  }
+  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss);
+  if (err != FT_OK && err != FT_ERR_STOPPED) ft_comm_abort(t->comm, err, "evaluation");
+  return err;
+}
+
+static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
+  ft_err err = FT_OK;
+  int64_t rows = ft_data_num_rows(data), mb = t->config->micro_batch;
+  if (t->config->max_rows > 0) rows = FT_MIN(rows, t->config->max_rows);
+  int64_t num = ft_ceil_div(rows, mb), rounds = ft_ceil_div(num, t->size);
+  void *memory, *all = NULL;
+  double *losses = NULL;
+  out->targets = 0;
+  out->loss_sum = 0;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, rounds, sizeof *losses, &memory));
+  losses = memory;
+  for (int64_t round = 0; round < rounds; round++) {
+    int64_t first = (round * t->size + t->rank) * mb;
+    FT_TRY(evaluate_round(t, data, first, FT_MAX(FT_MIN(mb, rows - first), 0), &losses[round],
+                          &out->targets));
+  }
+  FT_TRY(ft_comm_gather(t->comm, 0, losses, (size_t)rounds * sizeof *losses, &all, NULL));
+  if (t->rank == 0)
+    for (int64_t i = 0; i < num; i++)
+      out->loss_sum += ((const double *)all)[i % t->size * rounds + i / t->size];
+  FT_TRY(ft_comm_broadcast(t->comm, 0, &out->loss_sum, sizeof out->loss_sum));
+  FT_TRY(ft_comm_sum_i64(t->comm, &out->targets, 1));
+out:
+  ft_free(all);
+  ft_free(losses);
+  return err;
+}
+
+ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
+  ft_err err = FT_OK;
+  cJSON *object = cJSON_CreateObject();
+  *out = NULL;
+  *first_loss = NAN;
+  for (int64_t i = 0; i < t->config->num_validation; i++) {
+    set_result r;
+    FT_TRY(evaluate_set(t, t->validation[i], &r));
+    cJSON *set = cJSON_AddObjectToObject(object, t->config->validation[i].name);
+    double loss = r.targets > 0 ? r.loss_sum / (double)r.targets : NAN;
+    if (i == 0) *first_loss = loss;
+    if (isfinite(loss)) {
+      cJSON_AddNumberToObject(set, "loss", loss);
+      cJSON_AddNumberToObject(set, "perplexity", exp(loss));
+    } else {
+      cJSON_AddNullToObject(set, "loss");
+      cJSON_AddNullToObject(set, "perplexity");
+    }
+    cJSON_AddNumberToObject(set, "targets", (double)r.targets);
+  }
+  if (t->rank == 0) {
+    *out = object;
+    object = NULL;
+  }
+out:
+  cJSON_Delete(object);
+  return err;
+}

@@ -1,0 +1,88 @@
+/* What the files of this module share: a run's parts and the steps of its life. */
+#ifndef FT_TRAIN_INTERNAL_H
+#define FT_TRAIN_INTERNAL_H
+
+#include "ft/kernels.h"
+#include "ft/train.h"
+
+typedef struct trainer {
+  ft_comm *comm;
+  const ft_config *config;
+  int rank, size;
+
+  ft_hf_config hf;
+  char tokenizer_sha256[65]; /* of the model directory; "": it has none */
+  ft_data *train;            /* NULL when only evaluating */
+  ft_data **validation;      /* [config->num_validation] */
+  ft_shard *shard;
+  ft_optim *optim; /* NULL when only evaluating */
+  ft_model *model;
+  ft_batch batch;
+
+  int64_t steps;      /* of the whole run */
+  int64_t step;       /* last finished one */
+  int64_t tokens;     /* trained on so far, all ranks */
+  double started_s;   /* clock when the process began the run */
+  double last_step_s; /* wall time of the last step */
+  double peak_flops;  /* of all ranks together, measured at the start */
+
+  double best_loss;  /* on the first validation set, among steps with a checkpoint */
+  int64_t best_step; /* -1: none yet */
+  int64_t evaluations_without_gain;
+  double lowest_loss; /* on the first validation set, for patience */
+
+  ft_checkpoint_writer *writer; /* a checkpoint being written, or NULL */
+  int64_t writer_step;
+  FILE *metrics;                      /* rank 0 */
+  struct ft_tensorboard *tensorboard; /* rank 0 */
+  double last_line_s;                 /* when the last progress line was shown */
+} trainer;
+
+/* ---- setup.c: collective over all ranks, errors agreed */
+/* Opens config.json, tokenizer and data; for a training run checks the weights' headers too. */
+ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,
+                       bool training);
+/* Allocates shard, optimizer and model. */
+ft_err ft_trainer_allocate(trainer *t, bool training);
+void ft_trainer_close(trainer *t);
+
+/* ---- step.c */
+typedef struct step_result {
+  bool has_targets;
+  double loss, grad_norm, lr;
+  int64_t targets, tokens; /* of the global batch */
+  double flops;            /* model FLOPs of the global batch */
+  double seconds;
+} step_result;
+/* One optimizer step. Collective over all ranks. */
+ft_err ft_trainer_step(trainer *t, int64_t step, step_result *result);
+
+/* ---- evaluate.c: *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or
+ * targets) */
+ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss);
+
+/* ---- metrics.c (rank 0) */
+ft_err ft_metrics_open(trainer *t, const char *run_dir);
+ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes);
+ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation);
+void ft_metrics_close(trainer *t);
+/* Keeps of metrics.jsonl what a run that reached `step` has written: an evaluation at `step` stays
+ * if keep_evaluation. *has_evaluation: one at `step` is there. */
+ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation,
+                         bool *has_evaluation);
+
+/* ---- state.c: what a checkpoint carries beside the shard's state, and the file `best` */
+ft_err ft_trainer_begin_checkpoint(trainer *t);
+ft_err ft_trainer_finish_checkpoint(trainer *t);
+ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow);
+
+/* ---- progress.c: lines for people, on rank 0 */
+void ft_progress_start(trainer *t, int64_t from);
+void ft_progress_step(trainer *t, int64_t step, const step_result *r);
+void ft_progress_validation(int64_t step, const cJSON *validation);
+void ft_progress_end(trainer *t);
+
+/* Resident memory of this process in bytes. */
+int64_t ft_rss_bytes(void);
+
+#endif

@@ -1,0 +1,93 @@
+/* Lines for people, on rank 0's stderr. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+int64_t ft_rss_bytes(void) {
+  long long pages = 0, resident = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (!f) return 0;
+  if (fscanf(f, "%lld %lld", &pages, &resident) != 2) resident = 0;
+  fclose(f);
+  return resident * 4096;
+}
+
+static void duration(double s, char *out, size_t size) {
+  int64_t whole = (int64_t)(s + 0.5);
+  if (whole < 120)
+    snprintf(out, size, "%lld s", (long long)whole);
+  else if (whole < 7200)
+    snprintf(out, size, "%lld min", (long long)((whole + 30) / 60));
+  else
+    snprintf(out, size, "%lld h %02lld min", (long long)(whole / 3600),
+             (long long)(whole % 3600 / 60));
+}
+
+/* How often each of several sets is passed: shares of rows, not sizes, decide. */
+static void say_shares(const trainer *t) {
+  const ft_config *c = t->config;
+  double sum = 0, drawn = (double)t->steps * (double)c->global_batch;
+  for (int64_t i = 0; i < c->num_train; i++)
+    sum += c->train[i].weight;
+  for (int64_t i = 0; i < c->num_train; i++) {
+    double share = c->train[i].weight / sum, rows = (double)ft_data_source_rows(t->train, i);
+    ft_log(FT_LOG_INFO, "  %s: %.1f %% of the rows, its %.0f rows are passed %.2f times",
+           c->train[i].path, 100 * share, rows, drawn * share / rows);
+  }
+}
+
+void ft_progress_start(trainer *t, int64_t from) {
+  const ft_config *c = t->config;
+  double rows = (double)ft_data_num_rows(t->train);
+  ft_log(FT_LOG_INFO, "%s, %.1f M parameters, %s, stage %lld, %d ranks on %d nodes",
+         t->hf.model_type, (double)ft_arch_num_parameters(&t->hf.arch) / 1e6,
+         c->precision == FT_BF16 ? "bf16" : "fp32", (long long)c->stage, t->size,
+         ft_comm_num_nodes(t->comm));
+  ft_log(FT_LOG_INFO,
+         "%lld training rows (%lld documents, %lld tokens); %lld steps of %lld rows: %.2f epochs",
+         (long long)rows, (long long)ft_data_num_documents(t->train),
+         (long long)ft_data_num_tokens(t->train), (long long)t->steps, (long long)c->global_batch,
+         (double)t->steps * (double)c->global_batch / rows);
+  if (c->num_train > 1) say_shares(t);
+  if (from > 0) ft_log(FT_LOG_INFO, "going on with step %lld", (long long)from + 1);
+}
+
+void ft_progress_step(trainer *t, int64_t step, const step_result *r) {
+  double now = ft_now_s();
+  bool last = step == t->steps;
+  if (now - t->last_line_s < 2.0 && !last && step != 1) return;
+  t->last_line_s = now;
+  char left[32];
+  duration((double)(t->steps - step) * r->seconds, left, sizeof left);
+  ft_log(FT_LOG_INFO, "step %lld/%lld  loss %.4f  grad norm %.3g  lr %.3g  %.0f tokens/s%s%s",
+         (long long)step, (long long)t->steps, r->loss, r->grad_norm, r->lr,
+         r->seconds > 0 ? (double)r->tokens / r->seconds : 0.0, last ? "" : "  about ",
+         last ? "" : strcat(left, " left"));
+}
+
+void ft_progress_validation(int64_t step, const cJSON *validation) {
+  char line[1024] = "";
+  for (const cJSON *set = validation->child; set; set = set->next) {
+    const cJSON *loss = ft_json_get(set, "loss");
+    size_t used = strlen(line);
+    if (cJSON_IsNumber(loss))
+      snprintf(line + used, sizeof line - used, "  %s %.4f (perplexity %.4g)", set->string,
+               loss->valuedouble, exp(loss->valuedouble));
+    else
+      snprintf(line + used, sizeof line - used, "  %s: no targets", set->string);
+  }
+  if (*line) ft_log(FT_LOG_INFO, "validation after step %lld:%s", (long long)step, line);
+}
+
+void ft_progress_end(trainer *t) {
+  char line[512] = "";
+  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++) {
+    double peak = (double)ft_mem_of((ft_owner)owner).peak_bytes / 1048576.0;
+    size_t used = strlen(line);
+    if (peak >= 0.05)
+      snprintf(line + used, sizeof line - used, "%s%s %.1f", used ? ", " : "",
+               ft_owner_name((ft_owner)owner), peak);
+  }
+  ft_log(FT_LOG_INFO, "peak memory of rank %d, MiB: %s", t->rank, line);
+}

@@ -1,0 +1,297 @@
+/* A training run from start to end: resume or import, steps, evaluations, checkpoints, stopping. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* ---------------------------------------------------------------- the run directory */
+
+static ft_err make_run_dir(const trainer *t) {
+  ft_err err = FT_OK;
+  char *path = NULL;
+  static const char *const parts[] = {"log", "checkpoints", "tensorboard"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(parts) && t->rank == 0; i++) {
+    FT_TRY(ft_path_join(t->config->run_dir, parts[i], &path));
+    FT_TRY(ft_make_dirs(path));
+    ft_free(path);
+    path = NULL;
+  }
+  if (t->rank == 0) {
+    FT_TRY(ft_path_join(t->config->run_dir, "config.json", &path));
+    FT_TRY(ft_json_write(path, t->config->json));
+  }
+out:
+  ft_free(path);
+  return ft_comm_agree(t->comm, err);
+}
+
+static ft_err open_log(const trainer *t) {
+  char *path = NULL;
+  ft_err err = ft_format(&path, "%s/log/rank-%d.log", t->config->run_dir, t->rank);
+  if (err == FT_OK) err = ft_log_open(path);
+  ft_free(path);
+  return ft_comm_agree(t->comm, err);
+}
+
+/* The step to go on from, the same on every rank; -1: a fresh run. */
+static ft_err find_checkpoint(trainer *t, int64_t *step) {
+  ft_err err = FT_OK;
+  int64_t *steps = NULL, num = 0;
+  *step = -1;
+  if (t->rank == 0) {
+    FT_TRY(ft_checkpoint_list(t->config->run_dir, &steps, &num));
+    if (num > 0) *step = steps[num - 1];
+    FT_CHECK(num == 0 || t->config->resume != FT_RESUME_NEVER, FT_ERR_CONFIG,
+             "%s holds a checkpoint of step %lld, and run.resume is \"never\": choose another "
+             "run.dir, or \"auto\" to go on",
+             t->config->run_dir, (long long)*step);
+  }
+out:
+  ft_free(steps);
+  err = ft_comm_agree(t->comm, err);
+  return err == FT_OK ? ft_comm_broadcast(t->comm, 0, step, sizeof *step) : err;
+}
+
+/* ---------------------------------------------------------------- evaluation inside a run */
+
+static bool evaluation_due(const trainer *t, int64_t step) {
+  return t->config->num_validation > 0 &&
+         (step == 0 || step == t->steps || step % t->config->validation_every == 0);
+}
+
+/* *patience_over: no gain for validation.patience evaluations. */
+static ft_err evaluate_now(trainer *t, bool *patience_over) {
+  ft_err err = FT_OK;
+  cJSON *validation = NULL;
+  double loss;
+  FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
+  if (t->rank == 0) {
+    ft_progress_validation(t->step, validation);
+    err = ft_metrics_write_validation(t, t->step, validation);
+  }
+  FT_TRY(ft_comm_agree(t->comm, err));
+  bool gain = isfinite(loss) && loss < t->lowest_loss;
+  if (gain) t->lowest_loss = loss;
+  t->evaluations_without_gain = gain ? 0 : t->evaluations_without_gain + 1;
+  bool checkpointed =
+      t->step > 0 && (t->step % t->config->checkpoint_every == 0 || t->step == t->steps);
+  if (checkpointed && isfinite(loss) && loss < t->best_loss) {
+    t->best_loss = loss;
+    t->best_step = t->step;
+  }
+  *patience_over = t->config->patience > 0 && t->evaluations_without_gain >= t->config->patience;
+out:
+  cJSON_Delete(validation);
+  return err;
+}
+
+/* ---------------------------------------------------------------- starting */
+
+static ft_err start_fresh(trainer *t) {
+  ft_err err = FT_OK;
+  bool ignored;
+  FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
+  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, -1, false, &ignored);
+  FT_TRY(ft_comm_agree(t->comm, err));
+out:
+  return err;
+}
+
+/* Rows after the checkpoint go; *evaluate: the checkpoint's own evaluation is due and missing. */
+static ft_err rewind_metrics(trainer *t, bool *evaluate) {
+  ft_err err = FT_OK;
+  bool has = false, due = evaluation_due(t, t->step);
+  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, t->step, due, &has);
+  FT_TRY(ft_comm_agree(t->comm, err));
+  int64_t missing = due && !has && t->rank == 0;
+  FT_TRY(ft_comm_max_i64(t->comm, &missing, 1));
+  *evaluate = missing != 0;
+out:
+  return err;
+}
+
+static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpoint,
+                    bool *evaluate) {
+  ft_err err = FT_OK;
+  *evaluate = evaluation_due(t, 0);
+  if (checkpoint < 0)
+    FT_TRY(start_fresh(t));
+  else {
+    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
+    FT_CHECK(t->step <= t->steps, FT_ERR_CONFIG,
+             "%s has a checkpoint of step %lld, beyond the %lld steps asked for: raise train.steps",
+             t->config->run_dir, (long long)t->step, (long long)t->steps);
+    FT_TRY(rewind_metrics(t, evaluate));
+  }
+  uint64_t checksum;
+  FT_TRY(ft_shard_checksum(t->shard, &checksum));
+  ft_log(FT_LOG_INFO, "weights at step %lld have checksum %016llx", (long long)t->step,
+         (unsigned long long)checksum);
+  if (t->rank == 0) err = ft_metrics_open(t, t->config->run_dir);
+  FT_TRY(ft_comm_agree(t->comm, err));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+/* Whether to stop after the step that just ended: any rank was asked to, or time is nearly up. */
+static ft_err stop_decision(trainer *t, int64_t *stop, int64_t *rss_bytes) {
+  ft_err err = FT_OK;
+  double limit = t->config->time_limit_s, used = ft_now_s() - t->started_s;
+  int64_t values[2] = {ft_comm_stop_requested() ||
+                           (limit > 0 && used + 2 * t->last_step_s + 5 > limit),
+                       ft_rss_bytes()};
+  FT_TRY(ft_comm_max_i64(t->comm, values, 2));
+  *stop = values[0];
+  *rss_bytes = values[1];
+out:
+  return err;
+}
+
+/* A checkpoint that cannot be written must not end a run that can go on. */
+static void begin_checkpoint(trainer *t) {
+  if (ft_trainer_begin_checkpoint(t) != FT_OK)
+    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->step, ft_error_message());
+}
+
+static ft_err steps(trainer *t, bool *stopped) {
+  ft_err err = FT_OK;
+  bool patience_over = false;
+  *stopped = false;
+  while (t->step < t->steps && !*stopped && !patience_over) {
+    step_result r;
+    int64_t stop, rss;
+    FT_TRY(ft_trainer_step(t, t->step + 1, &r));
+    t->step++;
+    FT_TRY(stop_decision(t, &stop, &rss));
+    if (t->rank == 0) {
+      ft_progress_step(t, t->step, &r);
+      err = ft_metrics_write_step(t, t->step, &r, rss);
+    }
+    FT_TRY(ft_comm_agree(t->comm, err));
+    *stopped = stop && t->step < t->steps;
+    if (!*stopped && evaluation_due(t, t->step)) FT_TRY(evaluate_now(t, &patience_over));
+    if (!*stopped && t->step < t->steps && t->step % t->config->checkpoint_every == 0)
+      begin_checkpoint(t);
+  }
+  if (patience_over)
+    ft_log(FT_LOG_INFO, "no lower loss in %lld evaluations: the run ends after step %lld",
+           (long long)t->config->patience, (long long)t->step);
+out:
+  return err;
+}
+
+/* The last step's checkpoint, unless it is there already. */
+static ft_err leave_checkpoint(trainer *t, int64_t resumed_from) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_trainer_finish_checkpoint(t));
+  if (t->step == 0 || t->step == resumed_from || t->step == t->writer_step) goto out;
+  FT_TRY(ft_trainer_begin_checkpoint(t));
+  FT_TRY(ft_trainer_finish_checkpoint(t));
+out:
+  return err;
+}
+
+static void say_check(const trainer *t, int64_t checkpoint) {
+  ft_log(FT_LOG_INFO, "nothing is wrong with the configuration, the model and the data");
+  if (checkpoint >= 0)
+    ft_log(FT_LOG_INFO, "the run would resume from the checkpoint of step %lld in %s",
+           (long long)checkpoint, t->config->run_dir);
+  else
+    ft_log(FT_LOG_INFO, "the run would start afresh in %s", t->config->run_dir);
+}
+
+static ft_err run(trainer *t, const ft_train_options *options) {
+  ft_err err = FT_OK;
+  int64_t checkpoint;
+  bool evaluate, stopped = false, patience_over = false;
+  const ft_config *c = t->config;
+  FT_TRY(find_checkpoint(t, &checkpoint));
+  FT_TRY(ft_trainer_allocate(t, true));
+  t->writer_step = -1;
+  if (options->check_only) {
+    ft_progress_start(t, 0);
+    if (checkpoint >= 0)
+      FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
+    else
+      FT_TRY(ft_hf_import(c->model_path, t->shard, t->comm));
+    say_check(t, checkpoint);
+    ft_progress_end(t);
+    goto out;
+  }
+  FT_TRY(make_run_dir(t));
+  FT_TRY(open_log(t));
+  FT_TRY(start(t, options, checkpoint, &evaluate));
+  ft_progress_start(t, t->step);
+  if (evaluate) FT_TRY(evaluate_now(t, &patience_over));
+  if (t->step == t->steps)
+    ft_log(FT_LOG_INFO, "the run is finished: all %lld steps are done", (long long)t->steps);
+  if (!patience_over) FT_TRY(steps(t, &stopped));
+  FT_TRY(leave_checkpoint(t, checkpoint));
+  ft_progress_end(t);
+  if (stopped)
+    err = ft_fail(FT_ERR_STOPPED,
+                  "stopped after step %lld of %lld, checkpoint written; run again to go on",
+                  (long long)t->step, (long long)t->steps);
+out:
+  return err;
+}
+
+/* train.steps, or what train.epochs comes to. */
+static int64_t steps_of(const trainer *t) {
+  const ft_config *c = t->config;
+  if (c->steps > 0) return c->steps;
+  return (int64_t)ceil(c->epochs * (double)ft_data_num_rows(t->train) / (double)c->global_batch);
+}
+
+ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *options) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
+  trainer *t = memory;
+  FT_TRY(ft_trainer_open(t, comm, config, config->model_path, true));
+  t->steps = steps_of(t);
+  FT_TRY(run(t, options));
+out:
+  if (memory) ft_trainer_close(memory);
+  ft_free(memory);
+  return err;
+}
+
+ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options *options,
+                   cJSON **out) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  ft_checkpoint *checkpoint = NULL;
+  int64_t step = 0;
+  double first_loss;
+  const char *model_dir = options->model_dir ? options->model_dir : config->model_path;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
+  trainer *t = memory;
+  FT_CHECK(config->num_validation > 0, FT_ERR_CONFIG,
+           "data.validation is empty: nothing to evaluate");
+  FT_TRY(ft_trainer_open(t, comm, config, model_dir, false));
+  if (!options->model_dir)
+    FT_TRY(ft_comm_agree(comm, ft_run_find_step(config->run_dir, options->step, &step)));
+  FT_TRY(ft_trainer_allocate(t, false));
+  if (options->model_dir)
+    FT_TRY(ft_hf_import(model_dir, t->shard, comm));
+  else {
+    FT_TRY(ft_comm_agree(comm, ft_checkpoint_open(config->run_dir, step, &checkpoint)));
+    FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));
+  }
+  cJSON *validation;
+  FT_TRY(ft_trainer_evaluate(t, &validation, &first_loss));
+  if (ft_comm_rank(comm) == 0) {
+    *out = cJSON_CreateObject();
+    cJSON_AddNumberToObject(*out, "step", (double)step);
+    cJSON_AddItemToObject(*out, "validation", validation);
+  }
+out:
+  ft_checkpoint_close(checkpoint);
+  if (memory) ft_trainer_close(memory);
+  ft_free(memory);
+  return err;
+}

@@ -1,0 +1,160 @@
+/* Everything a run needs, opened, checked and allocated. */
+#include <string.h>
+
+#include "internal.h"
+#include "mistakes.h"
+
+/* SHA-256 of DIR/tokenizer.json, read by rank 0; "" where there is none. */
+static ft_err hash_tokenizer(trainer *t, const char *dir) {
+  ft_err err = FT_OK;
+  char *path = NULL, *text = NULL;
+  size_t bytes;
+  if (t->rank == 0) {
+    FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
+    if (ft_path_exists(path)) {
+      FT_TRY(ft_read_file(path, (size_t)1 << 30, &text, &bytes));
+      ft_sha256_hex(text, bytes, t->tokenizer_sha256);
+    }
+  }
+out:
+  ft_free(path);
+  ft_free(text);
+  err = ft_comm_agree(t->comm, err);
+  return err == FT_OK
+             ? ft_comm_broadcast(t->comm, 0, t->tokenizer_sha256, sizeof t->tokenizer_sha256)
+             : err;
+}
+
+static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_sources, bool shuffle,
+                       ft_data **out) {
+  const ft_config *c = t->config;
+  ft_data_options options = {.sources = sources,
+                             .num_sources = num_sources,
+                             .seq_len = c->seq_len,
+                             .packing = c->packing,
+                             .shuffle = shuffle,
+                             .seed = (uint64_t)c->seed,
+                             .model_vocab = (uint32_t)t->hf.arch.vocab,
+                             .tokenizer_sha256 = t->tokenizer_sha256,
+                             .model_path = c->model_path};
+  return ft_data_open(&options, out);
+}
+
+/* One more thing to check; every failure is noted, the first one's code is the whole's. */
+static void note(mistakes *m, ft_err *first, ft_err err) {
+  if (err == FT_OK) return;
+  if (*first == FT_OK) *first = err;
+  add_mistake(m, "%s", ft_error_message());
+}
+
+static ft_err open_validation(trainer *t, mistakes *m, ft_err *first) {
+  ft_err err = FT_OK;
+  void *p;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, t->config->num_validation, sizeof *t->validation, &p));
+  t->validation = p;
+  for (int64_t i = 0; i < t->config->num_validation; i++) {
+    ft_data_source source = {.path = t->config->validation[i].path, .weight = 1};
+    note(m, first, open_set(t, &source, 1, false, &t->validation[i]));
+  }
+out:
+  return err;
+}
+
+/* Opens all inputs; all that is wrong with them comes in one message. */
+static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
+  const ft_config *c = t->config;
+  mistakes m = {0};
+  ft_err first = FT_OK, err = ft_hf_config_read(model_dir, &t->hf);
+  if (err != FT_OK) return err; /* nothing else can be checked without it */
+  if (c->seq_len > t->hf.arch.max_positions)
+    note(&m, &first,
+         ft_fail(FT_ERR_CONFIG,
+                 "data.seq_len is %lld, but %s/config.json allows %lld positions "
+                 "(max_position_embeddings): set data.seq_len to at most that",
+                 (long long)c->seq_len, model_dir, (long long)t->hf.arch.max_positions));
+  if (t->rank == 0) note(&m, &first, ft_hf_check_weights(model_dir, &t->hf.arch));
+  if (training) note(&m, &first, open_set(t, c->train, c->num_train, c->shuffle, &t->train));
+  note(&m, &first, open_validation(t, &m, &first));
+  if (m.count == 1) return ft_fail(first, "%s", m.text + 3);
+  return m.count == 0 ? FT_OK : ft_fail(first, "%lld mistakes:%s", (long long)m.count, m.text);
+}
+
+/* A difference of CPU or libraries is worth a warning: the same bits are promised for the same CPU.
+ */
+static ft_err compare_hosts(trainer *t) {
+  ft_err err = FT_OK;
+  const char *mine = ft_kernels_describe();
+  char first[512] = "";
+  snprintf(first, sizeof first, "%s", mine);
+  FT_TRY(ft_comm_broadcast(t->comm, 0, first, sizeof first));
+  int64_t differs = strncmp(first, mine, sizeof first - 1) != 0;
+  if (differs) ft_log(FT_LOG_WARNING, "this rank runs on %s, rank 0 on %s", mine, first);
+  FT_TRY(ft_comm_sum_i64(t->comm, &differs, 1));
+  if (differs && t->rank == 0)
+    ft_log(FT_LOG_WARNING,
+           "%lld of %d ranks have another CPU or other libraries than rank 0 (%s): training works, "
+           "but "
+           "its bits may depend on which rank computes what (log/rank-*.log names them)",
+           (long long)differs, t->size, first);
+out:
+  return err;
+}
+
+ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,
+                       bool training) {
+  ft_err err = FT_OK;
+  t->comm = comm;
+  t->config = config;
+  t->rank = ft_comm_rank(comm);
+  t->size = ft_comm_size(comm);
+  t->started_s = ft_now_s();
+  t->best_step = -1;
+  t->lowest_loss = t->best_loss = 1e300;
+  FT_TRY(compare_hosts(t));
+  FT_TRY(hash_tokenizer(t, model_dir));
+  FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));
+out:
+  return err;
+}
+
+/* The most tokens that any micro-batch of training or validation may have. */
+static int64_t max_tokens(const trainer *t) {
+  int64_t most = 1, rows = t->config->micro_batch;
+  if (t->train) most = FT_MAX(most, ft_data_max_tokens(t->train, rows));
+  for (int64_t i = 0; i < t->config->num_validation; i++)
+    most = FT_MAX(most, ft_data_max_tokens(t->validation[i], rows));
+  return most;
+}
+
+ft_err ft_trainer_allocate(trainer *t, bool training) {
+  ft_err err = FT_OK;
+  const ft_config *c = t->config;
+  ft_shard_options shard = {.stage = (int)c->stage, .training = training, .compute = c->precision};
+  ft_model_options model = {.compute = c->precision,
+                            .max_tokens = max_tokens(t),
+                            .training = training,
+                            .activation_checkpointing = c->activation_checkpointing};
+  ft_optim_options optim = {.beta1 = c->betas[0],
+                            .beta2 = c->betas[1],
+                            .eps = c->eps,
+                            .weight_decay = c->weight_decay,
+                            .grad_clip = c->grad_clip};
+  FT_TRY(ft_shard_new(t->comm, &t->hf.arch, &shard, &t->shard));
+  if (training) FT_TRY(ft_optim_new(t->shard, &optim, &t->optim));
+  FT_TRY(ft_comm_agree(t->comm, ft_model_new(&t->hf.arch, t->shard, &model, &t->model)));
+out:
+  return err;
+}
+
+void ft_trainer_close(trainer *t) {
+  ft_metrics_close(t);
+  ft_model_free(t->model);
+  ft_optim_free(t->optim);
+  ft_shard_free(t->shard);
+  ft_data_close(t->train);
+  for (int64_t i = 0; t->validation && i < t->config->num_validation; i++)
+    ft_data_close(t->validation[i]);
+  ft_free(t->validation);
+  ft_batch_fini(&t->batch);
+  ft_hf_config_fini(&t->hf);
+}

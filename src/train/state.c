@@ -1,0 +1,133 @@
+/* What a run remembers beside the shard's state: checkpoints carry it, the file `best` names a
+ * step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static cJSON *extra_of(const trainer *t) {
+  cJSON *extra = cJSON_CreateObject();
+  cJSON_AddNumberToObject(extra, "best_step", (double)t->best_step);
+  cJSON_AddNumberToObject(extra, "best_loss", t->best_loss);
+  cJSON_AddNumberToObject(extra, "lowest_loss", t->lowest_loss);
+  cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)t->evaluations_without_gain);
+  return extra;
+}
+
+static double extra_number(const cJSON *extra, const char *name, double otherwise) {
+  const cJSON *value = ft_json_get(extra, name);
+  return cJSON_IsNumber(value) ? value->valuedouble : otherwise;
+}
+
+ft_err ft_trainer_begin_checkpoint(trainer *t) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_trainer_finish_checkpoint(t));
+  ft_checkpoint_meta meta = {
+      .step = t->step, .tokens = t->tokens, .config = t->config->json, .extra = extra_of(t)};
+  err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
+  cJSON_Delete(meta.extra);
+  t->writer_step = t->step;
+out:
+  return err;
+}
+
+/* run.dir/best holds the step's number. */
+static ft_err write_best(trainer *t) {
+  ft_err err = FT_OK;
+  char *path = NULL, number[32];
+  if (t->rank == 0 && t->best_step == t->writer_step) {
+    FT_TRY(ft_path_join(t->config->run_dir, "best", &path));
+    snprintf(number, sizeof number, "%lld\n", (long long)t->best_step);
+    FT_TRY(ft_write_file(path, number, strlen(number)));
+  }
+out:
+  ft_free(path);
+  return ft_comm_agree(t->comm, err);
+}
+
+ft_err ft_trainer_finish_checkpoint(trainer *t) {
+  ft_err err = FT_OK;
+  if (!t->writer) return FT_OK;
+  ft_checkpoint_writer *writer = t->writer;
+  t->writer = NULL;
+  FT_TRY(ft_checkpoint_finish(writer));
+  ft_log(FT_LOG_INFO, "checkpoint of step %lld written", (long long)t->writer_step);
+  FT_TRY(write_best(t));
+  FT_TRY(ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, t->best_step));
+out:
+  return err;
+}
+
+ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow) {
+  ft_err err = FT_OK;
+  ft_checkpoint *checkpoint = NULL;
+  FT_TRY(ft_comm_agree(t->comm, ft_checkpoint_open(t->config->run_dir, step, &checkpoint)));
+  const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(checkpoint);
+  FT_TRY(ft_config_check_resume(meta->config, t->config, allow, num_allow));
+  FT_TRY(ft_checkpoint_restore(t->comm, checkpoint, t->shard, true));
+  t->step = meta->step;
+  t->tokens = meta->tokens;
+  t->best_step = (int64_t)extra_number(meta->extra, "best_step", -1);
+  t->best_loss = extra_number(meta->extra, "best_loss", 1e300);
+  t->lowest_loss = extra_number(meta->extra, "lowest_loss", 1e300);
+  t->evaluations_without_gain = (int64_t)extra_number(meta->extra, "evaluations_without_gain", 0);
+  ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
+         (long long)t->step, ft_checkpoint_world_size(checkpoint), t->size);
+out:
+  ft_checkpoint_close(checkpoint);
+  return err;
+}
+
+/* ---------------------------------------------------------------- finding a step */
+
+static ft_err read_best(const char *run_dir, int64_t *step) {
+  ft_err err = FT_OK;
+  char *path = NULL, *text = NULL;
+  size_t bytes;
+  FT_TRY(ft_path_join(run_dir, "best", &path));
+  FT_TRY(ft_read_file(path, 64, &text, &bytes));
+  *step = strtoll(text, NULL, 10);
+out:
+  ft_free(path);
+  ft_free(text);
+  return err;
+}
+
+static ft_err no_such_step(const char *run_dir, const char *which, const int64_t *steps,
+                           int64_t num) {
+  char list[256] = "";
+  for (int64_t i = 0; i < num && strlen(list) < sizeof list - 24; i++)
+    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%lld", i ? ", " : "",
+             (long long)steps[i]);
+  if (num == 0)
+    return ft_fail(FT_ERR_NOINPUT, "%s holds no checkpoint: train first, or name another run",
+                   run_dir);
+  return ft_fail(FT_ERR_NOINPUT, "%s holds no checkpoint of step %s; it has: %s", run_dir, which,
+                 list);
+}
+
+ft_err ft_run_find_step(const char *run_dir, const char *which, int64_t *step) {
+  ft_err err = FT_OK;
+  int64_t *steps = NULL, num = 0, wanted = -1;
+  char *end = NULL;
+  FT_CHECK(ft_path_is_dir(run_dir), FT_ERR_NOINPUT, "%s: no such run directory", run_dir);
+  FT_TRY(ft_checkpoint_list(run_dir, &steps, &num));
+  if (!which || strcmp(which, "latest") == 0)
+    wanted = num > 0 ? steps[num - 1] : -1;
+  else if (strcmp(which, "best") == 0)
+    FT_TRY(read_best(run_dir, &wanted));
+  else {
+    wanted = strtoll(which, &end, 10);
+    FT_CHECK(*which && !*end, FT_ERR_USAGE,
+             "--step %s: a number, \"best\" or \"latest\" was expected", which);
+  }
+  for (int64_t i = 0; i < num; i++)
+    if (steps[i] == wanted) {
+      *step = wanted;
+      goto out;
+    }
+  err = no_such_step(run_dir, which ? which : "latest", steps, num);
+out:
+  ft_free(steps);
+  return err;
+}

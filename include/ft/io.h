@@ -41,40 +41,51 @@ ft_err ft_commit_file(const char *temporary, const char *path);
 /* Copies a file durably. */
 ft_err ft_copy_file(const char *from, const char *to);
 
-/* ---------------------------------------------------------------- JSON (cJSON underneath)
- * Numbers beyond 2^53 are refused where integers are read. Free with cJSON_Delete. */
+/* ---------------------------------------------------------------- JSON in cJSON trees
+ * Parsed strictly (RFC 8259; a byte order mark is skipped): repeated keys, invalid UTF-8, zeros in
+ * strings, more than 256 levels are refused. A number remembers how it was written, and is written
+ * so again unless its value was changed. Free with cJSON_Delete. Any thread may use these. */
 
 /* Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA naming the line and column of the first mistake.
  */
 ft_err ft_json_read(const char *path, cJSON **out);
-/* Text of `length` bytes (embedded zeros and invalid UTF-8 are refused); `where` names it in
- * errors. */
+/* Text of `length` bytes; `where` names it in errors. */
 ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out);
+/* Text that reads back as the same bits (17 digits where needed); NaN and infinities become null.
+ * Pretty: two spaces a level. Free with ft_free. */
+ft_err ft_json_print(const cJSON *json, bool pretty, char **text);
 /* Pretty, durable. */
 ft_err ft_json_write(const char *path, const cJSON *json);
 /* Member by name, or NULL; the name is case-sensitive (cJSON_GetObjectItem alone is not). */
 cJSON *ft_json_get(const cJSON *object, const char *name);
+/* True if the item (NULL: no) is a whole number of less than 2^53 in size, which goes to *out. */
+bool ft_json_i64(const cJSON *item, int64_t *out);
 
 /* ---------------------------------------------------------------- safetensors */
 
 typedef struct ft_safetensor {
   char *name;
-  ft_dtype dtype;
-  int num_dims;
+  ft_dtype dtype; /* when supported */
+  int num_dims;   /* as the file says; with more than 4 the tensor is not supported */
   int64_t dims[4];
   int64_t begin; /* file offset of its first byte */
   int64_t elements;
+  bool supported;      /* its elements can be read: F32, BF16 or F16, at most 4 dimensions */
+  char dtype_name[12]; /* as the file says: "BF16", "I64" … */
 } ft_safetensor;
 
 typedef struct ft_safetensors ft_safetensors;
 
-/* Opens one .safetensors file, or a model directory (model.safetensors, or the files that
+/* Opens one .safetensors file, or a model directory (model.safetensors, or else the files that
  * model.safetensors.index.json names; they may not leave the directory), and reads headers only.
+ * With an index, its weight_map decides: a tensor that it names and the named file lacks is an
+ * error, one that it does not name is not there.
  * Tensors of a dtype other than F32, BF16, F16 are refused when read, not before. Errors:
  * FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_safetensors_open(const char *path, ft_safetensors **out);
 void ft_safetensors_close(ft_safetensors *st);
 int64_t ft_safetensors_count(const ft_safetensors *st);
+/* In order of name (bytes). */
 const ft_safetensor *ft_safetensors_at(const ft_safetensors *st, int64_t i);
 const ft_safetensor *ft_safetensors_find(const ft_safetensors *st,
                                          const char *name); /* NULL: absent */
@@ -88,9 +99,9 @@ ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t s
 /* Streaming writer of one file: names, shapes and dtypes first, then each tensor's elements in the
  * order given, in pieces of any size. The file appears under its name only when closed. */
 typedef struct ft_safetensors_writer ft_safetensors_writer;
-ft_err
-ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
-                          ft_safetensors_writer **out); /* begin is ignored; names are copied */
+/* Of each tensor, name, dtype, num_dims and dims are used; names are copied. */
+ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
+                                 ft_safetensors_writer **out);
 ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t bytes);
 /* Finishes and commits; on error, or with commit = false, the file does not appear. Frees the
  * writer. */

@@ -72,6 +72,11 @@ int64_t ft_data_num_rows(const ft_data *data) {
   return sum;
 }
 
+int64_t ft_data_source_rows(const ft_data *data, int64_t source) {
+  FT_ASSERT(source >= 0 && source < data->num_sources);
+  return data->sources[source].num_rows;
+}
+
 int64_t ft_data_num_documents(const ft_data *data) {
   int64_t sum = 0;
   for (int64_t i = 0; i < data->num_sources; i++)

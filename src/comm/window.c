@@ -109,6 +109,25 @@ static ft_err populate(const ft_comm *comm, const ft_window *w) {
 #endif
 }
 
+/* What the window needs: its size on this node, and on all nodes of this machine together. */
+typedef struct demand {
+  int64_t node_bytes, machine_bytes;
+} demand;
+
+static void reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
+  MPI_Request request;
+  ft_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, op, over, &request),
+               "MPI_Iallreduce");
+  ft_progress(comm, 1, &request, NULL);
+}
+
+static void run_demand(ft_comm *comm, void *arg) {
+  demand *d = arg;
+  reduce(comm, &d->node_bytes, MPI_MAX, comm->node);
+  d->machine_bytes = is_shared(comm) && is_node_first(comm) ? d->node_bytes : 0;
+  reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
+}
+
 static ft_err fill_window(ft_comm *comm, ft_window *w) {
   ft_err err = FT_OK;
   if (is_shared(comm)) {
@@ -131,12 +150,10 @@ ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window
     err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
   FT_TRY(ft_comm_agree(comm, err));
 
-  int64_t most = (int64_t)FT_MAX(bytes, 1);
-  ft_reduce_i64(comm, comm->node, MPI_MAX, &most, 1);
-  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)most, .owner = owner};
-  int64_t needed = is_shared(comm) && is_node_first(comm) ? most : 0;
-  ft_reduce_i64(comm, comm->machine, MPI_SUM, &needed, 1);
-  FT_TRY(ft_comm_agree(comm, needed > 0 ? check_room(comm, needed) : FT_OK));
+  demand d = {.node_bytes = (int64_t)FT_MAX(bytes, 1)};
+  ft_queue_call(comm, "size of a shared window", run_demand, &d);
+  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)d.node_bytes, .owner = owner};
+  FT_TRY(ft_comm_agree(comm, d.machine_bytes > 0 ? check_room(comm, d.machine_bytes) : FT_OK));
   err = ft_comm_agree(comm, fill_window(comm, w));
   if (err != FT_OK) {
     ft_comm_window_free(comm, w);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A rank of another machine than rank 0's waits so long before it speaks: where many ranks fail for
+/* A rank of another node than rank 0's waits so long before it speaks: where many ranks fail for
  * one reason, somebody else does, and this process is ended meanwhile. */
 #define GRACE_S 0.3
 /* How long a rank waits to be ended by the rank that speaks. */
@@ -57,6 +57,10 @@ static bool ended_by_others(double seconds) {
   return false;
 }
 
+static bool is_on_first_node(const ft_comm *comm) {
+  return comm->rank == 0 || (comm->nodes.num_nodes > 0 && ft_comm_node(comm) == 0);
+}
+
 _Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
   static atomic_flag busy = ATOMIC_FLAG_INIT;
   while (atomic_flag_test_and_set(&busy)) /* another thread of this rank is at it */
@@ -66,11 +70,11 @@ _Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
     ft_log(FT_LOG_ERROR, "%s: %s", where, ft_error_message());
     end_job(code);
   }
-  if (atomic_exchange(&comm->board->aborting, 1)) {
+  if (comm->board && atomic_exchange(&comm->board->aborting, 1)) {
     ended_by_others(PATIENCE_S);
     end_job(code);
   }
-  if (comm->rank == 0 || comm->machine_of_rank_0 || !ended_by_others(GRACE_S)) {
+  if (is_on_first_node(comm) || !ended_by_others(GRACE_S)) {
     if (comm->rank != 0)
       fprintf(stderr, "ftrun: error: rank %d (host %s), %s: %s\n", comm->rank, comm->host, where,
               ft_error_message());
@@ -80,16 +84,20 @@ _Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
   end_job(code);
 }
 
-void ft_mpi_check(ft_comm *comm, int result, const char *call) {
-  if (result == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING + 1] = "";
-  int length = 0;
-  MPI_Error_string(result, text, &length);
+_Noreturn void ft_current_failed(ft_comm *comm, ft_err code) {
   const ft_request *current = comm->current; /* set by this very thread */
   char where[128];
   if (current && current->block >= 0)
     snprintf(where, sizeof where, "%s of block %lld", current->name, (long long)current->block);
   else
     snprintf(where, sizeof where, "%s", current ? current->name : "start");
-  ft_comm_abort(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text), where);
+  ft_comm_abort(comm, code, where);
+}
+
+void ft_mpi_check(ft_comm *comm, int result, const char *call) {
+  if (result == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING + 1] = "";
+  int length = 0;
+  MPI_Error_string(result, text, &length);
+  ft_current_failed(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text));
 }

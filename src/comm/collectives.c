@@ -11,9 +11,7 @@ static void finish(ft_comm *comm, MPI_Request *request) {
 
 static void run_barrier(ft_comm *comm, void *arg) {
   (void)arg;
-  MPI_Request request;
-  ft_mpi_check(comm, MPI_Ibarrier(comm->world, &request), "MPI_Ibarrier");
-  finish(comm, &request);
+  ft_world_barrier(comm);
 }
 
 ft_err ft_comm_barrier(ft_comm *comm) {
@@ -46,37 +44,42 @@ ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes) {
 }
 
 typedef struct reduction {
-  MPI_Comm over;
-  MPI_Op op;
+  ft_reduce op;
   int64_t *values, count;
 } reduction;
 
+/* Few values go over the nodes' boards, many by messages. */
 static void run_reduction(ft_comm *comm, void *arg) {
+  static const MPI_Op ops[] = {
+      [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
   const reduction *r = arg;
+  if (r->count <= FT_BOARD_VALUES) {
+    ft_world_reduce(comm, r->op, r->values, r->count);
+    return;
+  }
   const int64_t most = (int64_t)(FT_PIECE_BYTES / sizeof(int64_t));
   for (int64_t at = 0; at < r->count; at += most) {
     MPI_Request request;
     ft_mpi_check(comm,
                  MPI_Iallreduce(MPI_IN_PLACE, r->values + at, (int)FT_MIN(most, r->count - at),
-                                MPI_INT64_T, r->op, r->over, &request),
+                                MPI_INT64_T, ops[r->op], comm->world, &request),
                  "MPI_Iallreduce");
     finish(comm, &request);
   }
 }
 
-void ft_reduce_i64(ft_comm *comm, MPI_Comm over, MPI_Op op, int64_t *values, int64_t count) {
-  reduction r = {.over = over, .op = op, .values = values, .count = count};
-  if (comm->size > 1) ft_queue_call(comm, "allreduce", run_reduction, &r);
+static ft_err reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
+  reduction r = {.op = op, .values = values, .count = count};
+  if (comm->size > 1 && count > 0) ft_queue_call(comm, "allreduce", run_reduction, &r);
+  return FT_OK;
 }
 
 ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count) {
-  ft_reduce_i64(comm, comm->world, MPI_SUM, values, count);
-  return FT_OK;
+  return reduce(comm, FT_REDUCE_SUM, values, count);
 }
 
 ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count) {
-  ft_reduce_i64(comm, comm->world, MPI_MAX, values, count);
-  return FT_OK;
+  return reduce(comm, FT_REDUCE_MAX, values, count);
 }
 
 /* ---------------------------------------------------------------- agreement on errors */
@@ -84,7 +87,7 @@ ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count) {
 enum { MESSAGE_BYTES = 8192 };
 
 typedef struct agreement {
-  int lowest; /* failing rank; the number of ranks: none */
+  int64_t lowest; /* failing rank; the number of ranks: none */
   struct {
     int32_t code;
     char message[MESSAGE_BYTES];
@@ -93,14 +96,12 @@ typedef struct agreement {
 
 static void run_agreement(ft_comm *comm, void *arg) {
   agreement *a = arg;
-  MPI_Request request;
-  ft_mpi_check(comm,
-               MPI_Iallreduce(MPI_IN_PLACE, &a->lowest, 1, MPI_INT, MPI_MIN, comm->world, &request),
-               "MPI_Iallreduce");
-  finish(comm, &request);
+  ft_world_reduce(comm, FT_REDUCE_MIN, &a->lowest, 1);
   if (a->lowest == comm->size) return;
+  MPI_Request request;
   ft_mpi_check(
-      comm, MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, a->lowest, comm->world, &request),
+      comm,
+      MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest, comm->world, &request),
       "MPI_Ibcast");
   finish(comm, &request);
 }

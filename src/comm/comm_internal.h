@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* cpu_set_t */
 #endif
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -52,10 +53,23 @@ struct ft_request {
   ft_request *next;
 };
 
-/* What the ranks of one host share, in shared memory, to end a job with one voice. */
+/* ---------------------------------------------------------------- the node's board */
+
+enum { FT_BOARD_VALUES = 1024 };
+
+typedef struct ft_board_slot {
+  int64_t values[FT_BOARD_VALUES];
+} ft_board_slot;
+
+/* In shared memory, 64-byte aligned, zeroed. */
 typedef struct ft_board {
-  atomic_int aborting; /* 1: a rank of this host is reporting the error that ends the job */
+  atomic_int aborting;             /* 1: a rank of this node reports the error that ends the job */
+  atomic_uint arrived, generation; /* of the barrier: ranks that have come, barriers passed */
+  _Alignas(64) ft_board_slot result; /* written by the node's first rank, read by all */
+  ft_board_slot slots[];             /* [ranks of the node] written by each, read by the first */
 } ft_board;
+
+typedef enum ft_reduce { FT_REDUCE_SUM, FT_REDUCE_MAX, FT_REDUCE_MIN } ft_reduce;
 
 struct ft_comm {
   int rank, size;
@@ -66,13 +80,14 @@ struct ft_comm {
   MPI_Comm messages; /* messages of exchanges, tagged with the exchange's number */
   MPI_Comm machine;  /* the ranks that share memory */
   MPI_Comm node;     /* the ranks of this node: all of `machine` unless nodes are faked */
+  MPI_Comm leaders;  /* the first ranks of the nodes; elsewhere MPI_COMM_NULL */
   MPI_Win board_window;
-  ft_board *board, own_board;
+  ft_board *board;
 
   cpu_set_t *machine_cpus; /* [machine_size] cores usable by each rank of this machine */
   cpu_set_t own_cpus;      /* this rank's, where its helper threads may run */
   int machine_rank, machine_size;
-  bool machine_of_rank_0; /* rank 0 runs on this machine */
+  bool crowded; /* more ranks than cores share this rank's cores */
 
   pthread_t thread;
   pthread_mutex_t lock;  /* guards what follows down to `current` */
@@ -102,23 +117,35 @@ void ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void 
 /* Appends a request that the caller has filled. */
 void ft_queue_post(ft_comm *comm, ft_request *request);
 
+/* Communication thread: aborts the job, naming the operation and block in progress. */
+_Noreturn void ft_current_failed(ft_comm *comm, ft_err code);
 /* Communication thread: aborts the job if an MPI call did not succeed. */
 void ft_mpi_check(ft_comm *comm, int result, const char *call);
 /* Communication thread: tests until the requests are complete, sleeping when nothing moves.
  * statuses (one a request) may be NULL. */
 void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses);
+/* Communication thread: an exchange from its first barrier to its last. */
+void ft_exchange_run(ft_comm *comm, void *request);
+
+/* Collective over this node's ranks. */
+ft_err ft_board_init(ft_comm *comm);
+void ft_board_fini(ft_comm *comm);
 /* Communication thread: waits until all ranks of this node have come here; what they wrote to
  * shared memory before is then visible. */
 void ft_node_barrier(ft_comm *comm);
-/* Posts and waits: values become their sums or maxima over a communicator of `comm`. */
-void ft_reduce_i64(ft_comm *comm, MPI_Comm over, MPI_Op op, int64_t *values, int64_t count);
-/* Communication thread: an exchange from its first barrier to its last. */
-void ft_exchange_run(ft_comm *comm, void *request);
+/* Communication thread: the same over all ranks. */
+void ft_world_barrier(ft_comm *comm);
+/* Communication thread: at most FT_BOARD_VALUES values in place, over all ranks. */
+void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count);
 
 /* ---------------------------------------------------------------- the machine */
 
 /* Which cores this rank may use: its own affinity mask, or its launcher's where the launcher bound
  * it to a few cores only by default. */
 void ft_usable_cpus(cpu_set_t *out);
+
+/* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
+void ft_keep_libraries(void);
+void ft_look_for_leaks(bool look);
 
 #endif

@@ -4,8 +4,6 @@
  * The tag is the exchange's number, so that a fast peer's next exchange never meets this one. */
 #include "comm_internal.h"
 
-#include <limits.h>
-
 static int64_t num_pieces(const ft_message *messages, int64_t count) {
   int64_t pieces = 0;
   for (int64_t i = 0; i < count; i++)
@@ -22,7 +20,7 @@ static void make_room(ft_comm *comm, int64_t pieces) {
   ft_err err = ft_alloc_array(FT_MEM_OTHER, capacity, sizeof(MPI_Request), (void **)&comm->pending);
   if (err == FT_OK)
     err = ft_alloc_array(FT_MEM_OTHER, capacity, sizeof(MPI_Status), (void **)&comm->statuses);
-  if (err != FT_OK) ft_comm_abort(comm, err, "starting an exchange");
+  if (err != FT_OK) ft_current_failed(comm, err);
 }
 
 typedef int start_call(void *data, int count, MPI_Datatype type, int peer, int tag, MPI_Comm comm,
@@ -60,10 +58,9 @@ static void check_sizes(ft_comm *comm, const ft_exchange *exchange) {
       int expected = (int)FT_MIN(FT_PIECE_BYTES, m->bytes - at), found = 0;
       ft_mpi_check(comm, MPI_Get_count(status++, MPI_BYTE, &found), "MPI_Get_count");
       if (found != expected)
-        ft_comm_abort(comm,
-                      ft_fail(FT_ERR_INTERNAL, "rank %d sent %d bytes where %d were expected",
-                              m->peer, found, expected),
-                      exchange->name);
+        ft_current_failed(comm,
+                          ft_fail(FT_ERR_INTERNAL, "rank %d sent %d bytes where %d were expected",
+                                  m->peer, found, expected));
     }
   }
 }

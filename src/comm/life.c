@@ -28,8 +28,10 @@ static ft_err start_mpi(void) {
   MPI_Initialized(&initialized);
   if (initialized) return ft_fail(FT_ERR_INTERNAL, "MPI can be started only once in a process");
   set_environment();
+  ft_look_for_leaks(false);
   ft_err err =
       mpi_ok(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  ft_look_for_leaks(true);
   if (err == FT_OK && provided < MPI_THREAD_SERIALIZED)
     err = ft_fail(FT_ERR_INTERNAL,
                   "this MPI library gives thread level %d, but MPI_THREAD_SERIALIZED (%d) is "
@@ -65,6 +67,11 @@ static ft_err make_communicators(ft_comm *comm) {
   MPI_Comm_size(comm->machine, &comm->machine_size);
   int color = fake ? ft_fake_node(comm->rank, comm->size, fake) : 0;
   FT_TRY(mpi_ok(MPI_Comm_split(comm->machine, color, comm->rank, &comm->node), "MPI_Comm_split"));
+  int index;
+  MPI_Comm_rank(comm->node, &index);
+  FT_TRY(mpi_ok(
+      MPI_Comm_split(comm->world, index == 0 ? 0 : MPI_UNDEFINED, comm->rank, &comm->leaders),
+      "MPI_Comm_split"));
   int *largest, found;
   MPI_Comm_get_attr(comm->messages, MPI_TAG_UB, &largest, &found);
   comm->largest_tag = 32767; /* the least that MPI allows */
@@ -95,31 +102,17 @@ static ft_err find_machine(ft_comm *comm) {
   FT_TRY(mpi_ok(MPI_Allgather(&comm->own_cpus, (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine_cpus,
                               (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine),
                 "MPI_Allgather"));
-  int lowest = comm->rank;
-  FT_TRY(mpi_ok(MPI_Bcast(&lowest, 1, MPI_INT, 0, comm->machine), "MPI_Bcast"));
-  comm->machine_of_rank_0 = lowest == 0;
-
-  if (comm->machine_size > 1) {
-    void *base;
-    MPI_Aint bytes = comm->machine_rank == 0 ? (MPI_Aint)sizeof(ft_board) : 0;
-    int unit;
-    FT_TRY(mpi_ok(
-        MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->machine, &base, &comm->board_window),
-        "MPI_Win_allocate_shared (is /dev/shm full?)"));
-    FT_TRY(mpi_ok(MPI_Win_shared_query(comm->board_window, 0, &bytes, &unit, &base),
-                  "MPI_Win_shared_query"));
-    comm->board = base;
-  }
 out:
   return err;
 }
 
-/* The more ranks share a core, the more often one would wake another for nothing. */
-static double longest_sleep(const ft_comm *comm) {
+/* The more ranks share a core, the more often one would wake for nothing. */
+static void see_crowding(ft_comm *comm) {
   int64_t cores = FT_MAX(CPU_COUNT(&comm->own_cpus), 1), sharing = 0;
   for (int r = 0; r < comm->machine_size; r++)
     sharing += CPU_EQUAL(&comm->machine_cpus[r], &comm->own_cpus) ? 1 : 0;
-  return LONGEST_SLEEP_S * (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
+  comm->crowded = sharing > cores;
+  comm->longest_sleep_s = LONGEST_SLEEP_S * (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -133,13 +126,13 @@ ft_err ft_comm_new(ft_comm **out) {
   MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
   MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
   ft_log_set_rank(comm->rank);
-  comm->board = &comm->own_board;
   comm->board_window = MPI_WIN_NULL;
   if (gethostname(comm->host, sizeof comm->host - 1) != 0) strcpy(comm->host, "unknown");
   FT_TRY(make_communicators(comm));
   FT_TRY(find_nodes(comm));
   FT_TRY(find_machine(comm));
-  comm->longest_sleep_s = longest_sleep(comm);
+  FT_TRY(ft_board_init(comm));
+  see_crowding(comm);
   FT_TRY(ft_queue_start(comm));
   *out = comm;
 out:
@@ -152,11 +145,13 @@ void ft_comm_free(ft_comm *comm) {
   if (!comm) return;
   ft_comm_barrier(comm);
   ft_queue_stop(comm);
-  if (comm->board_window != MPI_WIN_NULL) MPI_Win_free(&comm->board_window);
+  ft_board_fini(comm);
+  if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->machine);
   MPI_Comm_free(&comm->messages);
   MPI_Comm_free(&comm->world);
+  ft_keep_libraries();
   MPI_Finalize();
   ft_nodes_fini(&comm->nodes);
   ft_free(comm->machine_cpus);

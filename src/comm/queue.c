@@ -7,9 +7,9 @@
 #include <signal.h>
 #include <time.h>
 
-#define SPIN_S 30e-6   /* of testing after the last movement, before the first sleep */
-#define SLEEP_S 200e-6 /* the shortest sleep */
-#define MOVED_S 10e-6  /* of CPU time: an idle test takes less, one that copied data more */
+#define SPIN_S 30e-6  /* of testing after the last movement, before the first sleep */
+#define SLEEP_S 50e-6 /* the shortest sleep */
+#define MOVED_S 10e-6 /* of CPU time: an idle test takes less, one that copied data more */
 
 /* ---------------------------------------------------------------- tests and sleeps */
 
@@ -20,8 +20,7 @@ static double thread_cpu_s(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The longer nothing has moved, the longer the sleep, between 0.2 ms and what the crowding of this
- * machine asks for. */
+/* The longer nothing has moved, the longer the sleep: up to 0.2 ms, or more where ranks crowd. */
 static void sleep_after(const ft_comm *comm, double idle_s) {
   ft_sleep_s(FT_MIN(FT_MAX(idle_s / 4, SLEEP_S), comm->longest_sleep_s));
 }
@@ -39,19 +38,9 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
     if (complete) i++;
     if (complete || thread_cpu_s() - cpu_s > MOVED_S)
       last_move_s = now_s;
-    else if (now_s - last_move_s > SPIN_S)
+    else if (comm->crowded || now_s - last_move_s > SPIN_S)
       sleep_after(comm, now_s - last_move_s);
   }
-}
-
-void ft_node_barrier(ft_comm *comm) {
-  atomic_thread_fence(memory_order_seq_cst);
-  if (ft_comm_node_size(comm, ft_comm_node(comm)) > 1) {
-    MPI_Request request;
-    ft_mpi_check(comm, MPI_Ibarrier(comm->node, &request), "MPI_Ibarrier");
-    ft_progress(comm, 1, &request, NULL);
-  }
-  atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* ---------------------------------------------------------------- the thread */

@@ -1,9 +1,10 @@
-/* Node-shared memory. Open MPI backs it by files in /dev/shm (or wherever its
- * osc_sm_backing_directory says), which may be small; writing to a page that finds no room ends the
- * process with SIGBUS. So the room is checked first, and every page is made at once. */
+/* Node-shared memory. Open MPI backs it by files in /dev/shm (or wherever
+ * OMPI_MCA_osc_sm_backing_directory says), which may be small; writing to a page that finds no room
+ * ends the process with SIGBUS. So the room is checked first, and every page is made at once. */
 #include "comm_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
@@ -29,24 +30,15 @@ static bool is_node_first(const ft_comm *comm) {
 /* ---------------------------------------------------------------- room */
 
 /* Where Open MPI puts shared windows. */
-static void backing_directory(char *out, int room) {
-  int provided, index, count = 0;
-  MPI_T_cvar_handle handle;
-  snprintf(out, (size_t)room, "/dev/shm");
-  if (MPI_T_init_thread(MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) return;
-  if (MPI_T_cvar_get_index("osc_sm_backing_directory", &index) == MPI_SUCCESS &&
-      MPI_T_cvar_handle_alloc(index, NULL, &handle, &count) == MPI_SUCCESS) {
-    if (count <= room) MPI_T_cvar_read(handle, out);
-    MPI_T_cvar_handle_free(&handle);
-  }
-  MPI_T_finalize();
+static const char *backing_directory(void) {
+  const char *chosen = getenv("OMPI_MCA_osc_sm_backing_directory");
+  return chosen && *chosen ? chosen : "/dev/shm";
 }
 
 /* needed: by all nodes of this machine together (more than one only where they are faked). */
 static ft_err check_room(const ft_comm *comm, int64_t needed) {
-  char directory[4096];
+  const char *directory = backing_directory();
   struct statvfs room;
-  backing_directory(directory, (int)sizeof directory);
   if (statvfs(directory, &room) != 0)
     return ft_fail(FT_ERR_MEMORY,
                    "host %s: cannot see how much room %s has for node-shared memory: %s",
@@ -109,6 +101,25 @@ static ft_err populate(const ft_comm *comm, const ft_window *w) {
 #endif
 }
 
+/* What the window needs: its size on this node, and on all nodes of this machine together. */
+typedef struct demand {
+  int64_t node_bytes, machine_bytes;
+} demand;
+
+static void reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
+  MPI_Request request;
+  ft_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, op, over, &request),
+               "MPI_Iallreduce");
+  ft_progress(comm, 1, &request, NULL);
+}
+
+static void run_demand(ft_comm *comm, void *arg) {
+  demand *d = arg;
+  reduce(comm, &d->node_bytes, MPI_MAX, comm->node);
+  d->machine_bytes = is_shared(comm) && is_node_first(comm) ? d->node_bytes : 0;
+  reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
+}
+
 static ft_err fill_window(ft_comm *comm, ft_window *w) {
   ft_err err = FT_OK;
   if (is_shared(comm)) {
@@ -131,12 +142,10 @@ ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window
     err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
   FT_TRY(ft_comm_agree(comm, err));
 
-  int64_t most = (int64_t)FT_MAX(bytes, 1);
-  ft_reduce_i64(comm, comm->node, MPI_MAX, &most, 1);
-  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)most, .owner = owner};
-  int64_t needed = is_shared(comm) && is_node_first(comm) ? most : 0;
-  ft_reduce_i64(comm, comm->machine, MPI_SUM, &needed, 1);
-  FT_TRY(ft_comm_agree(comm, needed > 0 ? check_room(comm, needed) : FT_OK));
+  demand d = {.node_bytes = (int64_t)FT_MAX(bytes, 1)};
+  ft_queue_call(comm, "size of a shared window", run_demand, &d);
+  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)d.node_bytes, .owner = owner};
+  FT_TRY(ft_comm_agree(comm, d.machine_bytes > 0 ? check_room(comm, d.machine_bytes) : FT_OK));
   err = ft_comm_agree(comm, fill_window(comm, w));
   if (err != FT_OK) {
     ft_comm_window_free(comm, w);

@@ -38,7 +38,7 @@ static void nodes_are_consistent(void **state) {
   assert_int_equal(total, size);
   assert_true(strlen(ft_comm_host(comm)) > 0);
   const char *fake = getenv("FT_FAKE_NODE_SIZE");
-  int expected = fake ? (int)ft_ceil_div(size, labs(strtol(fake, NULL, 10))) : 1;
+  int expected = fake && *fake ? (int)ft_ceil_div(size, labs(strtol(fake, NULL, 10))) : 1;
   assert_int_equal(nodes, expected);
 }
 
@@ -260,7 +260,7 @@ static void broadcasts(void **state) {
 
 static void sums_and_maxima(void **state) {
   (void)state;
-  enum { COUNT = 1001 };
+  enum { COUNT = 1100 };
   int64_t sum[COUNT], max[COUNT];
   for (int64_t i = 0; i < COUNT; i++) {
     sum[i] = ((int64_t)1 << 53) + i * (rank + 1); /* a double would lose it */
@@ -369,7 +369,7 @@ static void a_window_without_room_is_refused(void **state) {
   ft_err err = ft_comm_window_new(comm, FT_MEM_WEIGHTS, (size_t)1 << 50, &w);
   assert_int_equal(err, FT_ERR_MEMORY);
   assert_null(w);
-  if (shared) assert_non_null(strstr(ft_error_message(), "1073741824.0 MiB"));
+  if (shared) assert_non_null(strstr(ft_error_message(), "node-shared memory needs"));
   assert_ok(ft_comm_window_new(comm, FT_MEM_WEIGHTS, 100, &w));
   ft_comm_window_free(comm, w);
 }

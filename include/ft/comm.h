@@ -19,7 +19,11 @@ typedef struct ft_request ft_request;
 /* ---------------------------------------------------------------- life */
 
 /* Starts MPI (MPI_THREAD_SERIALIZED; fine without mpirun: one rank) and the communication thread.
- * Collective over all ranks. Install signal handlers before. Errors: FT_ERR_INTERNAL. */
+ * Collective over all ranks. Install signal handlers before. Errors: FT_ERR_INTERNAL if MPI cannot
+ * start; once it has, a rank that cannot go on aborts the job. Sets the rank of the log.
+ *
+ * FT_FAKE_NODE_SIZE=k in the environment is a test aid: the ranks of one machine behave as nodes of
+ * k consecutive ranks (k < 0: as if dealt in turn to nodes of -k ranks each). */
 ft_err ft_comm_new(ft_comm **out);
 
 /* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. */
@@ -117,6 +121,11 @@ void ft_comm_window_free(ft_comm *comm, ft_window *window);
  * the OpenMP threads to the rank's own cores where the ranks fit the cores. Not collective; call
  * once. */
 int ft_comm_setup_threads(ft_comm *comm);
+
+/* Lets the calling thread run on any of the rank's cores. A helper thread (reading, writing) calls
+ * it once: started after ft_comm_setup_threads, it inherits the one core of the thread that started
+ * it. Not collective. */
+void ft_comm_float_thread(const ft_comm *comm);
 
 /* ---------------------------------------------------------------- stopping */
 

@@ -35,6 +35,8 @@ void ft_data_close(ft_data *data);
 
 /* Of one epoch, over all sources. A part of a text that was cut counts as a document. */
 int64_t ft_data_num_rows(const ft_data *data);
+/* Of one epoch of one source. */
+int64_t ft_data_source_rows(const ft_data *data, int64_t source);
 int64_t ft_data_num_documents(const ft_data *data);
 int64_t ft_data_num_tokens(const ft_data *data);
 /* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.

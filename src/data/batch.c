@@ -59,18 +59,11 @@ static ft_err reserve_mask(ft_data *data, int64_t length) {
   return err;
 }
 
-ft_err ft_data_count_mask(const ft_tokens_file *file, const uint8_t *mask, int64_t count,
-                          int64_t *targets) {
+int64_t ft_data_count_mask(const uint8_t *mask, int64_t count) {
   int64_t sum = 0;
-  unsigned bits = 0;
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count; i++)
     sum += mask[i];
-    bits |= mask[i];
-  }
-  *targets = sum;
-  return bits <= 1
-             ? FT_OK
-             : ft_fail(FT_ERR_DATA, "%s: loss_mask holds a value other than 0 and 1", file->path);
+  return sum;
 }
 
 /* ---------------------------------------------------------------- batches */
@@ -110,19 +103,18 @@ out:
 static ft_err append_document(ft_data *data, const place *document, void *arg) {
   ft_err err = FT_OK;
   ft_batch *batch = arg;
-  int64_t length = document->length, targets;
+  int64_t length = document->length;
   FT_TRY(reserve(batch, length));
   FT_TRY(reserve_mask(data, length));
   uint32_t *tokens = batch->tokens + batch->num_tokens;
   FT_TRY(ft_tokens_read(document->file, document->start, length, tokens, data->mask));
-  FT_TRY(ft_data_count_mask(document->file, data->mask + 1, length - 1, &targets));
   for (int64_t i = 0; i < length; i++) {
     bool has_target = i + 1 < length && data->mask[i + 1];
     batch->targets[batch->num_tokens + i] = has_target ? (int32_t)tokens[i + 1] : -1;
     batch->positions[batch->num_tokens + i] = (int32_t)i;
   }
   batch->num_tokens += length;
-  batch->num_targets += targets;
+  batch->num_targets += ft_data_count_mask(data->mask + 1, length - 1);
   batch->num_documents++;
   batch->offsets[batch->num_documents] = batch->num_tokens;
 out:
@@ -141,13 +133,10 @@ ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *ba
 
 static ft_err count_document(ft_data *data, const place *document, void *arg) {
   ft_err err = FT_OK;
-  int64_t *sum = arg, length = document->length - 1, targets;
-  const ft_tokens_file *file = document->file;
+  int64_t *sum = arg, length = document->length - 1;
   FT_TRY(reserve_mask(data, length));
-  FT_TRY(ft_pread_all(file->fd, file->path, data->mask, (size_t)length,
-                      file->mask_at + document->start + 1));
-  FT_TRY(ft_data_count_mask(file, data->mask, length, &targets));
-  *sum += targets;
+  FT_TRY(ft_tokens_read(document->file, document->start + 1, length, NULL, data->mask));
+  *sum += ft_data_count_mask(data->mask, length);
 out:
   return err;
 }

@@ -72,6 +72,11 @@ int64_t ft_data_num_rows(const ft_data *data) {
   return sum;
 }
 
+int64_t ft_data_source_rows(const ft_data *data, int64_t source) {
+  FT_ASSERT(source >= 0 && source < data->num_sources);
+  return data->sources[source].num_rows;
+}
+
 int64_t ft_data_num_documents(const ft_data *data) {
   int64_t sum = 0;
   for (int64_t i = 0; i < data->num_sources; i++)
@@ -103,11 +108,10 @@ static ft_err scan_shard(const ft_data_shards *shards, int64_t index, uint32_t *
   ft_err err = FT_OK;
   ft_tokens_file *file = shards->files[index];
   for (int64_t at = 0; at < file->num_tokens; at += SCAN_TOKENS) {
-    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at), found;
+    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at);
     int64_t base = shards->bases[index] + at;
     FT_TRY(ft_tokens_read(file, at, count, tokens, mask));
-    FT_TRY(ft_data_count_mask(file, mask, count, &found));
-    *targets += found;
+    *targets += ft_data_count_mask(mask, count);
     for (; *document < shards->num_documents && shards->starts[*document] < base + count;
          ++*document)
       *targets -= mask[shards->starts[*document] - base];

@@ -73,8 +73,7 @@ struct ft_data {
   int64_t mask_capacity;
 };
 
-/* Number of targets in mask[count]. Errors: FT_ERR_DATA if a byte is neither 0 nor 1. */
-ft_err ft_data_count_mask(const ft_tokens_file *file, const uint8_t *mask, int64_t count,
-                          int64_t *targets);
+/* Number of ones in mask[count]. */
+int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);
 
 #endif

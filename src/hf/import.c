@@ -5,17 +5,6 @@
 
 enum { PIECE_ELEMENTS = 1 << 20 };
 
-int64_t ft_hf_first_not_finite(const float *values, int64_t count) {
-  const uint32_t exponent = 0x7f800000u;
-  uint32_t any = 0;
-  for (int64_t i = 0; i < count; i++)
-    any |= (uint32_t)((ft_f32_bits(values[i]) & exponent) == exponent);
-  if (!any) return -1;
-  for (int64_t i = 0; i < count; i++)
-    if ((ft_f32_bits(values[i]) & exponent) == exponent) return i;
-  return -1;
-}
-
 typedef struct importer {
   ft_safetensors *st;
   ft_shard *shard;

@@ -1,4 +1,5 @@
-/* Whether a model directory's safetensors hold the tensors that its config promises. */
+/* Whether a model directory's safetensors hold the tensors that its config promises, and whether
+ * their values are numbers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ static bool has_shape(const ft_safetensor *found, const ft_tensor *t) {
 
 typedef struct census {
   ft_hf_mistakes mistakes;
-  int64_t missing, misshapen, extra; /* each lists its first MAX_LISTED */
-  const ft_safetensor **known;       /* [num_known] those that were expected */
+  int64_t missing, misshapen, unreadable, extra; /* each lists its first MAX_LISTED */
+  const ft_safetensor **known;                   /* [num_known] those that were expected */
   int64_t num_known;
 } census;
 
@@ -54,9 +55,15 @@ static void note_misshapen(census *c, const ft_safetensor *found, const ft_tenso
   int64_t dims[2];
   expected_dims(t, dims);
   show_dims(t->num_dims, dims, shape, sizeof shape);
-  show_dims(found->num_dims, found->dims, other, sizeof other);
+  show_dims(FT_MIN(found->num_dims, 4), found->dims, other, sizeof other);
   if (c->misshapen++ >= MAX_LISTED) return;
   ft_hf_mistake(&c->mistakes, "%s has shape %s; expected %s", found->name, other, shape);
+}
+
+static void note_unreadable(census *c, const ft_safetensor *found) {
+  if (c->unreadable++ >= MAX_LISTED) return;
+  ft_hf_mistake(&c->mistakes, "%s has dtype %s; supported are F32, BF16 and F16", found->name,
+                found->dtype_name);
 }
 
 static void look_for_block(census *c, const ft_safetensors *st, const ft_hf_blocks *blocks,
@@ -75,6 +82,7 @@ static void look_for_block(census *c, const ft_safetensors *st, const ft_hf_bloc
     }
     c->known[c->num_known++] = found;
     if (!has_shape(found, t)) note_misshapen(c, found, t);
+    if (!found->supported) note_unreadable(c, found);
   }
 }
 
@@ -136,6 +144,7 @@ static void summarize(census *c) {
     int64_t count;
   } kinds[] = {{"missing", c->missing},
                {"of another shape", c->misshapen},
+               {"of an unsupported dtype", c->unreadable},
                {"not part of this model", c->extra}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
     if (kinds[i].count > MAX_LISTED)
@@ -174,4 +183,17 @@ ft_err ft_hf_check_weights(const char *dir, const ft_arch *arch) {
   if (err == FT_OK) err = ft_hf_check_tensors(st, dir, &blocks);
   ft_safetensors_close(st);
   return err;
+}
+
+/* ---------------------------------------------------------------- values */
+
+int64_t ft_hf_first_not_finite(const float *values, int64_t count) {
+  const uint32_t exponent = 0x7f800000u;
+  uint32_t any = 0;
+  for (int64_t i = 0; i < count; i++)
+    any |= (uint32_t)((ft_f32_bits(values[i]) & exponent) == exponent);
+  if (!any) return -1;
+  for (int64_t i = 0; i < count; i++)
+    if ((ft_f32_bits(values[i]) & exponent) == exponent) return i;
+  return -1;
 }

@@ -1,8 +1,9 @@
-/* Reading token shards (docs/formats.md): HDF5 tells where the datasets lie, pread brings them. */
+/* Reading token shards (docs/formats.md): the metadata tell where the datasets lie, pread brings
+ * them. */
 #include <string.h>
 
 #include "file.h"
-#include "hdf5.h"
+#include "h5_read.h"
 #include "tokens.h"
 
 const char *const ft_tokens_kinds[FT_TOKENS_NUM_KINDS] = {
@@ -15,28 +16,28 @@ bool ft_tokens_is_sha256(const char *text) {
 
 /* ---------------------------------------------------------------- opening */
 
-static ft_err read_attributes(hid_t file, ft_tokens_file *f) {
+static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft_tokens_file *f) {
   ft_err err = FT_OK;
   char format[32], kind[32];
   uint64_t version, vocab_size;
-  FT_TRY(ft_h5_get_text(file, f->path, "format", format, sizeof format));
+  FT_TRY(ft_h5_get_text(reader, root, "format", format, sizeof format));
   FT_CHECK(strcmp(format, FT_TOKENS_FORMAT) == 0, FT_ERR_DATA,
            "%s: its format is \"%s\", \"%s\" was expected", f->path, format, FT_TOKENS_FORMAT);
-  FT_TRY(ft_h5_get_number(file, f->path, "version", UINT32_MAX, &version));
+  FT_TRY(ft_h5_get_number(reader, root, "version", UINT32_MAX, &version));
   FT_CHECK(version == FT_TOKENS_VERSION, FT_ERR_DATA,
            "%s: has version %llu of the format, this program reads version %d", f->path,
            (unsigned long long)version, FT_TOKENS_VERSION);
-  FT_TRY(ft_h5_get_text(file, f->path, "kind", kind, sizeof kind));
+  FT_TRY(ft_h5_get_text(reader, root, "kind", kind, sizeof kind));
   int number = 0;
   while (number < FT_TOKENS_NUM_KINDS && strcmp(kind, ft_tokens_kinds[number]) != 0)
     number++;
   FT_CHECK(number < FT_TOKENS_NUM_KINDS, FT_ERR_DATA,
            "%s: its kind is \"%s\"; text, sft or preference was expected", f->path, kind);
   f->kind = (ft_tokens_kind)number;
-  FT_TRY(ft_h5_get_number(file, f->path, "vocab_size", UINT32_MAX, &vocab_size));
+  FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));
   f->vocab_size = (uint32_t)vocab_size;
-  if (H5Aexists(file, "tokenizer_sha256") > 0) /* absent: unknown, as when empty */
-    FT_TRY(ft_h5_get_text(file, f->path, "tokenizer_sha256", f->tokenizer_sha256,
+  if (ft_h5_has_attribute(root, "tokenizer_sha256")) /* absent: unknown, as when empty */
+    FT_TRY(ft_h5_get_text(reader, root, "tokenizer_sha256", f->tokenizer_sha256,
                           sizeof f->tokenizer_sha256));
   FT_CHECK(ft_tokens_is_sha256(f->tokenizer_sha256), FT_ERR_DATA,
            "%s: tokenizer_sha256 is \"%s\", 64 hexadecimal digits or nothing was expected", f->path,
@@ -45,25 +46,41 @@ out:
   return err;
 }
 
-static ft_err find_dataset(hid_t file, const char *path, const char *name, hid_t type,
-                           int64_t file_bytes, ft_h5_place *place) {
-  hid_t dataset;
-  ft_err err = ft_h5_open_dataset(file, path, name, &dataset);
-  if (err == FT_OK) err = ft_h5_check_dataset(dataset, path, name, type, file_bytes, place);
-  if (dataset >= 0) H5Dclose(dataset);
+/* Finds a dataset of unsigned integers of `width` bytes among the links. */
+static ft_err find_dataset(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
+                           const char *name, size_t width, ft_h5_place *place) {
+  ft_err err = FT_OK;
+  ft_h5_object dataset = {0};
+  ft_h5_type type;
+  int64_t i = 0;
+  while (i < num_links && strcmp(links[i].name, name) != 0)
+    i++;
+  FT_CHECK(i < num_links, FT_ERR_DATA, "%s: has no dataset \"%s\"", reader->path, name);
+  FT_CHECK(links[i].address != FT_H5_UNDEFINED, FT_ERR_DATA,
+           "%s: \"%s\" is a link to somewhere else", reader->path, name);
+  FT_TRY(ft_h5_object_init(reader, links[i].address, &dataset));
+  FT_TRY(ft_h5_dataset_type(reader, &dataset, name, &type));
+  FT_CHECK(type.width == width && !type.is_float, FT_ERR_DATA,
+           "%s: dataset \"%s\" holds %s%d, u%d was expected", reader->path, name,
+           type.is_float ? "f" : "u", (int)(8 * type.width), (int)(8 * width));
+  FT_TRY(ft_h5_dataset_place(reader, &dataset, name, width, place));
+out:
+  ft_h5_object_fini(&dataset);
   return err;
 }
 
-static ft_err read_layout(ft_tokens_file *f, int64_t file_bytes) {
+static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
   ft_err err = FT_OK;
-  hid_t file = -1;
+  ft_h5_object root = {0};
+  ft_h5_link *links = NULL;
+  int64_t num_links = 0;
   ft_h5_place tokens, mask, offsets;
-  ft_h5_lock();
-  FT_TRY(ft_h5_open(f->path, &file));
-  FT_TRY(read_attributes(file, f));
-  FT_TRY(find_dataset(file, f->path, "tokens", H5T_STD_U32LE, file_bytes, &tokens));
-  FT_TRY(find_dataset(file, f->path, "loss_mask", H5T_STD_U8LE, file_bytes, &mask));
-  FT_TRY(find_dataset(file, f->path, "offsets", H5T_STD_U64LE, file_bytes, &offsets));
+  FT_TRY(ft_h5_object_init(reader, reader->root, &root));
+  FT_TRY(read_attributes(reader, &root, f));
+  FT_TRY(ft_h5_links(reader, &root, &links, &num_links));
+  FT_TRY(find_dataset(reader, links, num_links, "tokens", 4, &tokens));
+  FT_TRY(find_dataset(reader, links, num_links, "loss_mask", 1, &mask));
+  FT_TRY(find_dataset(reader, links, num_links, "offsets", 8, &offsets));
   FT_CHECK(mask.count == tokens.count, FT_ERR_DATA,
            "%s: loss_mask has %lld elements and tokens %lld, the same number was expected", f->path,
            (long long)mask.count, (long long)tokens.count);
@@ -75,25 +92,28 @@ static ft_err read_layout(ft_tokens_file *f, int64_t file_bytes) {
   f->mask_at = mask.offset;
   f->offsets_at = offsets.offset;
 out:
-  (void)ft_h5_close(&file, f->path); /* nothing was written */
-  ft_h5_unlock();
+  ft_h5_links_free(links, num_links);
+  ft_h5_object_fini(&root);
   return err;
 }
 
 ft_err ft_tokens_open(const char *path, ft_tokens_file **out) {
   ft_err err = FT_OK;
   void *memory = NULL;
-  int64_t file_bytes;
+  ft_h5_reader reader = {.fd = -1};
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof(ft_tokens_file), &memory));
   ft_tokens_file *f = memory;
   f->fd = -1;
   FT_TRY(ft_strdup(path, &f->path));
-  FT_TRY(ft_file_open(path, &f->fd, &file_bytes));
-  FT_TRY(read_layout(f, file_bytes));
+  FT_TRY(ft_h5_reader_init(path, &reader));
+  FT_TRY(read_layout(&reader, f));
+  f->fd = reader.fd; /* which stays open for the reads */
+  reader.fd = -1;
   *out = f;
   memory = NULL;
 out:
+  ft_h5_reader_fini(&reader);
   ft_tokens_close(memory);
   return err;
 }

@@ -117,16 +117,21 @@ out:
 
 /* ---------------------------------------------------------------- check */
 
-static int mistakes; /* found so far, each printed */
+/* What the comparison found; every mistake is printed as it is met. */
+typedef struct findings {
+  int mistakes;
+  double loss, norm, validation, weights; /* largest difference of each kind */
+  int64_t far, total;                     /* weights beyond 2e-3, and all */
+} findings;
 
 /* Relative comparison; *worst keeps the largest difference seen. */
-static void compare(const char *what, int step, double found, double wanted, double tolerance,
-                    double *worst) {
+static void compare(findings *f, const char *what, int step, double found, double wanted,
+                    double tolerance, double *worst) {
   double difference = fabs(found - wanted) / fmax(fabs(wanted), 1e-30);
   if (!(difference <= tolerance)) { /* not a number is a mistake too */
     printf("step %d: %s %.9g, expected %.9g: relative difference %.2g, allowed %.2g\n", step, what,
            found, wanted, difference, tolerance);
-    mistakes++;
+    f->mistakes++;
   }
   if (!(difference <= *worst)) *worst = difference;
 }
@@ -165,26 +170,25 @@ static double number_of(const cJSON *object, const char *name) {
   return cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
 }
 
-static void check_steps(const cJSON *rows, const cJSON *expected, double loss, double norm) {
-  double worst_loss = 0, worst_norm = 0;
+static void check_steps(findings *f, const cJSON *rows, const cJSON *expected, double loss,
+                        double norm) {
   const cJSON *wanted;
   cJSON_ArrayForEach(wanted, ft_json_get(expected, "steps")) {
     int step = (int)number_of(wanted, "step");
     const cJSON *row = find_row(rows, step, "loss");
-    compare("loss", step, number_of(row, "loss"), number_of(wanted, "loss"), loss, &worst_loss);
-    compare("grad_norm", step, number_of(row, "grad_norm"), number_of(wanted, "grad_norm"), norm,
-            &worst_norm);
-    compare("targets", step, number_of(row, "targets"), number_of(wanted, "targets"), 0,
+    compare(f, "loss", step, number_of(row, "loss"), number_of(wanted, "loss"), loss, &f->loss);
+    compare(f, "grad_norm", step, number_of(row, "grad_norm"), number_of(wanted, "grad_norm"), norm,
+            &f->norm);
+    compare(f, "targets", step, number_of(row, "targets"), number_of(wanted, "targets"), 0,
             &(double){0});
   }
-  printf("losses within %.1e, gradient norms within %.1e", worst_loss, worst_norm);
 }
 
-static void check_validation(const cJSON *rows, const cJSON *expected, double tolerance) {
-  double worst = 0;
+static void check_validation(findings *f, const cJSON *rows, const cJSON *expected,
+                             double tolerance) {
+  static const char *const when[] = {"before", "after"};
   int last = cJSON_GetArraySize(ft_json_get(expected, "steps"));
   for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++) {
-    static const char *const when[] = {"before", "after"};
     for (int w = 0; w < 2; w++) {
       char name[64];
       snprintf(name, sizeof name, "%s_%s", sets[i].expected, when[w]);
@@ -192,10 +196,10 @@ static void check_validation(const cJSON *rows, const cJSON *expected, double to
       int step = w ? last : 0;
       const cJSON *row = find_row(rows, step, "validation");
       const cJSON *set = row ? ft_json_get(ft_json_get(row, "validation"), sets[i].name) : NULL;
-      compare(name, step, number_of(set, "loss"), number_of(expected, name), tolerance, &worst);
+      compare(f, name, step, number_of(set, "loss"), number_of(expected, name), tolerance,
+              &f->validation);
     }
   }
-  printf(", validation within %.1e", worst);
 }
 
 /* All elements of a tensor as f32; free with ft_free. */
@@ -216,7 +220,7 @@ out:
 
 /* Counts weights further than 2e-3 from what is expected. */
 static ft_err check_tensor(ft_safetensors *wanted, const ft_safetensor *t, ft_safetensors *found,
-                           int64_t *num_far, double *worst) {
+                           findings *f) {
   ft_err err = FT_OK;
   float *a = NULL, *b = NULL;
   const ft_safetensor *other = ft_safetensors_find(found, t->name);
@@ -228,41 +232,37 @@ static ft_err check_tensor(ft_safetensors *wanted, const ft_safetensor *t, ft_sa
   FT_TRY(read_f32(found, other, &b));
   for (int64_t i = 0; i < t->elements; i++) {
     double difference = fabs((double)a[i] - (double)b[i]);
-    if (!(difference <= 2e-3)) (*num_far)++;
-    if (!(difference <= *worst)) *worst = difference;
+    if (!(difference <= 2e-3)) f->far++;
+    if (!(difference <= f->weights)) f->weights = difference;
   }
+  f->total += t->elements;
 out:
   ft_free(a);
   ft_free(b);
   return err;
 }
 
-static ft_err check_weights(const char *trajectory, const char *export_dir) {
+static ft_err check_weights(findings *f, const char *trajectory, const char *export_dir) {
   ft_err err = FT_OK;
   char *path = NULL;
   ft_safetensors *wanted = NULL, *found = NULL;
-  int64_t num_far = 0, total = 0;
-  double worst = 0;
   FT_TRY(ft_path_join(trajectory, "final.safetensors", &path));
   FT_TRY(ft_safetensors_open(path, &wanted));
   FT_TRY(ft_safetensors_open(export_dir, &found));
   for (int64_t i = 0; i < ft_safetensors_count(wanted); i++) {
     const ft_safetensor *t = ft_safetensors_at(wanted, i);
-    FT_TRY(check_tensor(wanted, t, found, &num_far, &worst));
-    total += t->elements;
+    FT_TRY(check_tensor(wanted, t, found, f));
   }
   if (ft_safetensors_count(found) != ft_safetensors_count(wanted)) {
     printf("the export has %lld tensors, expected %lld\n", (long long)ft_safetensors_count(found),
            (long long)ft_safetensors_count(wanted));
-    mistakes++;
+    f->mistakes++;
   }
-  if (num_far > total / 10000) {
+  if (f->far > f->total / 10000) {
     printf("%lld of %lld weights are further than 2e-3 from what is expected, at most %.1e\n",
-           (long long)num_far, (long long)total, worst);
-    mistakes++;
+           (long long)f->far, (long long)f->total, f->weights);
+    f->mistakes++;
   }
-  printf(", weights within %.1e (%lld of %lld beyond 2e-3)", worst, (long long)num_far,
-         (long long)total);
 out:
   ft_safetensors_close(wanted);
   ft_safetensors_close(found);
@@ -281,17 +281,20 @@ static double tolerance(int argc, char **argv, const char *name, double otherwis
 
 static ft_err check(int argc, char **argv) {
   ft_err err = FT_OK;
+  findings f = {0};
   cJSON *expected = NULL, *rows = NULL;
   FT_TRY(read_expected(argv[2], &expected));
   FT_TRY(read_metrics(argv[3], &rows));
   FT_CHECK(cJSON_GetArraySize(ft_json_get(expected, "steps")) > 0, FT_ERR_DATA,
            "expected.json of %s has no steps", argv[2]);
-  check_steps(rows, expected, tolerance(argc, argv, "loss", 1e-4),
+  check_steps(&f, rows, expected, tolerance(argc, argv, "loss", 1e-4),
               tolerance(argc, argv, "norm", 1e-3));
-  check_validation(rows, expected, tolerance(argc, argv, "validation", 1e-4));
-  if (strcmp(argv[4], "-") != 0) FT_TRY(check_weights(argv[2], argv[4]));
-  printf("\n");
-  FT_CHECK(mistakes == 0, FT_ERR_DATA, "%d differences from %s", mistakes, argv[2]);
+  check_validation(&f, rows, expected, tolerance(argc, argv, "validation", 1e-4));
+  if (strcmp(argv[4], "-") != 0) FT_TRY(check_weights(&f, argv[2], argv[4]));
+  printf("losses within %.1e, gradient norms %.1e, validation %.1e, weights %.1e "
+         "(%lld of %lld beyond 2e-3)\n",
+         f.loss, f.norm, f.validation, f.weights, (long long)f.far, (long long)f.total);
+  FT_CHECK(f.mistakes == 0, FT_ERR_DATA, "%d differences from %s", f.mistakes, argv[2]);
 out:
   cJSON_Delete(expected);
   cJSON_Delete(rows);

@@ -1,0 +1,103 @@
+/* Ending the job at once, with one message. */
+#include "comm_internal.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A rank of another node than rank 0's waits so long before it speaks: where many ranks fail for
+ * one reason, somebody else does, and this process is ended meanwhile. */
+#define GRACE_S 0.3
+/* How long a rank waits to be ended by the rank that speaks. */
+#define PATIENCE_S 5.0
+#define POLL_S 0.01
+
+static atomic_int stop_requests; /* signals seen so far */
+
+void ft_comm_request_stop(int signal_number) {
+  (void)signal_number; /* all mean the same: stop soon */
+  atomic_fetch_add(&stop_requests, 1);
+}
+
+bool ft_comm_stop_requested(void) {
+  return atomic_load(&stop_requests) > 0;
+}
+
+/* Open MPI prints eight lines about MPI_ABORT that say less than the message before them. The
+ * switch cannot be thrown through MPI's own interface once MPI runs, and before that it would
+ * silence Open MPI's useful help too. Where there is no such variable, nothing happens. */
+static void silence_mpi(void) {
+  bool *quiet = dlsym(RTLD_DEFAULT, "orte_execute_quiet");
+  if (quiet) *quiet = true;
+}
+
+_Noreturn static void end_job(ft_err code) {
+  fflush(NULL);
+  int initialized = 0, finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  if (initialized && !finalized) {
+    signal(SIGALRM, SIG_DFL); /* should MPI_Abort hang, the launcher sees a dead rank instead */
+    alarm(10);
+    silence_mpi();
+    MPI_Abort(MPI_COMM_WORLD, (int)code);
+  }
+  _exit((int)code);
+}
+
+/* Waits for being ended by others; returns early when the launcher has begun to (by SIGTERM, which
+ * the program catches). */
+static bool ended_by_others(double seconds) {
+  int before = atomic_load(&stop_requests);
+  for (double end_s = ft_now_s() + seconds; ft_now_s() < end_s;) {
+    if (atomic_load(&stop_requests) != before) return true;
+    ft_sleep_s(POLL_S);
+  }
+  return false;
+}
+
+static bool is_on_first_node(const ft_comm *comm) {
+  return comm->rank == 0 || (comm->nodes.num_nodes > 0 && ft_comm_node(comm) == 0);
+}
+
+_Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
+  static atomic_flag busy = ATOMIC_FLAG_INIT;
+  while (atomic_flag_test_and_set(&busy)) /* another thread of this rank is at it */
+    ft_sleep_s(POLL_S);
+  FT_ASSERT(code != FT_OK);
+  if (!comm) {
+    ft_log(FT_LOG_ERROR, "%s: %s", where, ft_error_message());
+    end_job(code);
+  }
+  if (comm->board && atomic_exchange(&comm->board->aborting, 1)) {
+    ended_by_others(PATIENCE_S);
+    end_job(code);
+  }
+  if (is_on_first_node(comm) || !ended_by_others(GRACE_S)) {
+    if (comm->rank != 0)
+      fprintf(stderr, "ftrun: error: rank %d (host %s), %s: %s\n", comm->rank, comm->host, where,
+              ft_error_message());
+    ft_log(FT_LOG_ERROR, "rank %d (host %s), %s: %s", comm->rank, comm->host, where,
+           ft_error_message());
+  }
+  end_job(code);
+}
+
+_Noreturn void ft_current_failed(ft_comm *comm, ft_err code) {
+  const ft_request *current = comm->current; /* set by this very thread */
+  char where[128];
+  if (current && current->block >= 0)
+    snprintf(where, sizeof where, "%s of block %lld", current->name, (long long)current->block);
+  else
+    snprintf(where, sizeof where, "%s", current ? current->name : "start");
+  ft_comm_abort(comm, code, where);
+}
+
+void ft_mpi_check(ft_comm *comm, int result, const char *call) {
+  if (result == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING + 1] = "";
+  int length = 0;
+  MPI_Error_string(result, text, &length);
+  ft_current_failed(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text));
+}

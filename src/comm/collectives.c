@@ -1,0 +1,194 @@
+/* Blocking collectives: each is one operation of the queue, posted and waited for. */
+#include "comm_internal.h"
+
+#include <string.h>
+
+static void finish(ft_comm *comm, MPI_Request *request) {
+  ft_progress(comm, 1, request, NULL);
+}
+
+/* ---------------------------------------------------------------- barrier, broadcast, sums */
+
+static void run_barrier(ft_comm *comm, void *arg) {
+  (void)arg;
+  ft_world_barrier(comm);
+}
+
+ft_err ft_comm_barrier(ft_comm *comm) {
+  ft_queue_call(comm, "barrier", run_barrier, NULL);
+  return FT_OK;
+}
+
+typedef struct broadcast {
+  int root;
+  char *data;
+  size_t bytes;
+} broadcast;
+
+static void run_broadcast(ft_comm *comm, void *arg) {
+  const broadcast *b = arg;
+  for (size_t at = 0; at < b->bytes; at += FT_PIECE_BYTES) {
+    int count = (int)FT_MIN(FT_PIECE_BYTES, b->bytes - at);
+    MPI_Request request;
+    ft_mpi_check(comm, MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->world, &request),
+                 "MPI_Ibcast");
+    finish(comm, &request);
+  }
+}
+
+ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes) {
+  FT_ASSERT(root >= 0 && root < comm->size);
+  broadcast b = {.root = root, .data = data, .bytes = bytes};
+  if (comm->size > 1) ft_queue_call(comm, "broadcast", run_broadcast, &b);
+  return FT_OK;
+}
+
+typedef struct reduction {
+  ft_reduce op;
+  int64_t *values, count;
+} reduction;
+
+/* Few values go over the nodes' boards, many by messages. */
+static void run_reduction(ft_comm *comm, void *arg) {
+  static const MPI_Op ops[] = {
+      [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
+  const reduction *r = arg;
+  if (r->count <= FT_BOARD_VALUES) {
+    ft_world_reduce(comm, r->op, r->values, r->count);
+    return;
+  }
+  const int64_t most = (int64_t)(FT_PIECE_BYTES / sizeof(int64_t));
+  for (int64_t at = 0; at < r->count; at += most) {
+    MPI_Request request;
+    ft_mpi_check(comm,
+                 MPI_Iallreduce(MPI_IN_PLACE, r->values + at, (int)FT_MIN(most, r->count - at),
+                                MPI_INT64_T, ops[r->op], comm->world, &request),
+                 "MPI_Iallreduce");
+    finish(comm, &request);
+  }
+}
+
+static ft_err reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
+  reduction r = {.op = op, .values = values, .count = count};
+  if (comm->size > 1 && count > 0) ft_queue_call(comm, "allreduce", run_reduction, &r);
+  return FT_OK;
+}
+
+ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count) {
+  return reduce(comm, FT_REDUCE_SUM, values, count);
+}
+
+ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count) {
+  return reduce(comm, FT_REDUCE_MAX, values, count);
+}
+
+/* ---------------------------------------------------------------- agreement on errors */
+
+enum { MESSAGE_BYTES = 8192 };
+
+typedef struct agreement {
+  int64_t lowest; /* failing rank; the number of ranks: none */
+  struct {
+    int32_t code;
+    char message[MESSAGE_BYTES];
+  } error;
+} agreement;
+
+static void run_agreement(ft_comm *comm, void *arg) {
+  agreement *a = arg;
+  ft_world_reduce(comm, FT_REDUCE_MIN, &a->lowest, 1);
+  if (a->lowest == comm->size) return;
+  MPI_Request request;
+  ft_mpi_check(
+      comm,
+      MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest, comm->world, &request),
+      "MPI_Ibcast");
+  finish(comm, &request);
+}
+
+ft_err ft_comm_agree(ft_comm *comm, ft_err mine) {
+  if (comm->size == 1) return mine;
+  agreement a;
+  memset(&a, 0, sizeof a);
+  a.lowest = mine == FT_OK ? comm->size : comm->rank;
+  a.error.code = (int32_t)mine;
+  if (mine != FT_OK) snprintf(a.error.message, sizeof a.error.message, "%s", ft_error_message());
+  ft_queue_call(comm, "agreement", run_agreement, &a);
+  if (a.lowest == comm->size) return FT_OK;
+  return ft_fail((ft_err)a.error.code, "%s", a.error.message);
+}
+
+/* ---------------------------------------------------------------- gather */
+
+typedef struct sizes_gather {
+  int root;
+  uint64_t mine, *all; /* all: on root */
+} sizes_gather;
+
+static void run_sizes_gather(ft_comm *comm, void *arg) {
+  sizes_gather *g = arg;
+  MPI_Request request;
+  ft_mpi_check(comm,
+               MPI_Igather(&g->mine, 1, MPI_UINT64_T, g->all, 1, MPI_UINT64_T, g->root, comm->world,
+                           &request),
+               "MPI_Igather");
+  finish(comm, &request);
+}
+
+/* On root: room for everything, this rank's part in place, and a receive for each other part. */
+static ft_err prepare_root(ft_comm *comm, const void *data, size_t bytes, const uint64_t *all,
+                           void **out, size_t *sizes, ft_message **receives) {
+  ft_err err = FT_OK;
+  uint64_t total = 0;
+  for (int r = 0; r < comm->size; r++) {
+    FT_CHECK(all[r] <= SIZE_MAX / 4 - total, FT_ERR_MEMORY, "cannot gather %llu bytes of rank %d",
+             (unsigned long long)all[r], r);
+    total += all[r];
+  }
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof(ft_message), (void **)receives));
+  FT_TRY(ft_alloc(FT_MEM_OTHER, (size_t)total, out));
+  char *at = *out;
+  for (int r = 0, n = 0; r < comm->size; r++) {
+    sizes[r] = (size_t)all[r];
+    if (r != comm->rank)
+      (*receives)[n++] = (ft_message){.peer = r, .data = at, .bytes = sizes[r]};
+    else if (bytes > 0)
+      memcpy(at, data, bytes);
+    at += sizes[r];
+  }
+out:
+  return err;
+}
+
+ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, void **out,
+                      size_t *sizes) {
+  FT_ASSERT(root >= 0 && root < comm->size);
+  ft_err err = FT_OK;
+  bool is_root = comm->rank == root;
+  uint64_t *all = NULL;
+  ft_message *receives = NULL;
+  *out = NULL;
+  if (is_root) err = ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof(uint64_t), (void **)&all);
+  FT_TRY(ft_comm_agree(comm, err));
+  sizes_gather g = {.root = root, .mine = bytes, .all = all};
+  ft_queue_call(comm, "gather of sizes", run_sizes_gather, &g);
+  if (is_root) err = prepare_root(comm, data, bytes, all, out, sizes, &receives);
+  FT_TRY(ft_comm_agree(comm, err));
+
+  ft_message mine = {.peer = root, .data = (void *)(uintptr_t)data, .bytes = bytes};
+  ft_exchange exchange = {.name = "gather of data",
+                          .block = -1,
+                          .sends = &mine,
+                          .num_sends = is_root ? 0 : 1,
+                          .receives = receives,
+                          .num_receives = is_root ? comm->size - 1 : 0};
+  FT_TRY(ft_comm_wait(comm, ft_comm_exchange(comm, &exchange)));
+out:
+  ft_free(all);
+  ft_free(receives);
+  if (err != FT_OK) {
+    ft_free(*out);
+    *out = NULL;
+  }
+  return err;
+}

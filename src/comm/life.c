@@ -1,0 +1,160 @@
+/* Starting and ending MPI, and finding out who is where. */
+#include "comm_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LONGEST_SLEEP_S 200e-6 /* per rank that shares a core */
+
+/* What Open MPI reads as it starts; what the user has set stays. */
+static void set_environment(void) {
+  /* without a launcher MPI would start a daemon, which only spawned processes need */
+  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+  /* blocking calls (start, windows, end) leave the core to others */
+  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+}
+
+static ft_err mpi_ok(int result, const char *call) {
+  if (result == MPI_SUCCESS) return FT_OK;
+  char text[MPI_MAX_ERROR_STRING + 1] = "";
+  int length = 0;
+  MPI_Error_string(result, text, &length);
+  return ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text);
+}
+
+static ft_err start_mpi(void) {
+  int initialized = 0, provided = 0;
+  MPI_Initialized(&initialized);
+  if (initialized) return ft_fail(FT_ERR_INTERNAL, "MPI can be started only once in a process");
+  set_environment();
+  ft_err err =
+      mpi_ok(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  if (err == FT_OK && provided < MPI_THREAD_SERIALIZED)
+    err = ft_fail(FT_ERR_INTERNAL,
+                  "this MPI library gives thread level %d, but MPI_THREAD_SERIALIZED (%d) is "
+                  "needed: use an MPI built with thread support",
+                  provided, MPI_THREAD_SERIALIZED);
+  return err;
+}
+
+/* ---------------------------------------------------------------- communicators and nodes */
+
+static ft_err fake_node_size(long *out) {
+  const char *text = getenv("FT_FAKE_NODE_SIZE");
+  *out = 0;
+  if (!text || !*text) return FT_OK;
+  char *end;
+  *out = strtol(text, &end, 10);
+  if (*end || *out > INT32_MAX || *out < -INT32_MAX)
+    return ft_fail(FT_ERR_USAGE,
+                   "FT_FAKE_NODE_SIZE is \"%s\", expected a number of ranks (0: no fake nodes)",
+                   text);
+  return FT_OK;
+}
+
+static ft_err make_communicators(ft_comm *comm) {
+  ft_err err = FT_OK;
+  long fake;
+  FT_TRY(fake_node_size(&fake));
+  FT_TRY(mpi_ok(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
+  MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN); /* inherited by those made from it */
+  FT_TRY(mpi_ok(MPI_Comm_dup(comm->world, &comm->messages), "MPI_Comm_dup"));
+  FT_TRY(mpi_ok(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
+                                    &comm->machine),
+                "MPI_Comm_split_type"));
+  MPI_Comm_rank(comm->machine, &comm->machine_rank);
+  MPI_Comm_size(comm->machine, &comm->machine_size);
+  int color = fake ? ft_fake_node(comm->rank, comm->size, fake) : 0;
+  FT_TRY(mpi_ok(MPI_Comm_split(comm->machine, color, comm->rank, &comm->node), "MPI_Comm_split"));
+  int index;
+  MPI_Comm_rank(comm->node, &index);
+  FT_TRY(mpi_ok(
+      MPI_Comm_split(comm->world, index == 0 ? 0 : MPI_UNDEFINED, comm->rank, &comm->leaders),
+      "MPI_Comm_split"));
+  int *largest, found;
+  MPI_Comm_get_attr(comm->messages, MPI_TAG_UB, &largest, &found);
+  comm->largest_tag = 32767; /* the least that MPI allows */
+  while (found && comm->largest_tag <= (*largest - 1) / 2)
+    comm->largest_tag = 2 * comm->largest_tag + 1;
+out:
+  return err;
+}
+
+static ft_err find_nodes(ft_comm *comm) {
+  ft_err err = FT_OK;
+  int *leaders = NULL, leader = comm->rank;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof(int), (void **)&leaders));
+  FT_TRY(mpi_ok(MPI_Bcast(&leader, 1, MPI_INT, 0, comm->node), "MPI_Bcast"));
+  FT_TRY(mpi_ok(MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT, comm->world),
+                "MPI_Allgather"));
+  FT_TRY(ft_nodes_init(&comm->nodes, comm->size, leaders));
+out:
+  ft_free(leaders);
+  return err;
+}
+
+static ft_err find_machine(ft_comm *comm) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, comm->machine_size, sizeof(cpu_set_t),
+                        (void **)&comm->machine_cpus));
+  ft_usable_cpus(&comm->own_cpus);
+  FT_TRY(mpi_ok(MPI_Allgather(&comm->own_cpus, (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine_cpus,
+                              (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine),
+                "MPI_Allgather"));
+out:
+  return err;
+}
+
+/* The more ranks share a core, the more often one would wake for nothing. */
+static void see_crowding(ft_comm *comm) {
+  int64_t cores = FT_MAX(CPU_COUNT(&comm->own_cpus), 1), sharing = 0;
+  for (int r = 0; r < comm->machine_size; r++)
+    sharing += CPU_EQUAL(&comm->machine_cpus[r], &comm->own_cpus) ? 1 : 0;
+  comm->crowded = sharing > cores;
+  comm->longest_sleep_s = LONGEST_SLEEP_S * (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
+}
+
+/* ---------------------------------------------------------------- life */
+
+ft_err ft_comm_new(ft_comm **out) {
+  ft_err err = FT_OK;
+  ft_comm *comm = NULL;
+  *out = NULL;
+  FT_TRY(start_mpi());
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *comm, (void **)&comm));
+  MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
+  ft_log_set_rank(comm->rank);
+  comm->board_window = MPI_WIN_NULL;
+  if (gethostname(comm->host, sizeof comm->host - 1) != 0) strcpy(comm->host, "unknown");
+  FT_TRY(make_communicators(comm));
+  FT_TRY(find_nodes(comm));
+  FT_TRY(find_machine(comm));
+  FT_TRY(ft_board_init(comm));
+  see_crowding(comm);
+  FT_TRY(ft_queue_start(comm));
+  *out = comm;
+out:
+  /* once MPI runs, others may be inside a collective: a rank that cannot go on ends the job */
+  if (comm && err != FT_OK) ft_comm_abort(comm, err, "start");
+  return err;
+}
+
+void ft_comm_free(ft_comm *comm) {
+  if (!comm) return;
+  ft_comm_barrier(comm);
+  ft_queue_stop(comm);
+  ft_board_fini(comm);
+  if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
+  MPI_Comm_free(&comm->node);
+  MPI_Comm_free(&comm->machine);
+  MPI_Comm_free(&comm->messages);
+  MPI_Comm_free(&comm->world);
+  MPI_Finalize();
+  ft_nodes_fini(&comm->nodes);
+  ft_free(comm->machine_cpus);
+  ft_free(comm->pending);
+  ft_free(comm->statuses);
+  ft_free(comm);
+}

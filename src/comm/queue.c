@@ -1,0 +1,172 @@
+/* The ordered queue: one thread a rank works through operations, first in first out.
+ *
+ * It owns no core. While data move it tests again at once; when nothing moves it tests for some ten
+ * microseconds more, which keeps small collectives quick, and then sleeps between tests. */
+#include "comm_internal.h"
+
+#include <signal.h>
+#include <time.h>
+
+#define SPIN_S 30e-6  /* of testing after the last movement, before the first sleep */
+#define SLEEP_S 50e-6 /* the shortest sleep */
+#define MOVED_S 10e-6 /* of CPU time: an idle test takes less, one that copied data more */
+
+/* ---------------------------------------------------------------- tests and sleeps */
+
+/* CPU time and not the clock: a test during which the kernel ran somebody else moved nothing. */
+static double thread_cpu_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The longer nothing has moved, the longer the sleep: up to 0.2 ms, or more where ranks crowd. */
+static void sleep_after(const ft_comm *comm, double idle_s) {
+  ft_sleep_s(FT_MIN(FT_MAX(idle_s / 4, SLEEP_S), comm->longest_sleep_s));
+}
+
+void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses) {
+  double last_move_s = ft_now_s();
+  /* a test of one request moves all of them, so only the first incomplete one is ever tested */
+  for (int64_t i = 0; i < num_requests;) {
+    int complete = 0;
+    double cpu_s = thread_cpu_s();
+    ft_mpi_check(comm,
+                 MPI_Test(&requests[i], &complete, statuses ? &statuses[i] : MPI_STATUS_IGNORE),
+                 "MPI_Test");
+    double now_s = ft_now_s();
+    if (complete) i++;
+    if (complete || thread_cpu_s() - cpu_s > MOVED_S)
+      last_move_s = now_s;
+    else if (comm->crowded || now_s - last_move_s > SPIN_S)
+      sleep_after(comm, now_s - last_move_s);
+  }
+}
+
+/* ---------------------------------------------------------------- the thread */
+
+/* The next request, or NULL when the thread is to end. */
+static ft_request *next_request(ft_comm *comm) {
+  pthread_mutex_lock(&comm->lock);
+  while (!comm->first && !comm->stopping)
+    pthread_cond_wait(&comm->posted, &comm->lock);
+  ft_request *request = comm->first;
+  if (request) {
+    comm->first = request->next;
+    if (!comm->first) comm->last = NULL;
+    comm->current = request;
+    comm->current_since_s = ft_now_s();
+  }
+  pthread_mutex_unlock(&comm->lock);
+  return request;
+}
+
+static void finish(ft_comm *comm, ft_request *request) {
+  pthread_mutex_lock(&comm->lock);
+  comm->current = NULL;
+  atomic_store(&request->done, true); /* from here on it may be gone */
+  pthread_cond_broadcast(&comm->done);
+  pthread_mutex_unlock(&comm->lock);
+}
+
+static void *work(void *arg) {
+  ft_comm *comm = arg;
+  for (ft_request *request; (request = next_request(comm)) != NULL;) {
+    request->run(comm, request->arg);
+    finish(comm, request);
+  }
+  return NULL;
+}
+
+ft_err ft_queue_start(ft_comm *comm) {
+  pthread_mutex_init(&comm->lock, NULL);
+  pthread_cond_init(&comm->posted, NULL);
+  pthread_cond_init(&comm->done, NULL);
+
+  /* signals are for the program's own threads; faults are for whoever makes them */
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(faults); i++)
+    sigdelset(&blocked, faults[i]);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  int failed = pthread_create(&comm->thread, NULL, work, comm);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failed)
+    return ft_fail(FT_ERR_INTERNAL,
+                   "cannot start the communication thread (error %d): check the limit on "
+                   "processes (ulimit -u)",
+                   failed);
+  return FT_OK;
+}
+
+void ft_queue_stop(ft_comm *comm) {
+  pthread_mutex_lock(&comm->lock);
+  comm->stopping = true;
+  pthread_cond_signal(&comm->posted);
+  pthread_mutex_unlock(&comm->lock);
+  pthread_join(comm->thread, NULL);
+  pthread_cond_destroy(&comm->done);
+  pthread_cond_destroy(&comm->posted);
+  pthread_mutex_destroy(&comm->lock);
+}
+
+/* ---------------------------------------------------------------- posting and waiting */
+
+void ft_queue_post(ft_comm *comm, ft_request *request) {
+  request->next = NULL;
+  atomic_init(&request->done, false);
+  pthread_mutex_lock(&comm->lock);
+  if (comm->last)
+    comm->last->next = request;
+  else
+    comm->first = request;
+  comm->last = request;
+  pthread_cond_signal(&comm->posted);
+  pthread_mutex_unlock(&comm->lock);
+}
+
+static void wait_for(ft_comm *comm, const ft_request *request) {
+  if (atomic_load(&request->done)) return;
+  double start_s = ft_now_s();
+  pthread_mutex_lock(&comm->lock);
+  while (!atomic_load(&request->done))
+    pthread_cond_wait(&comm->done, &comm->lock);
+  pthread_mutex_unlock(&comm->lock);
+  comm->waited_s += ft_now_s() - start_s;
+}
+
+void ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg) {
+  ft_request request = {.name = name, .block = -1, .run = run, .arg = arg};
+  ft_queue_post(comm, &request);
+  wait_for(comm, &request);
+}
+
+ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange) {
+  void *p;
+  ft_err err = ft_alloc(FT_MEM_OTHER, sizeof(ft_request), &p);
+  if (err != FT_OK) ft_comm_abort(comm, err, exchange->name);
+  ft_request *request = p;
+  request->name = exchange->name;
+  request->block = exchange->block;
+  request->exchange = *exchange;
+  request->run = ft_exchange_run;
+  request->arg = &request->exchange;
+  ft_queue_post(comm, request);
+  return request;
+}
+
+ft_err ft_comm_wait(ft_comm *comm, ft_request *request) {
+  if (!request) return FT_OK;
+  wait_for(comm, request);
+  ft_free(request);
+  return FT_OK;
+}
+
+bool ft_comm_done(const ft_request *request) {
+  return !request || atomic_load(&request->done);
+}
+
+double ft_comm_waited_s(const ft_comm *comm) {
+  return comm->waited_s;
+}

@@ -1,0 +1,182 @@
+/* Node-shared memory. Open MPI backs it by files in /dev/shm (or wherever its
+ * osc_sm_backing_directory says), which may be small; writing to a page that finds no room ends the
+ * process with SIGBUS. So the room is checked first, and every page is made at once. */
+#include "comm_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { ALIGNMENT = 64 };
+
+struct ft_window {
+  MPI_Win window; /* MPI_WIN_NULL where the node has one rank: then `data` was allocated */
+  char *data;
+  size_t bytes;
+  ft_owner owner;
+};
+
+static bool is_shared(const ft_comm *comm) {
+  return ft_comm_node_size(comm, ft_comm_node(comm)) > 1;
+}
+
+static bool is_node_first(const ft_comm *comm) {
+  return ft_comm_node_rank(comm) == 0;
+}
+
+/* ---------------------------------------------------------------- room */
+
+/* Where Open MPI puts shared windows. */
+static void backing_directory(char *out, int room) {
+  int provided, index, count = 0;
+  MPI_T_cvar_handle handle;
+  snprintf(out, (size_t)room, "/dev/shm");
+  if (MPI_T_init_thread(MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) return;
+  if (MPI_T_cvar_get_index("osc_sm_backing_directory", &index) == MPI_SUCCESS &&
+      MPI_T_cvar_handle_alloc(index, NULL, &handle, &count) == MPI_SUCCESS) {
+    if (count <= room) MPI_T_cvar_read(handle, out);
+    MPI_T_cvar_handle_free(&handle);
+  }
+  MPI_T_finalize();
+}
+
+/* needed: by all nodes of this machine together (more than one only where they are faked). */
+static ft_err check_room(const ft_comm *comm, int64_t needed) {
+  char directory[4096];
+  struct statvfs room;
+  backing_directory(directory, (int)sizeof directory);
+  if (statvfs(directory, &room) != 0)
+    return ft_fail(FT_ERR_MEMORY,
+                   "host %s: cannot see how much room %s has for node-shared memory: %s",
+                   comm->host, directory, strerror(errno));
+  double available = (double)room.f_bavail * (double)room.f_frsize;
+  if ((double)needed > available)
+    return ft_fail(FT_ERR_MEMORY,
+                   "host %s: node-shared memory needs %.1f MiB in %s, where %.1f MiB are free: "
+                   "enlarge it (mount -o remount,size=... %s), remove old files there, or use "
+                   "more nodes",
+                   comm->host, (double)needed / 1048576.0, directory, available / 1048576.0,
+                   directory);
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- making and freeing */
+
+static void run_allocate(ft_comm *comm, void *arg) {
+  ft_window *w = arg;
+  void *base;
+  MPI_Aint bytes = is_node_first(comm) ? (MPI_Aint)(w->bytes + ALIGNMENT) : 0;
+  int unit;
+  ft_mpi_check(comm,
+               MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->node, &base, &w->window),
+               "MPI_Win_allocate_shared");
+  ft_mpi_check(comm, MPI_Win_shared_query(w->window, 0, &bytes, &unit, &base),
+               "MPI_Win_shared_query");
+  uintptr_t at = ((uintptr_t)base + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  w->data = (char *)base + (at - (uintptr_t)base);
+}
+
+static void run_free(ft_comm *comm, void *arg) {
+  ft_window *w = arg;
+  ft_mpi_check(comm, MPI_Win_free(&w->window), "MPI_Win_free");
+}
+
+/* Makes this rank's share of the pages: the kernel refuses here what it would answer with SIGBUS
+ * later. Fresh pages are zero. */
+static ft_err populate(const ft_comm *comm, const ft_window *w) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t begin = (uintptr_t)w->data / page, end = ((uintptr_t)w->data + w->bytes - 1) / page + 1;
+  uintptr_t ranks = (uintptr_t)ft_comm_node_size(comm, ft_comm_node(comm));
+  uintptr_t mine = (uintptr_t)ft_comm_node_rank(comm);
+  uintptr_t share = (end - begin + ranks - 1) / ranks;
+  begin = FT_MIN(begin + mine * share, end);
+  end = FT_MIN(begin + share, end);
+  if (begin == end) return FT_OK;
+  char *start = w->data - (uintptr_t)w->data % page;
+  start += (begin - (uintptr_t)w->data / page) * page;
+  size_t bytes = (end - begin) * page;
+  (void)madvise(start, bytes, MADV_HUGEPAGE); /* a wish */
+#ifdef MADV_POPULATE_WRITE
+  if (madvise(start, bytes, MADV_POPULATE_WRITE) == 0 || errno == EINVAL) return FT_OK;
+  return ft_fail(FT_ERR_MEMORY,
+                 "host %s: no room for %.1f MiB of node-shared memory though it was free a moment "
+                 "ago (%s): another process is filling it or this node's memory",
+                 comm->host, (double)w->bytes / 1048576.0, strerror(errno));
+#else
+  return FT_OK;
+#endif
+}
+
+/* What the window needs: its size on this node, and on all nodes of this machine together. */
+typedef struct demand {
+  int64_t node_bytes, machine_bytes;
+} demand;
+
+static void reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
+  MPI_Request request;
+  ft_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, op, over, &request),
+               "MPI_Iallreduce");
+  ft_progress(comm, 1, &request, NULL);
+}
+
+static void run_demand(ft_comm *comm, void *arg) {
+  demand *d = arg;
+  reduce(comm, &d->node_bytes, MPI_MAX, comm->node);
+  d->machine_bytes = is_shared(comm) && is_node_first(comm) ? d->node_bytes : 0;
+  reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
+}
+
+static ft_err fill_window(ft_comm *comm, ft_window *w) {
+  ft_err err = FT_OK;
+  if (is_shared(comm)) {
+    ft_queue_call(comm, "shared window", run_allocate, w);
+    if (is_node_first(comm)) ft_mem_account(w->owner, (int64_t)w->bytes);
+    err = populate(comm, w);
+  } else {
+    err = ft_alloc(w->owner, w->bytes, (void **)&w->data);
+  }
+  return err;
+}
+
+ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window **out) {
+  ft_err err = FT_OK;
+  ft_window *w = NULL;
+  *out = NULL;
+  if (bytes > SIZE_MAX / 8)
+    err = ft_fail(FT_ERR_MEMORY, "cannot share %zu bytes on a node", bytes);
+  else
+    err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
+  FT_TRY(ft_comm_agree(comm, err));
+
+  demand d = {.node_bytes = (int64_t)FT_MAX(bytes, 1)};
+  ft_queue_call(comm, "size of a shared window", run_demand, &d);
+  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)d.node_bytes, .owner = owner};
+  FT_TRY(ft_comm_agree(comm, d.machine_bytes > 0 ? check_room(comm, d.machine_bytes) : FT_OK));
+  err = ft_comm_agree(comm, fill_window(comm, w));
+  if (err != FT_OK) {
+    ft_comm_window_free(comm, w);
+    w = NULL;
+    goto out;
+  }
+  *out = w;
+out:
+  if (err != FT_OK) ft_free(w);
+  return err;
+}
+
+void *ft_comm_window_data(const ft_window *window) {
+  return window->data;
+}
+
+void ft_comm_window_free(ft_comm *comm, ft_window *window) {
+  if (!window) return;
+  if (window->window != MPI_WIN_NULL) {
+    ft_queue_call(comm, "freeing a shared window", run_free, window);
+    if (is_node_first(comm)) ft_mem_account(window->owner, -(int64_t)window->bytes);
+  } else {
+    ft_free(window->data);
+  }
+  ft_free(window);
+}

@@ -41,7 +41,7 @@ static MPI_Request *start(ft_comm *comm, const ft_message *messages, int64_t cou
       int bytes = (int)FT_MIN(FT_PIECE_BYTES, m->bytes - at);
       ft_mpi_check(
           comm,
-          call((char *)m->data + at, bytes, MPI_BYTE, m->peer, tag, comm->messages, request++),
+          call((char *)m->data + at, bytes, MPI_BYTE, m->peer, tag, comm->lane->messages, request++),
           call_name);
     }
   }

@@ -106,8 +106,9 @@ typedef struct departure {
 static void run_leave(ft_comm *comm, void *arg) {
   const departure *d = arg;
   ft_world_barrier(comm);
-  if (ft_started_by_mpirun()) end_job((ft_err)d->status);
   fflush(NULL);
+  if (ft_started_by_mpirun() && comm->rank == 0) end_job((ft_err)d->status);
+  if (ft_started_by_mpirun()) ended_by_others(PATIENCE_S);
   _exit(d->status);
 }
 

@@ -26,8 +26,9 @@ typedef struct ft_request ft_request;
  * k consecutive ranks (k < 0: as if dealt in turn to nodes of -k ranks each). */
 ft_err ft_comm_new(ft_comm **out);
 
-/* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. Where the
- * job has stopped in the middle of a step, it ends the process (ft_comm_leave with status 75). */
+/* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. Where
+ * the job has stopped in the middle of a step, it ends the process (ft_comm_leave with status 75).
+ */
 void ft_comm_free(ft_comm *comm);
 
 /* Ends the job at once: prints the calling thread's error once, with rank, host and where, then
@@ -86,8 +87,8 @@ double ft_comm_waited_s(const ft_comm *comm);
 
 /* ---------------------------------------------------------------- blocking collectives
  * Each is posted to the same queue and waited for. Collective over all ranks. All may return
- * FT_ERR_STOPPED (as ft_comm_wait); then the caller's data are as before, except that a broadcast of
- * more than 64 KiB goes on using its memory, which must not lie on a stack. */
+ * FT_ERR_STOPPED (as ft_comm_wait); then the caller's data are as before, except that a broadcast
+ * of more than 64 KiB goes on using its memory, which must not lie on a stack. */
 
 ft_err ft_comm_barrier(ft_comm *comm);
 ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes);

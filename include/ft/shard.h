@@ -46,8 +46,8 @@ ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *
                     ft_shard **out);
 /* Collective over all ranks. NULL is legal. */
 void ft_shard_free(ft_shard *shard);
-/* FT_ERR_STOPPED once the job has stopped in the middle of a step; cheap: whoever computes long looks
- * between kernels. Not collective. */
+/* FT_ERR_STOPPED once the job has stopped in the middle of a step; cheap: whoever computes long
+ * looks between kernels. Not collective. */
 ft_err ft_shard_check(const ft_shard *shard);
 
 /* ---------------------------------------------------------------- the partition (not collective)

@@ -16,10 +16,10 @@ struct ft_checkpoint_writer {
   int64_t *blocks; /* [num_datasets] block of a dataset */
   int64_t *ranges; /* of all blocks: starts, counts and locals, that the datasets point into */
   ft_slice_file file;
-  ft_io_job *job;    /* NULL once it was waited for; then: */
-  ft_err written;    /* its result, */
-  char *message;     /* of an error, */
-  double seconds;    /* and the time it took */
+  ft_io_job *job; /* NULL once it was waited for; then: */
+  ft_err written; /* its result, */
+  char *message;  /* of an error, */
+  double seconds; /* and the time it took */
 };
 
 /* ---------------------------------------------------------------- what is written */

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,29 +97,25 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call) {
 
 /* ---------------------------------------------------------------- leaving after a stop */
 
-typedef struct departure {
-  int status;
-} departure;
-
-/* Under mpirun, MPI_Abort is the quiet way out; elsewhere the plain one is, and under srun
- * MPI_Abort would be a noisy cancellation. MPI_Finalize is neither: it may wait for what was
- * abandoned. */
+/* Under mpirun (which sets the variable; srun does not), MPI_Abort is the quiet way out; elsewhere
+ * the plain one is, and under srun MPI_Abort would be a noisy cancellation. MPI_Finalize is
+ * neither: it may wait for what was abandoned. */
 static void run_leave(ft_comm *comm, void *arg) {
-  const departure *d = arg;
+  const int *status = arg;
+  bool by_mpirun = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
   ft_world_barrier(comm);
   fflush(NULL);
-  if (ft_started_by_mpirun() && comm->rank == 0) end_job((ft_err)d->status);
-  if (ft_started_by_mpirun()) ended_by_others(PATIENCE_S);
-  _exit(d->status);
+  if (by_mpirun && comm->rank == 0) end_job((ft_err)*status);
+  if (by_mpirun) ended_by_others(PATIENCE_S);
+  _exit(*status);
 }
 
 _Noreturn void ft_comm_leave(ft_comm *comm, int status) {
   ft_comm_start_over(comm);
-  void *p;
-  static ft_request request; /* never waited for: the operation ends the process */
-  if (ft_alloc(FT_MEM_OTHER, sizeof(departure), &p) != FT_OK) _exit(status);
-  *(departure *)p = (departure){.status = status};
-  request = (ft_request){.name = "leaving", .block = -1, .run = run_leave, .arg = p};
+  static int kept; /* these two outlive the call: the operation ends the process */
+  static ft_request request;
+  kept = status;
+  request = (ft_request){.name = "leaving", .block = -1, .run = run_leave, .arg = &kept};
   ft_queue_post(comm, &request);
   ft_sleep_s(LEAVE_S);
   fflush(NULL);

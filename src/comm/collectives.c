@@ -1,6 +1,6 @@
-/* Blocking collectives: each is one operation of the queue, posted and waited for. What MPI writes to
- * lies in memory of their own, not on the caller's stack: a stop may abandon the operation while MPI
- * still works on it. */
+/* Blocking collectives: each is one operation of the queue, posted and waited for. What MPI writes
+ * to lies in memory of their own, not on the caller's stack: a stop may abandon the operation while
+ * MPI still works on it. */
 #include "comm_internal.h"
 
 #include <string.h>
@@ -40,8 +40,8 @@ static void run_broadcast(ft_comm *comm, void *arg) {
   for (size_t at = 0; at < b->bytes; at += FT_PIECE_BYTES) {
     int count = (int)FT_MIN(FT_PIECE_BYTES, b->bytes - at);
     MPI_Request request;
-    ft_mpi_check(comm, MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->lane->world,
-                                 &request),
+    ft_mpi_check(comm,
+                 MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->lane->world, &request),
                  "MPI_Ibcast");
     finish(comm, &request);
   }
@@ -126,11 +126,10 @@ static void run_agreement(ft_comm *comm, void *arg) {
   ft_world_reduce(comm, FT_REDUCE_MIN, &a->lowest, 1);
   if (a->lowest == comm->size) return;
   MPI_Request request;
-  ft_mpi_check(
-      comm,
-      MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest, comm->lane->world,
-                 &request),
-      "MPI_Ibcast");
+  ft_mpi_check(comm,
+               MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest,
+                          comm->lane->world, &request),
+               "MPI_Ibcast");
   finish(comm, &request);
 }
 

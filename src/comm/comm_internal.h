@@ -94,7 +94,12 @@ typedef enum ft_epoch {
 } ft_epoch;
 
 /* Why a job stops. The highest of several counts. */
-typedef enum ft_reason { FT_REASON_NONE, FT_REASON_TIME, FT_REASON_SIGNAL, FT_REASON_STALL } ft_reason;
+typedef enum ft_reason {
+  FT_REASON_NONE,
+  FT_REASON_TIME,
+  FT_REASON_SIGNAL,
+  FT_REASON_STALL
+} ft_reason;
 
 typedef enum ft_word {
   FT_WORD_NONE,
@@ -110,7 +115,7 @@ typedef struct ft_control_message {
   double after_s;                       /* seconds since origin was asked */
   int64_t sections;                     /* STATE: begun; COMMIT: to be finished by all */
   int64_t operations, block, step;      /* STATE: done; in progress; ft_comm_set_step's */
-  double waiting_s;                     /* STATE: how long the operation is in progress; 0: none is */
+  double waiting_s; /* STATE: how long the operation is in progress; 0: none is */
   char name[32], host[64];
 } ft_control_message;
 
@@ -154,12 +159,12 @@ struct ft_comm {
   double current_since_s;
   int64_t operations; /* done */
   int64_t sections_begun, sections_left;
-  int64_t decided;    /* sections that all ranks finish before they stop; -1: none yet */
-  bool frozen;        /* rank 0 was told sections_begun */
-  bool last_section;  /* a stop comes too late */
-  double deadline_s;  /* 0: none; rank 0's counts */
-  double stall_timeout_s; /* 0: none */
-  int64_t step;           /* for reports */
+  int64_t decided;          /* sections that all ranks finish before they stop; -1: none yet */
+  bool frozen;              /* rank 0 was told sections_begun */
+  bool last_section;        /* a stop comes too late */
+  double deadline_s;        /* 0: none; rank 0's counts */
+  double stall_timeout_s;   /* 0: none */
+  int64_t step;             /* for reports */
   ft_control_message cause; /* why this rank stops; word NONE: it does not */
   double asked_s;           /* when somebody was asked to */
   void (*on_stop)(void);
@@ -191,8 +196,8 @@ ft_err ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, voi
 void ft_queue_post(ft_comm *comm, ft_request *request);
 
 /* ---- control.c: communication thread */
-/* Whoever waits calls it often; it looks only when it is time again. May never return: after the job
- * has agreed to stop, the queue goes on from inside this call, on the second lane. */
+/* Whoever waits calls it often; it looks only when it is time again. May never return: after the
+ * job has agreed to stop, the queue goes on from inside this call, on the second lane. */
 void ft_control_look(ft_comm *comm, double now_s);
 void ft_control_fini(ft_comm *comm);
 
@@ -246,9 +251,6 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
 /* Which cores this rank may use: its own affinity mask, or its launcher's where the launcher bound
  * it to a few cores only by default. */
 void ft_usable_cpus(cpu_set_t *out);
-
-/* Whether this process was started by mpirun itself or by its daemon on this machine. */
-bool ft_started_by_mpirun(void);
 
 /* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
 void ft_keep_libraries(void);

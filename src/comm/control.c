@@ -204,11 +204,15 @@ static void watch(ft_comm *comm, double now_s, bool last_section) {
   }
   bool waits = c->decided_s == 0 && comm->rank != 0 && !last_section;
   if (waits && c->asked_s > 0 && now_s - c->asked_s > DECISION_S)
-    ft_stop_give_up(comm, "rank 0 did not answer within %.0f s: the run ends with the last "
-                          "checkpoint that was committed", DECISION_S);
+    ft_stop_give_up(comm,
+                    "rank 0 did not answer within %.0f s: the run ends with the last "
+                    "checkpoint that was committed",
+                    DECISION_S);
   if (waits && c->frozen_s > 0 && now_s - c->frozen_s > DECISION_S)
-    ft_stop_give_up(comm, "rank 0 did not decide within %.0f s: the run ends with the last "
-                          "checkpoint that was committed", DECISION_S);
+    ft_stop_give_up(comm,
+                    "rank 0 did not decide within %.0f s: the run ends with the last "
+                    "checkpoint that was committed",
+                    DECISION_S);
   double since_s = epoch == FT_EPOCH_RUN ? c->decided_s : c->stopped_s;
   if (epoch != FT_EPOCH_AFTER && since_s > 0 && !last_section && now_s - since_s > REACT_S)
     ft_stop_give_up(comm, "rank %d (host %s) did not come to where all ranks stop within %.0f s",

@@ -64,9 +64,8 @@ static ft_err make_lane(ft_comm *comm, bool first, ft_lane *lane) {
   ft_err err = FT_OK;
   FT_TRY(mpi_ok(MPI_Comm_dup(comm->control.comm, &lane->world), "MPI_Comm_dup"));
   FT_TRY(mpi_ok(MPI_Comm_dup(comm->control.comm, &lane->messages), "MPI_Comm_dup"));
-  FT_TRY(mpi_ok(
-      MPI_Comm_split(lane->world, first ? 0 : MPI_UNDEFINED, comm->rank, &lane->leaders),
-      "MPI_Comm_split"));
+  FT_TRY(mpi_ok(MPI_Comm_split(lane->world, first ? 0 : MPI_UNDEFINED, comm->rank, &lane->leaders),
+                "MPI_Comm_split"));
 out:
   return err;
 }

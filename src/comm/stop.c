@@ -1,13 +1,14 @@
 /* Stopping in the middle of a step.
  *
- * The program is a sequence of sections that all ranks do or none (an update, a commit), and of time
- * between them (forward and backward passes), where it may stop. Every rank counts the sections it
- * has begun. To stop, rank 0 asks all ranks; each answers with its count and from then on begins no
- * section (control.c). The largest count is what all ranks can reach: whoever began that section
- * came through all collectives before it, so everybody can. Rank 0 says so, all ranks go on until
- * they have left that many sections, and there each communication thread leaves the queue as it is:
- * the operation in progress is never finished, waiters get FT_ERR_STOPPED, and the queue works on
- * from inside it, on communicators and a board that no abandoned message can reach. */
+ * The program is a sequence of sections that all ranks do or none (an update, a commit), and of
+ * time between them (forward and backward passes), where it may stop. Every rank counts the
+ * sections it has begun. To stop, rank 0 asks all ranks; each answers with its count and from then
+ * on begins no section (control.c). The largest count is what all ranks can reach: whoever began
+ * that section came through all collectives before it, so everybody can. Rank 0 says so, all ranks
+ * go on until they have left that many sections, and there each communication thread leaves the
+ * queue as it is: the operation in progress is never finished, waiters get FT_ERR_STOPPED, and the
+ * queue works on from inside it, on communicators and a board that no abandoned message can reach.
+ */
 #include "comm_internal.h"
 
 #include <signal.h>

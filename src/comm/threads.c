@@ -33,7 +33,8 @@ static bool chosen_by_user(void) {
   return mapping && strcasestr(mapping, "pe=");
 }
 
-bool ft_started_by_mpirun(void) {
+/* Whether this process was started by mpirun itself or by its daemon on this machine. */
+static bool started_by_mpirun(void) {
   char path[64], name[64] = "";
   snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
   FILE *f = fopen(path, "r");
@@ -52,7 +53,7 @@ void ft_usable_cpus(cpu_set_t *out) {
   if (sched_getaffinity(0, sizeof *out, out) != 0) CPU_ZERO(out);
   cpu_set_t launcher, both;
   CPU_ZERO(&launcher);
-  if (!ft_started_by_mpirun() || chosen_by_user() ||
+  if (!started_by_mpirun() || chosen_by_user() ||
       sched_getaffinity(getppid(), sizeof launcher, &launcher) != 0)
     return;
   CPU_AND(&both, &launcher, out);

@@ -125,8 +125,8 @@ static inline float *master_of(const ft_shard *s, const part *b) {
   return (float *)(void *)s->states[0].data + b->kept_offset;
 }
 
-/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in flight
- * still borrow our memory). */
+/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
+ * flight still borrow our memory). */
 ft_err wait_for(ft_shard *s, ft_request **request);
 /* Waits for every gather in flight. */
 ft_err finish_gathers(ft_shard *s);

@@ -4,6 +4,7 @@
 
 #include "ft/kernels.h"
 #include "ft/train.h"
+#include "lock.h"
 
 typedef struct trainer {
   ft_comm *comm;
@@ -19,12 +20,12 @@ typedef struct trainer {
   ft_model *model;
   ft_batch batch;
 
-  int64_t steps;      /* of the whole run */
-  int64_t step;       /* last finished one */
-  int64_t tokens;     /* trained on so far, all ranks */
-  double started_s;   /* clock when the process began */
+  int64_t steps;          /* of the whole run */
+  int64_t step;           /* last finished one */
+  int64_t tokens;         /* trained on so far, all ranks */
+  double started_s;       /* clock when the process began */
   double shortest_step_s; /* wall time; 0: none yet */
-  double peak_flops;  /* of all ranks together, measured at the start */
+  double peak_flops;      /* of all ranks together, measured at the start */
 
   double best_loss;  /* on the first validation set, among steps with a checkpoint */
   int64_t best_step; /* -1: none yet */
@@ -36,7 +37,8 @@ typedef struct trainer {
   int64_t committed_step;    /* of the newest checkpoint; -1: none */
   double checkpoint_seconds; /* that writing one takes: measured, or an estimate */
   bool checkpoint_measured;
-  bool finished; /* nothing is left to do */
+  bool finished;                      /* nothing is left to do */
+  ft_run_lock *lock;                  /* rank 0 */
   FILE *metrics;                      /* rank 0 */
   struct ft_tensorboard *tensorboard; /* rank 0 */
   double last_line_s;                 /* when the last progress line was shown */
@@ -89,8 +91,9 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
 void ft_trainer_prepare_stop(trainer *t);
 /* After each step and each checkpoint: when to stop, so that a checkpoint still fits the limit. */
 void ft_trainer_plan_stop(trainer *t);
-/* After FT_ERR_STOPPED: commits the last finished step. Returns FT_ERR_STOPPED with what to tell the
- * user, why there is no checkpoint, or FT_OK where nothing was left to do. Collective over all ranks.
+/* After FT_ERR_STOPPED: commits the last finished step. Returns FT_ERR_STOPPED with what to tell
+ * the user, why there is no checkpoint, or FT_OK where nothing was left to do. Collective over all
+ * ranks.
  */
 ft_err ft_trainer_commit_stop(trainer *t);
 /* When the process began: the first call says. */

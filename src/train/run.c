@@ -6,6 +6,17 @@
 
 /* ---------------------------------------------------------------- the run directory */
 
+/* Nobody else may write there from here on. */
+static ft_err take_run_dir(trainer *t) {
+  ft_err err = FT_OK;
+  if (t->rank == 0) {
+    FT_TRY(ft_make_dirs(t->config->run_dir));
+    FT_TRY(ft_run_lock_take(t->config->run_dir, &t->lock));
+  }
+out:
+  return ft_comm_agree(t->comm, err);
+}
+
 static ft_err make_run_dir(const trainer *t) {
   ft_err err = FT_OK;
   char *path = NULL;
@@ -211,6 +222,7 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   ft_err err = FT_OK;
   int64_t checkpoint;
   bool evaluate;
+  if (!options->check_only) FT_TRY(take_run_dir(t));
   FT_TRY(find_checkpoint(t, &checkpoint));
   FT_TRY(ft_trainer_allocate(t, true));
   if (options->check_only) {
@@ -254,7 +266,11 @@ ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *
     err = run(t, options);
   }
   if (err == FT_OK) err = ft_comm_section_last(comm);
-  if (err == FT_ERR_STOPPED) return ft_trainer_commit_stop(t); /* what it borrows stays */
+  if (err == FT_ERR_STOPPED) {
+    err = ft_trainer_commit_stop(t);
+    ft_run_lock_release(t->lock);
+    return err; /* what was abandoned may still use all the rest */
+  }
 out:
   if (memory) ft_trainer_close(memory);
   ft_free(memory);

@@ -148,6 +148,7 @@ out:
 
 void ft_trainer_close(trainer *t) {
   ft_metrics_close(t);
+  ft_run_lock_release(t->lock);
   ft_model_free(t->model);
   ft_optim_free(t->optim);
   ft_shard_free(t->shard);

@@ -28,7 +28,9 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
       .step = t->step, .tokens = t->tokens, .config = t->config->json, .extra = extra_of(t)};
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
-    err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
+    err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
+    if (err == FT_OK)
+      err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
     t->writer_step = t->step;
     ft_comm_section_end(t->comm);
   }

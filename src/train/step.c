@@ -121,8 +121,9 @@ static ft_err record(trainer *t, const step_result *r) {
   int64_t rss = ft_rss_bytes();
   FT_TRY(ft_comm_max_i64(t->comm, &rss, 1));
   if (t->rank == 0) {
-    ft_progress_step(t, t->step, r);
-    err = ft_metrics_write_step(t, t->step, r, rss);
+    err = ft_run_lock_check(t->lock);
+    if (err == FT_OK) err = ft_metrics_write_step(t, t->step, r, rss);
+    if (err == FT_OK) ft_progress_step(t, t->step, r);
   }
   FT_TRY(ft_comm_agree(t->comm, err));
 out:

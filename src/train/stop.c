@@ -29,7 +29,8 @@ static double end_of_time(const trainer *t) {
   return end_s;
 }
 
-/* A wrong estimate must not keep a run from ever making a step: it takes at most half of the time. */
+/* A wrong estimate must not keep a run from ever making a step: it takes at most half of the time.
+ */
 static double reserve_s(const trainer *t, double end_s) {
   double whole_s = end_s - t->started_s, write_s = 1.25 * t->checkpoint_seconds;
   if (!t->checkpoint_measured) write_s = fmin(write_s, 0.5 * whole_s);

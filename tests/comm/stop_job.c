@@ -54,8 +54,7 @@ static ft_err compute(job *j) {
 static void post(job *j, int i, int64_t iteration) {
   char *mine = j->buffers + (size_t)(2 * i) * MESSAGE_BYTES, *other = mine + MESSAGE_BYTES;
   memset(mine, (int)(iteration % 100 + j->rank), MESSAGE_BYTES);
-  j->sends[i] =
-      (ft_message){.peer = (j->rank + 1) % j->size, .data = mine, .bytes = MESSAGE_BYTES};
+  j->sends[i] = (ft_message){.peer = (j->rank + 1) % j->size, .data = mine, .bytes = MESSAGE_BYTES};
   j->receives[i] = (ft_message){
       .peer = (j->rank + j->size - 1) % j->size, .data = other, .bytes = MESSAGE_BYTES};
   ft_exchange e = {.name = "ring",

@@ -24,16 +24,26 @@ typedef struct ft_data_options {
 typedef struct ft_data ft_data;
 
 /* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows (DESIGN.md
- * 5). Several sources: row p of the endless stream comes from the source that is furthest below its
- * share of rows; within a source rows follow its own order, epoch after epoch. Errors:
- * FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible). */
+ * 5). Documents are packed once, so every epoch has the same rows, each once, in an order of its
+ * own. Several sources: row p of the endless stream is dealt so that every source is within two
+ * rows of its share at any p; within a source rows follow its own order, epoch after epoch. Empty
+ * documents are left out. Memory: at most 24 bytes a document and 24 a row.
+ * Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible),
+ * FT_ERR_CONFIG (seq_len, weights). */
 ft_err ft_data_open(const ft_data_options *options, ft_data **out);
 void ft_data_close(ft_data *data);
 
-int64_t ft_data_num_rows(const ft_data *data); /* of one epoch, over all sources */
+/* Of one epoch, over all sources. A part of a text that was cut counts as a document. */
+int64_t ft_data_num_rows(const ft_data *data);
+/* Of one epoch of one source. */
+int64_t ft_data_source_rows(const ft_data *data, int64_t source);
 int64_t ft_data_num_documents(const ft_data *data);
 int64_t ft_data_num_tokens(const ft_data *data);
-int64_t ft_data_num_targets(const ft_data *data); /* tokens a loss is taken at, in one epoch */
+/* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.
+ * Takes as long as reading all files, so it is for checks and for one rank, not for every start. */
+ft_err ft_data_scan(ft_data *data);
+/* Tokens a loss is taken at in one epoch. The first call scans; -1 if that fails. */
+int64_t ft_data_num_targets(ft_data *data);
 
 /* A micro-batch: documents laid end to end, no padding. Arrays are owned by the batch and reused.
  */

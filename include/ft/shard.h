@@ -96,8 +96,8 @@ float *ft_shard_master(ft_shard *shard, int64_t block);
 float *ft_shard_gradient(ft_shard *shard, int64_t block);
 
 /* Sets owned elements from f32: flat elements start … start+count-1 of the block, all inside one
- * kept range: to the master, or without training (rounded) to where the compute weights are kept.
- * Import uses it. */
+ * kept range: to the master, or without training (rounded) to where the compute weights are kept:
+ * then nobody of the node may still read them. Import uses it. Not collective. */
 void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
                           const float *values);
 /* After the weights were set or changed (import, restore, optimizer step): whatever is derived from
@@ -126,10 +126,10 @@ void ft_shard_round(ft_shard *shard, int contributors);
  * contributing rank fills the tensors in flat order: ft_shard_gradient_rows lends room for rows row
  * … row+*num_rows-1 of `tensor` (index in the block; the compute type, [num_rows, cols]
  * contiguous); ask again from row + *num_rows until the tensor's rows are done. The lent memory is
- * the caller's until its next call of rows or close. A finished piece leaves at once. All three:
- * same order on all ranks; open and close are collective over all ranks (asynchronously). Owners
- * add contributions in order of rank, which within a round is the order of micro-batches. Errors:
- * FT_ERR_STOPPED. */
+ * the caller's until its next call of rows or close. A finished piece leaves at once. No block is
+ * acquired between open and close. All three: same order on all ranks; open and close are
+ * collective over all ranks (asynchronously). Owners add contributions in order of rank, which
+ * within a round is the order of micro-batches. Errors: FT_ERR_STOPPED. */
 ft_err ft_shard_gradient_open(ft_shard *shard, int64_t block);
 ft_err ft_shard_gradient_rows(ft_shard *shard, int tensor, int64_t row, int64_t *num_rows,
                               void **out);
@@ -142,8 +142,8 @@ ft_err ft_shard_reduce_finish(ft_shard *shard);
  * the same on every rank and for every N. Not finite if any element is not. Collective over all
  * ranks. */
 ft_err ft_shard_gradient_norm(ft_shard *shard, double *norm);
-/* Squares summed per tensor, same order rules, on every rank: out[FT_MAX_BLOCK_TENSORS] of `block`.
- * For tests and inspection. Collective over all ranks. */
+/* Sums of squares (not their roots) per tensor, same order rules, on every rank:
+ * out[FT_MAX_BLOCK_TENSORS] of `block`. For tests and inspection. Collective over all ranks. */
 ft_err ft_shard_tensor_gradient_norms(ft_shard *shard, int64_t block, double *out);
 
 /* 64 bits over all master (or frozen) weights, the same for any number of ranks and any stage.

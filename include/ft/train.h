@@ -94,6 +94,10 @@ typedef struct ft_eval_options {
 ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options *options,
                    cJSON **out);
 
+/* {"step":…,"validation":{…}} as metrics.jsonl has it, with 17 significant digits; *out: ft_free.
+ */
+ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out);
+
 /* Turns "best", "latest" (or NULL) or a number into a committed step of a run. Not collective.
  * Errors: FT_ERR_NOINPUT naming the steps there are. */
 ft_err ft_run_find_step(const char *run_dir, const char *which, int64_t *step);

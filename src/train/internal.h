@@ -66,8 +66,6 @@ ft_err ft_metrics_open(trainer *t, const char *run_dir);
 ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes);
 ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation);
 void ft_metrics_close(trainer *t);
-/* {"step":…,"validation":…} as one line of text with 17 significant digits; free with ft_free. */
-ft_err ft_metrics_validation_text(int64_t step, const cJSON *validation, char **out);
 /* Keeps of metrics.jsonl what a run that reached `step` has written: an evaluation at `step` stays
  * if keep_evaluation. *has_evaluation: one at `step` is there. */
 ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "tensorboard.h"
 
 /* ---------------------------------------------------------------- text */
 
@@ -40,7 +41,7 @@ static ft_err append_number(text *t, const char *name, const cJSON *value) {
   return append(t, "\"%s\":null", name);
 }
 
-ft_err ft_metrics_validation_text(int64_t step, const cJSON *validation, char **out) {
+ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
   ft_err err = FT_OK;
   text t = {0};
   *out = NULL;
@@ -75,6 +76,10 @@ ft_err ft_metrics_open(trainer *t, const char *run_dir) {
   FT_TRY(ft_path_join(run_dir, "metrics.jsonl", &path));
   t->metrics = fopen(path, "a");
   FT_CHECK(t->metrics, FT_ERR_CREATE, "cannot open %s: %s", path, strerror(errno));
+  ft_free(path);
+  path = NULL;
+  FT_TRY(ft_path_join(run_dir, "tensorboard", &path));
+  FT_TRY(ft_tensorboard_open(path, t->step, &t->tensorboard));
 out:
   ft_free(path);
   return err;
@@ -97,25 +102,51 @@ static const char *number(char *out, size_t size, const char *format, bool exist
   return out;
 }
 
+/* Scalars of a step that exist. */
+static ft_err draw_step(trainer *t, int64_t step, const step_result *r, double rate, double share) {
+  ft_err err = FT_OK;
+  ft_tensorboard *tb = t->tensorboard;
+  if (r->has_targets) {
+    FT_TRY(ft_tensorboard_scalar(tb, "train/loss", step, r->loss));
+    FT_TRY(ft_tensorboard_scalar(tb, "train/grad_norm", step, r->grad_norm));
+  }
+  FT_TRY(ft_tensorboard_scalar(tb, "train/lr", step, r->lr));
+  FT_TRY(ft_tensorboard_scalar(tb, "speed/tokens_per_second", step, rate));
+  if (isfinite(share)) FT_TRY(ft_tensorboard_scalar(tb, "speed/mfu", step, share));
+out:
+  return err;
+}
+
 ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes) {
+  ft_err err = FT_OK;
   char line[1024], loss[40], norm[40], mfu[40];
   double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
   double share = t->peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / t->peak_flops : NAN;
-  snprintf(
-      line, sizeof line,
-      "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"lr\":%.9g,\"targets\":%lld,\"tokens\":%lld,"
-      "\"seconds\":%.6f,\"tokens_per_second\":%.1f,\"mfu\":%s,\"rss_bytes\":%lld}",
-      (long long)step, number(loss, sizeof loss, "%.17g", r->has_targets, r->loss),
-      number(norm, sizeof norm, "%.17g", r->has_targets, r->grad_norm), r->lr,
-      (long long)r->targets, (long long)r->tokens, r->seconds, rate,
-      number(mfu, sizeof mfu, "%.4f", true, share), (long long)rss_bytes);
-  return write_line(t, line);
+  snprintf(line, sizeof line,
+           "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"lr\":%.9g,\"targets\":%lld,\"tokens\":%"
+           "lld,\"seconds\":%.6f,\"tokens_per_second\":%.1f,\"mfu\":%s,\"rss_bytes\":%lld}",
+           (long long)step, number(loss, sizeof loss, "%.17g", r->has_targets, r->loss),
+           number(norm, sizeof norm, "%.17g", r->has_targets, r->grad_norm), r->lr,
+           (long long)r->targets, (long long)r->tokens, r->seconds, rate,
+           number(mfu, sizeof mfu, "%.4f", true, share), (long long)rss_bytes);
+  FT_TRY(write_line(t, line));
+  FT_TRY(draw_step(t, step, r, rate, share));
+out:
+  return err;
 }
 
 ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation) {
-  char *line;
-  ft_err err = ft_metrics_validation_text(step, validation, &line);
-  if (err == FT_OK) err = write_line(t, line);
+  ft_err err = FT_OK;
+  char *line = NULL, tag[256];
+  FT_TRY(ft_metrics_text(step, validation, &line));
+  FT_TRY(write_line(t, line));
+  for (const cJSON *set = validation->child; set; set = set->next) {
+    const cJSON *loss = ft_json_get(set, "loss");
+    snprintf(tag, sizeof tag, "validation/%s", set->string);
+    if (cJSON_IsNumber(loss))
+      FT_TRY(ft_tensorboard_scalar(t->tensorboard, tag, step, loss->valuedouble));
+  }
+out:
   ft_free(line);
   return err;
 }
@@ -123,6 +154,8 @@ ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *valida
 void ft_metrics_close(trainer *t) {
   if (t->metrics) fclose(t->metrics);
   t->metrics = NULL;
+  ft_tensorboard_close(t->tensorboard);
+  t->tensorboard = NULL;
 }
 
 /* ---------------------------------------------------------------- resuming */

@@ -1,0 +1,39 @@
+/* What the commands share: one rank speaks, numbers are parsed strictly, an error becomes an exit
+ * status. */
+#ifndef FT_CLI_COMMON_H
+#define FT_CLI_COMMON_H
+
+#include <argp.h>
+
+#include "ft/base.h"
+#include "ft/comm.h"
+
+/* This process's rank before MPI is up, from the launcher's environment; 0 without one. */
+int ft_cli_launch_rank(void);
+/* Number of processes the launcher started; 1 without one. */
+int ft_cli_launch_size(void);
+
+/* argp_parse that only rank 0 hears: others parse the same words silently. Exits with 64 on wrong
+ * ones. */
+void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
+
+/* Parse TEXT of an option as a number in [min, max], or end with a usage error that names the
+ * option. */
+int64_t ft_cli_int(const struct argp_state *state, const char *option, const char *text,
+                   int64_t min, int64_t max);
+double ft_cli_number(const struct argp_state *state, const char *option, const char *text,
+                     double min, double max);
+/* "bf16" or "fp32". */
+ft_dtype ft_cli_dtype(const struct argp_state *state, const char *option, const char *text);
+
+/* Refuses to run as one of several ranks (commands that work alone). */
+ft_err ft_cli_alone(const char *command);
+
+/* Prints err's message once (rank 0) and returns the exit status. */
+int ft_cli_end(ft_err err);
+
+/* Starts MPI, compute threads and kernels. Collective over all ranks. */
+ft_err ft_cli_start(ft_comm **comm);
+void ft_cli_stop(ft_comm *comm);
+
+#endif

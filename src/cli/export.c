@@ -1,0 +1,92 @@
+/* ftrun export RUN --out DIR [--step N|best|latest] [--dtype bf16|fp32] */
+#include "commands.h"
+#include "common.h"
+#include "ft/train.h"
+
+typedef struct arguments {
+  const char *run, *out, *step;
+  bool has_dtype;
+  ft_dtype dtype;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"out", 'o', "DIR", 0, "The model directory to write; new or empty", 0},
+    {"step", 's', "N|best|latest", 0, "Which checkpoint (latest)", 0},
+    {"dtype", 'd', "bf16|fp32", 0, "Type of the weights (that of the model it was trained from)",
+     0},
+    {0}};
+
+static error_t take(int key, char *argument, struct argp_state *state) {
+  arguments *a = state->input;
+  switch (key) {
+  case 'o':
+    a->out = argument;
+    return 0;
+  case 's':
+    a->step = argument;
+    return 0;
+  case 'd':
+    a->dtype = ft_cli_dtype(state, "--dtype", argument);
+    a->has_dtype = true;
+    return 0;
+  case ARGP_KEY_ARG:
+    if (a->run) argp_error(state, "one run is expected; \"%s\" is a second", argument);
+    a->run = argument;
+    return 0;
+  case ARGP_KEY_END:
+    if (!a->run) argp_error(state, "the run directory is missing");
+    if (!a->out) argp_error(state, "--out is missing");
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+typedef struct reader {
+  ft_checkpoint *checkpoint;
+  ft_arch arch;
+} reader;
+
+/* Master weights of a block, for the exporter. */
+static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
+  reader *r = arg;
+  ft_block b;
+  ft_arch_block(&r->arch, block, &b);
+  return ft_checkpoint_read(r->checkpoint, b.name, "master", start, count, 1, sizeof(float), out);
+}
+
+static ft_err export_run(const arguments *a) {
+  ft_err err = FT_OK;
+  int64_t step;
+  reader r = {0};
+  ft_hf_config hf = {0};
+  ft_config config = {0};
+  FT_TRY(ft_run_find_step(a->run, a->step, &step));
+  FT_TRY(ft_checkpoint_open(a->run, step, &r.checkpoint));
+  FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
+  FT_TRY(ft_hf_config_read(config.model_path, &hf));
+  r.arch = hf.arch;
+  ft_hf_source source = {.read = read_master, .arg = &r};
+  FT_TRY(
+      ft_hf_export(config.model_path, &hf, &source, a->has_dtype ? a->dtype : hf.dtype, 0, a->out));
+  ft_log(FT_LOG_INFO, "step %lld of %s exported to %s", (long long)step, a->run, a->out);
+out:
+  ft_checkpoint_close(r.checkpoint);
+  ft_hf_config_fini(&hf);
+  ft_config_fini(&config);
+  return err;
+}
+
+int ft_cli_export(int argc, char **argv) {
+  static const struct argp argp = {
+      .options = options,
+      .parser = take,
+      .args_doc = "RUN",
+      .doc = "Gathers a checkpoint of a run directory into a Hugging Face model directory that "
+             "transformers, vLLM "
+             "and llama.cpp's converter read. Needs no more memory than a few buffers."};
+  arguments a = {0};
+  ft_cli_parse(&argp, argc, argv, &a);
+  ft_err err = ft_cli_alone("export");
+  return ft_cli_end(err == FT_OK ? export_run(&a) : err);
+}

@@ -1,0 +1,145 @@
+/* A training stream: its sources opened, checked, packed and mixed; counts. */
+#include <string.h>
+
+#include "data_internal.h"
+
+static ft_err check_options(const ft_data_options *options) {
+  if (options->num_sources < 1) return ft_fail(FT_ERR_CONFIG, "no data sources are given");
+  if (options->seq_len < 1 || options->seq_len > INT32_MAX)
+    return ft_fail(FT_ERR_CONFIG, "data.seq_len is %lld; it must be 1 to %d",
+                   (long long)options->seq_len, INT32_MAX);
+  if (options->model_vocab > INT32_MAX)
+    return ft_fail(FT_ERR_DATA, "%s has a vocabulary of %u tokens; at most %d are supported",
+                   options->model_path, options->model_vocab, INT32_MAX);
+  return FT_OK;
+}
+
+static ft_err open_sources(ft_data *data, const ft_data_options *options) {
+  ft_err err = FT_OK;
+  ft_data_mistakes mistakes = {0};
+  FT_TRY(ft_data_mix_init(&data->mix, options->sources, options->num_sources));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, options->num_sources, sizeof *data->sources,
+                        (void **)&data->sources));
+  data->num_sources = options->num_sources;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    FT_TRY(ft_data_shards_open(&data->sources[i], options, i, &mistakes));
+  if (mistakes.count > 1)
+    err = ft_fail(mistakes.code, "%lld mistakes in the data (those listed come first):\n  %s",
+                  (long long)mistakes.count, mistakes.text);
+  else if (mistakes.count == 1)
+    err = ft_fail(mistakes.code, "%s", mistakes.text);
+  if (err != FT_OK) goto out;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    FT_TRY(ft_data_pack(&data->sources[i], options));
+out:
+  return err;
+}
+
+ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
+  ft_err err = FT_OK;
+  ft_data *data = NULL;
+  *out = NULL;
+  FT_TRY(check_options(options));
+  FT_TRY(ft_alloc(FT_MEM_DATA, sizeof *data, (void **)&data));
+  data->seq_len = options->seq_len;
+  data->shuffle = options->shuffle;
+  data->seed = options->seed;
+  data->num_targets = -1;
+  FT_TRY(open_sources(data, options));
+  *out = data;
+  data = NULL;
+out:
+  ft_data_close(data);
+  return err;
+}
+
+void ft_data_close(ft_data *data) {
+  if (!data) return;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    ft_data_shards_fini(&data->sources[i]);
+  ft_free(data->sources);
+  ft_free(data->mix.nodes);
+  ft_free(data->mask);
+  ft_free(data);
+}
+
+/* ---------------------------------------------------------------- counts */
+
+int64_t ft_data_num_rows(const ft_data *data) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    sum += data->sources[i].num_rows;
+  return sum;
+}
+
+int64_t ft_data_source_rows(const ft_data *data, int64_t source) {
+  FT_ASSERT(source >= 0 && source < data->num_sources);
+  return data->sources[source].num_rows;
+}
+
+int64_t ft_data_num_documents(const ft_data *data) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    sum += data->sources[i].num_documents;
+  return sum;
+}
+
+int64_t ft_data_num_tokens(const ft_data *data) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    sum += data->sources[i].bases[data->sources[i].num_files];
+  return sum;
+}
+
+int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
+  int64_t longest = 0;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    longest = FT_MAX(longest, data->sources[i].longest_row);
+  return num_rows * longest;
+}
+
+/* ---------------------------------------------------------------- scan */
+
+enum { SCAN_TOKENS = 1 << 18 };
+
+/* Targets of one shard; *document walks along its documents, whose first tokens are no targets. */
+static ft_err scan_shard(const ft_data_shards *shards, int64_t index, uint32_t *tokens,
+                         uint8_t *mask, int64_t *document, int64_t *targets) {
+  ft_err err = FT_OK;
+  ft_tokens_file *file = shards->files[index];
+  for (int64_t at = 0; at < file->num_tokens; at += SCAN_TOKENS) {
+    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at);
+    int64_t base = shards->bases[index] + at;
+    FT_TRY(ft_tokens_read(file, at, count, tokens, mask));
+    *targets += ft_data_count_mask(mask, count);
+    for (; *document < shards->num_documents && shards->starts[*document] < base + count;
+         ++*document)
+      *targets -= mask[shards->starts[*document] - base];
+  }
+out:
+  return err;
+}
+
+ft_err ft_data_scan(ft_data *data) {
+  ft_err err = FT_OK;
+  uint32_t *tokens = NULL;
+  uint8_t *mask = NULL;
+  int64_t targets = 0;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, SCAN_TOKENS, sizeof *tokens, (void **)&tokens));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, SCAN_TOKENS, sizeof *mask, (void **)&mask));
+  for (int64_t i = 0; i < data->num_sources; i++) {
+    int64_t document = 0;
+    for (int64_t s = 0; s < data->sources[i].num_files; s++)
+      FT_TRY(scan_shard(&data->sources[i], s, tokens, mask, &document, &targets));
+  }
+  data->num_targets = targets;
+out:
+  ft_free(tokens);
+  ft_free(mask);
+  return err;
+}
+
+int64_t ft_data_num_targets(ft_data *data) {
+  if (data->num_targets < 0 && ft_data_scan(data) != FT_OK) return -1;
+  return data->num_targets;
+}

@@ -1,0 +1,79 @@
+/* What the files of `data` share: a source is shards laid end to end on one axis of tokens, cut
+ * into documents, packed into rows. */
+#ifndef FT_DATA_INTERNAL_H
+#define FT_DATA_INTERNAL_H
+
+#include "ft/data.h"
+
+/* Mistakes of many shards, gathered into one message. Starts zeroed. */
+typedef struct ft_data_mistakes {
+  ft_err code; /* of the first */
+  int64_t count;
+  size_t used;
+  char text[6000];
+} ft_data_mistakes;
+void ft_data_mistake(ft_data_mistakes *mistakes, ft_err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The order of a source's rows in one epoch. */
+typedef struct ft_data_order {
+  int64_t epoch; /* -1: none yet */
+  int64_t *rows; /* [num_rows] */
+} ft_data_order;
+
+typedef struct ft_data_shards {
+  const char *path;       /* of the source, for messages; borrowed from the options while opening */
+  int64_t index;          /* among the sources; part of the key of its random numbers */
+  ft_tokens_file **files; /* [num_files] */
+  int64_t num_files;
+  int64_t *bases;         /* [num_files + 1] first token of each file on the source's axis */
+  int64_t *starts;        /* [num_documents + 1] first token of each document; they tile the axis */
+  int64_t num_documents;  /* none of them empty */
+  int64_t *packing_order; /* [num_documents] documents as they fill rows; NULL: file order */
+  int64_t *row_starts;    /* [num_rows + 1] places in packing order; NULL: a row is a document */
+  int64_t num_rows;
+  int64_t longest_row;     /* tokens */
+  ft_data_order orders[2]; /* of epochs with this parity */
+} ft_data_shards;
+
+/* Opens and checks every shard of a source and finds its documents; what is wrong goes to
+ * *mistakes. Returns only errors that make going on pointless (FT_ERR_MEMORY). */
+ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *options, int64_t index,
+                           ft_data_mistakes *mistakes);
+void ft_data_shards_fini(ft_data_shards *shards);
+
+/* Fills rows with documents: next-fit up to seq_len tokens, or one document each. */
+ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options);
+/* *row = row number `n` of the source's endless stream, epoch after epoch. */
+ft_err ft_data_row_at(ft_data_shards *shards, bool shuffle, uint64_t seed, int64_t n, int64_t *row);
+
+/* Which source row p of the stream comes from. A binary tree whose leaves are the sources: each
+ * inner node deals its rows to its two children by their weights. */
+typedef struct ft_data_mix_node {
+  uint64_t weight;     /* of all sources below */
+  int64_t left, right; /* nodes; -1 in a leaf, whose number is its source's */
+} ft_data_mix_node;
+typedef struct ft_data_mix {
+  ft_data_mix_node *nodes; /* [2 * sources - 1]; the last is the root */
+  int64_t num_nodes;
+} ft_data_mix;
+ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_source *sources, int64_t num_sources);
+/* *source of row p, and how many of the rows before p came from it. A pure function. */
+void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row);
+
+struct ft_data {
+  ft_data_shards *sources; /* [num_sources] */
+  int64_t num_sources;
+  ft_data_mix mix;
+  int64_t seq_len;
+  bool shuffle;
+  uint64_t seed;
+  int64_t num_targets; /* -1: not counted yet */
+  uint8_t *mask;       /* [mask_capacity] of one document */
+  int64_t mask_capacity;
+};
+
+/* Number of ones in mask[count]. */
+int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);
+
+#endif

@@ -1,0 +1,90 @@
+/* Which source each row of the training stream comes from: a pure function of the row's number, so
+ * that a resumed run need not walk through the rows before it.
+ *
+ * Two sources of weights a and b share n rows as round(n·a/(a+b)) and the rest, in integers: both
+ * are within half a row of their share at every n. More sources are split in two again and again;
+ * joining the two lightest groups first (Huffman 1952) keeps a source's share at least halving over
+ * every second level above it, so that the halves of all levels add up to less than two rows. */
+#include <math.h>
+
+#include "data_internal.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+/* Weights become integers that add up to about this. One row in 2^40 is off by it. */
+static const double weight_scale = 1099511627776.0;
+
+static bool lighter(const ft_data_mix_node *nodes, int64_t a, int64_t b) {
+  return b < 0 || nodes[a].weight < nodes[b].weight;
+}
+
+/* The lightest node without a parent (the first of equals), taken out of `free_nodes`. */
+static int64_t take_lightest(const ft_data_mix *mix, bool *free_nodes) {
+  int64_t best = -1;
+  for (int64_t i = 0; i < mix->num_nodes; i++)
+    if (free_nodes[i] && lighter(mix->nodes, i, best)) best = i;
+  free_nodes[best] = false;
+  return best;
+}
+
+static ft_err check_weights(const ft_data_source *sources, int64_t num_sources, double *largest) {
+  *largest = 0;
+  for (int64_t i = 0; i < num_sources; i++) {
+    if (!isfinite(sources[i].weight) || sources[i].weight <= 0)
+      return ft_fail(FT_ERR_CONFIG,
+                     "data source %s has weight %g: weights are numbers above 0; leave out a "
+                     "source that is not to be used",
+                     sources[i].path, sources[i].weight);
+    *largest = FT_MAX(*largest, sources[i].weight);
+  }
+  return FT_OK;
+}
+
+ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_source *sources, int64_t num_sources) {
+  ft_err err = FT_OK;
+  bool *free_nodes = NULL;
+  double largest, total = 0;
+  FT_TRY(check_weights(sources, num_sources, &largest));
+  FT_TRY(
+      ft_alloc_array(FT_MEM_DATA, 2 * num_sources - 1, sizeof *mix->nodes, (void **)&mix->nodes));
+  FT_TRY(
+      ft_alloc_array(FT_MEM_DATA, 2 * num_sources - 1, sizeof *free_nodes, (void **)&free_nodes));
+  for (int64_t i = 0; i < num_sources; i++)
+    total += sources[i].weight / largest;
+  for (int64_t i = 0; i < num_sources; i++) {
+    double scaled = rint(sources[i].weight / largest / total * weight_scale);
+    mix->nodes[i] =
+        (ft_data_mix_node){.weight = scaled < 1 ? 1 : (uint64_t)scaled, .left = -1, .right = -1};
+    free_nodes[i] = true;
+  }
+  mix->num_nodes = num_sources;
+  while (mix->num_nodes < 2 * num_sources - 1) {
+    int64_t a = take_lightest(mix, free_nodes), b = take_lightest(mix, free_nodes);
+    uint64_t wa = mix->nodes[a].weight, wb = mix->nodes[b].weight;
+    free_nodes[mix->num_nodes] = true;
+    mix->nodes[mix->num_nodes++] =
+        (ft_data_mix_node){.weight = wa + wb, .left = wa >= wb ? a : b, .right = wa >= wb ? b : a};
+  }
+out:
+  ft_free(free_nodes);
+  return err;
+}
+
+/* How many of a node's first n rows its left child gets. */
+static int64_t left_rows(const ft_data_mix *mix, const ft_data_mix_node *node, int64_t n) {
+  wide share = (wide)(uint64_t)n * mix->nodes[node->left].weight + node->weight / 2;
+  return (int64_t)(share / node->weight);
+}
+
+void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row) {
+  int64_t i = mix->num_nodes - 1, n = p;
+  while (mix->nodes[i].left >= 0) {
+    const ft_data_mix_node *node = &mix->nodes[i];
+    int64_t before = left_rows(mix, node, n);
+    bool left = left_rows(mix, node, n + 1) > before;
+    n = left ? before : n - before;
+    i = left ? node->left : node->right;
+  }
+  *source = i;
+  *row = n;
+}

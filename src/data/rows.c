@@ -1,0 +1,77 @@
+/* Rows: which documents share one, and in which order an epoch takes them. */
+#include "data_internal.h"
+
+/* Random numbers of a source: step 0 orders the documents for packing, step epoch + 1 the rows. */
+static uint64_t random_step(const ft_data_shards *shards, int64_t step) {
+  return (uint64_t)shards->index << 48 ^ (uint64_t)step;
+}
+
+static int64_t length_at(const ft_data_shards *shards, int64_t place) {
+  int64_t d = shards->packing_order ? shards->packing_order[place] : place;
+  return shards->starts[d + 1] - shards->starts[d];
+}
+
+/* Next-fit: a document that does not fit in the open row starts a new one. Returns the number of
+ * rows; writes their first places if row_starts is not NULL. */
+static int64_t next_fit(const ft_data_shards *shards, int64_t seq_len, int64_t *row_starts,
+                        int64_t *longest) {
+  int64_t rows = 0, used = 0;
+  for (int64_t place = 0; place < shards->num_documents; place++) {
+    int64_t length = length_at(shards, place);
+    if (rows == 0 || length > seq_len - used) {
+      if (row_starts) row_starts[rows] = place;
+      rows++;
+      used = 0;
+    }
+    used += length;
+    *longest = FT_MAX(*longest, used);
+  }
+  if (row_starts) row_starts[rows] = shards->num_documents;
+  return rows;
+}
+
+ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
+  ft_err err = FT_OK;
+  int64_t count = shards->num_documents;
+  shards->num_rows = count;
+  if (!options->packing) {
+    for (int64_t place = 0; place < count; place++)
+      shards->longest_row = FT_MAX(shards->longest_row, length_at(shards, place));
+    return FT_OK;
+  }
+  if (options->shuffle) {
+    FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof *shards->packing_order,
+                          (void **)&shards->packing_order));
+    ft_random_permutation(options->seed, FT_RANDOM_SHUFFLE, random_step(shards, 0), count,
+                          shards->packing_order);
+  }
+  shards->num_rows = next_fit(shards, options->seq_len, NULL, &shards->longest_row);
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, shards->num_rows + 1, sizeof *shards->row_starts,
+                        (void **)&shards->row_starts));
+  next_fit(shards, options->seq_len, shards->row_starts, &shards->longest_row);
+out:
+  return err;
+}
+
+/* The order is kept for two epochs, since a batch may span both. */
+ft_err ft_data_row_at(ft_data_shards *shards, bool shuffle, uint64_t seed, int64_t n,
+                      int64_t *row) {
+  ft_err err = FT_OK;
+  int64_t epoch = n / shards->num_rows, place = n % shards->num_rows;
+  *row = place;
+  if (!shuffle) return FT_OK;
+  ft_data_order *order = &shards->orders[epoch & 1];
+  if (!order->rows) {
+    FT_TRY(
+        ft_alloc_array(FT_MEM_DATA, shards->num_rows, sizeof *order->rows, (void **)&order->rows));
+    order->epoch = -1;
+  }
+  if (order->epoch != epoch) {
+    ft_random_permutation(seed, FT_RANDOM_SHUFFLE, random_step(shards, epoch + 1), shards->num_rows,
+                          order->rows);
+    order->epoch = epoch;
+  }
+  *row = order->rows[place];
+out:
+  return err;
+}

@@ -1,0 +1,188 @@
+/* A source's token shards: opening, checking and finding documents. Mistakes are gathered, so that
+ * a user sees all of them at once. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "data_internal.h"
+
+enum { MAX_LISTED = 12 };
+
+void ft_data_mistake(ft_data_mistakes *mistakes, ft_err code, const char *format, ...) {
+  if (mistakes->count++ == 0) mistakes->code = code;
+  if (mistakes->count > MAX_LISTED || mistakes->used + 1 >= sizeof mistakes->text) return;
+  const char *separator = mistakes->used ? "\n  " : "";
+  size_t start = mistakes->used, separator_bytes = strlen(separator);
+  if (start + separator_bytes >= sizeof mistakes->text) return;
+  memcpy(mistakes->text + start, separator, separator_bytes);
+  start += separator_bytes;
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(mistakes->text + start, sizeof mistakes->text - start, format, args);
+  va_end(args);
+  mistakes->used = FT_MIN(start + (size_t)FT_MAX(length, 0), sizeof mistakes->text - 1);
+}
+
+/* ---------------------------------------------------------------- checks of one shard */
+
+static void check_against_model(const ft_tokens_file *file, const ft_data_options *options,
+                                ft_data_mistakes *mistakes) {
+  if (file->kind == FT_TOKENS_PREFERENCE)
+    ft_data_mistake(mistakes, FT_ERR_DATA,
+                    "%s holds preference data: training takes kinds text and sft", file->path);
+  if (file->vocab_size > options->model_vocab)
+    ft_data_mistake(mistakes, FT_ERR_DATA,
+                    "%s has a vocabulary of %u tokens, the model %s only %u: prepare the data with "
+                    "this model's tokenizer",
+                    file->path, file->vocab_size, options->model_path, options->model_vocab);
+  if (file->tokenizer_sha256[0] && options->tokenizer_sha256[0] &&
+      strcmp(file->tokenizer_sha256, options->tokenizer_sha256) != 0)
+    ft_data_mistake(mistakes, FT_ERR_DATA,
+                    "%s was made with another tokenizer (sha256 %.12s…) than %s/tokenizer.json "
+                    "(sha256 %.12s…): prepare the data with this model's tokenizer",
+                    file->path, file->tokenizer_sha256, options->model_path,
+                    options->tokenizer_sha256);
+}
+
+static void check_lengths(const ft_tokens_file *file, const int64_t *offsets, int64_t seq_len,
+                          ft_data_mistakes *mistakes) {
+  int64_t first = -1, too_long = 0, longest = 0;
+  for (int64_t d = 0; d < file->num_documents; d++) {
+    int64_t length = offsets[d + 1] - offsets[d];
+    if (length <= seq_len) continue;
+    if (too_long++ == 0) first = d;
+    longest = FT_MAX(longest, length);
+  }
+  if (too_long)
+    ft_data_mistake(mistakes, FT_ERR_DATA,
+                    "%s: document %lld has %lld tokens, more than data.seq_len %lld (%lld such "
+                    "documents, the longest %lld): prepare the data with a smaller --seq-len, or "
+                    "raise data.seq_len",
+                    file->path, (long long)first, (long long)(offsets[first + 1] - offsets[first]),
+                    (long long)seq_len, (long long)too_long, (long long)longest);
+}
+
+/* ---------------------------------------------------------------- documents */
+
+/* Room for `more` further documents; the array grows by halves. */
+static ft_err reserve_documents(ft_data_shards *shards, int64_t more, int64_t *capacity) {
+  int64_t needed = shards->num_documents + more + 1;
+  if (needed <= *capacity) return FT_OK;
+  int64_t grown = *capacity ? FT_MAX(needed, *capacity + *capacity / 2) : needed;
+  ft_err err =
+      ft_realloc(FT_MEM_DATA, (size_t)grown * sizeof *shards->starts, (void **)&shards->starts);
+  if (err == FT_OK) *capacity = grown;
+  return err;
+}
+
+/* Appends the documents of a shard that begins at `base`; empty ones leave no trace. Text is cut
+ * at multiples of seq_len (sft documents are no longer than that). */
+static ft_err append_documents(ft_data_shards *shards, const int64_t *offsets, int64_t count,
+                               int64_t base, int64_t seq_len, int64_t *capacity) {
+  int64_t parts = 0;
+  for (int64_t d = 0; d < count; d++)
+    parts += ft_ceil_div(offsets[d + 1] - offsets[d], seq_len);
+  ft_err err = reserve_documents(shards, parts, capacity);
+  if (err != FT_OK) return err;
+  for (int64_t d = 0; d < count; d++)
+    for (int64_t at = offsets[d]; at < offsets[d + 1]; at += FT_MIN(seq_len, offsets[d + 1] - at))
+      shards->starts[shards->num_documents++] = base + at;
+  shards->starts[shards->num_documents] = base + offsets[count];
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data_options *options,
+                         int64_t *capacity, ft_data_mistakes *mistakes) {
+  ft_err err = FT_OK;
+  int64_t *offsets = NULL, i = shards->num_files;
+  shards->bases[i + 1] = shards->bases[i];
+  err = ft_tokens_open(path, &shards->files[i]);
+  if (err == FT_OK) {
+    shards->num_files++;
+    err = ft_tokens_offsets(shards->files[i], &offsets);
+  }
+  if (err == FT_ERR_MEMORY) goto out;
+  if (err != FT_OK) {
+    ft_data_mistake(mistakes, err, "%s", ft_error_message());
+    err = FT_OK;
+    goto out;
+  }
+  const ft_tokens_file *file = shards->files[i];
+  check_against_model(file, options, mistakes);
+  if (file->kind != FT_TOKENS_TEXT) check_lengths(file, offsets, options->seq_len, mistakes);
+  FT_TRY(append_documents(shards, offsets, file->num_documents, shards->bases[i], options->seq_len,
+                          capacity));
+  shards->bases[i + 1] = shards->bases[i] + file->num_tokens;
+out:
+  ft_free(offsets);
+  return err;
+}
+
+static bool is_shard_name(const char *name) {
+  size_t length = strlen(name);
+  return length > 3 && name[0] != '.' && strcmp(name + length - 3, ".h5") == 0;
+}
+
+/* The shards' paths of a source: the file itself, or the *.h5 of a folder in name order. */
+static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
+  ft_err err = FT_OK;
+  char **names = NULL;
+  int64_t num_names = 0;
+  bool folder = ft_path_is_dir(path);
+  if (folder) FT_TRY(ft_list_dir(path, &names, &num_names));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, FT_MAX(num_names, 1), sizeof **paths, (void **)paths));
+  if (!folder) FT_TRY(ft_strdup(path, &(*paths)[(*count)++]));
+  for (int64_t i = 0; i < num_names; i++) {
+    if (!is_shard_name(names[i])) continue;
+    FT_TRY(ft_path_join(path, names[i], &(*paths)[*count]));
+    (*count)++;
+  }
+  FT_CHECK(*count > 0, FT_ERR_DATA, "%s is a folder without token shards (*.h5)", path);
+out:
+  ft_free_names(names, num_names);
+  return err;
+}
+
+ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *options, int64_t index,
+                           ft_data_mistakes *mistakes) {
+  ft_err err = FT_OK;
+  char **paths = NULL;
+  int64_t num_paths = 0, capacity = 0, before = mistakes->count;
+  shards->path = options->sources[index].path;
+  shards->index = index;
+  err = list_shards(shards->path, &paths, &num_paths);
+  if (err == FT_ERR_MEMORY) goto out;
+  if (err != FT_OK) {
+    ft_data_mistake(mistakes, err, "%s", ft_error_message());
+    err = FT_OK;
+    goto out;
+  }
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, num_paths, sizeof *shards->files, (void **)&shards->files));
+  FT_TRY(
+      ft_alloc_array(FT_MEM_DATA, num_paths + 1, sizeof *shards->bases, (void **)&shards->bases));
+  for (int64_t i = 0; i < num_paths; i++)
+    FT_TRY(open_shard(shards, paths[i], options, &capacity, mistakes));
+  if (shards->num_documents == 0 && mistakes->count == before)
+    ft_data_mistake(mistakes, FT_ERR_DATA, "%s holds no tokens", shards->path);
+  if (shards->starts)
+    FT_TRY(ft_realloc(FT_MEM_DATA, (size_t)(shards->num_documents + 1) * sizeof *shards->starts,
+                      (void **)&shards->starts));
+out:
+  for (int64_t i = 0; i < num_paths; i++)
+    ft_free(paths[i]);
+  ft_free(paths);
+  return err;
+}
+
+void ft_data_shards_fini(ft_data_shards *shards) {
+  for (int64_t i = 0; i < shards->num_files; i++)
+    ft_tokens_close(shards->files[i]);
+  ft_free(shards->files);
+  ft_free(shards->bases);
+  ft_free(shards->starts);
+  ft_free(shards->packing_order);
+  ft_free(shards->row_starts);
+  ft_free(shards->orders[0].rows);
+  ft_free(shards->orders[1].rows);
+}

@@ -1,0 +1,69 @@
+/* What the files of `hf` share: lists of mistakes, reading of config.json's members, and tensors by
+ * their Hugging Face names. */
+#ifndef FT_HF_INTERNAL_H
+#define FT_HF_INTERNAL_H
+
+#include "ft/hf.h"
+
+/* ---------------------------------------------------------------- mistakes */
+
+/* Mistakes of one file or directory, gathered into one message. Starts zeroed. */
+typedef struct ft_hf_mistakes {
+  int64_t count, listed;
+  size_t used;
+  char text[6500];
+} ft_hf_mistakes;
+void ft_hf_mistake(ft_hf_mistakes *mistakes, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* FT_OK without mistakes, else FT_ERR_DATA with all of them; `where` names the file. */
+ft_err ft_hf_mistakes_end(const ft_hf_mistakes *mistakes, const char *where);
+
+/* ---------------------------------------------------------------- members of config.json */
+
+/* An object whose members are read; wrong ones are noted and replaced by what a missing one means.
+ */
+typedef struct ft_hf_object {
+  const cJSON *json;
+  const char *prefix; /* before the member's name in messages: "" or "rope_scaling." */
+  ft_hf_mistakes *mistakes;
+} ft_hf_object;
+
+/* True if the member is there and not null. */
+bool ft_hf_has(const ft_hf_object *object, const char *name);
+/* An integer between min and max. null is read like a missing one. */
+int64_t ft_hf_int(const ft_hf_object *object, const char *name, int64_t missing, int64_t min,
+                  int64_t max);
+double ft_hf_number(const ft_hf_object *object, const char *name, double missing, double min,
+                    double max);
+bool ft_hf_bool(const ft_hf_object *object, const char *name, bool missing);
+/* A string; *missing* otherwise. Borrowed. */
+const char *ft_hf_string(const ft_hf_object *object, const char *name, const char *missing);
+/* The value as it would be printed, shortened, for messages. */
+void ft_hf_show(const cJSON *value, char *out, size_t size);
+
+/* What config.json says of rotary positions and of sliding windows goes into *arch. */
+void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch);
+void ft_hf_read_window(const ft_hf_object *config, const char *model_type, ft_arch *arch);
+
+/* ---------------------------------------------------------------- tensors */
+
+/* All roles in the order in which Hugging Face's state dict lists a block's tensors. */
+extern const ft_role ft_hf_state_order[FT_ROLE_NUM];
+int ft_hf_name(int64_t num_blocks, int64_t block, ft_role role, char *out, size_t size);
+enum { FT_HF_NAME_BYTES = 96 };
+
+/* Blocks of a model, from its arch or from a shard. */
+typedef struct ft_hf_blocks {
+  int64_t count;
+  void (*get)(const void *arg, int64_t block, ft_block *out);
+  const void *arg;
+} ft_hf_blocks;
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks);
+
+/* Index of the first element that is not finite, or -1. */
+int64_t ft_hf_first_not_finite(const float *values, int64_t count);
+
+/* Copies tokenizer, generation and licence files. */
+ft_err ft_hf_copy_companions(const char *from_dir, const char *to_dir);
+
+#endif

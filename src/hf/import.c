@@ -1,0 +1,84 @@
+/* Weights from safetensors into this rank's slices: each rank reads what it keeps, in pieces of
+ * bounded size, and looks at every number once. */
+#include "ft/kernels.h"
+#include "hf_internal.h"
+
+enum { PIECE_ELEMENTS = 1 << 20 };
+
+typedef struct importer {
+  ft_safetensors *st;
+  ft_shard *shard;
+  void *raw;     /* [PIECE_ELEMENTS] of any dtype */
+  float *values; /* [PIECE_ELEMENTS] */
+} importer;
+
+/* Elements first … first+count-1 of a tensor. */
+static ft_err import_elements(importer *in, int64_t block, const ft_tensor *t,
+                              const ft_safetensor *source, int64_t first, int64_t count) {
+  ft_err err = FT_OK;
+  while (count > 0) {
+    int64_t n = FT_MIN(count, (int64_t)PIECE_ELEMENTS);
+    FT_TRY(ft_safetensors_read(in->st, source, first, n, in->raw));
+    ft_convert(FT_F32, in->values, source->dtype, in->raw, n);
+    int64_t bad = ft_hf_first_not_finite(in->values, n);
+    FT_CHECK(bad < 0, FT_ERR_DATA, "%s: element %lld of %s is %g: the weights are damaged",
+             ft_safetensors_file(in->st, source), (long long)(first + bad), source->name,
+             (double)in->values[bad]);
+    ft_shard_set_weights(in->shard, block, t->offset + first, n, in->values);
+    first += n;
+    count -= n;
+  }
+out:
+  return err;
+}
+
+/* What a kept range shares with each tensor of its block. */
+static ft_err import_range(importer *in, int64_t block, const ft_range *range) {
+  ft_err err = FT_OK;
+  const ft_block *b = ft_shard_block(in->shard, block);
+  for (int i = 0; i < b->num_tensors; i++) {
+    const ft_tensor *t = &b->tensors[i];
+    int64_t first = FT_MAX(range->start, t->offset);
+    int64_t end = FT_MIN(range->start + range->count, t->offset + ft_tensor_elements(t));
+    char name[FT_HF_NAME_BYTES];
+    if (first >= end) continue;
+    ft_hf_name(ft_shard_num_blocks(in->shard), block, t->role, name, sizeof name);
+    const ft_safetensor *source = ft_safetensors_find(in->st, name);
+    FT_ASSERT(source != NULL); /* ft_hf_check_tensors has looked */
+    FT_TRY(import_elements(in, block, t, source, first - t->offset, end - first));
+  }
+out:
+  return err;
+}
+
+static void block_of_shard(const void *arg, int64_t block, ft_block *out) {
+  const ft_shard *shard = arg;
+  *out = *ft_shard_block(shard, block);
+}
+
+static ft_err import_all(importer *in, const char *dir) {
+  ft_err err = FT_OK;
+  int64_t num_blocks = ft_shard_num_blocks(in->shard);
+  ft_hf_blocks blocks = {.count = num_blocks, .get = block_of_shard, .arg = in->shard};
+  FT_TRY(ft_safetensors_open(dir, &in->st));
+  FT_TRY(ft_hf_check_tensors(in->st, dir, &blocks));
+  FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), &in->raw));
+  FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), (void **)&in->values));
+  for (int64_t block = 0; block < num_blocks; block++) {
+    int64_t num_ranges;
+    const ft_range *ranges = ft_shard_kept_ranges(in->shard, block, &num_ranges);
+    for (int64_t i = 0; i < num_ranges; i++)
+      FT_TRY(import_range(in, block, &ranges[i]));
+  }
+out:
+  ft_free(in->raw);
+  ft_free(in->values);
+  ft_safetensors_close(in->st);
+  return err;
+}
+
+ft_err ft_hf_import(const char *dir, ft_shard *shard, ft_comm *comm) {
+  importer in = {.shard = shard};
+  ft_err err = ft_comm_agree(comm, import_all(&in, dir));
+  return err == FT_OK ? ft_shard_weights_changed(shard) : err;
+}

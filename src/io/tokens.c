@@ -1,0 +1,196 @@
+/* Reading token shards (docs/formats.md): the metadata tell where the datasets lie, pread brings
+ * them. */
+#include <string.h>
+
+#include "file.h"
+#include "h5_read.h"
+#include "tokens.h"
+
+const char *const ft_tokens_kinds[FT_TOKENS_NUM_KINDS] = {
+    [FT_TOKENS_TEXT] = "text", [FT_TOKENS_SFT] = "sft", [FT_TOKENS_PREFERENCE] = "preference"};
+
+bool ft_tokens_is_sha256(const char *text) {
+  size_t length = strlen(text);
+  return length == 0 || (length == 64 && strspn(text, "0123456789abcdef") == 64);
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft_tokens_file *f) {
+  ft_err err = FT_OK;
+  char format[32], kind[32];
+  uint64_t version, vocab_size;
+  FT_TRY(ft_h5_get_text(reader, root, "format", format, sizeof format));
+  FT_CHECK(strcmp(format, FT_TOKENS_FORMAT) == 0, FT_ERR_DATA,
+           "%s: its format is \"%s\", \"%s\" was expected", f->path, format, FT_TOKENS_FORMAT);
+  FT_TRY(ft_h5_get_number(reader, root, "version", UINT32_MAX, &version));
+  FT_CHECK(version == FT_TOKENS_VERSION, FT_ERR_DATA,
+           "%s: has version %llu of the format, this program reads version %d", f->path,
+           (unsigned long long)version, FT_TOKENS_VERSION);
+  FT_TRY(ft_h5_get_text(reader, root, "kind", kind, sizeof kind));
+  int number = 0;
+  while (number < FT_TOKENS_NUM_KINDS && strcmp(kind, ft_tokens_kinds[number]) != 0)
+    number++;
+  FT_CHECK(number < FT_TOKENS_NUM_KINDS, FT_ERR_DATA,
+           "%s: its kind is \"%s\"; text, sft or preference was expected", f->path, kind);
+  f->kind = (ft_tokens_kind)number;
+  FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));
+  f->vocab_size = (uint32_t)vocab_size;
+  if (ft_h5_has_attribute(root, "tokenizer_sha256")) /* absent: unknown, as when empty */
+    FT_TRY(ft_h5_get_text(reader, root, "tokenizer_sha256", f->tokenizer_sha256,
+                          sizeof f->tokenizer_sha256));
+  FT_CHECK(ft_tokens_is_sha256(f->tokenizer_sha256), FT_ERR_DATA,
+           "%s: tokenizer_sha256 is \"%s\", 64 hexadecimal digits or nothing was expected", f->path,
+           f->tokenizer_sha256);
+out:
+  return err;
+}
+
+/* Finds a dataset of unsigned integers of `width` bytes among the links. */
+static ft_err find_dataset(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
+                           const char *name, size_t width, ft_h5_place *place) {
+  ft_err err = FT_OK;
+  ft_h5_object dataset = {0};
+  ft_h5_type type;
+  int64_t i = 0;
+  while (i < num_links && strcmp(links[i].name, name) != 0)
+    i++;
+  FT_CHECK(i < num_links, FT_ERR_DATA, "%s: has no dataset \"%s\"", reader->path, name);
+  FT_CHECK(links[i].address != FT_H5_UNDEFINED, FT_ERR_DATA,
+           "%s: \"%s\" is a link to somewhere else", reader->path, name);
+  FT_TRY(ft_h5_object_init(reader, links[i].address, &dataset));
+  FT_TRY(ft_h5_dataset_type(reader, &dataset, name, &type));
+  FT_CHECK(type.width == width && !type.is_float, FT_ERR_DATA,
+           "%s: dataset \"%s\" holds %s%d, u%d was expected", reader->path, name,
+           type.is_float ? "f" : "u", (int)(8 * type.width), (int)(8 * width));
+  FT_TRY(ft_h5_dataset_place(reader, &dataset, name, width, place));
+out:
+  ft_h5_object_fini(&dataset);
+  return err;
+}
+
+static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
+  ft_err err = FT_OK;
+  ft_h5_object root = {0};
+  ft_h5_link *links = NULL;
+  int64_t num_links = 0;
+  ft_h5_place tokens, mask, offsets;
+  FT_TRY(ft_h5_object_init(reader, reader->root, &root));
+  FT_TRY(read_attributes(reader, &root, f));
+  FT_TRY(ft_h5_links(reader, &root, &links, &num_links));
+  FT_TRY(find_dataset(reader, links, num_links, "tokens", 4, &tokens));
+  FT_TRY(find_dataset(reader, links, num_links, "loss_mask", 1, &mask));
+  FT_TRY(find_dataset(reader, links, num_links, "offsets", 8, &offsets));
+  FT_CHECK(mask.count == tokens.count, FT_ERR_DATA,
+           "%s: loss_mask has %lld elements and tokens %lld, the same number was expected", f->path,
+           (long long)mask.count, (long long)tokens.count);
+  FT_CHECK(offsets.count >= 1, FT_ERR_DATA,
+           "%s: offsets is empty, one more than documents was expected", f->path);
+  f->num_tokens = tokens.count;
+  f->num_documents = offsets.count - 1;
+  f->tokens_at = tokens.offset;
+  f->mask_at = mask.offset;
+  f->offsets_at = offsets.offset;
+out:
+  ft_h5_links_free(links, num_links);
+  ft_h5_object_fini(&root);
+  return err;
+}
+
+ft_err ft_tokens_open(const char *path, ft_tokens_file **out) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  ft_h5_reader reader = {.fd = -1};
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_DATA, sizeof(ft_tokens_file), &memory));
+  ft_tokens_file *f = memory;
+  f->fd = -1;
+  FT_TRY(ft_strdup(path, &f->path));
+  FT_TRY(ft_h5_reader_init(path, &reader));
+  FT_TRY(read_layout(&reader, f));
+  f->fd = reader.fd; /* which stays open for the reads */
+  reader.fd = -1;
+  *out = f;
+  memory = NULL;
+out:
+  ft_h5_reader_fini(&reader);
+  ft_tokens_close(memory);
+  return err;
+}
+
+void ft_tokens_close(ft_tokens_file *f) {
+  if (!f) return;
+  ft_file_close(&f->fd);
+  ft_free(f->path);
+  ft_free(f);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  int64_t count = f->num_documents + 1;
+  *offsets = NULL;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof(int64_t), &memory));
+  FT_TRY(ft_pread_all(f->fd, f->path, memory, (size_t)count * 8, f->offsets_at));
+  int64_t *o = memory;
+  FT_CHECK(o[0] == 0, FT_ERR_DATA, "%s: offsets begin at %llu, 0 was expected", f->path,
+           (unsigned long long)o[0]);
+  for (int64_t i = 1; i < count; i++)
+    FT_CHECK(o[i] >= o[i - 1] && o[i] <= f->num_tokens, FT_ERR_DATA,
+             "%s: offset %lld is %llu, %lld to %lld was expected", f->path, (long long)i,
+             (unsigned long long)o[i], (long long)o[i - 1], (long long)f->num_tokens);
+  FT_CHECK(o[count - 1] == f->num_tokens, FT_ERR_DATA,
+           "%s: the last offset is %lld, and there are %lld tokens", f->path,
+           (long long)o[count - 1], (long long)f->num_tokens);
+  *offsets = memory;
+  memory = NULL;
+out:
+  ft_free(memory);
+  return err;
+}
+
+static ft_err check_tokens(const ft_tokens_file *f, int64_t start, int64_t count,
+                           const uint32_t *tokens) {
+  uint32_t largest = 0;
+  for (int64_t i = 0; i < count; i++)
+    largest = FT_MAX(largest, tokens[i]);
+  if (count == 0 || largest < f->vocab_size) return FT_OK;
+  int64_t at = 0;
+  while (tokens[at] < f->vocab_size)
+    at++;
+  return ft_fail(FT_ERR_DATA, "%s: token %lld has id %u, and the vocabulary has %u", f->path,
+                 (long long)(start + at), tokens[at], f->vocab_size);
+}
+
+static ft_err check_mask(const ft_tokens_file *f, int64_t start, int64_t count,
+                         const uint8_t *mask) {
+  uint8_t all = 0;
+  for (int64_t i = 0; i < count; i++)
+    all |= mask[i];
+  if (all <= 1) return FT_OK;
+  int64_t at = 0;
+  while (mask[at] <= 1)
+    at++;
+  return ft_fail(FT_ERR_DATA, "%s: loss_mask of token %lld is %u, 0 or 1 was expected", f->path,
+                 (long long)(start + at), mask[at]);
+}
+
+ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
+                      uint8_t *mask) {
+  ft_err err = FT_OK;
+  FT_CHECK(start >= 0 && count >= 0 && start <= f->num_tokens && count <= f->num_tokens - start,
+           FT_ERR_INTERNAL, "%s: tokens %lld … +%lld of %lld", f->path, (long long)start,
+           (long long)count, (long long)f->num_tokens);
+  if (tokens) {
+    FT_TRY(ft_pread_all(f->fd, f->path, tokens, (size_t)count * 4, f->tokens_at + 4 * start));
+    FT_TRY(check_tokens(f, start, count, tokens));
+  }
+  if (mask) {
+    FT_TRY(ft_pread_all(f->fd, f->path, mask, (size_t)count, f->mask_at + start));
+    FT_TRY(check_mask(f, start, count, mask));
+  }
+out:
+  return err;
+}

@@ -1,0 +1,185 @@
+/* Writing token shards. The numbers of tokens and documents are known only at the end, and the
+ * datasets have to be contiguous: each is streamed to a file of its own beside the target and
+ * copied to its place in the HDF5 file when the shard is closed. */
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "hdf5.h"
+#include "tokens.h"
+
+enum { BUFFER_BYTES = 1 << 20 };
+
+/* A dataset that grows: a file with a buffer before it. */
+typedef struct spill {
+  char *path;
+  int fd;
+  char *buffer; /* [BUFFER_BYTES] */
+  size_t used;
+  int64_t at; /* bytes in the file */
+} spill;
+
+enum { TOKENS, MASK, OFFSETS, NUM_SPILLS };
+static const char *const names[NUM_SPILLS] = {"tokens", "loss_mask", "offsets"};
+
+struct ft_tokens_writer {
+  char *path, *temporary;
+  ft_tokens_kind kind;
+  uint32_t vocab_size;
+  char tokenizer_sha256[65];
+  spill spills[NUM_SPILLS];
+  uint64_t num_tokens;
+  ft_err failed; /* of an earlier write: the shard cannot be committed */
+};
+
+/* ---------------------------------------------------------------- spills */
+
+static ft_err spill_open(spill *s, const char *path, const char *name) {
+  ft_err err = FT_OK;
+  void *buffer;
+  FT_TRY(ft_format(&s->path, "%s.%s.tmp", path, name));
+  FT_TRY(ft_alloc(FT_MEM_IO, BUFFER_BYTES, &buffer));
+  s->buffer = buffer;
+  FT_TRY(ft_file_create(s->path, &s->fd));
+out:
+  return err;
+}
+
+static ft_err spill_flush(spill *s) {
+  ft_err err = ft_file_pwrite(s->fd, s->path, s->buffer, s->used, s->at);
+  s->at += (int64_t)s->used;
+  s->used = 0;
+  return err;
+}
+
+static ft_err spill_write(spill *s, const void *data, size_t bytes) {
+  ft_err err = FT_OK;
+  const char *from = data;
+  while (bytes > 0) {
+    size_t piece = FT_MIN(bytes, BUFFER_BYTES - s->used);
+    memcpy(s->buffer + s->used, from, piece);
+    s->used += piece;
+    from += piece;
+    bytes -= piece;
+    if (s->used == BUFFER_BYTES) FT_TRY(spill_flush(s));
+  }
+out:
+  return err;
+}
+
+static void spill_fini(spill *s) {
+  if (s->fd >= 0) unlink(s->path);
+  ft_file_close(&s->fd);
+  ft_free(s->buffer);
+  ft_free(s->path);
+}
+
+/* ---------------------------------------------------------------- the shard */
+
+ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t vocab_size,
+                            const char *tokenizer_sha256, ft_tokens_writer **out) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  uint64_t zero = 0;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_IO, sizeof(ft_tokens_writer), &memory));
+  ft_tokens_writer *w = memory;
+  for (int i = 0; i < NUM_SPILLS; i++)
+    w->spills[i].fd = -1;
+  w->kind = kind;
+  w->vocab_size = vocab_size;
+  FT_CHECK(ft_tokens_is_sha256(tokenizer_sha256), FT_ERR_INTERNAL,
+           "%s: \"%s\" is not a SHA-256 in hexadecimal digits", path, tokenizer_sha256);
+  strcpy(w->tokenizer_sha256, tokenizer_sha256);
+  FT_TRY(ft_strdup(path, &w->path));
+  FT_TRY(ft_file_temporary(path, &w->temporary));
+  for (int i = 0; i < NUM_SPILLS; i++)
+    FT_TRY(spill_open(&w->spills[i], path, names[i]));
+  FT_TRY(spill_write(&w->spills[OFFSETS], &zero, sizeof zero));
+  *out = w;
+  memory = NULL;
+out:
+  (void)ft_tokens_writer_close(memory, false);
+  return err;
+}
+
+static ft_err check_document(const ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                             int64_t count) {
+  for (int64_t i = 0; i < count; i++)
+    if (tokens[i] >= w->vocab_size || mask[i] > 1)
+      return ft_fail(
+          FT_ERR_DATA,
+          "%s: token %lld of a document has id %u and mask %u; an id below %u and a mask "
+          "of 0 or 1 was expected",
+          w->path, (long long)i, tokens[i], mask[i], w->vocab_size);
+  return FT_OK;
+}
+
+ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                       int64_t count) {
+  ft_err err = w->failed;
+  if (err != FT_OK) return err;
+  FT_TRY(check_document(w, tokens, mask, count));
+  FT_TRY(spill_write(&w->spills[TOKENS], tokens, (size_t)count * 4));
+  FT_TRY(spill_write(&w->spills[MASK], mask, (size_t)count));
+  w->num_tokens += (uint64_t)count;
+  FT_TRY(spill_write(&w->spills[OFFSETS], &w->num_tokens, 8));
+out:
+  w->failed = err;
+  return err;
+}
+
+/* Makes the HDF5 file with its attributes and empty datasets of the right sizes. */
+static ft_err make_hdf5(const ft_tokens_writer *w, ft_h5_place places[NUM_SPILLS]) {
+  ft_err err = FT_OK;
+  hid_t file = -1;
+  uint32_t version = FT_TOKENS_VERSION;
+  ft_h5_lock();
+  hid_t types[NUM_SPILLS] = {H5T_STD_U32LE, H5T_STD_U8LE, H5T_STD_U64LE};
+  FT_TRY(ft_h5_create(w->temporary, false, &file));
+  FT_TRY(ft_h5_set_text(file, w->path, "format", FT_TOKENS_FORMAT));
+  FT_TRY(ft_h5_set_array(file, w->path, "version", H5T_STD_U32LE, -1, &version));
+  FT_TRY(ft_h5_set_text(file, w->path, "kind", ft_tokens_kinds[w->kind]));
+  FT_TRY(ft_h5_set_array(file, w->path, "vocab_size", H5T_STD_U32LE, -1, &w->vocab_size));
+  FT_TRY(ft_h5_set_text(file, w->path, "tokenizer_sha256", w->tokenizer_sha256));
+  for (int i = 0; i < NUM_SPILLS; i++) {
+    int64_t count = w->spills[i].at / (int64_t)H5Tget_size(types[i]);
+    FT_TRY(ft_h5_new_dataset(file, w->path, names[i], types[i], count, &places[i], NULL));
+  }
+  FT_TRY(ft_h5_close(&file, w->path));
+out:
+  (void)ft_h5_close(&file, w->path);
+  ft_h5_unlock();
+  return err;
+}
+
+static ft_err commit(ft_tokens_writer *w) {
+  ft_err err = FT_OK;
+  ft_h5_place places[NUM_SPILLS];
+  int fd = -1;
+  FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
+  for (int i = 0; i < NUM_SPILLS; i++)
+    FT_TRY(spill_flush(&w->spills[i]));
+  FT_TRY(make_hdf5(w, places));
+  FT_TRY(ft_file_reopen(w->temporary, &fd));
+  for (int i = 0; i < NUM_SPILLS; i++)
+    FT_TRY(ft_file_copy_range(w->spills[i].fd, w->spills[i].path, 0, fd, w->temporary,
+                              places[i].offset, w->spills[i].at));
+  FT_TRY(ft_file_sync_close(&fd, w->temporary));
+  FT_TRY(ft_commit_file(w->temporary, w->path));
+out:
+  ft_file_close(&fd);
+  if (err != FT_OK) unlink(w->temporary);
+  return err;
+}
+
+ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool do_commit) {
+  if (!w) return FT_OK;
+  ft_err err = do_commit ? commit(w) : FT_OK;
+  for (int i = 0; i < NUM_SPILLS; i++)
+    spill_fini(&w->spills[i]);
+  ft_free(w->temporary);
+  ft_free(w->path);
+  ft_free(w);
+  return err;
+}

@@ -1,0 +1,232 @@
+/* Gradients on their way to their owners. A contribution is filled in flat order into a send buffer
+ * in node-shared memory; a finished piece leaves while the next is filled into the other buffer.
+ * The owner of a slice adds the contributions of all ranks in order of rank: those of its node
+ * where they lie, those of other nodes from its receive buffer. */
+#include "internal.h"
+
+#include <string.h>
+
+/* ---------------------------------------------------------------- adding */
+
+/* Where contribution `rank`'s elements of a slice begin; `remote` counts remote contributors before
+ * it. */
+static const char *contribution(const reduction *r, const ft_range *slice, int rank, int remote) {
+  const ft_shard *s = r->shard;
+  if (!on_my_node(s, rank))
+    return s->receive_buffer + (size_t)(remote * slice->count) * s->element_bytes;
+  const char *buffers = ft_comm_window_data(s->send_window);
+  size_t index = (size_t)(s->node_index[rank] * NUM_SEND_BUFFERS + r->index);
+  int64_t start = slice->start - s->parts[r->block].pieces[r->piece].start;
+  return buffers + index * s->send_buffer_bytes + (size_t)start * s->element_bytes;
+}
+
+/* On the communication thread. A chunk of the accumulator takes all contributions, in order of
+ * rank, while it is in cache. */
+static void add_contributions(void *arg) {
+  const reduction *r = arg;
+  const ft_shard *s = r->shard;
+  const part *b = &s->parts[r->block];
+  const ft_range *slice = &b->slices[r->piece];
+  float *sums = s->gradient + b->kept_offset + slice->local;
+  for (int64_t at = 0; at < slice->count; at += FT_CHUNK) {
+    int64_t count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
+    int remote = 0;
+    for (int rank = 0; rank < r->contributors; rank++) {
+      const char *values = contribution(r, slice, rank, remote);
+      if (!on_my_node(s, rank)) remote++;
+      ft_accumulate(sums + at, s->options.compute, values + (size_t)at * s->element_bytes, count);
+    }
+  }
+}
+
+/* ---------------------------------------------------------------- sending a piece */
+
+static bool contributes(const ft_shard *s) {
+  return s->rank < s->contributors;
+}
+
+/* Padding counts in sums and norms: it must be zero, and the buffer held something else before. */
+static void clear_padding(const reduction *r) {
+  const ft_shard *s = r->shard;
+  const ft_block *block = &s->parts[r->block].block;
+  const ft_range *p = &s->parts[r->block].pieces[r->piece];
+  for (int i = 0; i < block->num_tensors; i++) {
+    const ft_tensor *t = &block->tensors[i];
+    int64_t from = t->offset + ft_tensor_elements(t);
+    int64_t end = i + 1 < block->num_tensors ? t[1].offset : block->num_elements;
+    from = FT_MAX(from, p->start);
+    end = FT_MIN(end, p->start + p->count);
+    if (from < end)
+      memset(r->data + (size_t)(from - p->start) * s->element_bytes, 0,
+             (size_t)(end - from) * s->element_bytes);
+  }
+}
+
+static void list_messages(reduction *r) {
+  ft_shard *s = r->shard;
+  const part *b = &s->parts[r->block];
+  const ft_range *p = &b->pieces[r->piece], *own = &b->slices[r->piece];
+  int64_t bytes = (int64_t)s->element_bytes;
+  r->sends.count = r->receives.count = 0;
+  for (int at = 0; at < s->size && contributes(s); at++) {
+    int rank = s->rank_at[at];
+    if (on_my_node(s, rank)) continue;
+    ft_range slice = piece_slice(p, at, s->size);
+    messages_add(&r->sends, rank, r->data + (slice.start - p->start) * bytes, slice.count * bytes);
+  }
+  for (int rank = 0; rank < r->contributors; rank++)
+    if (!on_my_node(s, rank)) {
+      char *room = s->receive_buffer + r->receives.count * own->count * bytes;
+      messages_add(&r->receives, rank, room, own->count * bytes);
+    }
+}
+
+/* Waits until the send buffer that comes next is free. */
+static ft_err next_buffer(ft_shard *s, reduction **out) {
+  *out = &s->reductions[s->turn];
+  return wait_for(s, &(*out)->request);
+}
+
+/* Sends the open piece; the buffer it lies in may be filled again once its request is done on all
+ * ranks of the node, which read it in place. */
+static ft_err send_piece(ft_shard *s) {
+  reduction *r;
+  ft_err err = next_buffer(s, &r);
+  if (err != FT_OK) return err;
+  r->block = s->open_block;
+  r->piece = s->open_piece++;
+  r->contributors = s->contributors;
+  if (contributes(s)) clear_padding(r);
+  list_messages(r);
+  const ft_exchange e = {.name = "reduce",
+                         .block = r->block,
+                         .barrier_before = true,
+                         .barrier_after = true,
+                         .complete = add_contributions,
+                         .arg = r,
+                         .sends = r->sends.items,
+                         .num_sends = r->sends.count,
+                         .receives = r->receives.items,
+                         .num_receives = r->receives.count};
+  r->request = ft_comm_exchange(s->comm, &e);
+  s->turn = (s->turn + 1) % NUM_SEND_BUFFERS;
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- a round */
+
+void ft_shard_zero_gradients(ft_shard *s) {
+  const int64_t stride = 1 << 20;
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < s->kept_elements; at += stride)
+    memset(s->gradient + at, 0, (size_t)FT_MIN(stride, s->kept_elements - at) * sizeof(float));
+}
+
+void ft_shard_round(ft_shard *s, int contributors) {
+  FT_ASSERT(contributors >= 0 && contributors <= s->size && s->open_block < 0);
+  s->contributors = contributors;
+}
+
+ft_err ft_shard_gradient_open(ft_shard *s, int64_t block) {
+  ft_err err = check_running(s);
+  if (err != FT_OK) return err;
+  FT_ASSERT(s->options.training && s->open_block < 0 && block >= 0 && block < s->num_blocks);
+  s->open_block = block;
+  s->open_piece = 0;
+  s->next_tensor = 0;
+  s->next_row = 0;
+  return FT_OK;
+}
+
+ft_err ft_shard_gradient_rows(ft_shard *s, int tensor, int64_t row, int64_t *num_rows, void **out) {
+  ft_err err = FT_OK;
+  FT_TRY(check_running(s));
+  FT_ASSERT(s->open_block >= 0 && contributes(s));
+  FT_ASSERT(tensor == s->next_tensor && row == s->next_row); /* flat order, nothing left out */
+  const part *b = &s->parts[s->open_block];
+  FT_ASSERT(tensor < b->block.num_tensors);
+  const ft_tensor *t = &b->block.tensors[tensor];
+  int64_t flat = t->offset + row * t->cols;
+  const ft_range *p = &b->pieces[s->open_piece];
+  if (flat >= p->start + p->count) {
+    FT_TRY(send_piece(s));
+    p++;
+  }
+  reduction *r;
+  FT_TRY(next_buffer(s, &r));
+  *out = r->data + (size_t)(flat - p->start) * s->element_bytes;
+  *num_rows = FT_MIN(t->rows - row, (p->start + p->count - flat) / t->cols);
+  FT_ASSERT(*num_rows > 0);
+  s->next_row += *num_rows;
+  if (s->next_row == t->rows) {
+    s->next_tensor++;
+    s->next_row = 0;
+  }
+out:
+  return err;
+}
+
+ft_err ft_shard_gradient_close(ft_shard *s) {
+  ft_err err = FT_OK;
+  FT_TRY(check_running(s));
+  FT_ASSERT(s->open_block >= 0);
+  const part *b = &s->parts[s->open_block];
+  FT_ASSERT(!contributes(s) || s->next_tensor == b->block.num_tensors);
+  while (s->open_piece < b->num_pieces)
+    FT_TRY(send_piece(s));
+  s->open_block = -1;
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- the end of a step */
+
+/* Stage 0: every rank's sums of one piece to every other rank, in place. */
+static ft_err post_sums(ft_shard *s, const part *b, int64_t block, int64_t number) {
+  reduction *r;
+  ft_err err = next_buffer(s, &r);
+  if (err != FT_OK) return err;
+  const ft_range *own = &b->slices[number];
+  float *sums = s->gradient + b->kept_offset;
+  const int64_t bytes = sizeof(float);
+  r->sends.count = r->receives.count = 0;
+  for (int at = 0; at < s->size; at++) {
+    if (at == s->my_place) continue;
+    ft_range slice = piece_slice(&b->pieces[number], at, s->size);
+    messages_add(&r->sends, s->rank_at[at], sums + own->start, own->count * bytes);
+    messages_add(&r->receives, s->rank_at[at], sums + slice.start, slice.count * bytes);
+  }
+  const ft_exchange e = {.name = "sums",
+                         .block = block,
+                         .sends = r->sends.items,
+                         .num_sends = r->sends.count,
+                         .receives = r->receives.items,
+                         .num_receives = r->receives.count};
+  r->request = ft_comm_exchange(s->comm, &e);
+  s->turn = (s->turn + 1) % NUM_SEND_BUFFERS;
+  return FT_OK;
+}
+
+static ft_err finish_reductions(ft_shard *s) {
+  ft_err err = FT_OK;
+  for (int i = 0; i < NUM_SEND_BUFFERS; i++)
+    FT_TRY(wait_for(s, &s->reductions[i].request));
+out:
+  return err;
+}
+
+ft_err ft_shard_reduce_finish(ft_shard *s) {
+  ft_err err = FT_OK;
+  FT_TRY(check_running(s));
+  FT_ASSERT(s->open_block < 0);
+  /* Gathers read the master weights, which change next. */
+  FT_TRY(finish_gathers(s));
+  FT_TRY(finish_reductions(s));
+  if (s->options.stage > 0 || s->size == 1) goto out;
+  for (int64_t i = 0; i < s->num_blocks; i++)
+    for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
+      FT_TRY(post_sums(s, &s->parts[i], i, k));
+  FT_TRY(finish_reductions(s));
+out:
+  return err;
+}

@@ -1,0 +1,138 @@
+/* What the files of shard share: the parts of a block, the slots of gathered weights, the buffers
+ * of gradients. partition.c cuts, shard.c owns the memory, weights.c gathers, gradient.c reduces,
+ * digest.c makes norms and checksums. */
+#ifndef FT_SHARD_INTERNAL_H
+#define FT_SHARD_INTERNAL_H
+
+#include "ft/kernels.h"
+#include "ft/shard.h"
+
+enum { MAX_STATES = 16, MAX_SLOTS = 3, NUM_SEND_BUFFERS = 2 };
+
+/* ---------------------------------------------------------------- partition */
+
+/* The block's pieces in flat order (local: 0), written to `out` unless it is NULL. Each is a
+ * multiple of FT_TENSOR_ALIGN. Returns their number. */
+int64_t cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out);
+/* The slice of `place` among `size` (local: 0): flat elements of the block; count may be 0. */
+ft_range piece_slice(const ft_range *piece, int place, int size);
+
+/* A block and what this rank has of it. */
+typedef struct part {
+  ft_block block;
+  int64_t num_pieces;
+  ft_range *pieces;      /* [num_pieces] */
+  ft_range *slices;      /* [num_pieces] this rank's, empty ones too */
+  ft_range *owned;       /* [num_owned] the same without the empty ones */
+  ft_range *kept_ranges; /* [num_kept_ranges] */
+  ft_range *converted;   /* [num_converted] what this rank rounds for its node's full copy */
+  int64_t num_owned, num_kept_ranges, num_converted;
+  int64_t kept;        /* elements this rank keeps */
+  int64_t kept_offset; /* where they begin in arrays over all blocks */
+  int64_t full_offset; /* where the block begins in the node's full copy */
+} part;
+
+/* ---------------------------------------------------------------- exchanges */
+
+typedef struct messages {
+  ft_message *items; /* [capacity] */
+  int64_t count, capacity;
+} messages;
+
+/* Appends a message; one without bytes is left out, as it is on the other side. */
+void messages_add(messages *list, int peer, void *data, int64_t bytes);
+
+/* Room for one block's gathered weights, and what the gather in flight borrows. */
+typedef struct slot {
+  ft_shard *shard;
+  int64_t block;   /* -1: none */
+  char *data;      /* [block's elements] in the compute type, shared by the node */
+  int num_holders; /* acquired and not yet released */
+  uint64_t used;   /* when it was last wanted */
+  ft_request *request;
+  messages sends, receives;
+} slot;
+
+/* A piece's contribution on its way to the owners. */
+typedef struct reduction {
+  ft_shard *shard;
+  int index; /* which of a rank's send buffers */
+  int64_t block, piece;
+  int contributors;
+  char *data; /* [largest piece] this rank's send buffer, in the compute type */
+  ft_request *request;
+  messages sends, receives;
+} reduction;
+
+typedef struct state {
+  ft_state_info info;
+  char *data; /* [kept elements of all blocks / group_elements] */
+} state;
+
+/* ---------------------------------------------------------------- the shard */
+
+struct ft_shard {
+  ft_comm *comm; /* borrowed */
+  ft_shard_options options;
+  size_t element_bytes; /* of the compute type */
+  bool stopped;         /* the job stops: requests in flight still borrow our memory */
+
+  int rank, size, node, node_rank, node_size, num_nodes;
+  int my_place;    /* in node order */
+  int *rank_at;    /* [size] by slot */
+  int *node_index; /* [size] by rank: its index on its node */
+  int *feeders;    /* [num_feeders] places of remote ranks that send this one weights */
+  int num_feeders;
+
+  int64_t num_blocks;
+  part *parts;                                         /* [num_blocks] */
+  int64_t kept_elements;                               /* of all blocks */
+  int64_t full_elements;                               /* of all blocks, whole */
+  int64_t largest_block, largest_piece, largest_slice; /* elements; the slice is this rank's */
+  int64_t most_pieces;                                 /* of a block */
+  int64_t own_chunks;                                  /* of all blocks */
+
+  int num_states;
+  state states[MAX_STATES];
+  float *gradient; /* [kept_elements] */
+  char *frozen;    /* [kept_elements] compute type: stage 3 without training */
+
+  ft_window *weights_window; /* stage 3: the slots; otherwise the full copy */
+  ft_window *send_window;    /* [node_size][NUM_SEND_BUFFERS][largest_piece] */
+  size_t send_buffer_bytes;
+  char *receive_buffer; /* contributions of remote ranks to this rank's slice of one piece */
+
+  slot slots[MAX_SLOTS];
+  int num_slots;
+  uint64_t clock; /* counts acquires */
+
+  reduction reductions[NUM_SEND_BUFFERS];
+  int turn;         /* the send buffer that comes next; the same on all ranks */
+  int contributors; /* of this round */
+  int64_t open_block, open_piece;
+  int next_tensor; /* what gradient_rows is asked for next */
+  int64_t next_row;
+
+  double *chunk_sums; /* [own_chunks] */
+  size_t *sizes;      /* [size] scratch of rank 0's combining */
+};
+
+static inline bool on_my_node(const ft_shard *s, int rank) {
+  return ft_comm_node_of(s->comm, rank) == s->node;
+}
+
+/* Where the weights that are set and saved live in f32: state 0. */
+static inline float *master_of(const ft_shard *s, const part *b) {
+  return (float *)(void *)s->states[0].data + b->kept_offset;
+}
+
+/* FT_ERR_STOPPED once the job stops. */
+ft_err check_running(const ft_shard *s);
+/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always. */
+ft_err wait_for(ft_shard *s, ft_request **request);
+/* Waits for every gather in flight. */
+ft_err finish_gathers(ft_shard *s);
+/* A barrier of the node's ranks, in the queue's order. */
+ft_err node_barrier(ft_shard *s);
+
+#endif

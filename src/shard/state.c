@@ -1,0 +1,113 @@
+/* What a rank has of a block: its ranges, its registered states, its weights as they are set. */
+#include "internal.h"
+
+#include <string.h>
+
+static part *part_of(const ft_shard *s, int64_t block) {
+  FT_ASSERT(block >= 0 && block < s->num_blocks);
+  return &s->parts[block];
+}
+
+/* ---------------------------------------------------------------- ranges */
+
+int64_t ft_shard_num_blocks(const ft_shard *s) {
+  return s->num_blocks;
+}
+
+const ft_block *ft_shard_block(const ft_shard *s, int64_t block) {
+  return &part_of(s, block)->block;
+}
+
+const ft_range *ft_shard_ranges(const ft_shard *s, int64_t block, int64_t *num) {
+  const part *b = part_of(s, block);
+  *num = b->num_owned;
+  return b->owned;
+}
+
+int64_t ft_shard_kept(const ft_shard *s, int64_t block) {
+  return part_of(s, block)->kept;
+}
+
+const ft_range *ft_shard_kept_ranges(const ft_shard *s, int64_t block, int64_t *num) {
+  const part *b = part_of(s, block);
+  *num = b->num_kept_ranges;
+  return b->kept_ranges;
+}
+
+/* ---------------------------------------------------------------- states */
+
+ft_err ft_shard_add_state(ft_shard *s, const ft_state_info *info, int *index) {
+  FT_ASSERT(s->options.training && s->num_states < MAX_STATES);
+  FT_ASSERT(info->group_elements > 0 && FT_TENSOR_ALIGN % info->group_elements == 0);
+  void *data;
+  ft_err err = ft_alloc_array(FT_MEM_STATE, s->kept_elements / info->group_elements,
+                              info->group_bytes, &data);
+  ft_err agreed = ft_comm_agree(s->comm, err);
+  if (agreed != FT_OK) {
+    ft_free(data);
+    return agreed;
+  }
+  *index = s->num_states++;
+  s->states[*index] = (state){.info = *info, .data = data};
+  return FT_OK;
+}
+
+int ft_shard_num_states(const ft_shard *s) {
+  return s->num_states;
+}
+
+const ft_state_info *ft_shard_state_info(const ft_shard *s, int index) {
+  FT_ASSERT(index >= 0 && index < s->num_states);
+  return &s->states[index].info;
+}
+
+void *ft_shard_state(ft_shard *s, int index, int64_t block) {
+  FT_ASSERT(index >= 0 && index < s->num_states);
+  const state *a = &s->states[index];
+  int64_t entry = part_of(s, block)->kept_offset / a->info.group_elements;
+  return a->data + (size_t)entry * a->info.group_bytes;
+}
+
+float *ft_shard_master(ft_shard *s, int64_t block) {
+  return s->options.training ? master_of(s, part_of(s, block)) : NULL;
+}
+
+float *ft_shard_gradient(ft_shard *s, int64_t block) {
+  FT_ASSERT(s->options.training);
+  return s->gradient + part_of(s, block)->kept_offset;
+}
+
+/* ---------------------------------------------------------------- setting weights */
+
+/* Without training, stages 0 to 2 keep only the node's full copy. With stage 0 every rank of the
+ * node is given everything: each writes the part that it would convert, so none writes what another
+ * does. */
+static void set_full_copy(ft_shard *s, const part *b, int64_t start, int64_t count,
+                          const float *values) {
+  char *full = ft_comm_window_data(s->weights_window);
+  for (int64_t i = 0; i < b->num_converted; i++) {
+    const ft_range *r = &b->converted[i];
+    int64_t from = FT_MAX(start, r->start), end = FT_MIN(start + count, r->start + r->count);
+    if (from < end)
+      ft_convert(s->options.compute, full + (size_t)(b->full_offset + from) * s->element_bytes,
+                 FT_F32, values + (from - start), end - from);
+  }
+}
+
+void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t count,
+                          const float *values) {
+  const part *b = part_of(s, block);
+  const ft_range *r = b->kept_ranges, *end = r + b->num_kept_ranges;
+  while (r < end && start >= r->start + r->count)
+    r++;
+  if (count == 0) return;
+  FT_ASSERT(r < end && start >= r->start && start + count <= r->start + r->count);
+  int64_t local = r->local + (start - r->start);
+  if (s->options.training)
+    memcpy(master_of(s, b) + local, values, (size_t)count * sizeof(float));
+  else if (s->frozen)
+    ft_convert(s->options.compute, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
+               FT_F32, values, count);
+  else
+    set_full_copy(s, b, start, count, values);
+}

@@ -1,0 +1,197 @@
+/* Gathered weights. Stage 3: a pool of slots in node-shared memory, filled block by block; stages
+ * 0 to 2: a full copy a node, made again when the weights have changed.
+ *
+ * What a rank decides here (gather or reuse, which slot) follows from the calls alone, which are
+ * the same on all ranks: so are the exchanges that they post. */
+#include "internal.h"
+
+/* ---------------------------------------------------------------- moving a block */
+
+/* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread.
+ */
+static void fill_slot(void *arg) {
+  const slot *p = arg;
+  const ft_shard *s = p->shard;
+  const part *b = &s->parts[p->block];
+  ft_dtype compute = s->options.compute, from = s->frozen ? compute : FT_F32;
+  const char *kept = s->frozen ? s->frozen : s->states[0].data;
+  size_t from_bytes = ft_dtype_bytes(from);
+  for (int64_t i = 0; i < b->num_owned; i++) {
+    const ft_range *r = &b->owned[i];
+    ft_convert(compute, p->data + (size_t)r->start * s->element_bytes, from,
+               kept + (size_t)(b->kept_offset + r->local) * from_bytes, r->count);
+  }
+}
+
+/* Lists what crosses between nodes: each rank's slices go once to every other node, to the rank
+ * with the same index there (wrapped where that node has fewer). */
+static void list_messages(slot *p) {
+  ft_shard *s = p->shard;
+  const part *b = &s->parts[p->block];
+  int64_t bytes = (int64_t)s->element_bytes;
+  p->sends.count = p->receives.count = 0;
+  for (int64_t i = 0; i < b->num_pieces; i++) {
+    const ft_range *own = &b->slices[i];
+    for (int node = 0; node < s->num_nodes; node++) {
+      if (node == s->node) continue;
+      int index = s->node_rank % ft_comm_node_size(s->comm, node);
+      messages_add(&p->sends, ft_comm_node_member(s->comm, node, index),
+                   p->data + own->start * bytes, own->count * bytes);
+    }
+    for (int f = 0; f < s->num_feeders; f++) {
+      ft_range slice = piece_slice(&b->pieces[i], s->feeders[f], s->size);
+      messages_add(&p->receives, s->rank_at[s->feeders[f]], p->data + slice.start * bytes,
+                   slice.count * bytes);
+    }
+  }
+}
+
+static void post_gather(slot *p, const ft_exchange *kind) {
+  list_messages(p);
+  ft_exchange e = *kind;
+  e.name = "gather";
+  e.block = p->block;
+  e.arg = p;
+  e.sends = p->sends.items;
+  e.num_sends = p->sends.count;
+  e.receives = p->receives.items;
+  e.num_receives = p->receives.count;
+  p->request = ft_comm_exchange(p->shard->comm, &e);
+}
+
+ft_err finish_gathers(ft_shard *s) {
+  ft_err err = FT_OK;
+  for (int i = 0; i < s->num_slots; i++)
+    FT_TRY(wait_for(s, &s->slots[i].request));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- the pool */
+
+static slot *find_slot(ft_shard *s, int64_t block) {
+  for (int i = 0; i < s->num_slots; i++)
+    if (s->slots[i].block == block) return &s->slots[i];
+  return NULL;
+}
+
+/* Of the slots that nobody holds: an empty one, else the one used longest ago, and only if there
+ * is no other the one with block `spare`. NULL: all are held. */
+static slot *free_slot(ft_shard *s, int64_t spare) {
+  slot *best = NULL;
+  for (int i = 0; i < s->num_slots; i++) {
+    slot *p = &s->slots[i];
+    if (p->num_holders > 0) continue;
+    if (p->block < 0) return p;
+    if (!best || best->block == spare || (p->block != spare && p->used < best->used)) best = p;
+  }
+  return best;
+}
+
+/* Starts a gather into a free slot. Nobody of the node writes there before all have posted it, so
+ * have released what they read there. */
+static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
+  static const ft_exchange kind = {
+      .barrier_before = true, .prepare = fill_slot, .barrier_after = true};
+  ft_err err = wait_for(s, &p->request);
+  if (err != FT_OK) return err;
+  p->block = block;
+  post_gather(p, &kind);
+  return FT_OK;
+}
+
+static ft_err acquire_gathered(ft_shard *s, int64_t block, int64_t next, const void **weights) {
+  ft_err err = FT_OK;
+  slot *p = find_slot(s, block);
+  if (!p) {
+    p = free_slot(s, next);
+    FT_ASSERT(p); /* more blocks are held than there are slots */
+    FT_TRY(start_gather(s, p, block));
+  }
+  p->num_holders++;
+  p->used = ++s->clock;
+  slot *ahead = next < 0 ? p : find_slot(s, next);
+  if (!ahead && (ahead = free_slot(s, -1)) != NULL) {
+    FT_TRY(start_gather(s, ahead, next));
+    ahead->used = s->clock;
+  }
+  FT_TRY(wait_for(s, &p->request));
+  *weights = p->data;
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- lending */
+
+ft_err ft_shard_acquire(ft_shard *s, int64_t block, int64_t next, const void **weights) {
+  ft_err err = check_running(s);
+  if (err != FT_OK) return err;
+  FT_ASSERT(block >= 0 && block < s->num_blocks && next < s->num_blocks);
+  FT_ASSERT(s->open_block < 0); /* ranks that contribute nothing post their exchanges at close */
+  if (s->options.stage == 3) return acquire_gathered(s, block, next, weights);
+  const char *full = ft_comm_window_data(s->weights_window);
+  *weights = full + (size_t)s->parts[block].full_offset * s->element_bytes;
+  return FT_OK;
+}
+
+void ft_shard_release(ft_shard *s, int64_t block) {
+  if (s->options.stage < 3) return;
+  slot *p = find_slot(s, block);
+  FT_ASSERT(p && p->num_holders > 0);
+  p->num_holders--;
+}
+
+/* ---------------------------------------------------------------- changed weights */
+
+/* Rounds this rank's part of the node's full copy, on the compute threads. */
+static void convert_full_copy(ft_shard *s) {
+  char *full = ft_comm_window_data(s->weights_window);
+  for (int64_t i = 0; i < s->num_blocks; i++) {
+    const part *b = &s->parts[i];
+    const float *master = master_of(s, b);
+    for (int64_t k = 0; k < b->num_converted; k++) {
+      const ft_range *r = &b->converted[k];
+      char *to = full + (size_t)(b->full_offset + r->start) * s->element_bytes;
+#pragma omp parallel for schedule(static)
+      for (int64_t at = 0; at < r->count; at += FT_CHUNK)
+        ft_convert(s->options.compute, to + (size_t)at * s->element_bytes, FT_F32,
+                   master + r->local + at, FT_MIN((int64_t)FT_CHUNK, r->count - at));
+    }
+  }
+}
+
+/* Brings the other nodes' slices into the full copy, block by block. */
+static ft_err exchange_full_copy(ft_shard *s) {
+  ft_err err = FT_OK;
+  static const ft_exchange kind = {.barrier_before = false};
+  char *full = ft_comm_window_data(s->weights_window);
+  for (int64_t i = 0; i < s->num_blocks; i++) {
+    slot *p = &s->slots[i % s->num_slots];
+    FT_TRY(wait_for(s, &p->request));
+    p->block = i;
+    p->data = full + (size_t)s->parts[i].full_offset * s->element_bytes;
+    post_gather(p, &kind);
+  }
+  FT_TRY(finish_gathers(s));
+out:
+  return err;
+}
+
+ft_err ft_shard_weights_changed(ft_shard *s) {
+  ft_err err = FT_OK;
+  FT_TRY(check_running(s));
+  if (s->options.stage == 3) {
+    FT_TRY(finish_gathers(s));
+    for (int i = 0; i < s->num_slots; i++) {
+      FT_ASSERT(s->slots[i].num_holders == 0);
+      s->slots[i].block = -1;
+    }
+    goto out;
+  }
+  FT_TRY(node_barrier(s)); /* nobody of the node reads the old copy any more */
+  if (s->options.training) convert_full_copy(s);
+  if (s->options.stage > 0 && s->num_nodes > 1) FT_TRY(exchange_full_copy(s));
+  FT_TRY(node_barrier(s));
+out:
+  return err;
+}

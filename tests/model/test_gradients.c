@@ -1,0 +1,323 @@
+/* Proves that the backward pass is the derivative of the forward pass: for every tensor of several
+ * small architectures the analytic slope along a random direction is compared with a central
+ * difference of the loss, in fp32. Also: activation checkpointing and the order of pieces change no
+ * bit. Run alone: meson test model */
+#include "ft_test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ft/kernels.h"
+#include "ft/model.h"
+
+enum { TOKENS = 29, DOCUMENTS = 3 };
+
+static ft_comm *comm;
+
+static const ft_arch base = {.vocab = 67,
+                             .hidden = 24,
+                             .ffn = 41,
+                             .layers = 3,
+                             .heads = 4,
+                             .kv_heads = 2,
+                             .head_dim = 6,
+                             .max_positions = 64,
+                             .norm_eps = 1e-5f,
+                             .rope_theta = 100};
+
+typedef struct batch {
+  uint32_t tokens[TOKENS];
+  int32_t targets[TOKENS], positions[TOKENS];
+  int64_t offsets[DOCUMENTS + 1];
+  ft_model_batch view;
+} batch;
+
+static void make_batch(const ft_arch *a, batch *b) {
+  static const int64_t offsets[] = {0, 11, 12, TOKENS};
+  memcpy(b->offsets, offsets, sizeof offsets);
+  for (int d = 0; d < DOCUMENTS; d++)
+    for (int64_t i = offsets[d]; i < offsets[d + 1]; i++) {
+      b->tokens[i] =
+          (uint32_t)(ft_random_u64(3, FT_RANDOM_BENCH, 0, (uint64_t)i) % (uint64_t)a->vocab);
+      b->positions[i] = (int32_t)(i - offsets[d]);
+      bool target = i + 1 < offsets[d + 1] && i % 5 != 2;
+      b->targets[i] = target ? (int32_t)((7 * i + 3) % a->vocab) : -1;
+    }
+  b->view = (ft_model_batch){.num_tokens = TOKENS,
+                             .num_documents = DOCUMENTS,
+                             .tokens = b->tokens,
+                             .targets = b->targets,
+                             .positions = b->positions,
+                             .offsets = b->offsets};
+}
+
+typedef struct setup {
+  ft_shard *shard;
+  ft_model *model;
+  batch batch;
+} setup;
+
+static void randomize(ft_shard *shard) {
+  for (int64_t n = 0; n < ft_shard_num_blocks(shard); n++) {
+    const ft_block *b = ft_shard_block(shard, n);
+    for (int i = 0; i < b->num_tensors; i++) {
+      const ft_tensor *t = &b->tensors[i];
+      bool norm = t->role == FT_ROLE_ATTN_NORM || t->role == FT_ROLE_MLP_NORM ||
+                  t->role == FT_ROLE_FINAL_NORM || t->role == FT_ROLE_Q_NORM ||
+                  t->role == FT_ROLE_K_NORM;
+      for (int64_t e = 0; e < ft_tensor_elements(t); e++) {
+        double noise = ft_random_normal(5, FT_RANDOM_BENCH, (uint64_t)(n * 100 + i), (uint64_t)e);
+        float value = (float)(norm ? 1 + 0.1 * noise : 0.25 * noise);
+        ft_shard_set_weights(shard, n, t->offset + e, 1, &value);
+      }
+    }
+  }
+  assert_ok(ft_shard_weights_changed(shard));
+}
+
+static void open_setup(setup *s, const ft_arch *arch, bool checkpointing, int64_t piece_elements) {
+  ft_shard_options shard = {
+      .stage = 3, .training = true, .compute = FT_F32, .piece_elements = piece_elements};
+  ft_model_options model = {.compute = FT_F32,
+                            .max_tokens = TOKENS,
+                            .training = true,
+                            .activation_checkpointing = checkpointing};
+  assert_ok(ft_arch_check(arch));
+  assert_ok(ft_shard_new(comm, arch, &shard, &s->shard));
+  assert_ok(ft_model_new(arch, s->shard, &model, &s->model));
+  make_batch(arch, &s->batch);
+  randomize(s->shard);
+}
+
+static void close_setup(setup *s) {
+  ft_model_free(s->model);
+  ft_shard_free(s->shard);
+}
+
+static double loss_of(setup *s) {
+  double loss;
+  assert_ok(ft_model_evaluate(s->model, &s->batch.view, &loss));
+  return loss;
+}
+
+static double train(setup *s) {
+  double loss;
+  ft_shard_zero_gradients(s->shard);
+  ft_shard_round(s->shard, 1);
+  assert_ok(ft_model_train(s->model, &s->batch.view, 1.0, &loss));
+  assert_ok(ft_shard_reduce_finish(s->shard));
+  return loss;
+}
+
+static float direction(int64_t block, int tensor, int64_t e) {
+  return ft_random_u64(9, FT_RANDOM_BENCH, (uint64_t)(block * 100 + tensor), (uint64_t)e) & 1
+             ? 1.0f
+             : -1.0f;
+}
+
+/* Moves one tensor along its direction by `by`. */
+static void move(setup *s, int64_t block, int tensor, float by) {
+  const ft_tensor *t = &ft_shard_block(s->shard, block)->tensors[tensor];
+  float *master = ft_shard_master(s->shard, block) + t->offset;
+  for (int64_t e = 0; e < ft_tensor_elements(t); e++)
+    master[e] += by * direction(block, tensor, e);
+  assert_ok(ft_shard_weights_changed(s->shard));
+}
+
+static void compare_tensor(setup *s, int64_t block, int tensor, const char *name) {
+  const ft_tensor *t = &ft_shard_block(s->shard, block)->tensors[tensor];
+  const float *gradient = ft_shard_gradient(s->shard, block) + t->offset;
+  double slope = 0, size = 0;
+  for (int64_t e = 0; e < ft_tensor_elements(t); e++) {
+    slope += (double)gradient[e] * direction(block, tensor, e);
+    size += (double)gradient[e] * gradient[e];
+  }
+  assert_true(size > 0);
+  double step = 2e-3 / sqrt((double)ft_tensor_elements(t));
+  move(s, block, tensor, (float)step);
+  double up = loss_of(s);
+  move(s, block, tensor, (float)(-2 * step));
+  double down = loss_of(s);
+  move(s, block, tensor, (float)step);
+  double measured = (up - down) / (2 * step);
+  /* the slope along a random direction is about as large as the gradient; what is left is f32 noise
+   * of the loss */
+  double noise = 3e-6 * fabs(up) / step;
+  if (fabs(measured - slope) > 0.02 * sqrt(size) + noise)
+    fail_msg("%s, block %s, role %d: analytic %g, measured %g (gradient norm %g)", name,
+             ft_shard_block(s->shard, block)->name, (int)t->role, slope, measured, sqrt(size));
+}
+
+static void compare_all(const ft_arch *arch, const char *name) {
+  setup s;
+  open_setup(&s, arch, false, 700);
+  double loss = train(&s);
+  assert_true(fabs(loss - loss_of(&s)) < 1e-6 * fabs(loss));
+  for (int64_t block = 0; block < ft_arch_num_blocks(arch); block++)
+    for (int t = 0; t < ft_shard_block(s.shard, block)->num_tensors; t++)
+      compare_tensor(&s, block, t, name);
+  close_setup(&s);
+}
+
+static void plain_llama(void **state) {
+  (void)state;
+  compare_all(&base, "llama");
+}
+
+static void tied_with_scaled_rotary(void **state) {
+  (void)state;
+  ft_arch a = base;
+  a.tied = true;
+  a.rope_scaling = FT_ROPE_LLAMA3;
+  a.rope_factor = 8;
+  a.rope_low_freq = 1;
+  a.rope_high_freq = 4;
+  a.rope_original_positions = 16;
+  compare_all(&a, "tied");
+}
+
+static void biases_everywhere(void **state) {
+  (void)state;
+  ft_arch a = base;
+  a.qkv_bias = a.o_bias = a.mlp_bias = true;
+  compare_all(&a, "biases");
+}
+
+static void qk_norm_and_wide_heads(void **state) {
+  (void)state;
+  ft_arch a = base;
+  a.qk_norm = true;
+  a.head_dim = 10;
+  compare_all(&a, "q/k norm");
+}
+
+static void sliding_window_in_later_layers(void **state) {
+  (void)state;
+  ft_arch a = base;
+  a.sliding_window = 4;
+  a.window_first_layer = 1;
+  compare_all(&a, "window");
+}
+
+/* Gradients of every block, copied. */
+static float *all_gradients(setup *s, int64_t *count) {
+  *count = 0;
+  for (int64_t n = 0; n < ft_shard_num_blocks(s->shard); n++)
+    *count += ft_shard_kept(s->shard, n);
+  float *all = malloc((size_t)*count * sizeof *all);
+  int64_t at = 0;
+  for (int64_t n = 0; n < ft_shard_num_blocks(s->shard); n++) {
+    memcpy(all + at, ft_shard_gradient(s->shard, n),
+           (size_t)ft_shard_kept(s->shard, n) * sizeof *all);
+    at += ft_shard_kept(s->shard, n);
+  }
+  return all;
+}
+
+static void activation_checkpointing_changes_no_bit(void **state) {
+  (void)state;
+  setup s[2];
+  float *gradients[2];
+  double loss[2];
+  int64_t count[2];
+  ft_arch a = base;
+  a.qk_norm = a.qkv_bias = true;
+  for (int i = 0; i < 2; i++) {
+    open_setup(&s[i], &a, i == 1, 700);
+    loss[i] = train(&s[i]);
+    gradients[i] = all_gradients(&s[i], &count[i]);
+    close_setup(&s[i]);
+  }
+  assert_int_equal(count[0], count[1]);
+  assert_memory_equal(&loss[0], &loss[1], sizeof loss[0]);
+  assert_memory_equal(gradients[0], gradients[1], (size_t)count[0] * sizeof(float));
+  free(gradients[0]);
+  free(gradients[1]);
+}
+
+static void a_batch_without_targets_gives_zero(void **state) {
+  (void)state;
+  setup s;
+  int64_t count;
+  ft_arch a = base;
+  a.tied = true;
+  open_setup(&s, &a, true, 0);
+  for (int i = 0; i < TOKENS; i++)
+    s.batch.targets[i] = -1;
+  assert_true(train(&s) == 0);
+  float *gradients = all_gradients(&s, &count);
+  for (int64_t i = 0; i < count; i++)
+    assert_true(gradients[i] == 0);
+  free(gradients);
+  close_setup(&s);
+}
+
+/* Logits of a prompt one token at a time, all at once, and in two parts are those of the whole
+ * pass. */
+static void generation_agrees_with_the_whole_pass(void **state) {
+  (void)state;
+  ft_arch a = base;
+  a.sliding_window = 5;
+  a.qk_norm = true;
+  ft_shard *shard;
+  ft_model *model;
+  ft_shard_options options = {.stage = 2, .training = false, .compute = FT_F32};
+  ft_model_options model_options = {.compute = FT_F32, .max_tokens = TOKENS};
+  assert_ok(ft_shard_new(comm, &a, &options, &shard));
+  assert_ok(ft_model_new(&a, shard, &model_options, &model));
+  randomize(shard);
+  batch b;
+  make_batch(&a, &b);
+  for (int i = 0; i < TOKENS; i++)
+    b.positions[i] = i;
+  b.offsets[1] = TOKENS;
+  b.view.num_documents = 1;
+  float whole[67], stepwise[67];
+  int64_t last = TOKENS - 1;
+  assert_ok(ft_model_logits(model, &b.view, &last, 1, whole));
+  static const int parts[][3] = {{TOKENS, 0, 0}, {1, 1, TOKENS - 2}, {20, 8, 1}};
+  for (size_t p = 0; p < FT_ARRAY_SIZE(parts); p++) {
+    ft_cache *cache;
+    int at = 0;
+    assert_ok(ft_cache_new(model, TOKENS, &cache));
+    for (int i = 0; i < 3 && at < TOKENS; i++) {
+      assert_ok(ft_model_extend(model, cache, b.tokens + at, parts[p][i], stepwise));
+      at += parts[p][i];
+    }
+    for (int64_t i = 0; i < a.vocab; i++)
+      assert_true(fabsf(whole[i] - stepwise[i]) < 2e-5f);
+    ft_cache_free(cache);
+  }
+  ft_model_free(model);
+  ft_shard_free(shard);
+}
+
+static int start(void **state) {
+  (void)state;
+  assert_ok(ft_comm_new(&comm));
+  ft_comm_setup_threads(comm);
+  assert_ok(ft_kernels_init());
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  ft_kernels_fini();
+  ft_comm_free(comm);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(plain_llama),
+      cmocka_unit_test(tied_with_scaled_rotary),
+      cmocka_unit_test(biases_everywhere),
+      cmocka_unit_test(qk_norm_and_wide_heads),
+      cmocka_unit_test(sliding_window_in_later_layers),
+      cmocka_unit_test(activation_checkpointing_changes_no_bit),
+      cmocka_unit_test(a_batch_without_targets_gives_zero),
+      cmocka_unit_test(generation_agrees_with_the_whole_pass),
+  };
+  return cmocka_run_group_tests(tests, start, end);
+}

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Proves the arithmetic contract end to end: the same config gives the same `loss`, `grad_norm` and
+# `validation` as text, and the same exported weights as bytes, on any number of ranks and threads,
+# in every sharding stage, and when stopped and resumed on other ranks. For tied and untied heads,
+# in fp32 and bf16.
+#
+#   tests/program/identity.sh FTRUN SAMPLE_DATA [full]
+#
+# Without `full` a selection of layouts is run; with it, all of 1, 2, 3, 5 and 8 ranks × 1 and 2
+# threads × stages 0 to 3.
+. "$(dirname "$0")/common.sh"
+ftrun=$1 sample_data=$2 extent=${3:-selection}
+
+# Rows in the form "step, loss, grad_norm" or "step, validation": what must not depend on layout.
+essence() {
+  sed -E 's/,"lr":.*//' "$1/metrics.jsonl"
+}
+
+# export_sum RUN: SHA-256 of the exported f32 weights.
+export_sum() {
+  quietly "$ftrun" export "$1" --out "$1-export" --dtype fp32 || return
+  sha256sum <"$1-export/model.safetensors"
+  rm -rf "$1-export"
+}
+
+# must_equal NAME RUN: the run against the reference run of this model and precision.
+must_equal() {
+  local name=$1 run=$2
+  essence "$run" >"$work/found"
+  diff "$work/wanted" "$work/found" >&2 || fail "$name: metrics differ from one rank's"
+  [ "$(export_sum "$run")" = "$wanted_sum" ] || fail "$name: exported weights differ"
+  num_equal=$((num_equal + 1))
+  rm -rf "$run"
+}
+
+# train RANKS THREADS STAGE RUN [KEY=VALUE...]
+train() {
+  local ranks=$1 threads=$2 stage=$3 run=$4
+  shift 4
+  OMP_NUM_THREADS=$threads on_ranks "$ranks" "$ftrun" train "$work/config.json" \
+    "model.path=$work/$head" "train.precision=$precision" "sharding.stage=$stage" \
+    "run.dir=$run" "$@"
+}
+
+# Stops a run by SIGUSR1 once it has made two steps, then goes on with other ranks and stage.
+train_interrupted() {
+  local run=$1 pid status=0 waited=0
+  train 3 1 3 "$run" train.steps=60 >"$work/said" 2>&1 </dev/null &
+  pid=$!
+  until [ "$(grep -c grad_norm "$run/metrics.jsonl" 2>/dev/null || true)" -ge 2 ] 2>/dev/null; do
+    sleep 0.02
+    waited=$((waited + 1))
+    kill -0 "$pid" 2>/dev/null && [ "$waited" -lt 3000 ] || { cat "$work/said" >&2; return 1; }
+  done
+  pkill -USR1 -P "$pid" || kill -USR1 "$pid"
+  wait "$pid" || status=$?
+  [ "$status" -eq 75 ] || { cat "$work/said" >&2; fail "stopped by SIGUSR1: status $status, not 75"; }
+  quietly train 2 1 0 "$run" train.steps=60
+}
+
+prepare() {
+  "$sample_data" questions 260 3 >"$work/questions.jsonl"
+  for head in tied untied; do
+    quietly "$ftrun" init --config "$here/identity-$head.json" --seed 5 --out "$work/$head"
+  done
+  quietly "$ftrun" prep --model "$work/tied" --input "$work/questions.jsonl" --out "$work/data"
+  cat >"$work/config.json" <<END
+{"model": {"path": ""},
+ "data": {"train": [{"path": "$work/data/train"}],
+          "validation": [{"name": "questions", "path": "$work/data/validation"}],
+          "seq_len": 300},
+ "train": {"global_batch": 12, "micro_batch": 2, "steps": 5},
+ "optimizer": {"lr": 1e-3},
+ "schedule": {"name": "constant", "warmup_steps": 2},
+ "validation": {"every": 3},
+ "checkpoint": {"every": 2},
+ "run": {"dir": "", "seed": 9}}
+END
+}
+
+# "RANKS THREADS STAGE" of the layouts that are compared with 1 rank, 1 thread, stage 3.
+layouts() {
+  if [ "$extent" = full ]; then
+    for ranks in 1 2 3 5 8; do
+      for threads in 1 2; do
+        for stage in 0 1 2 3; do
+          echo "$ranks $threads $stage"
+        done
+      done
+    done
+  else
+    printf '%s\n' "1 2 0" "2 2 3" "3 1 2" "5 1 0" "8 1 3"
+  fi
+}
+
+num_equal=0
+prepare
+for head in tied untied; do
+  for precision in fp32 bf16; do
+    quietly train 1 1 3 "$work/one"
+    essence "$work/one" >"$work/wanted"
+    [ "$(grep -c loss "$work/wanted")" -ge 8 ] || fail "one rank wrote too few rows"
+    wanted_sum=$(export_sum "$work/one")
+    rm -rf "$work/one"
+    while read -r ranks threads stage; do
+      quietly train "$ranks" "$threads" "$stage" "$work/run"
+      must_equal "$head $precision, $ranks ranks × $threads threads, stage $stage" "$work/run"
+    done < <(layouts)
+
+    # Finished early, then told to go further, on other ranks.
+    quietly train 5 1 3 "$work/run" train.steps=3
+    quietly train 2 1 1 "$work/run"
+    must_equal "$head $precision, 3 steps on 5 ranks, then 2 ranks" "$work/run"
+  done
+done
+
+# Interrupted in the middle of a step.
+head=tied precision=bf16
+quietly train 1 2 3 "$work/one" train.steps=60
+essence "$work/one" >"$work/wanted"
+wanted_sum=$(export_sum "$work/one")
+train_interrupted "$work/run"
+must_equal "$head $precision, interrupted on 3 ranks, then 2 ranks" "$work/run"
+
+echo "$num_equal runs equal their one-rank runs, bit for bit"

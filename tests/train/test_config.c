@@ -1,0 +1,189 @@
+/* Proves that configurations are checked: defaults, overrides, all mistakes in one message, what
+ * may change on resume; and that docs/configuration.md lists every key with its default. Run alone:
+ * meson test config */
+#include "ft_test.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ft/train.h"
+
+static const char *const minimal = "{\"model\": {\"path\": \"m\"}, \"data\": {\"train\": "
+                                   "[{\"path\": \"d\"}]}, \"run\": {\"dir\": \"r\"},"
+                                   " \"optimizer\": {\"lr\": 1e-3}, \"train\": {\"steps\": 5}}";
+
+static ft_err load(const char *text, char *const *overrides, int64_t num, ft_config *config) {
+  char path[] = "config-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+  close(fd);
+  ft_err err = ft_config_load(path, overrides, num, config);
+  unlink(path);
+  return err;
+}
+
+static void defaults_are_those_of_the_design(void **state) {
+  (void)state;
+  ft_config c;
+  assert_ok(load(minimal, NULL, 0, &c));
+  assert_string_equal(c.model_path, "m");
+  assert_int_equal(c.num_train, 1);
+  assert_true(c.train[0].weight == 1.0);
+  assert_int_equal(c.steps, 5);
+  assert_true(c.epochs == 0);
+  assert_int_equal(c.seq_len, 4096);
+  assert_true(c.packing && c.shuffle && c.activation_checkpointing);
+  assert_int_equal(c.global_batch, 64);
+  assert_int_equal(c.micro_batch, 1);
+  assert_int_equal(c.precision, FT_BF16);
+  assert_true(c.grad_clip == 1.0 && c.betas[0] == 0.9 && c.betas[1] == 0.95 && c.eps == 1e-8);
+  assert_true(c.weight_decay == 0.1 && c.lr == 1e-3);
+  assert_int_equal(c.schedule.name, FT_SCHEDULE_COSINE);
+  assert_int_equal(c.schedule.warmup_steps, 100);
+  assert_int_equal(c.stage, 3);
+  assert_int_equal(c.validation_every, 100);
+  assert_int_equal(c.checkpoint_every, 200);
+  assert_int_equal(c.keep, 2);
+  assert_int_equal(c.seed, 1);
+  assert_int_equal(c.resume, FT_RESUME_AUTO);
+  assert_true(c.time_limit_s == 0 && c.stall_timeout_s == 1800);
+  assert_int_equal(cJSON_GetArraySize(c.json), 9);
+  ft_config_fini(&c);
+}
+
+static void overrides_win(void **state) {
+  (void)state;
+  ft_config c;
+  char *overrides[] = {"train.steps=10",
+                       "schedule.name=linear",
+                       "data.packing=false",
+                       "optimizer.betas=[0.8,0.9]",
+                       "run.dir=elsewhere",
+                       "train.grad_clip=null",
+                       "data.train=[{\"path\":\"a\",\"weight\":0.25},{\"path\":\"b\"}]"};
+  assert_ok(load(minimal, overrides, FT_ARRAY_SIZE(overrides), &c));
+  assert_int_equal(c.steps, 10);
+  assert_int_equal(c.schedule.name, FT_SCHEDULE_LINEAR);
+  assert_false(c.packing);
+  assert_true(c.betas[0] == 0.8 && c.grad_clip == 0);
+  assert_string_equal(c.run_dir, "elsewhere");
+  assert_int_equal(c.num_train, 2);
+  assert_true(c.train[0].weight == 0.25);
+  ft_config_fini(&c);
+  char *epochs[] = {"train.epochs=1.5"};
+  assert_ok(load(minimal, epochs, 1, &c));
+  assert_true(c.epochs == 1.5 && c.steps == 0);
+  ft_config_fini(&c);
+}
+
+static void three_mistakes_are_three_lines(void **state) {
+  (void)state;
+  ft_config c;
+  char *overrides[] = {"train.stepz=1", "sharding.stage=7", "data.seq_len=\"long\""};
+  assert_int_equal(load(minimal, overrides, 3, &c), FT_ERR_CONFIG);
+  const char *message = ft_error_message();
+  assert_non_null(strstr(message, "3 mistakes"));
+  assert_non_null(strstr(message, "train.stepz: there is no such key; did you mean train.steps?"));
+  assert_non_null(
+      strstr(message, "sharding.stage: found 7; expected a whole number between 0 and 3"));
+  assert_non_null(strstr(message, "data.seq_len: found \"long\""));
+}
+
+static void single_mistakes_are_named(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"train.global_batch=3.5", "whole number"},
+      {"train.micro_batch=7", "multiple of train.micro_batch"},
+      {"train.precision=fp8", "\"fp32\" or \"bf16\""},
+      {"train.gradient=bf16", "\"fp32\""},
+      {"optimizer.name=lion", "\"adamw\""},
+      {"optimizer.betas=[0.9]", "two numbers"},
+      {"optimizer.lr=-1", "between 0"},
+      {"data.train=[]", "at least one training set"},
+      {"data.train=[{\"path\":\"x\",\"wight\":1}]", "wight"},
+      {"data.train=[{\"path\":\"x\",\"weight\":0}]", "positive"},
+      {"data.validation=[{\"name\":\"a\",\"path\":\"x\"},{\"name\":\"a\",\"path\":\"y\"}]",
+       "two sets"},
+      {"data.packing=1", "true or false"},
+      {"run.dir=", "not empty"},
+      {"train.steps=null", "one of them is required"},
+      {"validation.patience=3", "data.validation"},
+      {"nonsense", "section.key=value"},
+      {"steps=3", "train.steps"},
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    ft_config c;
+    char *overrides[] = {(char *)(uintptr_t)cases[i][0]};
+    assert_fails(load(minimal, overrides, 1, &c), FT_ERR_CONFIG, cases[i][1]);
+  }
+  ft_config c;
+  assert_fails(load("{}", NULL, 0, &c), FT_ERR_CONFIG, "optimizer.lr: required");
+  assert_fails(load("[]", NULL, 0, &c), FT_ERR_CONFIG, "object");
+  assert_fails(load("{\"train\": {\"steps\": 1,}}", NULL, 0, &c), FT_ERR_CONFIG, "line 1");
+  assert_int_equal(ft_config_load("absent.json", NULL, 0, &c), FT_ERR_NOINPUT);
+}
+
+static void resume_refuses_what_changes_the_result(void **state) {
+  (void)state;
+  ft_config a, b;
+  char *fine[] = {"train.steps=9", "sharding.stage=0", "run.time_limit=60", "validation.every=3"};
+  char *wrong[] = {"optimizer.lr=2e-3", "train.micro_batch=2"};
+  char *allow[] = {"optimizer.lr", "train.micro_batch"};
+  char *unknown[] = {"optimizer.rate"};
+  assert_ok(load(minimal, NULL, 0, &a));
+  assert_ok(load(minimal, fine, 4, &b));
+  assert_ok(ft_config_check_resume(a.json, &b, NULL, 0));
+  ft_config_fini(&b);
+  assert_ok(load(minimal, wrong, 2, &b));
+  assert_fails(ft_config_check_resume(a.json, &b, NULL, 0), FT_ERR_CONFIG, "2 mistakes");
+  assert_fails(ft_config_check_resume(a.json, &b, allow, 1), FT_ERR_CONFIG,
+               "train.micro_batch: the run was started with 1, now it is 2");
+  assert_ok(ft_config_check_resume(a.json, &b, allow, 2));
+  assert_fails(ft_config_check_resume(a.json, &b, unknown, 1), FT_ERR_CONFIG, "no such key");
+  ft_config_fini(&a);
+  ft_config_fini(&b);
+}
+
+static void resolved_configs_read_back(void **state) {
+  (void)state;
+  ft_config a, b;
+  assert_ok(load(minimal, NULL, 0, &a));
+  assert_ok(ft_config_from_json(a.json, "resolved", &b));
+  assert_true(cJSON_Compare(a.json, b.json, true));
+  ft_config_fini(&a);
+  ft_config_fini(&b);
+}
+
+/* Each key stands in a table row of the documentation with its default. */
+static void the_documentation_lists_every_key(void **state) {
+  (void)state;
+  char *text, row[256];
+  size_t bytes;
+  int64_t count, rows = 0;
+  const ft_config_key *keys = ft_config_keys(&count);
+  assert_ok(ft_read_file(FT_SOURCE_DIR "/docs/configuration.md", 1 << 20, &text, &bytes));
+  for (int64_t i = 0; i < count; i++) {
+    snprintf(row, sizeof row, "\n| `%s` | %s | `%s` |", keys[i].path, keys[i].type,
+             keys[i].initial);
+    if (!strstr(text, row)) fail_msg("docs/configuration.md lacks the row%s", row);
+  }
+  for (const char *at = text; (at = strstr(at, "\n| `")); at++)
+    rows++;
+  assert_int_equal(rows, count);
+  ft_free(text);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(defaults_are_those_of_the_design),
+      cmocka_unit_test(overrides_win),
+      cmocka_unit_test(three_mistakes_are_three_lines),
+      cmocka_unit_test(single_mistakes_are_named),
+      cmocka_unit_test(resume_refuses_what_changes_the_result),
+      cmocka_unit_test(resolved_configs_read_back),
+      cmocka_unit_test(the_documentation_lists_every_key),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -3,8 +3,9 @@
  * used, and no allocation has the size a file merely claims. Errors name the file, what was found
  * and what was expected.
  *
- * Only the I/O thread calls HDF5 once it runs (ft_io_*); before, whoever is first. Not collective,
- * all of it. */
+ * Any thread may call any of it (HDF5's library, used for writing, is behind a lock); an opened
+ * file is used by one thread at a time unless the text says otherwise. Not collective, all of it.
+ */
 #ifndef FT_IO_H
 #define FT_IO_H
 
@@ -144,29 +145,51 @@ ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_
 ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool commit);
 
 /* ---------------------------------------------------------------- slice files (checkpoints)
- * One HDF5 file with many one-dimensional byte datasets "/GROUP/NAME", contiguous, latest format.
- */
+ * One HDF5 file with many one-dimensional datasets "/GROUP/NAME", contiguous, latest format. A
+ * dataset holds ranges of a block's flat array, end to end, as entries that cover group_elements
+ * elements each. So that any part can be read and verified, each chunk_elements of a range (counted
+ * from its start; the last may be shorter) have a hash of their own, XXH3 of the bytes of their
+ * entries; all hashes of a dataset, in order, are the u64 dataset "/GROUP/NAME.xxh3", and the XXH3
+ * of that is the dataset's checksum. */
 
 typedef struct ft_slice_dataset {
-  char *name;       /* "/layer.0/master" */
-  const void *data; /* when writing: borrowed */
-  size_t bytes;     /* stored as u8, f32 or u16 by element_bytes */
-  size_t element_bytes;
+  char *name;             /* "/layer.0/master" */
+  const void *data;       /* when writing: borrowed */
+  size_t bytes;           /* of all ranges */
+  size_t element_bytes;   /* of an entry; stored as u8, u16, f32 or u64, other widths as u8 */
+  int64_t group_elements; /* flat elements that an entry covers */
+  int64_t chunk_elements; /* a multiple of group_elements */
   const int64_t *starts, *counts; /* attributes start, length: ranges of the block's flat array */
+  const int64_t
+      *locals; /* when writing: flat elements before each range in `data`; NULL: end to end */
   int64_t num_ranges;
-  uint64_t checksum;   /* attribute xxh3 of the dataset's bytes; computed by the writer */
-  int64_t file_offset; /* known after writing and when reading */
+  int64_t num_hashes;
+  uint64_t checksum;     /* attribute xxh3, of the hashes; computed by the writer */
+  int64_t file_offset;   /* of the data; known after writing and when reading */
+  int64_t hashes_offset; /* of the hashes */
 } ft_slice_dataset;
 
-/* Writes, fsyncs and commits a slice file; fills checksum and file_offset of each dataset, and
- * *file_bytes. Checksums are taken while writing. Errors: FT_ERR_CREATE, FT_ERR_IO. */
+/* What a whole slice file is known by. */
+typedef struct ft_slice_file {
+  int64_t bytes;
+  uint64_t metadata_hash; /* of all bytes that belong to no dataset (ft_slices_metadata_hash) */
+} ft_slice_file;
+
+/* Hashes that ranges of these lengths have. */
+int64_t ft_slices_num_hashes(const int64_t *counts, int64_t num_ranges, int64_t chunk_elements);
+/* Writes, fsyncs and commits a slice file; fills num_hashes, checksum and both offsets of each
+ * dataset, and *file. Hashes are taken while writing. Errors: FT_ERR_CREATE, FT_ERR_IO. */
 ft_err ft_slices_write(const char *path, ft_slice_dataset *datasets, int64_t count,
-                       int64_t *file_bytes);
-/* Reads the table of a slice file (names, sizes, ranges, checksums, file offsets; data is NULL).
- * Names, starts and counts are owned by *out; free with ft_slices_free. Errors: FT_ERR_DATA,
- * FT_ERR_NOINPUT. */
+                       ft_slice_file *file);
+/* Reads the table of a slice file, in the order of its data (names, sizes, ranges, checksums, file
+ * offsets; data is NULL). Names, starts and counts are owned by *out; free with ft_slices_free.
+ * Errors: FT_ERR_DATA, FT_ERR_NOINPUT. */
 ft_err ft_slices_open(const char *path, ft_slice_dataset **out, int64_t *count);
 void ft_slices_free(ft_slice_dataset *datasets, int64_t count);
+/* Hash of what lies outside the data and the hashes of these datasets, in the order of the file:
+ * XXH3 of pieces of at most 1 MiB, each seeded with the hash so far. */
+ft_err ft_slices_metadata_hash(const char *path, const ft_slice_dataset *datasets, int64_t count,
+                               uint64_t *hash);
 
 /* ---------------------------------------------------------------- the I/O thread */
 

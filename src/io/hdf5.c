@@ -50,10 +50,14 @@ static hid_t access_properties(bool latest) {
 }
 
 ft_err ft_h5_create(const char *path, bool latest, hid_t *file) {
-  hid_t properties = access_properties(latest);
-  *file = properties < 0 ? -1 : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, properties);
+  hid_t properties = access_properties(latest), creation = H5Pcreate(H5P_FILE_CREATE);
   ft_err err = FT_OK;
+  *file = -1;
+  /* the root's links stay in its object header: the reader here knows no fractal heaps */
+  if (properties >= 0 && creation >= 0 && H5Pset_link_phase_change(creation, 65535, 0) >= 0)
+    *file = H5Fcreate(path, H5F_ACC_TRUNC, creation, properties);
   if (*file < 0) err = ft_h5_fail(FT_ERR_CREATE, path, "create the HDF5 file");
+  if (creation >= 0) H5Pclose(creation);
   if (properties >= 0) H5Pclose(properties);
   return err;
 }

@@ -255,7 +255,7 @@ static int by_name(const void *a, const void *b) {
 /* Refuses an object whose keys (from number `base` on) repeat, and forgets them. */
 static ft_err check_keys(parser *p, int64_t base) {
   int64_t count = p->num_keys - base, repeated = -1;
-  key *keys = p->keys + base;
+  key *keys = p->keys ? p->keys + base : NULL; /* an offset to a null pointer is undefined */
   if (count > 1) qsort(keys, (size_t)count, sizeof *keys, by_name);
   for (int64_t i = 1; i < count; i++)
     if (strcmp(keys[i - 1].name, keys[i].name) == 0 &&

@@ -37,6 +37,13 @@ static inline void write_text(const char *name, const char *text) {
   assert_ok(ft_write_file(in_root(name), text, strlen(text)));
 }
 
+static inline ft_hf_config config_of(const char *text) {
+  ft_hf_config config;
+  write_text("config.json", text);
+  assert_ok(ft_hf_config_read_file(in_root("config.json"), &config));
+  return config;
+}
+
 /* Every kind of tensor and odd sizes, in four small models. */
 static const char *const tiny_configs[] = {
     "{\"model_type\":\"llama\",\"vocab_size\":67,\"hidden_size\":24,\"intermediate_size\":33,"
@@ -53,5 +60,27 @@ static const char *const tiny_configs[] = {
     "\"head_dim\":10,\"attention_bias\":true}",
 };
 enum { NUM_TINY = 4 };
+
+/* A config to change. */
+static const char small[] =
+    "{\"model_type\":\"llama\",\"vocab_size\":100,\"hidden_size\":64,\"intermediate_size\":48,"
+    "\"num_hidden_layers\":4,\"num_attention_heads\":4}";
+
+/* Reads `base` with the members of `change` put over its own. */
+static inline ft_err read_changed(const char *base, const char *change, ft_hf_config *out) {
+  cJSON *json = cJSON_Parse(base), *changes = cJSON_Parse(change);
+  if (!json || !changes) fail_msg("not JSON: %s %s", base, change);
+  while (changes->child) {
+    cJSON *item = cJSON_DetachItemViaPointer(changes, changes->child);
+    cJSON_DeleteItemFromObjectCaseSensitive(json, item->string);
+    cJSON_AddItemToObject(json, item->string, item);
+  }
+  char *text = cJSON_PrintUnformatted(json);
+  write_text("config.json", text);
+  cJSON_free(text);
+  cJSON_Delete(json);
+  cJSON_Delete(changes);
+  return ft_hf_config_read_file(in_root("config.json"), out);
+}
 
 #endif

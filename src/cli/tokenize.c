@@ -1,0 +1,169 @@
+/* ftrun tokenize --model DIR [FILE.jsonl] [--chat] [--show]: ids of each line. */
+#include <string.h>
+
+#include "commands.h"
+#include "common.h"
+#include "ft/text.h"
+#include "show_tokens.h"
+
+typedef struct arguments {
+  const char *model, *input, *system;
+  ft_template template;
+  bool chat, show, color;
+} arguments;
+
+enum { OPTION_TEMPLATE = 256, OPTION_SYSTEM, OPTION_COLOR };
+
+static const struct argp_option options[] = {
+    {"model", 'm', "DIR", 0, "A directory with tokenizer files", 0},
+    {"chat", 'c', NULL, 0, "Lines are training records, as prep reads them: print masks, too", 0},
+    {"show", 's', NULL, 0, "Print tokens for people instead of JSON", 0},
+    {"template", OPTION_TEMPLATE, "NAME", 0, "auto, chatml, llama2, llama3, alpaca or plain (auto)",
+     0},
+    {"system", OPTION_SYSTEM, "TEXT", 0,
+     "System message of chats that have none (the one in the model's own chat template)", 0},
+    {"color", OPTION_COLOR, "WHEN", 0, "With --show: auto, always or never (auto)", 0},
+    {0}};
+
+static error_t take(int key, char *argument, struct argp_state *state) {
+  arguments *a = state->input;
+  switch (key) {
+  case 'm':
+    a->model = argument;
+    return 0;
+  case 'c':
+    a->chat = true;
+    return 0;
+  case 's':
+    a->show = true;
+    return 0;
+  case OPTION_TEMPLATE:
+    if (ft_template_by_name(argument, &a->template) != FT_OK)
+      argp_error(state, "--template: %s", ft_error_message());
+    return 0;
+  case OPTION_SYSTEM:
+    a->system = argument;
+    return 0;
+  case OPTION_COLOR:
+    a->color = ft_cli_color(state, argument);
+    return 0;
+  case ARGP_KEY_ARG:
+    if (a->input) argp_error(state, "\"%s\" was not expected: one file at a time", argument);
+    a->input = argument;
+    return 0;
+  case ARGP_KEY_END:
+    if (!a->model) argp_error(state, "--model is missing");
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+typedef struct job {
+  const arguments *arguments;
+  const char *input;
+  ft_tokenizer *tokenizer;
+  ft_render_options render;
+  ft_ids ids;
+} job;
+
+static ft_err encode_text(job *j, const cJSON *json) {
+  const cJSON *text = cJSON_IsObject(json) ? ft_json_get(json, "text") : NULL;
+  if (!cJSON_IsString(text))
+    return ft_fail(FT_ERR_DATA,
+                   "{\"text\": \"…\"} was expected; training records of other forms are "
+                   "read with --chat");
+  return ft_tokenizer_encode(j->tokenizer, text->valuestring, strlen(text->valuestring), true, 0,
+                             &j->ids);
+}
+
+static ft_err encode_line(job *j, const char *text, size_t bytes) {
+  ft_err err = FT_OK;
+  cJSON *json = NULL;
+  bool is_text;
+  FT_TRY(ft_json_parse(text, bytes, "is no JSON", &json));
+  if (j->arguments->chat)
+    FT_TRY(ft_render_record(j->tokenizer, &j->render, json, &j->ids, &is_text));
+  else
+    FT_TRY(encode_text(j, json));
+out:
+  cJSON_Delete(json);
+  return err;
+}
+
+static void print_line(const job *j, int64_t number) {
+  char heading[48];
+  if (j->arguments->show) {
+    snprintf(heading, sizeof heading, "line %lld: ", (long long)number);
+    ft_show_tokens(stdout, heading, j->tokenizer, &j->ids, j->arguments->color);
+    return;
+  }
+  fputs("{\"ids\":[", stdout);
+  for (int64_t i = 0; i < j->ids.count; i++)
+    printf(i > 0 ? ",%u" : "%u", j->ids.ids[i]);
+  if (j->arguments->chat) {
+    fputs("],\"loss_mask\":[", stdout);
+    for (int64_t i = 0; i < j->ids.count; i++)
+      printf(i > 0 ? ",%u" : "%u", j->ids.mask[i]);
+  }
+  fputs("]}\n", stdout);
+}
+
+static ft_err run_lines(job *j) {
+  ft_err err = FT_OK;
+  ft_lines *lines;
+  const char *text;
+  size_t bytes;
+  bool too_long;
+  FT_TRY(ft_lines_open(j->input, &lines));
+  for (;;) {
+    FT_TRY(ft_lines_next(lines, &text, &bytes, &too_long));
+    if (!text) break;
+    int64_t number = ft_lines_number(lines);
+    FT_CHECK(!too_long, FT_ERR_DATA, "%s:%lld: is longer than %d MiB", j->input, (long long)number,
+             FT_LINE_MAX >> 20);
+    j->ids.count = 0;
+    if (!ft_line_is_blank(text, bytes)) {
+      err = encode_line(j, text, bytes);
+      if (err != FT_OK) {
+        ft_fail_prefix(err, "%s:%lld", j->input, (long long)number);
+        goto out;
+      }
+    }
+    print_line(j, number);
+    FT_CHECK(!ferror(stdout), FT_ERR_IO, "standard output cannot be written to");
+  }
+out:
+  ft_lines_close(lines);
+  return err;
+}
+
+static ft_err tokenize(const arguments *a) {
+  ft_err err = FT_OK;
+  job j = {.arguments = a, .input = a->input ? a->input : "-", .render = {.bos = -1, .eos = -1}};
+  FT_TRY(ft_cli_alone("tokenize"));
+  FT_TRY(ft_tokenizer_open(a->model, &j.tokenizer));
+  if (a->chat)
+    FT_TRY(ft_render_options_init(a->model, j.tokenizer, a->template, a->system, &j.render));
+  FT_TRY(run_lines(&j));
+  FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
+out:
+  fflush(stdout);
+  ft_ids_fini(&j.ids);
+  ft_render_options_fini(&j.render);
+  ft_tokenizer_close(j.tokenizer);
+  return err;
+}
+
+int ft_cli_tokenize(int argc, char **argv) {
+  static const struct argp argp = {
+      .options = options,
+      .parser = take,
+      .args_doc = "[FILE.jsonl]",
+      .doc = "Prints {\"ids\":[…]} of each {\"text\": …} line of FILE (or standard input): special "
+             "tokens written in the text are recognised, none are added. With --chat: "
+             "{\"ids\":[…],\"loss_mask\":[…]} of each training record."};
+  arguments a = {.color = ft_cli_color_auto()};
+  ft_cli_parse(&argp, argc, argv, &a);
+  return ft_cli_end(tokenize(&a));
+}

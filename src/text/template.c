@@ -1,0 +1,156 @@
+/* Templates by name, by what a tokenizer has, and the rendering of records and prompts. */
+#include <string.h>
+
+#include "template.h"
+
+static const char *const names[] = {
+    [FT_TEMPLATE_AUTO] = "auto",     [FT_TEMPLATE_CHATML] = "chatml",
+    [FT_TEMPLATE_LLAMA2] = "llama2", [FT_TEMPLATE_LLAMA3] = "llama3",
+    [FT_TEMPLATE_ALPACA] = "alpaca", [FT_TEMPLATE_PLAIN] = "plain"};
+
+ft_err ft_template_by_name(const char *name, ft_template *out) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
+    if (strcmp(name, names[i]) == 0) {
+      *out = (ft_template)i;
+      return FT_OK;
+    }
+  return ft_fail(FT_ERR_USAGE,
+                 "template \"%.40s\" is unknown: auto, chatml, llama2, llama3, alpaca or plain was "
+                 "expected",
+                 name);
+}
+
+const char *ft_template_name(ft_template t) {
+  FT_ASSERT(t < FT_ARRAY_SIZE(names));
+  return names[t];
+}
+
+const char *const *ft_template_tokens(ft_template t) {
+  static const char *const none[] = {NULL};
+  static const char *const chatml[] = {"<|im_start|>", "<|im_end|>", NULL};
+  static const char *const llama2[] = {"<s>", "</s>", NULL};
+  static const char *const llama3[] = {"<|begin_of_text|>", "<|start_header_id|>",
+                                       "<|end_header_id|>", "<|eot_id|>", NULL};
+  return t == FT_TEMPLATE_CHATML   ? chatml
+         : t == FT_TEMPLATE_LLAMA2 ? llama2
+         : t == FT_TEMPLATE_LLAMA3 ? llama3
+                                   : none;
+}
+
+bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **missing) {
+  *missing = NULL;
+  for (const char *const *token = ft_template_tokens(wanted); *token && !*missing; token++)
+    if (ft_tokenizer_id(t, *token) < 0) *missing = *token;
+  return !*missing;
+}
+
+/* The Llama 2 family: byte fallback, and no other begin and end than <s> and </s>. */
+static bool is_llama2_family(const ft_tokenizer *t) {
+  const char *missing;
+  return ft_template_fits(FT_TEMPLATE_LLAMA2, t, &missing) && ft_tokenizer_id(t, "<0x00>") >= 0;
+}
+
+ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_template *out) {
+  const char *missing;
+  *out = wanted;
+  if (wanted != FT_TEMPLATE_AUTO) {
+    if (ft_template_fits(wanted, t, &missing)) return FT_OK;
+    return ft_fail(FT_ERR_DATA,
+                   "template %s needs the token %s, which the tokenizer does not have; choose "
+                   "another template, or auto",
+                   names[wanted], missing);
+  }
+  if (ft_template_fits(FT_TEMPLATE_CHATML, t, &missing))
+    *out = FT_TEMPLATE_CHATML;
+  else if (ft_template_fits(FT_TEMPLATE_LLAMA3, t, &missing))
+    *out = FT_TEMPLATE_LLAMA3;
+  else if (is_llama2_family(t))
+    *out = FT_TEMPLATE_LLAMA2;
+  else
+    *out = FT_TEMPLATE_ALPACA;
+  return FT_OK;
+}
+
+int64_t ft_template_end_of_turn(const ft_tokenizer *t, const ft_render_options *options) {
+  switch (options->template) {
+  case FT_TEMPLATE_CHATML:
+    return ft_tokenizer_id(t, "<|im_end|>");
+  case FT_TEMPLATE_LLAMA2:
+    return ft_tokenizer_id(t, "</s>");
+  case FT_TEMPLATE_LLAMA3:
+    return ft_tokenizer_id(t, "<|eot_id|>");
+  case FT_TEMPLATE_AUTO:
+  case FT_TEMPLATE_ALPACA:
+  case FT_TEMPLATE_PLAIN:
+    break;
+  }
+  return options->eos;
+}
+
+/* ---------------------------------------------------------------- rendering */
+
+/* BOS where the post-processor adds one, the text, and the model's EOS. */
+static ft_err render_text(const ft_tokenizer *t, const ft_render_options *options, const char *text,
+                          ft_ids *out) {
+  ft_err err = FT_OK;
+  const uint32_t *before, *after;
+  int64_t num_before, num_after, first = out->count;
+  ft_tokenizer_post_processor(t, &before, &num_before, &after, &num_after);
+  FT_TRY(ft_ids_append(out, before, num_before, 1));
+  FT_TRY(ft_tokenizer_encode(t, text, strlen(text), false, 1, out));
+  FT_TRY(ft_ids_append(out, after, num_after, 1));
+  uint32_t eos = (uint32_t)options->eos;
+  bool has_eos = out->count > first && out->ids[out->count - 1] == eos;
+  if (options->eos >= 0 && !has_eos) FT_TRY(ft_ids_append(out, &eos, 1, 1));
+  if (out->count > first) out->mask[first] = 0;
+out:
+  return err;
+}
+
+ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
+                        const ft_record *record, ft_ids *out) {
+  FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
+  int64_t count = out->count;
+  ft_err err;
+  if (record->text) {
+    err = render_text(t, options, record->text, out);
+  } else {
+    ft_canvas canvas;
+    ft_canvas_init(&canvas, t, out);
+    err = ft_layout_chat(&canvas, options, record, false);
+    ft_err finish = ft_canvas_finish(&canvas);
+    if (err == FT_OK) err = finish;
+  }
+  if (err != FT_OK) out->count = count;
+  return err;
+}
+
+ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options, const cJSON *json,
+                        ft_ids *out, bool *is_text) {
+  ft_record record;
+  ft_err err = ft_record_read(json, &record);
+  if (err != FT_OK) return err;
+  *is_text = record.text != NULL;
+  err = ft_record_render(t, options, &record, out);
+  ft_record_fini(&record);
+  return err;
+}
+
+ft_err ft_render_prompt(const ft_tokenizer *t, const ft_render_options *options, const char *user,
+                        ft_ids *out) {
+  FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
+  char *content;
+  ft_err err = ft_strdup(user, &content);
+  if (err != FT_OK) return err;
+  int64_t count = out->count;
+  ft_message message = {.role = FT_SPEAKER_USER, .content = content};
+  ft_record record = {.messages = &message, .num_messages = 1};
+  ft_canvas canvas;
+  ft_canvas_init(&canvas, t, out);
+  err = ft_layout_chat(&canvas, options, &record, true);
+  ft_err finish = ft_canvas_finish(&canvas);
+  if (err == FT_OK) err = finish;
+  if (err != FT_OK) out->count = count;
+  ft_free(content);
+  return err;
+}

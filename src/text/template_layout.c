@@ -1,0 +1,286 @@
+/* The layouts: what stands where in ChatML, Llama 2, Llama 3, Alpaca and plain conversations.
+ * docs/data.md has them as tables. */
+#include <string.h>
+
+#include "template.h"
+
+/* ---------------------------------------------------------------- white space */
+
+/* Length of the white space character at the start of s, 0 if there is none: what Python's
+ * str.isspace accepts, which is what Jinja's trim removes. */
+static size_t space_length(const unsigned char *s, size_t bytes) {
+  if (bytes == 0) return 0;
+  if (s[0] == ' ' || (s[0] >= 0x09 && s[0] <= 0x0D) || (s[0] >= 0x1C && s[0] <= 0x1F)) return 1;
+  if (bytes >= 2 && s[0] == 0xC2 && (s[1] == 0x85 || s[1] == 0xA0)) return 2;
+  if (bytes < 3) return 0;
+  bool ogham = s[0] == 0xE1 && s[1] == 0x9A && s[2] == 0x80; /* U+1680 */
+  bool general = s[0] == 0xE2 && s[1] == 0x80 &&             /* U+2000–200A, */
+                 (s[2] <= 0x8A || s[2] == 0xA8 || s[2] == 0xA9 || s[2] == 0xAF); /* 2028/9, 202F */
+  bool mathematical = s[0] == 0xE2 && s[1] == 0x81 && s[2] == 0x9F;              /* U+205F */
+  bool ideographic = s[0] == 0xE3 && s[1] == 0x80 && s[2] == 0x80;               /* U+3000 */
+  return ogham || general || mathematical || ideographic ? 3 : 0;
+}
+
+size_t ft_space_before(const char *text, size_t bytes) {
+  size_t at = 0, length;
+  while ((length = space_length((const unsigned char *)text + at, bytes - at)) > 0)
+    at += length;
+  return at;
+}
+
+size_t ft_space_after(const char *text, size_t bytes) {
+  size_t end = bytes;
+  for (bool found = true; found;) {
+    found = false;
+    for (size_t length = 1; length <= 3 && length <= end && !found; length++)
+      if (space_length((const unsigned char *)text + end - length, length) == length) {
+        end -= length;
+        found = true;
+      }
+  }
+  return bytes - end;
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static const char *role_name(ft_speaker role) {
+  return role == FT_SPEAKER_SYSTEM ? "system" : role == FT_SPEAKER_USER ? "user" : "assistant";
+}
+
+static bool begins_with_system(const ft_record *r) {
+  return r->num_messages > 0 && r->messages[0].role == FT_SPEAKER_SYSTEM;
+}
+
+static bool is_said(const char *text) {
+  return text && text[0];
+}
+
+/* Content and, where an instruction has a second part, that on the next line. */
+static void content_of(ft_canvas *c, const ft_message *m) {
+  ft_canvas_text(c, m->content, m->target);
+  if (!m->input) return;
+  ft_canvas_text(c, "\n", m->target);
+  ft_canvas_text(c, m->input, m->target);
+}
+
+/* As content_of, without the white space before and after it all. */
+static void trimmed(ft_canvas *c, const ft_message *m, bool left, bool target) {
+  size_t bytes = strlen(m->content), begin = left ? ft_space_before(m->content, bytes) : 0;
+  size_t input_bytes = m->input ? strlen(m->input) : 0;
+  size_t input_end = input_bytes - (m->input ? ft_space_after(m->input, input_bytes) : 0);
+  if (input_end == 0) {
+    size_t rest = bytes - begin;
+    ft_canvas_bytes(c, m->content + begin, rest - ft_space_after(m->content + begin, rest), target);
+    return;
+  }
+  ft_canvas_bytes(c, m->content + begin, bytes - begin, target);
+  ft_canvas_text(c, "\n", target);
+  ft_canvas_bytes(c, m->input, input_end, target);
+}
+
+static void bos_by_post_processor(ft_canvas *c) {
+  const uint32_t *before, *after;
+  int64_t num_before, num_after;
+  ft_tokenizer_post_processor(c->tokenizer, &before, &num_before, &after, &num_after);
+  for (int64_t i = 0; i < num_before; i++)
+    ft_canvas_token(c, before[i], false);
+}
+
+/* Llama 2 and Alpaca have no place for a system message but the first turn, and none for two users
+ * in a row. */
+static ft_err check_turns(const ft_render_options *options, const ft_record *r) {
+  ft_speaker expected = FT_SPEAKER_USER;
+  int64_t first = begins_with_system(r) ? 1 : 0;
+  for (int64_t i = first; i < r->num_messages; i++) {
+    if (r->messages[i].role != expected)
+      return ft_fail(FT_ERR_DATA,
+                     "message %lld is the %s's where the %s's was expected: template %s takes a "
+                     "system message (or none) and then user and assistant in turn",
+                     (long long)i + 1, role_name(r->messages[i].role), role_name(expected),
+                     ft_template_name(options->template));
+    expected = expected == FT_SPEAKER_USER ? FT_SPEAKER_ASSISTANT : FT_SPEAKER_USER;
+  }
+  if (first == r->num_messages) return ft_fail(FT_ERR_DATA, "has a system message only");
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- ChatML */
+
+static ft_err chatml(ft_canvas *c, const ft_render_options *options, const ft_record *r,
+                     bool open) {
+  int64_t start = ft_tokenizer_id(c->tokenizer, "<|im_start|>");
+  int64_t end = ft_tokenizer_id(c->tokenizer, "<|im_end|>");
+  if (options->bos_first && options->bos >= 0) ft_canvas_token(c, options->bos, false);
+  if (!begins_with_system(r) && is_said(options->system)) {
+    ft_canvas_token(c, start, false);
+    ft_canvas_text(c, "system\n", false);
+    ft_canvas_text(c, options->system, false);
+    ft_canvas_token(c, end, false);
+    ft_canvas_text(c, "\n", false);
+  }
+  for (int64_t i = 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    ft_canvas_token(c, start, false);
+    ft_canvas_text(c, role_name(m->role), false);
+    ft_canvas_text(c, "\n", false);
+    content_of(c, m);
+    ft_canvas_token(c, end, m->target);
+    ft_canvas_text(c, "\n", false);
+  }
+  if (open) {
+    ft_canvas_token(c, start, false);
+    ft_canvas_text(c, "assistant\n", false);
+  }
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- Llama 3 */
+
+static void llama3_header(ft_canvas *c, const char *role) {
+  ft_canvas_token(c, ft_tokenizer_id(c->tokenizer, "<|start_header_id|>"), false);
+  ft_canvas_text(c, role, false);
+  ft_canvas_token(c, ft_tokenizer_id(c->tokenizer, "<|end_header_id|>"), false);
+  ft_canvas_text(c, "\n\n", false);
+}
+
+static ft_err llama3(ft_canvas *c, const ft_render_options *options, const ft_record *r,
+                     bool open) {
+  int64_t end = ft_tokenizer_id(c->tokenizer, "<|eot_id|>");
+  bool has_system = begins_with_system(r);
+  ft_canvas_token(c, ft_tokenizer_id(c->tokenizer, "<|begin_of_text|>"), false);
+  if (!has_system && (is_said(options->system) || options->system_preamble)) {
+    llama3_header(c, "system");
+    if (options->system_preamble) ft_canvas_text(c, options->system_preamble, false);
+    if (is_said(options->system)) ft_canvas_text(c, options->system, false);
+    ft_canvas_token(c, end, false);
+  }
+  for (int64_t i = 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    llama3_header(c, role_name(m->role));
+    if (i == 0 && has_system && options->system_preamble)
+      ft_canvas_text(c, options->system_preamble, false);
+    trimmed(c, m, true, m->target);
+    ft_canvas_token(c, end, m->target);
+  }
+  if (open) llama3_header(c, "assistant");
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- Llama 2 */
+
+static ft_err llama2(ft_canvas *c, const ft_render_options *options, const ft_record *r) {
+  ft_err err = check_turns(options, r);
+  if (err != FT_OK) return err;
+  int64_t bos = ft_tokenizer_id(c->tokenizer, "<s>"), eos = ft_tokenizer_id(c->tokenizer, "</s>");
+  const char *system = begins_with_system(r)      ? r->messages[0].content
+                       : is_said(options->system) ? options->system
+                                                  : NULL;
+  for (int64_t i = begins_with_system(r) ? 1 : 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    if (m->role == FT_SPEAKER_ASSISTANT) {
+      ft_canvas_text(c, " ", m->target);
+      trimmed(c, m, true, m->target);
+      ft_canvas_text(c, " ", m->target);
+      ft_canvas_token(c, eos, m->target);
+      continue;
+    }
+    ft_canvas_token(c, bos, false);
+    ft_canvas_text(c, "[INST] ", false);
+    if (system) {
+      ft_canvas_text(c, "<<SYS>>\n", false);
+      ft_canvas_text(c, system, false);
+      ft_canvas_text(c, "\n<</SYS>>\n\n", false);
+    }
+    trimmed(c, m, !system, false);
+    ft_canvas_text(c, " [/INST]", false);
+    system = NULL;
+  }
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- Alpaca and plain */
+
+static ft_err need_eos(const ft_render_options *options) {
+  if (options->eos >= 0) return FT_OK;
+  return ft_fail(FT_ERR_DATA,
+                 "template %s ends a turn with the model's end-of-text token, and none is named by "
+                 "config.json, generation_config.json or tokenizer_config.json",
+                 ft_template_name(options->template));
+}
+
+static const char *alpaca_system(const ft_render_options *options, const ft_record *r) {
+  bool has_input = false;
+  for (int64_t i = 0; i < r->num_messages; i++)
+    has_input = has_input || r->messages[i].input;
+  if (begins_with_system(r)) return r->messages[0].content;
+  if (options->system) return options->system;
+  return has_input ? "Below is an instruction that describes a task, paired with an input that "
+                     "provides further context. Write a response that appropriately completes the "
+                     "request."
+                   : "Below is an instruction that describes a task. Write a response that "
+                     "appropriately completes the request.";
+}
+
+static ft_err alpaca(ft_canvas *c, const ft_render_options *options, const ft_record *r) {
+  ft_err err = need_eos(options);
+  if (err == FT_OK) err = check_turns(options, r);
+  if (err != FT_OK) return err;
+  bos_by_post_processor(c);
+  const char *system = alpaca_system(options, r);
+  ft_canvas_text(c, system, false);
+  bool first = !is_said(system);
+  for (int64_t i = begins_with_system(r) ? 1 : 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    if (m->role == FT_SPEAKER_ASSISTANT) {
+      ft_canvas_text(c, m->content, m->target);
+      ft_canvas_token(c, options->eos, m->target);
+      continue;
+    }
+    if (!first) ft_canvas_text(c, "\n\n", false);
+    first = false;
+    ft_canvas_text(c, "### Instruction:\n", false);
+    ft_canvas_text(c, m->content, false);
+    if (m->input) ft_canvas_text(c, "\n\n### Input:\n", false);
+    if (m->input) ft_canvas_text(c, m->input, false);
+    ft_canvas_text(c, "\n\n### Response:\n", false);
+  }
+  return FT_OK;
+}
+
+static ft_err plain(ft_canvas *c, const ft_render_options *options, const ft_record *r) {
+  ft_err err = need_eos(options);
+  if (err != FT_OK) return err;
+  bos_by_post_processor(c);
+  if (!begins_with_system(r) && is_said(options->system)) {
+    ft_canvas_text(c, options->system, false);
+    ft_canvas_text(c, "\n", false);
+  }
+  for (int64_t i = 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    content_of(c, m);
+    if (m->role == FT_SPEAKER_ASSISTANT)
+      ft_canvas_token(c, options->eos, m->target);
+    else if (!r->is_continuation)
+      ft_canvas_text(c, "\n", false);
+  }
+  return FT_OK;
+}
+
+ft_err ft_layout_chat(ft_canvas *c, const ft_render_options *options, const ft_record *record,
+                      bool open) {
+  switch (options->template) {
+  case FT_TEMPLATE_CHATML:
+    return chatml(c, options, record, open);
+  case FT_TEMPLATE_LLAMA3:
+    return llama3(c, options, record, open);
+  case FT_TEMPLATE_LLAMA2:
+    return llama2(c, options, record);
+  case FT_TEMPLATE_ALPACA:
+    return alpaca(c, options, record);
+  case FT_TEMPLATE_PLAIN:
+    return plain(c, options, record);
+  case FT_TEMPLATE_AUTO:
+    break;
+  }
+  return ft_fail(FT_ERR_INTERNAL, "template auto was not resolved");
+}

@@ -1,0 +1,159 @@
+/* Proves that weights read by any number of ranks are the weights in the files, for every stage,
+ * number format, file layout and kind of model, and that a directory that one rank cannot use fails
+ * on all of them with the same words. Alone: mpirun -np 3 build/tests/hf/test_hf_import */
+#include "hf_fixtures.h"
+
+#include <math.h>
+
+#include "ft/kernels.h"
+
+static ft_comm *comm;
+
+/* The test's folder is rank 0's; all ranks use it. */
+static int share_root(void **state) {
+  int failed = ft_comm_rank(comm) == 0 ? make_root(state) : 0;
+  return ft_comm_broadcast(comm, 0, root, sizeof root) == FT_OK ? failed : -1;
+}
+
+static int unshare_root(void **state) {
+  if (ft_comm_barrier(comm) != FT_OK) return -1;
+  return ft_comm_rank(comm) == 0 ? remove_root(state) : 0;
+}
+
+static ft_hf_config config_of_tiny(int number) {
+  ft_hf_config config;
+  char name[64];
+  snprintf(name, sizeof name, "config-%d.json", ft_comm_rank(comm));
+  write_text(name, tiny_configs[number]);
+  assert_ok(ft_hf_config_read_file(in_root(name), &config));
+  return config;
+}
+
+/* Rank 0 writes a model directory; the others wait. */
+static void write_shared(const ft_hf_config *config, const ft_hf_source *source, ft_dtype dtype,
+                         int64_t max_shard_bytes) {
+  if (ft_comm_rank(comm) == 0) {
+    assert_ok(ft_remove_tree(in_root("model")));
+    assert_ok(ft_hf_export(NULL, config, source, dtype, max_shard_bytes, in_root("model")));
+  }
+  assert_ok(ft_comm_barrier(comm));
+}
+
+static ft_shard *new_shard(const ft_arch *arch, int stage, bool training, ft_dtype compute) {
+  ft_shard *shard;
+  const ft_shard_options options = {
+      .stage = stage, .training = training, .compute = compute, .piece_elements = 1000};
+  assert_ok(ft_shard_new(comm, arch, &options, &shard));
+  return shard;
+}
+
+/* Compares gathered weights with the source's, rounded as the file and the compute type do. */
+static void check_block(ft_shard *shard, const ft_hf_source *source, int64_t number, ft_dtype dtype,
+                        ft_dtype compute) {
+  const ft_block *block = ft_shard_block(shard, number);
+  size_t n = (size_t)block->num_elements;
+  float *values = calloc(n, sizeof *values), *stored = calloc(n, sizeof *stored);
+  void *expected = calloc(n, sizeof(float));
+  const void *weights;
+  assert_ok(source->read(source->arg, number, 0, block->num_elements, values));
+  ft_convert(dtype, stored, FT_F32, values, block->num_elements);
+  ft_convert(FT_F32, values, dtype, stored, block->num_elements);
+  ft_convert(compute, expected, FT_F32, values, block->num_elements);
+  assert_ok(ft_shard_acquire(shard, number, -1, &weights));
+  assert_memory_equal(weights, expected, n * ft_dtype_bytes(compute));
+  ft_shard_release(shard, number);
+  free(values);
+  free(stored);
+  free(expected);
+}
+
+/* A shard of stage mode / 2, trained if mode is odd. */
+static void check_import(const ft_hf_config *config, const ft_hf_source *source, ft_dtype dtype,
+                         int mode, ft_dtype compute) {
+  ft_shard *shard = new_shard(&config->arch, mode / 2, mode & 1, compute);
+  assert_ok(ft_hf_import(in_root("model"), shard, comm));
+  for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++)
+    check_block(shard, source, b, dtype, compute);
+  ft_shard_free(shard);
+}
+
+/* Every model with every number format; stages and compute types take turns. */
+static void imported_weights_are_those_in_the_files(void **state) {
+  (void)state;
+  static const ft_dtype dtypes[] = {FT_F32, FT_BF16, FT_F16};
+  int turn = 0;
+  for (int c = 0; c < NUM_TINY; c++) {
+    ft_hf_config config = config_of_tiny(c);
+    ft_hf_source source;
+    assert_ok(ft_hf_random_source(&config, 5, &source));
+    for (size_t d = 0; d < FT_ARRAY_SIZE(dtypes); d++, turn++) {
+      write_shared(&config, &source, dtypes[d], d == 1 ? 6000 : 0);
+      check_import(&config, &source, dtypes[d], turn % 8, turn % 5 ? FT_F32 : FT_BF16);
+      check_import(&config, &source, dtypes[d], (turn + 3) % 8, turn % 2 ? FT_F32 : FT_BF16);
+      assert_ok(ft_comm_barrier(comm)); /* before rank 0 writes the next */
+    }
+    ft_hf_random_source_free(&source);
+    ft_hf_config_fini(&config);
+  }
+}
+
+/* The one damaged value lies in one rank's slice; all ranks name it. */
+static void damaged_weights_are_named_everywhere(void **state) {
+  (void)state;
+  ft_hf_config config = config_of_tiny(0);
+  ft_hf_source source;
+  assert_ok(ft_hf_random_source(&config, 5, &source));
+  write_shared(&config, &source, FT_F32, 0);
+  if (ft_comm_rank(comm) == 0) {
+    ft_safetensors *st;
+    assert_ok(ft_safetensors_open(in_root("model"), &st));
+    int64_t at = ft_safetensors_find(st, "model.layers.1.mlp.down_proj.weight")->begin + 4 * 700;
+    ft_safetensors_close(st);
+    FILE *f = fopen(in_root("model/model.safetensors"), "r+b");
+    const float bad = NAN;
+    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+    assert_int_equal(fwrite(&bad, sizeof bad, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+  }
+  assert_ok(ft_comm_barrier(comm));
+  ft_shard *shard = new_shard(&config.arch, 3, true, FT_F32);
+  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
+               "element 700 of model.layers.1.mlp.down_proj.weight is");
+  ft_shard_free(shard);
+  ft_hf_random_source_free(&source);
+  ft_hf_config_fini(&config);
+}
+
+static void another_model_is_refused_everywhere(void **state) {
+  (void)state;
+  ft_hf_config config = config_of_tiny(0), other = config_of_tiny(1);
+  ft_hf_source source;
+  assert_ok(ft_hf_random_source(&config, 5, &source));
+  write_shared(&config, &source, FT_BF16, 0);
+  ft_shard *shard = new_shard(&other.arch, 3, true, FT_F32);
+  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
+               "model.embed_tokens.weight has shape [67, 24]; expected [65, 16]");
+  assert_fails(ft_hf_import(in_root("nothing"), shard, comm), FT_ERR_NOINPUT, "nothing");
+  ft_shard_free(shard);
+  ft_hf_random_source_free(&source);
+  ft_hf_config_fini(&config);
+  ft_hf_config_fini(&other);
+}
+
+int main(void) {
+  /* A rank that fails must not leave the others waiting for it. */
+  setenv("CMOCKA_TEST_ABORT", "1", 1);
+  if (ft_comm_new(&comm) != FT_OK || ft_kernels_init() != FT_OK) {
+    fprintf(stderr, "%s\n", ft_error_message());
+    return 1;
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(imported_weights_are_those_in_the_files),
+      cmocka_unit_test(damaged_weights_are_named_everywhere),
+      cmocka_unit_test(another_model_is_refused_everywhere),
+  };
+  int failed = cmocka_run_group_tests(tests, share_root, unshare_root);
+  ft_kernels_fini();
+  ft_comm_free(comm);
+  return failed;
+}

@@ -38,8 +38,7 @@ static void nodes_are_consistent(void **state) {
   assert_int_equal(total, size);
   assert_true(strlen(ft_comm_host(comm)) > 0);
   const char *fake = getenv("FT_FAKE_NODE_SIZE");
-  int expected = fake && *fake ? (int)ft_ceil_div(size, labs(strtol(fake, NULL, 10))) : 1;
-  assert_int_equal(nodes, expected);
+  if (fake && *fake) assert_int_equal(nodes, ft_ceil_div(size, labs(strtol(fake, NULL, 10))));
 }
 
 /* ---------------------------------------------------------------- exchanges */
@@ -55,7 +54,7 @@ static size_t message_bytes(int seed, int from, int to, int which) {
   uint64_t random =
       ft_random_u64((uint64_t)seed, FT_RANDOM_BENCH, (uint64_t)(from * 4096 + to), (uint64_t)which);
   static const size_t limits[] = {1, 2, 100, 5000, 70000, 1 << 20};
-  return (size_t)(random >> 8) % limits[random % 6];
+  return (size_t)(random >> 8) % limits[random % (size > 8 ? 4 : 6)]; /* many ranks: smaller */
 }
 
 enum { MESSAGES = 3 }; /* a pair and exchange */
@@ -137,7 +136,7 @@ static void all_to_all_of_random_sizes(void **state) {
 /* One message larger than a piece (and no multiple of one) around the ring. */
 static void larger_than_a_piece(void **state) {
   (void)state;
-  if (size == 1) return;
+  if (size == 1 || size > 8) return;
   size_t bytes = ((size_t)65 << 20) + 13;
   uint8_t *out, *in;
   assert_ok(ft_alloc(FT_MEM_OTHER, bytes, (void **)&out));

@@ -46,8 +46,10 @@ static ft_err fake_node_size(long *out) {
   if (!text || !*text) return FT_OK;
   char *end;
   *out = strtol(text, &end, 10);
-  if (*end || *out == 0 || *out > INT32_MAX || *out < -INT32_MAX)
-    return ft_fail(FT_ERR_USAGE, "FT_FAKE_NODE_SIZE is \"%s\", expected a number of ranks", text);
+  if (*end || *out > INT32_MAX || *out < -INT32_MAX)
+    return ft_fail(FT_ERR_USAGE,
+                   "FT_FAKE_NODE_SIZE is \"%s\", expected a number of ranks (0: no fake nodes)",
+                   text);
   return FT_OK;
 }
 

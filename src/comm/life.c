@@ -28,8 +28,10 @@ static ft_err start_mpi(void) {
   MPI_Initialized(&initialized);
   if (initialized) return ft_fail(FT_ERR_INTERNAL, "MPI can be started only once in a process");
   set_environment();
+  ft_look_for_leaks(false);
   ft_err err =
       mpi_ok(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  ft_look_for_leaks(true);
   if (err == FT_OK && provided < MPI_THREAD_SERIALIZED)
     err = ft_fail(FT_ERR_INTERNAL,
                   "this MPI library gives thread level %d, but MPI_THREAD_SERIALIZED (%d) is "
@@ -151,6 +153,7 @@ void ft_comm_free(ft_comm *comm) {
   MPI_Comm_free(&comm->machine);
   MPI_Comm_free(&comm->messages);
   MPI_Comm_free(&comm->world);
+  ft_keep_libraries();
   MPI_Finalize();
   ft_nodes_fini(&comm->nodes);
   ft_free(comm->machine_cpus);

@@ -100,11 +100,15 @@ ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_t
                               const char *system, ft_render_options *out);
 void ft_render_options_fini(ft_render_options *options);
 
+/* As ft_tokenizer_encode, of a string as ft_json_parse_data leaves it (which may hold zeros). */
+ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
+                        ft_ids *out);
+
 /* Turns one training record ({text}, alpaca, {messages}, {conversations}, {prompt, completion}) to
  * ids and mask, which are appended: targets are the assistant's words and its end-of-turn token,
  * everything of a text except its first token. Content is tokenized with specials off. *is_text: it
- * was a text record. A record may come out without any target. Errors: FT_ERR_DATA with the reason;
- * FT_ERR_MEMORY. */
+ * was a text record. Parse it with ft_json_parse_data. A record may come out without any target.
+ * Errors: FT_ERR_DATA with the reason; FT_ERR_MEMORY. */
 ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
                         const cJSON *record, ft_ids *out, bool *is_text);
 /* One user message and the start of the assistant's turn: what `generate --chat` feeds. */

@@ -73,15 +73,14 @@ static ft_err encode_text(job *j, const cJSON *json) {
     return ft_fail(FT_ERR_DATA,
                    "{\"text\": \"…\"} was expected; training records of other forms are "
                    "read with --chat");
-  return ft_tokenizer_encode(j->tokenizer, text->valuestring, strlen(text->valuestring), true, 0,
-                             &j->ids);
+  return ft_encode_string(j->tokenizer, text->valuestring, true, 0, &j->ids);
 }
 
 static ft_err encode_line(job *j, const char *text, size_t bytes) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
   bool is_text;
-  FT_TRY(ft_json_parse(text, bytes, "is no JSON", &json));
+  FT_TRY(ft_json_parse_data(text, bytes, "is no JSON", &json));
   if (j->arguments->chat)
     FT_TRY(ft_render_record(j->tokenizer, &j->render, json, &j->ids, &is_text));
   else

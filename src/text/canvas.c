@@ -2,6 +2,7 @@
  * piece, whoever wrote its parts, so ids are those of the whole rendered string; which of the
  * tokens are targets is then found by their bytes: a token is one if any of its bytes is to be
  * learnt. */
+#define _GNU_SOURCE /* memmem */
 #include <string.h>
 
 #include "canvas.h"
@@ -43,11 +44,22 @@ static ft_err mark(ft_canvas *c, size_t bytes) {
   return FT_OK;
 }
 
+size_t ft_restore_zeros(char *text, size_t bytes) {
+  size_t used = 0;
+  for (size_t i = 0; i < bytes; used++) {
+    bool zero = bytes - i >= 2 && memcmp(text + i, FT_JSON_ZERO, 2) == 0;
+    text[used] = zero ? 0 : text[i];
+    i += zero ? 2 : 1;
+  }
+  return used;
+}
+
 void ft_canvas_bytes(ft_canvas *c, const char *text, size_t bytes, bool target) {
   if (c->err != FT_OK || bytes == 0) return;
   c->err = grow(c, bytes);
   if (c->err != FT_OK) return;
   memcpy(c->text + c->length, text, bytes);
+  if (memmem(text, bytes, FT_JSON_ZERO, 2)) bytes = ft_restore_zeros(c->text + c->length, bytes);
   c->length += bytes;
   if (target) c->err = mark(c, bytes);
 }

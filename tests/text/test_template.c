@@ -436,6 +436,36 @@ static void normalized(void **state) {
   close_model(&m);
 }
 
+/* U+0000 is a character like any other. */
+static void zeros(void **state) {
+  (void)state;
+  tiny_spec spec = {.specials = bare_tokens, .config = bare_config};
+  model m = open_model(&spec, FT_TEMPLATE_PLAIN, NULL);
+  static const struct {
+    const char *record, *bytes, *mask;
+  } cases[] = {
+      {"{\"prompt\":\"\\u0000a\",\"completion\":\"\\u0000\\u0000b\"}", "\0a\0\0b", "00111"},
+      {"{\"text\":\"a\\u0000b\"}", "a\0b", "011"}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    cJSON *json;
+    bool is_text;
+    ft_ids ids = {0};
+    assert_ok(ft_json_parse_data(cases[i].record, strlen(cases[i].record), "test", &json));
+    assert_ok(ft_render_record(m.t, &m.options, json, &ids, &is_text));
+    int64_t count = (int64_t)strlen(cases[i].mask);
+    assert_int_equal(ids.count, count + 1);
+    for (int64_t k = 0; k < count; k++) {
+      char piece[8];
+      assert_int_equal(ft_tokenizer_piece(m.t, ids.ids[k], false, piece, sizeof piece), 1);
+      assert_int_equal(piece[0], cases[i].bytes[k]);
+      assert_int_equal(ids.mask[k], cases[i].mask[k] - '0');
+    }
+    cJSON_Delete(json);
+    ft_ids_fini(&ids);
+  }
+  close_model(&m);
+}
+
 static void prompt_is_a_prefix(void **state) {
   (void)state;
   static const struct {
@@ -574,7 +604,7 @@ int main(void) {
       cmocka_unit_test(forging),         cmocka_unit_test(borders),
       cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
       cmocka_unit_test(untrained_turns), cmocka_unit_test(bad_records),
-      cmocka_unit_test(content_hash),
+      cmocka_unit_test(content_hash),    cmocka_unit_test(zeros),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,7 +180,7 @@ typedef struct ft_prep_report {
   int64_t documents[FT_NUM_SPLITS], tokens[FT_NUM_SPLITS], targets[FT_NUM_SPLITS];
   int64_t text_documents, seq_len;
   ft_template template;
-  char system[64]; /* start of the system message given to chats without one; "": none */
+  char system[96]; /* start of the system message given to chats without one; "": none */
 } ft_prep_report;
 
 /* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards,

@@ -177,7 +177,9 @@ static void print_report(const arguments *a, const ft_prep_report *r) {
   if (r->text_documents < documents) {
     printf("template    %s%s\n", ft_template_name(r->template),
            a->prep.template == FT_TEMPLATE_AUTO ? " (by the tokenizer's special tokens)" : "");
-    if (r->system[0]) printf("system      \"%s\" where a chat has none\n", r->system);
+    if (r->system[0])
+      printf("system      \"%s%s\" where a chat has none\n", r->system,
+             strlen(r->system) == sizeof r->system - 1 ? "…" : "");
     printf("seq_len     %lld\n", (long long)r->seq_len);
   }
   printf("lines       %lld, %lld bad, %lld without a target%s, %lld cut\n\n", (long long)r->lines,

@@ -40,7 +40,7 @@ expect 0 '' "$ftrun" tokenize --model "$model" --chat "$work/chat.jsonl"
 header='259,117,115,101,114,10,97,260,10,259,97,115,115,105,115,116,97,110,116,10'
 zeros='0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0'
 prints "{\"ids\":[$header,98,260,10],\"loss_mask\":[$zeros,1,1,0]}"
-expect 0 '«b|<|im_end|>»' "$ftrun" tokenize --model "$model" --chat --show "$work/chat.jsonl"
+expect 0 '«b│<|im_end|>»' "$ftrun" tokenize --model "$model" --chat --show "$work/chat.jsonl"
 expect 0 $'\033[4;32mb' "$ftrun" tokenize --model "$model" --chat --show --color always "$work/chat.jsonl"
 NO_COLOR=1 expect 0 '«b' "$ftrun" tokenize --model "$model" --chat --show "$work/chat.jsonl"
 
@@ -71,7 +71,7 @@ expect 73 '--overwrite' "$ftrun" prep --model "$model" --input "$work/many.jsonl
 cp -r "$work/data" "$work/before"
 expect 0 '' "$ftrun" prep --model "$model" "$work/many.jsonl" --out "$work/data/" --overwrite --threads 3
 cmp "$work/before/train/00000.h5" "$work/data/train/00000.h5" || fail "threads changed a shard"
-expect 0 '«a|n|s|w|e|r' "$ftrun" prep --model "$model" --show -i "$work/many.jsonl" -o "$work/shown"
+expect 0 '«a│n│s│w│e│r' "$ftrun" prep --model "$model" --show -i "$work/many.jsonl" -o "$work/shown"
 
 # a pipe, and two inputs
 expect 0 '' "$ftrun" prep --model "$model" --input <(head -n 50 "$work/many.jsonl") <(tail -n 150 "$work/many.jsonl") --out "$work/piped"

@@ -425,6 +425,24 @@ static void borders(void **state) {
   close_model(&m);
 }
 
+/* A tokenizer that marks the start of a text must not mark what stands behind a control token. */
+static void start_of_text(void **state) {
+  (void)state;
+  tiny_spec spec = {.byte_fallback = true, .metaspace_first = true};
+  model m = open_model(&spec, FT_TEMPLATE_LLAMA2, NULL);
+  ft_ids ids = {0}, whole = {0};
+  static const char rendered[] = "<s>[INST] a [/INST] b </s>";
+  assert_ok(render(&m, "{\"prompt\":\"a\",\"completion\":\"b\"}", &ids));
+  assert_ok(ft_tokenizer_encode(m.t, rendered, strlen(rendered), true, 0, &whole));
+  assert_int_equal(ids.count, whole.count);
+  assert_memory_equal(ids.ids, whole.ids, (size_t)ids.count * 4);
+  static const uint8_t last[] = {0, 1, 1, 1, 1}; /* ] and then " b </s>" */
+  assert_memory_equal(ids.mask + ids.count - 5, last, 5);
+  ft_ids_fini(&ids);
+  ft_ids_fini(&whole);
+  close_model(&m);
+}
+
 /* Composition (NFC) changes bytes before and inside the answer; the mask follows. */
 static void normalized(void **state) {
   (void)state;
@@ -605,6 +623,7 @@ int main(void) {
       cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
       cmocka_unit_test(untrained_turns), cmocka_unit_test(bad_records),
       cmocka_unit_test(content_hash),    cmocka_unit_test(zeros),
+      cmocka_unit_test(start_of_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,11 +115,17 @@ static void add_family(const tiny_spec *spec, cJSON *json) {
       "false,\"trim_offsets\":true,\"use_regex\":false}]}";
   static const char byte_level[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_"
                                    "offsets\":true,\"use_regex\":true}";
-  const char *normalizer = spec->byte_fallback ? prepend
-                           : spec->nfc         ? "{\"type\":\"NFC\"}"
-                                               : "null";
+  static const char metaspace[] = "{\"type\":\"Metaspace\",\"replacement\":\"▁\","
+                                  "\"prepend_scheme\":\"first\",\"split\":false}";
+  const char *normalizer = "null", *pre_tokenizer = words;
+  if (spec->byte_fallback) {
+    normalizer = spec->metaspace_first ? "null" : prepend;
+    pre_tokenizer = spec->metaspace_first ? metaspace : "null";
+  } else if (spec->nfc) {
+    normalizer = "{\"type\":\"NFC\"}";
+  }
   cJSON_AddItemToObject(json, "normalizer", parsed(normalizer));
-  cJSON_AddItemToObject(json, "pre_tokenizer", parsed(spec->byte_fallback ? "null" : words));
+  cJSON_AddItemToObject(json, "pre_tokenizer", parsed(pre_tokenizer));
   cJSON_AddItemToObject(json, "decoder", parsed(spec->byte_fallback ? spaces : byte_level));
 }
 

@@ -130,8 +130,12 @@ void ft_lines_close(ft_lines *lines);
  * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
  * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
+/* The path for messages. Borrowed. */
+const char *ft_lines_path(const ft_lines *lines);
 /* Number of the line last read, from 1. */
 int64_t ft_lines_number(const ft_lines *lines);
+/* A line as JSON (ft_json_parse_data). Errors: FT_ERR_DATA with the column, FT_ERR_MEMORY. */
+ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out);
 /* Nothing but spaces and tabs. */
 bool ft_line_is_blank(const char *text, size_t bytes);
 

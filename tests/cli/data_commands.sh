@@ -54,6 +54,9 @@ expect 64 'one file at a time' "$ftrun" tokenize --model "$model" "$work/in.json
 { cat "$work/chat.jsonl"; echo '{"messages":[{"content":"a"}]}'; } >"$work/half.jsonl"
 expect 65 'half.jsonl:2: "messages": message 1: "role" is missing' "$ftrun" tokenize --model "$model" --chat "$work/half.jsonl"
 [ "$(wc -l <"$work/out")" -eq 1 ] || fail "the line before the bad one is not there"
+status=0
+printf '\nx' | "$ftrun" tokenize --model "$model" >"$work/out" 2>"$work/err" || status=$?
+[ $status -eq 65 ] && grep -qF 'standard input:2: is no JSON' "$work/err" || fail "a bad line of standard input"
 expect 66 'absent' "$ftrun" tokenize --model "$model" "$work/absent"
 expect 66 'absent' "$ftrun" tokenize --model "$work/absent" "$work/in.jsonl"
 expect 64 'model is missing' "$ftrun" tokenize
@@ -79,7 +82,7 @@ cmp "$work/before/train/00000.h5" "$work/piped/train/00000.h5" || fail "a pipe c
 
 { sed -n 1,3p "$work/many.jsonl"; echo '{"foo":1}'; echo '{"text":'; } >"$work/bad.jsonl"
 expect 65 'bad.jsonl:4: is of no known form' "$ftrun" prep --model "$model" --input "$work/bad.jsonl" --out "$work/none"
-grep -qF 'bad.jsonl:5: is no JSON' "$work/err" || fail "the second bad line is not shown"
+grep -qF 'bad.jsonl:5: is no JSON: column 9: the text ends' "$work/err" || fail "the second bad line is not shown"
 [ ! -e "$work/none" ] || fail "a refused run wrote something"
 expect 0 '2 bad' "$ftrun" prep --model "$model" --input "$work/bad.jsonl" --out "$work/some" --skip-bad-lines --validation 0 --test 0
 for i in $(seq 30); do echo 'x'; done >"$work/bad30.jsonl"

@@ -221,7 +221,8 @@ int ft_cli_prep(int argc, char **argv) {
       .doc = "Reads JSONL records, applies the model's chat template, tokenizes, splits by content "
              "into train, validation and test, and writes token shards. Nothing is written unless "
              "every line can be used, or --skip-bad-lines is given."};
-  static const struct sigaction action = {.sa_handler = on_signal};
+  /* a second signal ends a run that waits for a pipe */
+  static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   arguments a = {.prep = {.validation = 0.05, .test = 0.05, .seed = 1}};
   a.color = ft_cli_color_auto();
   a.prep.num_threads = default_threads();

@@ -96,13 +96,15 @@ ft_err ft_h5_set_text(hid_t object, const char *path, const char *name, const ch
 
 /* ---------------------------------------------------------------- datasets */
 
-/* Creation properties: contiguous, allocated when created, never filled. */
+/* Creation properties: contiguous, allocated when created, never filled; without the time of day,
+ * so that equal data make equal files. */
 static hid_t plain_dataset(void) {
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
   if (properties < 0) return -1;
   if (H5Pset_layout(properties, H5D_CONTIGUOUS) >= 0 &&
       H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0 &&
-      H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0)
+      H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0 &&
+      H5Pset_obj_track_times(properties, false) >= 0)
     return properties;
   H5Pclose(properties);
   return -1;

@@ -144,4 +144,8 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
  * it to a few cores only by default. */
 void ft_usable_cpus(cpu_set_t *out);
 
+/* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
+void ft_keep_libraries(void);
+void ft_look_for_leaks(bool look);
+
 #endif

@@ -28,8 +28,10 @@ static ft_err start_mpi(void) {
   MPI_Initialized(&initialized);
   if (initialized) return ft_fail(FT_ERR_INTERNAL, "MPI can be started only once in a process");
   set_environment();
+  ft_look_for_leaks(false);
   ft_err err =
       mpi_ok(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  ft_look_for_leaks(true);
   if (err == FT_OK && provided < MPI_THREAD_SERIALIZED)
     err = ft_fail(FT_ERR_INTERNAL,
                   "this MPI library gives thread level %d, but MPI_THREAD_SERIALIZED (%d) is "
@@ -46,8 +48,10 @@ static ft_err fake_node_size(long *out) {
   if (!text || !*text) return FT_OK;
   char *end;
   *out = strtol(text, &end, 10);
-  if (*end || *out == 0 || *out > INT32_MAX || *out < -INT32_MAX)
-    return ft_fail(FT_ERR_USAGE, "FT_FAKE_NODE_SIZE is \"%s\", expected a number of ranks", text);
+  if (*end || *out > INT32_MAX || *out < -INT32_MAX)
+    return ft_fail(FT_ERR_USAGE,
+                   "FT_FAKE_NODE_SIZE is \"%s\", expected a number of ranks (0: no fake nodes)",
+                   text);
   return FT_OK;
 }
 
@@ -149,6 +153,7 @@ void ft_comm_free(ft_comm *comm) {
   MPI_Comm_free(&comm->machine);
   MPI_Comm_free(&comm->messages);
   MPI_Comm_free(&comm->world);
+  ft_keep_libraries();
   MPI_Finalize();
   ft_nodes_fini(&comm->nodes);
   ft_free(comm->machine_cpus);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/text/record.h"
 #include "ft_test.h"
 #include "tiny_tokenizer.h"
 
@@ -484,6 +485,41 @@ static void untrained_turns(void **state) {
   close_model(&m);
 }
 
+/* The hash that splits sees content, roles and borders, and nothing else. */
+static void content_hash(void **state) {
+  (void)state;
+  static const struct {
+    const char *record;
+    int group; /* equal hashes within, different ones between */
+  } cases[] = {{"{\"prompt\":\"a\",\"completion\":\"b\"}", 0},
+               {"{\"output\":\"b\",\"id\":7,\"instruction\":\"a\",\"input\":\"\"}", 0},
+               {"{\"conversations\":[{\"from\":\"human\",\"value\":\"\\u0061\"},{\"value\":\"b\","
+                "\"from\":\"gpt\"}]}",
+                0},
+               {"{\"prompt\":\"b\",\"completion\":\"a\"}", 1},
+               {"{\"prompt\":\"ab\",\"completion\":\"\"}", 2},
+               {"{\"prompt\":\"\",\"completion\":\"ab\"}", 3},
+               {"{\"text\":\"ab\"}", 4},
+               {"{\"conversations\":[{\"from\":\"system\",\"value\":\"a\"},{\"value\":\"b\","
+                "\"from\":\"gpt\"}]}",
+                5},
+               {"{\"instruction\":\"\",\"input\":\"a\",\"output\":\"b\"}", 6},
+               {"{\"text\":\"ab\",\"source\":\"x\"}", 4}};
+  uint64_t hashes[FT_ARRAY_SIZE(cases)];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    cJSON *json;
+    ft_record record;
+    assert_ok(ft_json_parse(cases[i].record, strlen(cases[i].record), "test", &json));
+    assert_ok(ft_record_read(json, &record));
+    hashes[i] = ft_record_hash(&record);
+    ft_record_fini(&record);
+    cJSON_Delete(json);
+    for (size_t k = 0; k < i; k++)
+      if ((hashes[i] == hashes[k]) != (cases[i].group == cases[k].group))
+        fail_msg("%s and %s", cases[i].record, cases[k].record);
+  }
+}
+
 static void bad_records(void **state) {
   (void)state;
   static const char *const cases[][2] = {
@@ -538,6 +574,7 @@ int main(void) {
       cmocka_unit_test(forging),         cmocka_unit_test(borders),
       cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
       cmocka_unit_test(untrained_turns), cmocka_unit_test(bad_records),
+      cmocka_unit_test(content_hash),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

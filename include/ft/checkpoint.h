@@ -24,24 +24,27 @@ ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_ste
 typedef struct ft_checkpoint_writer ft_checkpoint_writer;
 
 /* Starts writing the current state; the I/O thread does it while training goes on. Nothing the
- * shard keeps may change until ft_checkpoint_finish. Collective over all ranks. */
+ * shard keeps may change until ft_checkpoint_finish. What meta points to is copied. A directory of
+ * the same step is replaced. The disk must have room for all ranks' files. Collective over all
+ * ranks; errors are agreed. Errors: FT_ERR_CREATE, FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_checkpoint_begin(ft_comm *comm, ft_shard *shard, const char *run_dir,
                            const ft_checkpoint_meta *meta, ft_checkpoint_writer **out);
 /* True once this rank's part is on disk. */
 bool ft_checkpoint_written(const ft_checkpoint_writer *writer);
 /* Waits for every rank's part; rank 0 writes manifest.json, which makes it a checkpoint. Frees the
- * writer. Collective over all ranks; errors are agreed, and leave earlier checkpoints whole. NULL
- * is FT_OK. */
+ * writer. Collective over all ranks; errors are agreed, remove what was written of this checkpoint
+ * and leave earlier ones whole. NULL is FT_OK. */
 ft_err ft_checkpoint_finish(ft_checkpoint_writer *writer);
 
-/* Keeps the newest `keep` and `best` (-1: none), removes others and what was never committed. Rank
- * 0 works. Collective over all ranks. */
+/* Keeps the newest `keep` (at least one) and `best` (-1: none), removes other checkpoints and what
+ * was never committed and is older than the newest. Rank 0 works. Collective over all ranks; errors
+ * are agreed. */
 ft_err ft_checkpoint_prune(ft_comm *comm, const char *run_dir, int64_t keep, int64_t best);
 
 /* A checkpoint opened for reading, for any number of ranks and any layout. */
 typedef struct ft_checkpoint ft_checkpoint;
-/* Reads the manifest and every file's table; sizes must agree. Not collective. Errors: FT_ERR_DATA,
- * FT_ERR_NOINPUT. */
+/* Reads the manifest, which has every file's table, and compares the files' sizes. Not collective;
+ * what follows is for one thread at a time. Errors: FT_ERR_DATA, FT_ERR_NOINPUT. */
 ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out);
 void ft_checkpoint_close(ft_checkpoint *checkpoint);
 const ft_checkpoint_meta *ft_checkpoint_meta_of(const ft_checkpoint *checkpoint);
@@ -52,12 +55,14 @@ int ft_checkpoint_world_size(const ft_checkpoint *checkpoint);
 ft_err ft_checkpoint_read(ft_checkpoint *checkpoint, const char *block, const char *state,
                           int64_t start, int64_t count, int64_t group_elements, size_t group_bytes,
                           void *out);
-/* Reads every dataset and compares checksums; names the file and dataset of the first difference.
- */
+/* Reads every byte of every file and compares checksums; names the file and dataset of the first
+ * difference. Not collective. */
 ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
 
-/* Restores every registered state (kept ranges) and calls ft_shard_weights_changed. Collective over
- * all ranks; errors are agreed. states_too = false: master weights only (evaluation). */
+/* Restores every registered state (kept ranges) and calls ft_shard_weights_changed; a state that
+ * only one of both has is an error. states_too = false: weights only (evaluation), also into a
+ * shard without training. Each rank reads what it keeps. Collective over all ranks; errors are
+ * agreed. */
 ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
                              bool states_too);
 

@@ -91,8 +91,8 @@ ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes);
 ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count); /* in place; exact */
 ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count);
 /* Every rank's `bytes` (they may differ) to root, in rank order. On root *out is a new array
- * (ft_free) and sizes[size] its parts' sizes (caller's array); elsewhere *out is NULL and sizes may
- * be NULL. */
+ * (ft_free) and sizes[size] (caller's array; NULL: not wanted) its parts' sizes; elsewhere *out is
+ * NULL. */
 ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, void **out,
                       size_t *sizes);
 

@@ -9,14 +9,21 @@
 #include "sample.h"
 
 typedef struct arguments {
-  const char *model, *prompt, *template_name;
+  const char *model, *prompt, *template_name, *system;
   bool chat, json, logits, has_precision;
   int64_t max_tokens, seed;
   double temperature, top_p;
   ft_dtype precision;
 } arguments;
 
-enum { OPTION_JSON = 256, OPTION_LOGITS, OPTION_TEMPLATE, OPTION_TOP_P, OPTION_PRECISION };
+enum {
+  OPTION_JSON = 256,
+  OPTION_LOGITS,
+  OPTION_SYSTEM,
+  OPTION_TEMPLATE,
+  OPTION_TOP_P,
+  OPTION_PRECISION
+};
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "The model directory", 0},
@@ -24,6 +31,8 @@ static const struct argp_option options[] = {
     {"chat", 'c', NULL, 0, "TEXT is a user's message: wrap it in the model's chat template", 0},
     {"template", OPTION_TEMPLATE, "NAME", 0, "auto, chatml, llama2, llama3, alpaca or plain (auto)",
      0},
+    {"system", OPTION_SYSTEM, "TEXT", 0,
+     "With --chat: the system message (the one in the model's own chat template, if any)", 0},
     {"max-tokens", 'n', "N", 0, "Stop after N tokens (256)", 0},
     {"temperature", 't', "T", 0, "0: the most likely token each time (0); otherwise sample", 0},
     {"top-p", OPTION_TOP_P, "P", 0, "Sample among the likeliest tokens that make up P (1)", 0},
@@ -61,6 +70,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case OPTION_TEMPLATE:
     a->template_name = argument;
+    return 0;
+  case OPTION_SYSTEM:
+    a->system = argument;
     return 0;
   case OPTION_JSON:
     a->json = true;
@@ -151,9 +163,13 @@ static ft_err open_text(generator *g) {
     FT_TRY(ft_template_by_name(g->arguments->template_name, &wanted));
   FT_TRY(ft_hf_config_read(g->arguments->model, &g->hf));
   FT_TRY(ft_tokenizer_open(g->arguments->model, &g->tokenizer));
-  FT_TRY(ft_template_resolve(wanted, g->tokenizer, &g->render.template));
-  g->render.bos = g->hf.bos_token;
-  g->render.eos = g->hf.num_eos_tokens > 0 ? g->hf.eos_tokens[0] : -1;
+  if (g->arguments->chat) {
+    FT_TRY(ft_render_options_init(g->arguments->model, g->tokenizer, wanted, g->arguments->system,
+                                  &g->render));
+  } else {
+    FT_TRY(ft_template_resolve(wanted, g->tokenizer, &g->render.template));
+    g->render.eos = g->hf.num_eos_tokens > 0 ? g->hf.eos_tokens[0] : -1;
+  }
   FT_TRY(make_prompt(g));
 out:
   return err;
@@ -264,6 +280,7 @@ static void close_generator(generator *g) {
   ft_cache_free(g->cache);
   ft_model_free(g->model);
   ft_shard_free(g->shard);
+  ft_render_options_fini(&g->render);
   ft_tokenizer_close(g->tokenizer);
   ft_hf_config_fini(&g->hf);
 }

@@ -149,12 +149,13 @@ static ft_err prepare_root(ft_comm *comm, const void *data, size_t bytes, const 
   FT_TRY(ft_alloc(FT_MEM_OTHER, (size_t)total, out));
   char *at = *out;
   for (int r = 0, n = 0; r < comm->size; r++) {
-    sizes[r] = (size_t)all[r];
+    size_t part = (size_t)all[r];
+    if (sizes) sizes[r] = part;
     if (r != comm->rank)
-      (*receives)[n++] = (ft_message){.peer = r, .data = at, .bytes = sizes[r]};
+      (*receives)[n++] = (ft_message){.peer = r, .data = at, .bytes = part};
     else if (bytes > 0)
       memcpy(at, data, bytes);
-    at += sizes[r];
+    at += part;
   }
 out:
   return err;

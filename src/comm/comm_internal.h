@@ -124,6 +124,11 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call);
 /* Communication thread: tests until the requests are complete, sleeping when nothing moves.
  * statuses (one a request) may be NULL. */
 void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses);
+/* Communication thread, when it waits for anything but MPI: lets MPI move what it still holds (a
+ * small send is complete before its bytes have left), and says how long to wait until the next
+ * time, `interval_s` having passed since the last. */
+#define FT_POLL_SHORTEST_S 0.5e-3
+double ft_poll(ft_comm *comm, double interval_s);
 /* Communication thread: an exchange from its first barrier to its last. */
 void ft_exchange_run(ft_comm *comm, void *request);
 
@@ -143,5 +148,9 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
 /* Which cores this rank may use: its own affinity mask, or its launcher's where the launcher bound
  * it to a few cores only by default. */
 void ft_usable_cpus(cpu_set_t *out);
+
+/* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
+void ft_keep_libraries(void);
+void ft_look_for_leaks(bool look);
 
 #endif

@@ -1,9 +1,10 @@
-/* Node-shared memory. Open MPI backs it by files in /dev/shm (or wherever its
- * osc_sm_backing_directory says), which may be small; writing to a page that finds no room ends the
- * process with SIGBUS. So the room is checked first, and every page is made at once. */
+/* Node-shared memory. Open MPI backs it by files in /dev/shm (or wherever
+ * OMPI_MCA_osc_sm_backing_directory says), which may be small; writing to a page that finds no room
+ * ends the process with SIGBUS. So the room is checked first, and every page is made at once. */
 #include "comm_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
@@ -29,24 +30,15 @@ static bool is_node_first(const ft_comm *comm) {
 /* ---------------------------------------------------------------- room */
 
 /* Where Open MPI puts shared windows. */
-static void backing_directory(char *out, int room) {
-  int provided, index, count = 0;
-  MPI_T_cvar_handle handle;
-  snprintf(out, (size_t)room, "/dev/shm");
-  if (MPI_T_init_thread(MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) return;
-  if (MPI_T_cvar_get_index("osc_sm_backing_directory", &index) == MPI_SUCCESS &&
-      MPI_T_cvar_handle_alloc(index, NULL, &handle, &count) == MPI_SUCCESS) {
-    if (count <= room) MPI_T_cvar_read(handle, out);
-    MPI_T_cvar_handle_free(&handle);
-  }
-  MPI_T_finalize();
+static const char *backing_directory(void) {
+  const char *chosen = getenv("OMPI_MCA_osc_sm_backing_directory");
+  return chosen && *chosen ? chosen : "/dev/shm";
 }
 
 /* needed: by all nodes of this machine together (more than one only where they are faked). */
 static ft_err check_room(const ft_comm *comm, int64_t needed) {
-  char directory[4096];
+  const char *directory = backing_directory();
   struct statvfs room;
-  backing_directory(directory, (int)sizeof directory);
   if (statvfs(directory, &room) != 0)
     return ft_fail(FT_ERR_MEMORY,
                    "host %s: cannot see how much room %s has for node-shared memory: %s",

@@ -114,11 +114,6 @@ ft_err ft_file_create(const char *path, int *fd) {
   return *fd < 0 ? ft_file_fail(FT_ERR_CREATE, path, "create") : FT_OK;
 }
 
-ft_err ft_file_reopen(const char *path, int *fd) {
-  *fd = open(path, O_RDWR | O_CLOEXEC);
-  return *fd < 0 ? ft_file_fail(FT_ERR_IO, path, "open") : FT_OK;
-}
-
 ft_err ft_file_pwrite(int fd, const char *path, const void *data, size_t bytes, int64_t offset) {
   size_t done = 0;
   while (done < bytes) {

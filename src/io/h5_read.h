@@ -1,9 +1,9 @@
 /* Inside io: reading HDF5 files without trusting them. HDF5's own library ends with a segmentation
- * fault or runs on for ever on many a damaged file, so files are written with it and read here. Of
- * the format (HDF5 File Format Specification, versions 1.1 to 3.0) this knows what token shards and
- * slice files need: both kinds of superblock and object header, groups of either kind as long as
- * they are small enough not to be kept in a fractal heap, attributes likewise, contiguous datasets
- * of integers and floats; anything else is refused by name. Checksums of metadata are compared.
+ * fault or runs on for ever on many a damaged file. Of the format (HDF5 File Format Specification,
+ * versions 1.1 to 3.0) this knows what token shards and slice files need: both kinds of superblock
+ * and object header, groups of either kind as long as they are small enough not to be kept in a
+ * fractal heap, attributes likewise, contiguous datasets of integers and floats; anything else is
+ * refused by name. Checksums of metadata are compared.
  *
  * Safe in any number of threads, each with its own reader. */
 #ifndef FT_IO_H5_READ_H
@@ -71,9 +71,11 @@ enum {
   FT_H5_DATASPACE = 0x01,
   FT_H5_LINK_INFO = 0x02,
   FT_H5_DATATYPE = 0x03,
+  FT_H5_FILL_VALUE = 0x05,
   FT_H5_LINK = 0x06,
   FT_H5_EXTERNAL = 0x07,
   FT_H5_LAYOUT = 0x08,
+  FT_H5_GROUP_INFO = 0x0A,
   FT_H5_FILTERS = 0x0B,
   FT_H5_ATTRIBUTE = 0x0C,
   FT_H5_CONTINUATION = 0x10,

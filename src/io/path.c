@@ -32,7 +32,7 @@ static ft_err make_dir(const char *path) {
   if (mkdir(path, 0777) != 0) {
     int reason = errno;
     if (ft_path_is_dir(path)) return FT_OK; /* it was there, or another rank was faster */
-    errno = reason;
+    errno = reason == EEXIST ? ENOTDIR : reason;
     return ft_file_fail(FT_ERR_CREATE, path, "make the directory");
   }
   return ft_file_sync_parent(path);

@@ -1,13 +1,12 @@
-/* Writing slice files. HDF5 lays the file out (datasets allocated, nothing filled); the data are
- * hashed and written to their places by pwrite, then HDF5 adds the checksums and closes. */
+/* Writing slice files: laid out first, then the data are hashed and written to their places, then
+ * the metadata with their checksums to the file's start. */
 #define _GNU_SOURCE /* sync_file_range */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
-#include "hdf5.h"
+#include "h5_write.h"
 #include "slices.h"
 
 /* Data go in pieces that stay in the processor's cache between hashing and writing. Each window is
@@ -15,13 +14,15 @@
  * than two windows of page cache are taken from the run. */
 enum { PIECE_BYTES = 1 << 20, WINDOW_BYTES = 32 << 20 };
 
+enum { NUM_ATTRIBUTES = 6 };
+
 typedef struct writer {
   const char *temporary;
+  int fd;
   ft_slice_dataset *datasets;
   int64_t count;
-  hid_t file;
-  hid_t *sets;                          /* [count] open datasets, for their checksums */
-  int fd;                               /* the same file, for the data */
+  ft_h5_dataset *stored;                /* [2 count] data and hashes of each */
+  char **hash_names;                    /* [count] */
   int64_t window_start, previous_start; /* of what was written last; -1: nothing yet */
 } writer;
 
@@ -32,7 +33,7 @@ int64_t ft_slices_num_hashes(const int64_t *counts, int64_t num_ranges, int64_t 
   return hashes;
 }
 
-/* ---------------------------------------------------------------- layout, by HDF5 */
+/* ---------------------------------------------------------------- layout */
 
 /* Checks what a caller got wrong, and fills num_hashes. */
 static ft_err check_dataset(ft_slice_dataset *d) {
@@ -51,93 +52,58 @@ static ft_err check_dataset(ft_slice_dataset *d) {
   return FT_OK;
 }
 
-/* Makes the group of "/GROUP/NAME" if it is not there. All its links stay in its object header. */
-static ft_err make_group(hid_t file, const char *path, const char *name) {
-  ft_err err = FT_OK;
-  hid_t properties = -1, group = -1;
-  char parent[200];
-  const char *slash = strrchr(name, '/');
-  size_t length = (size_t)(slash - name);
-  FT_CHECK(length < sizeof parent, FT_ERR_INTERNAL, "%s: the name %s is too long", path, name);
-  if (length == 0) return FT_OK;
-  memcpy(parent, name, length);
-  parent[length] = 0;
-  if (H5Lexists(file, parent, H5P_DEFAULT) > 0) return FT_OK;
-  properties = H5Pcreate(H5P_GROUP_CREATE);
-  if (properties < 0 || H5Pset_link_phase_change(properties, 65535, 0) < 0 ||
-      (group = H5Gcreate2(file, parent, H5P_DEFAULT, properties, H5P_DEFAULT)) < 0)
-    err = ft_h5_fail(FT_ERR_IO, path, "make a group");
-out:
-  if (group >= 0) H5Gclose(group);
-  if (properties >= 0) H5Pclose(properties);
-  return err;
+/* As the file stores entries: of a width that HDF5 has a type for. */
+static ft_h5_type stored_type(const ft_slice_dataset *d) {
+  size_t width = d->element_bytes;
+  bool plain = width == 2 || width == 4 || width == 8;
+  return (ft_h5_type){.is_float = width == 4, .width = plain ? width : 1};
 }
 
-static ft_err make_dataset(writer *w, int64_t i) {
-  ft_err err = FT_OK;
-  ft_slice_dataset *d = &w->datasets[i];
-  ft_h5_place data, hashes;
-  char *hashes_name = NULL;
-  uint64_t zero = 0;
-  hid_t type = d->element_bytes == 2   ? H5T_STD_U16LE
-               : d->element_bytes == 4 ? H5T_IEEE_F32LE
-               : d->element_bytes == 8 ? H5T_STD_U64LE
-                                       : H5T_STD_U8LE;
-  int64_t entries = (int64_t)(d->bytes / H5Tget_size(type));
-  FT_TRY(make_group(w->file, w->temporary, d->name));
-  FT_TRY(ft_format(&hashes_name, "%s" FT_SLICES_HASHES, d->name));
-  FT_TRY(ft_h5_new_dataset(w->file, w->temporary, d->name, type, entries, &data, &w->sets[i]));
-  FT_TRY(ft_h5_new_dataset(w->file, w->temporary, hashes_name, H5T_STD_U64LE, d->num_hashes,
-                           &hashes, NULL));
-  hid_t set = w->sets[i];
-  const char *path = w->temporary;
-  FT_TRY(ft_h5_set_array(set, path, "start", H5T_STD_I64LE, d->num_ranges, d->starts));
-  FT_TRY(ft_h5_set_array(set, path, "length", H5T_STD_I64LE, d->num_ranges, d->counts));
-  FT_TRY(
-      ft_h5_set_array(set, path, "entry_bytes", H5T_STD_U64LE, -1, &(uint64_t){d->element_bytes}));
-  FT_TRY(ft_h5_set_array(set, path, "entry_elements", H5T_STD_I64LE, -1, &d->group_elements));
-  FT_TRY(ft_h5_set_array(set, path, "chunk_elements", H5T_STD_I64LE, -1, &d->chunk_elements));
-  FT_TRY(ft_h5_set_array(set, path, "xxh3", H5T_STD_U64LE, -1, &zero)); /* its place */
-  d->file_offset = data.offset;
-  d->hashes_offset = hashes.offset;
-out:
-  ft_free(hashes_name);
-  return err;
+static void describe(const ft_slice_dataset *d, ft_h5_attribute out[NUM_ATTRIBUTES]) {
+  const ft_h5_attribute all[NUM_ATTRIBUTES] = {
+      {.name = "start", .kind = FT_H5_I64, .values = d->starts, .count = d->num_ranges},
+      {.name = "length", .kind = FT_H5_I64, .values = d->counts, .count = d->num_ranges},
+      {.name = "entry_bytes", .kind = FT_H5_U64, .values = &d->element_bytes, .count = -1},
+      {.name = "entry_elements", .kind = FT_H5_I64, .values = &d->group_elements, .count = -1},
+      {.name = "chunk_elements", .kind = FT_H5_I64, .values = &d->chunk_elements, .count = -1},
+      {.name = "xxh3", .kind = FT_H5_U64, .values = &d->checksum, .count = -1}};
+  memcpy(out, all, sizeof all);
 }
 
-static ft_err make_layout(writer *w) {
+/* Lays the file out with the checksums as they are known by now. */
+static ft_err lay_out(writer *w, ft_h5_image *image) {
   ft_err err = FT_OK;
+  void *memory = NULL;
   uint32_t version = FT_SLICES_VERSION;
-  ft_h5_lock();
-  FT_TRY(ft_h5_create(w->temporary, true, &w->file));
-  FT_TRY(ft_h5_set_text(w->file, w->temporary, "format", FT_SLICES_FORMAT));
-  FT_TRY(ft_h5_set_array(w->file, w->temporary, "version", H5T_STD_U32LE, -1, &version));
-  for (int64_t i = 0; i < w->count; i++)
-    FT_TRY(make_dataset(w, i));
-  if (H5Fflush(w->file, H5F_SCOPE_LOCAL) < 0)
-    FT_TRY(ft_h5_fail(FT_ERR_IO, w->temporary, "write the file's layout"));
-out:
-  ft_h5_unlock();
-  return err;
-}
-
-static ft_err finish_layout(writer *w) {
-  ft_err err = FT_OK;
-  ft_h5_lock();
+  const ft_h5_attribute root[] = {
+      {.name = "format", .kind = FT_H5_TEXT, .values = FT_SLICES_FORMAT, .count = -1},
+      {.name = "version", .kind = FT_H5_U32, .values = &version, .count = -1}};
+  FT_TRY(ft_alloc_array(FT_MEM_IO, w->count, NUM_ATTRIBUTES * sizeof(ft_h5_attribute), &memory));
+  ft_h5_attribute *attributes = memory;
   for (int64_t i = 0; i < w->count; i++) {
-    hid_t attribute = H5Aopen(w->sets[i], "xxh3", H5P_DEFAULT);
-    if (attribute < 0 || H5Awrite(attribute, H5T_STD_U64LE, &w->datasets[i].checksum) < 0)
-      err = ft_h5_fail(FT_ERR_IO, w->temporary, "write a checksum");
-    if (attribute >= 0) H5Aclose(attribute);
-    if (err != FT_OK) goto out;
+    ft_slice_dataset *d = &w->datasets[i];
+    ft_h5_type type = stored_type(d);
+    ft_h5_attribute *mine = attributes + i * NUM_ATTRIBUTES;
+    describe(d, mine);
+    w->stored[2 * i] = (ft_h5_dataset){.name = d->name,
+                                       .type = type,
+                                       .count = (int64_t)(d->bytes / type.width),
+                                       .attributes = mine,
+                                       .num_attributes = NUM_ATTRIBUTES};
+    w->stored[2 * i + 1] =
+        (ft_h5_dataset){.name = w->hash_names[i], .type = {.width = 8}, .count = d->num_hashes};
   }
-  FT_TRY(ft_h5_close(&w->file, w->temporary));
+  FT_TRY(ft_h5_layout(root, FT_ARRAY_SIZE(root), w->stored, 2 * w->count, image));
+  for (int64_t i = 0; i < w->count; i++) {
+    w->datasets[i].file_offset = w->stored[2 * i].offset;
+    w->datasets[i].hashes_offset = w->stored[2 * i + 1].offset;
+  }
 out:
-  ft_h5_unlock();
+  ft_free(memory);
   return err;
 }
 
-/* ---------------------------------------------------------------- data, by pwrite */
+/* ---------------------------------------------------------------- data */
 
 /* Starts writing a window back when it is full, and waits for the one before. Where the filesystem
  * cannot, the fsync at the end does all. */
@@ -198,23 +164,42 @@ out:
 
 /* ---------------------------------------------------------------- the whole file */
 
+static ft_err prepare(writer *w) {
+  ft_err err = FT_OK;
+  void *stored, *names;
+  FT_TRY(ft_alloc_array(FT_MEM_IO, 2 * w->count, sizeof(ft_h5_dataset), &stored));
+  w->stored = stored;
+  FT_TRY(ft_alloc_array(FT_MEM_IO, w->count, sizeof(char *), &names));
+  w->hash_names = names;
+  for (int64_t i = 0; i < w->count; i++) {
+    FT_TRY(check_dataset(&w->datasets[i]));
+    FT_TRY(ft_format(&w->hash_names[i], "%s" FT_SLICES_HASHES, w->datasets[i].name));
+  }
+out:
+  return err;
+}
+
 static ft_err write_all(writer *w, const char *path, ft_slice_file *file) {
   ft_err err = FT_OK;
-  struct stat info;
-  for (int64_t i = 0; i < w->count; i++)
-    FT_TRY(check_dataset(&w->datasets[i]));
-  FT_TRY(make_layout(w));
-  FT_TRY(ft_file_reopen(w->temporary, &w->fd));
+  ft_h5_image image = {0};
+  FT_TRY(prepare(w));
+  FT_TRY(lay_out(w, &image));
+  ft_free(image.bytes);
+  image.bytes = NULL;
+  FT_TRY(ft_file_create(w->temporary, &w->fd));
   for (int64_t i = 0; i < w->count; i++)
     FT_TRY(write_dataset(w, &w->datasets[i]));
-  FT_TRY(finish_layout(w));
-  if (fstat(w->fd, &info) != 0) FT_TRY(ft_file_fail(FT_ERR_IO, w->temporary, "stat"));
-  file->bytes = info.st_size;
+  FT_TRY(lay_out(w, &image)); /* now with checksums */
+  FT_TRY(ft_file_pwrite(w->fd, w->temporary, image.bytes, image.used, 0));
+  if (ftruncate(w->fd, image.file_bytes) != 0)
+    FT_TRY(ft_file_fail(FT_ERR_IO, w->temporary, "set the size"));
+  file->bytes = image.file_bytes;
   FT_TRY(ft_slices_hash_metadata(w->fd, w->temporary, file->bytes, w->datasets, w->count,
                                  &file->metadata_hash));
   FT_TRY(ft_file_sync_close(&w->fd, w->temporary));
   FT_TRY(ft_commit_file(w->temporary, path));
 out:
+  ft_free(image.bytes);
   return err;
 }
 
@@ -222,27 +207,18 @@ ft_err ft_slices_write(const char *path, ft_slice_dataset *datasets, int64_t cou
                        ft_slice_file *file) {
   ft_err err = FT_OK;
   char *temporary = NULL;
-  void *sets = NULL;
-  writer w = {.datasets = datasets,
-              .count = count,
-              .file = -1,
-              .fd = -1,
-              .window_start = -1,
-              .previous_start = -1};
+  writer w = {
+      .datasets = datasets, .count = count, .fd = -1, .window_start = -1, .previous_start = -1};
   FT_TRY(ft_file_temporary(path, &temporary));
   w.temporary = temporary;
-  FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof(hid_t), &sets));
-  w.sets = sets;
   FT_TRY(write_all(&w, path, file));
 out:
   ft_file_close(&w.fd);
-  if (w.file >= 0) { /* after an error, whose message stays */
-    ft_h5_lock();
-    (void)H5Fclose(w.file);
-    ft_h5_unlock();
-  }
   if (err != FT_OK && temporary) unlink(temporary);
-  ft_free(sets);
+  for (int64_t i = 0; w.hash_names && i < count; i++)
+    ft_free(w.hash_names[i]);
+  ft_free(w.hash_names);
+  ft_free(w.stored);
   ft_free(temporary);
   return err;
 }

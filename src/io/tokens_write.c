@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "hdf5.h"
+#include "h5_write.h"
 #include "tokens.h"
 
 enum { BUFFER_BYTES = 1 << 20 };
@@ -129,46 +129,43 @@ out:
   return err;
 }
 
-/* Makes the HDF5 file with its attributes and empty datasets of the right sizes. */
-static ft_err make_hdf5(const ft_tokens_writer *w, ft_h5_place places[NUM_SPILLS]) {
-  ft_err err = FT_OK;
-  hid_t file = -1;
+/* Lays the HDF5 file out around what was spilled. */
+static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS],
+                      ft_h5_image *image) {
+  static const size_t widths[NUM_SPILLS] = {4, 1, 8};
   uint32_t version = FT_TOKENS_VERSION;
-  ft_h5_lock();
-  hid_t types[NUM_SPILLS] = {H5T_STD_U32LE, H5T_STD_U8LE, H5T_STD_U64LE};
-  FT_TRY(ft_h5_create(w->temporary, false, &file));
-  FT_TRY(ft_h5_set_text(file, w->path, "format", FT_TOKENS_FORMAT));
-  FT_TRY(ft_h5_set_array(file, w->path, "version", H5T_STD_U32LE, -1, &version));
-  FT_TRY(ft_h5_set_text(file, w->path, "kind", ft_tokens_kinds[w->kind]));
-  FT_TRY(ft_h5_set_array(file, w->path, "vocab_size", H5T_STD_U32LE, -1, &w->vocab_size));
-  FT_TRY(ft_h5_set_text(file, w->path, "tokenizer_sha256", w->tokenizer_sha256));
-  for (int i = 0; i < NUM_SPILLS; i++) {
-    int64_t count = w->spills[i].at / (int64_t)H5Tget_size(types[i]);
-    FT_TRY(ft_h5_new_dataset(file, w->path, names[i], types[i], count, &places[i], NULL));
-  }
-  FT_TRY(ft_h5_close(&file, w->path));
-out:
-  (void)ft_h5_close(&file, w->path);
-  ft_h5_unlock();
-  return err;
+  const ft_h5_attribute attributes[] = {
+      {.name = "format", .kind = FT_H5_TEXT, .values = FT_TOKENS_FORMAT, .count = -1},
+      {.name = "version", .kind = FT_H5_U32, .values = &version, .count = -1},
+      {.name = "kind", .kind = FT_H5_TEXT, .values = ft_tokens_kinds[w->kind], .count = -1},
+      {.name = "vocab_size", .kind = FT_H5_U32, .values = &w->vocab_size, .count = -1},
+      {.name = "tokenizer_sha256", .kind = FT_H5_TEXT, .values = w->tokenizer_sha256, .count = -1}};
+  for (int i = 0; i < NUM_SPILLS; i++)
+    datasets[i] = (ft_h5_dataset){.name = names[i],
+                                  .type = {.width = widths[i]},
+                                  .count = w->spills[i].at / (int64_t)widths[i]};
+  return ft_h5_layout(attributes, FT_ARRAY_SIZE(attributes), datasets, NUM_SPILLS, image);
 }
 
 static ft_err commit(ft_tokens_writer *w) {
   ft_err err = FT_OK;
-  ft_h5_place places[NUM_SPILLS];
+  ft_h5_dataset datasets[NUM_SPILLS];
+  ft_h5_image image = {0};
   int fd = -1;
   FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(spill_flush(&w->spills[i]));
-  FT_TRY(make_hdf5(w, places));
-  FT_TRY(ft_file_reopen(w->temporary, &fd));
+  FT_TRY(lay_out(w, datasets, &image));
+  FT_TRY(ft_file_create(w->temporary, &fd));
+  FT_TRY(ft_file_pwrite(fd, w->temporary, image.bytes, image.used, 0));
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(ft_file_copy_range(w->spills[i].fd, w->spills[i].path, 0, fd, w->temporary,
-                              places[i].offset, w->spills[i].at));
+                              datasets[i].offset, w->spills[i].at));
   FT_TRY(ft_file_sync_close(&fd, w->temporary));
   FT_TRY(ft_commit_file(w->temporary, w->path));
 out:
   ft_file_close(&fd);
+  ft_free(image.bytes);
   if (err != FT_OK) unlink(w->temporary);
   return err;
 }

@@ -88,6 +88,7 @@ typedef struct encoding {
   ft_workspace *w;
   const uint8_t *blocked; /* ids that text must not become */
   bool specials;
+  bool behind; /* a control token stands before the text */
   ft_ids *out;
 } encoding;
 
@@ -154,7 +155,7 @@ static ft_err encode_all(encoding *e, const char *text, size_t bytes, bool unusu
       FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
       continue;
     }
-    size_t origin = start == 0 ? ft_utf8_length(text[0]) : 0;
+    size_t origin = start == 0 && !e->behind ? ft_utf8_length(text[0]) : 0;
     ft_piece piece = {text + start, end - start, origin, unusual};
     FT_TRY(encode_between(e, &piece));
   }
@@ -164,11 +165,17 @@ out:
 
 ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
                            uint8_t mask, ft_ids *out) {
+  return ft_tokenizer_encode_part(t, text, bytes, specials, false, mask, out);
+}
+
+ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t bytes,
+                                bool specials, bool behind, uint8_t mask, ft_ids *out) {
   ft_err err = FT_OK;
   int64_t before = out->count;
   size_t at;
   bool unusual;
-  encoding e = {.t = t, .specials = specials, .blocked = specials ? NULL : t->special, .out = out};
+  encoding e = {.t = t, .specials = specials, .behind = behind,
+                .blocked = specials ? NULL : t->special, .out = out};
   FT_CHECK(ft_utf8_check(text, bytes, &at, &unusual), FT_ERR_DATA,
            "the text is not valid UTF-8 at byte %zu (0x%02X)", at, (unsigned)(unsigned char)text[at]);
   if (bytes == 0) goto out;

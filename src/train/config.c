@@ -43,13 +43,12 @@ static size_t distance(const char *a, const char *b) {
 }
 
 static void unknown_key(mistakes *m, const char *path) {
-  const char *best = NULL, *dot = strrchr(path, '.');
+  const char *best = NULL, *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
   size_t least = 4;
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const char *known = ft_config_table[i].public.path;
-    const char *known_dot = strrchr(known, '.');
-    size_t d = FT_MIN(distance(path, known), /* right name in the wrong section: nearly as near */
-                      dot && known_dot ? distance(dot, known_dot) + 1 : 1000);
+    /* the right name in the wrong section, or without one, is nearly as near */
+    size_t d = FT_MIN(distance(path, known), distance(name, strrchr(known, '.') + 1) + 1);
     if (d < least) {
       least = d;
       best = known;

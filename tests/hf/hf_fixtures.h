@@ -60,6 +60,10 @@ static const char *const tiny_configs[] = {
     "\"head_dim\":10,\"attention_bias\":true}",
 };
 enum { NUM_TINY = 4 };
+/* Its embedding has more elements than are moved at a time. */
+static const char wide_config[] =
+    "{\"model_type\":\"llama\",\"vocab_size\":17001,\"hidden_size\":64,\"intermediate_size\":3,"
+    "\"num_hidden_layers\":1,\"num_attention_heads\":4,\"tie_word_embeddings\":true}";
 
 /* A config to change. */
 static const char small[] =

@@ -20,11 +20,12 @@ static int unshare_root(void **state) {
   return ft_comm_rank(comm) == 0 ? remove_root(state) : 0;
 }
 
+/* One of the tiny ones, or the wide one after them. */
 static ft_hf_config config_of_tiny(int number) {
   ft_hf_config config;
   char name[64];
   snprintf(name, sizeof name, "config-%d.json", ft_comm_rank(comm));
-  write_text(name, tiny_configs[number]);
+  write_text(name, number < NUM_TINY ? tiny_configs[number] : wide_config);
   assert_ok(ft_hf_config_read_file(in_root(name), &config));
   return config;
 }
@@ -39,10 +40,11 @@ static void write_shared(const ft_hf_config *config, const ft_hf_source *source,
   assert_ok(ft_comm_barrier(comm));
 }
 
-static ft_shard *new_shard(const ft_arch *arch, int stage, bool training, ft_dtype compute) {
+static ft_shard *new_shard(const ft_arch *arch, int stage, bool training, ft_dtype compute,
+                           int64_t piece_elements) {
   ft_shard *shard;
   const ft_shard_options options = {
-      .stage = stage, .training = training, .compute = compute, .piece_elements = 1000};
+      .stage = stage, .training = training, .compute = compute, .piece_elements = piece_elements};
   assert_ok(ft_shard_new(comm, arch, &options, &shard));
   return shard;
 }
@@ -70,7 +72,8 @@ static void check_block(ft_shard *shard, const ft_hf_source *source, int64_t num
 /* A shard of stage mode / 2, trained if mode is odd. */
 static void check_import(const ft_hf_config *config, const ft_hf_source *source, ft_dtype dtype,
                          int mode, ft_dtype compute) {
-  ft_shard *shard = new_shard(&config->arch, mode / 2, mode & 1, compute);
+  ft_shard *shard =
+      new_shard(&config->arch, mode / 2, mode & 1, compute, config->arch.vocab < 1000 ? 1000 : 0);
   assert_ok(ft_hf_import(in_root("model"), shard, comm));
   for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++)
     check_block(shard, source, b, dtype, compute);
@@ -82,7 +85,7 @@ static void imported_weights_are_those_in_the_files(void **state) {
   (void)state;
   static const ft_dtype dtypes[] = {FT_F32, FT_BF16, FT_F16};
   int turn = 0;
-  for (int c = 0; c < NUM_TINY; c++) {
+  for (int c = 0; c <= NUM_TINY; c++) {
     ft_hf_config config = config_of_tiny(c);
     ft_hf_source source;
     assert_ok(ft_hf_random_source(&config, 5, &source));
@@ -116,7 +119,7 @@ static void damaged_weights_are_named_everywhere(void **state) {
     assert_int_equal(fclose(f), 0);
   }
   assert_ok(ft_comm_barrier(comm));
-  ft_shard *shard = new_shard(&config.arch, 3, true, FT_F32);
+  ft_shard *shard = new_shard(&config.arch, 3, true, FT_F32, 1000);
   assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
                "element 700 of model.layers.1.mlp.down_proj.weight is");
   ft_shard_free(shard);
@@ -130,7 +133,7 @@ static void another_model_is_refused_everywhere(void **state) {
   ft_hf_source source;
   assert_ok(ft_hf_random_source(&config, 5, &source));
   write_shared(&config, &source, FT_BF16, 0);
-  ft_shard *shard = new_shard(&other.arch, 3, true, FT_F32);
+  ft_shard *shard = new_shard(&other.arch, 3, true, FT_F32, 1000);
   assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
                "model.embed_tokens.weight has shape [67, 24]; expected [65, 16]");
   assert_fails(ft_hf_import(in_root("nothing"), shard, comm), FT_ERR_NOINPUT, "nothing");

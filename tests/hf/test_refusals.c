@@ -4,84 +4,82 @@
 
 #define QWEN "{\"model_type\":\"qwen2\",\"num_key_value_heads\":4,\"sliding_window\":9,"
 
+/* What is put over a small config, and what the message must contain. */
+static const struct {
+  const char *change, *part;
+} refused[] = {
+    {"{\"model_type\":\"gemma2\"}", "model_type \"gemma2\" is not supported; supported are llama"},
+    {"{\"model_type\":\"gpt2\"}", "\"gpt2\""},
+    {"{\"model_type\":\"mixtral\"}", "\"mixtral\""},
+    {"{\"model_type\":null}", "model_type is missing"},
+    {"{\"model_type\":7}", "model_type is 7"},
+    {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4}}", "\"gptq\""},
+    {"{\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "\"dynamic\" is not supported"},
+    {"{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}", "rope_scaling.rope_type \"yarn\""},
+    {"{\"rope_parameters\":{\"rope_type\":\"longrope\"}}", "rope_parameters.rope_type \"longrope"},
+    {"{\"rope_scaling\":{\"rope_type\":\"linear\"}}", "rope_scaling.factor is missing"},
+    {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"yarn\"}}", "but rope_scaling.type"},
+    {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
+     "\"high_freq_factor\":1}}",
+     "must exceed low_freq_factor"},
+    {"{\"rope_scaling\":\"linear\"}", "rope_scaling is \"linear\""},
+    {"{\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}}",
+     "rope_parameters differs between layer types"},
+    {"{\"rope_parameters\":{\"rope_theta\":5},\"rope_theta\":6}", "rope_theta is 6, but 5"},
+    {"{\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5},"
+     "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2}}",
+     "contradict"},
+    {"{\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
+    {"{\"rope_parameters\":{\"rope_theta\":5,\"partial_rotary_factor\":0.25}}", "0.25"},
+    {"{\"hidden_act\":\"gelu\"}", "hidden_act \"gelu\" is not supported"},
+    {"{\"pretraining_tp\":2}", "pretraining_tp 2 is not supported"},
+    {"{\"attention_dropout\":0.1}", "attention_dropout 0.1"},
+    {"{\"architectures\":[\"LlamaForSequenceClassification\"]}", "LlamaForSequenceClassification"},
+    {"{\"is_causal\":false}", "is_causal false"},
+    {"{\"torch_dtype\":\"float64\"}", "dtype \"float64\""},
+    {"{\"vocab_size\":0}", "vocab_size is 0; expected is an integer from 1"},
+    {"{\"vocab_size\":1e300}", "vocab_size is 1e+300"},
+    {"{\"hidden_size\":-64}", "hidden_size is -64"},
+    {"{\"hidden_size\":64.5}", "hidden_size is 64.5"},
+    {"{\"hidden_size\":\"64\"}", "hidden_size is \"64\""},
+    {"{\"hidden_size\":null}", "hidden_size is null"},
+    {"{\"hidden_size\":66}", "not a multiple of num_attention_heads (4)"},
+    {"{\"num_key_value_heads\":3}", "not a multiple of num_key_value_heads (3)"},
+    {"{\"head_dim\":15}", "head_dim is 15"},
+    {"{\"num_hidden_layers\":65536,\"hidden_size\":16777216,\"intermediate_size\":16777216}",
+     "parameters; at most"},
+    {"{\"rms_norm_eps\":-1}", "rms_norm_eps is -1"},
+    {"{\"rms_norm_eps\":\"small\"}", "rms_norm_eps is \"small\""},
+    {"{\"rope_theta\":0}", "rope_theta is 0"},
+    {"{\"rope_theta\":1e300}", "rope_theta is 1e+300"},
+    {"{\"tie_word_embeddings\":1}", "tie_word_embeddings is 1; expected is true or false"},
+    {"{\"eos_token_id\":100}", "eos_token_id 100 is not a token (0 to 99)"},
+    {"{\"eos_token_id\":[1,\"2\"]}", "eos_token_id \"2\""},
+    {"{\"bos_token_id\":1000}", "bos_token_id is 1000"},
+    {"{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\","
+     "\"sliding_attention\"]}",
+     "a llama model does not have"},
+    {"{\"model_type\":\"mistral\",\"num_key_value_heads\":4,\"sliding_window\":-3}",
+     "sliding_window is -3"},
+    {QWEN "\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\","
+          "\"full_attention\",\"full_attention\",\"full_attention\"]}",
+     "full layer (1) after a sliding one (0)"},
+    {QWEN "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\","
+          "\"sliding_attention\"]}",
+     "use_sliding_window is not true"},
+    {QWEN "\"layer_types\":[\"full_attention\"]}", "layer_types lists 1 layers"},
+    {QWEN "\"layer_types\":[\"chunked_attention\",\"a\",\"b\",\"c\"]}", "chunked_attention"},
+    {QWEN "\"layer_types\":4}", "layer_types must be a list"},
+};
+
 static void refusals_name_what_is_wrong(void **state) {
   (void)state;
-  const struct {
-    const char *change, *part;
-  } cases[] = {
-      {"{\"model_type\":\"gemma2\"}",
-       "model_type \"gemma2\" is not supported; supported are llama"},
-      {"{\"model_type\":\"gpt2\"}", "\"gpt2\""},
-      {"{\"model_type\":\"mixtral\"}", "\"mixtral\""},
-      {"{\"model_type\":null}", "model_type is missing"},
-      {"{\"model_type\":7}", "model_type is 7"},
-      {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4}}", "\"gptq\""},
-      {"{\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "\"dynamic\" is not supported"},
-      {"{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
-       "rope_scaling.rope_type \"yarn\""},
-      {"{\"rope_parameters\":{\"rope_type\":\"longrope\"}}",
-       "rope_parameters.rope_type \"longrope"},
-      {"{\"rope_scaling\":{\"rope_type\":\"linear\"}}", "rope_scaling.factor is missing"},
-      {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"yarn\"}}", "but rope_scaling.type"},
-      {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
-       "\"high_freq_factor\":1}}",
-       "must exceed low_freq_factor"},
-      {"{\"rope_scaling\":\"linear\"}", "rope_scaling is \"linear\""},
-      {"{\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}}",
-       "rope_parameters differs between layer types"},
-      {"{\"rope_parameters\":{\"rope_theta\":5},\"rope_theta\":6}", "rope_theta is 6, but 5"},
-      {"{\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5},"
-       "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2}}",
-       "contradict"},
-      {"{\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
-      {"{\"rope_parameters\":{\"rope_theta\":5,\"partial_rotary_factor\":0.25}}", "0.25"},
-      {"{\"hidden_act\":\"gelu\"}", "hidden_act \"gelu\" is not supported"},
-      {"{\"pretraining_tp\":2}", "pretraining_tp 2 is not supported"},
-      {"{\"attention_dropout\":0.1}", "attention_dropout 0.1"},
-      {"{\"architectures\":[\"LlamaForSequenceClassification\"]}",
-       "LlamaForSequenceClassification"},
-      {"{\"is_causal\":false}", "is_causal false"},
-      {"{\"torch_dtype\":\"float64\"}", "dtype \"float64\""},
-      {"{\"vocab_size\":0}", "vocab_size is 0; expected is an integer from 1"},
-      {"{\"vocab_size\":1e300}", "vocab_size is 1e+300"},
-      {"{\"hidden_size\":-64}", "hidden_size is -64"},
-      {"{\"hidden_size\":64.5}", "hidden_size is 64.5"},
-      {"{\"hidden_size\":\"64\"}", "hidden_size is \"64\""},
-      {"{\"hidden_size\":null}", "hidden_size is null"},
-      {"{\"hidden_size\":66}", "not a multiple of num_attention_heads (4)"},
-      {"{\"num_key_value_heads\":3}", "not a multiple of num_key_value_heads (3)"},
-      {"{\"head_dim\":15}", "head_dim is 15"},
-      {"{\"num_hidden_layers\":65536,\"hidden_size\":16777216,\"intermediate_size\":16777216}",
-       "parameters; at most"},
-      {"{\"rms_norm_eps\":-1}", "rms_norm_eps is -1"},
-      {"{\"rms_norm_eps\":\"small\"}", "rms_norm_eps is \"small\""},
-      {"{\"rope_theta\":0}", "rope_theta is 0"},
-      {"{\"rope_theta\":1e300}", "rope_theta is 1e+300"},
-      {"{\"tie_word_embeddings\":1}", "tie_word_embeddings is 1; expected is true or false"},
-      {"{\"eos_token_id\":100}", "eos_token_id 100 is not a token (0 to 99)"},
-      {"{\"eos_token_id\":[1,\"2\"]}", "eos_token_id \"2\""},
-      {"{\"bos_token_id\":1000}", "bos_token_id is 1000"},
-      {"{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\","
-       "\"sliding_attention\"]}",
-       "a llama model does not have"},
-      {"{\"model_type\":\"mistral\",\"num_key_value_heads\":4,\"sliding_window\":-3}",
-       "sliding_window is -3"},
-      {QWEN "\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\","
-            "\"full_attention\",\"full_attention\",\"full_attention\"]}",
-       "full layer (1) after a sliding one (0)"},
-      {QWEN "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\","
-            "\"sliding_attention\"]}",
-       "use_sliding_window is not true"},
-      {QWEN "\"layer_types\":[\"full_attention\"]}", "layer_types lists 1 layers"},
-      {QWEN "\"layer_types\":[\"chunked_attention\",\"a\",\"b\",\"c\"]}", "chunked_attention"},
-      {QWEN "\"layer_types\":4}", "layer_types must be a list"},
-  };
-  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(refused); i++) {
     ft_hf_config config;
-    ft_err err = read_changed(small, cases[i].change, &config);
-    if (err != FT_ERR_DATA || !strstr(ft_error_message(), cases[i].part))
-      fail_msg("%s: code %d, \"%s\" lacks \"%s\"", cases[i].change, (int)err, ft_error_message(),
-               cases[i].part);
+    ft_err err = read_changed(small, refused[i].change, &config);
+    if (err != FT_ERR_DATA || !strstr(ft_error_message(), refused[i].part))
+      fail_msg("%s: code %d, \"%s\" lacks \"%s\"", refused[i].change, (int)err, ft_error_message(),
+               refused[i].part);
     assert_non_null(strstr(ft_error_message(), "config.json"));
     assert_null(config.json);
   }

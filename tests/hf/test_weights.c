@@ -64,35 +64,40 @@ static void assert_tensor(ft_safetensors *st, const ft_arch *arch, int64_t block
 
 /* ---------------------------------------------------------------- exports */
 
+/* Every tensor of the exported directory, and no other. */
+static void assert_export(const char *dir, const ft_arch *arch, float scale) {
+  ft_safetensors *st;
+  int64_t tensors = 0;
+  assert_ok(ft_hf_check_weights(in_root(dir), arch));
+  assert_ok(ft_safetensors_open(in_root(dir), &st));
+  for (int64_t b = 0; b < ft_arch_num_blocks(arch); b++) {
+    ft_block block;
+    ft_arch_block(arch, b, &block);
+    tensors += block.num_tensors;
+    for (int i = 0; i < block.num_tensors; i++)
+      assert_tensor(st, arch, b, &block.tensors[i], scale);
+  }
+  assert_int_equal(ft_safetensors_count(st), tensors);
+  ft_safetensors_close(st);
+}
+
 static void exports_hold_every_tensor(void **state) {
   (void)state;
   const ft_dtype dtypes[] = {FT_F32, FT_BF16, FT_F16};
   float scale = 0.25f;
   ft_hf_source source = {read_formula, &scale};
-  for (int c = 0; c < NUM_TINY; c++)
-    for (size_t d = 0; d < FT_ARRAY_SIZE(dtypes); d++)
-      for (int64_t max = 0; max <= 4000; max += 4000) {
-        ft_hf_config config = config_of(tiny_configs[c]);
-        ft_safetensors *st;
-        assert_ok(ft_hf_export(NULL, &config, &source, dtypes[d], max, in_root("out")));
-        assert_int_equal(exists("out/model.safetensors"), max == 0);
-        assert_int_equal(exists("out/model.safetensors.index.json"), max != 0);
-        assert_ok(ft_hf_check_weights(in_root("out"), &config.arch));
-        assert_ok(ft_safetensors_open(in_root("out"), &st));
-        int64_t tensors = 0;
-        for (int64_t b = 0; b < ft_arch_num_blocks(&config.arch); b++) {
-          ft_block block;
-          ft_arch_block(&config.arch, b, &block);
-          tensors += block.num_tensors;
-          for (int i = 0; i < block.num_tensors; i++)
-            assert_tensor(st, &config.arch, b, &block.tensors[i], scale);
-        }
-        assert_int_equal(ft_safetensors_count(st), tensors);
-        ft_safetensors_close(st);
-        ft_hf_config_fini(&config);
-        assert_int_equal(count_names("out"), 1);
-        assert_ok(ft_remove_tree(in_root("out")));
-      }
+  for (int c = 0; c <= NUM_TINY; c++)
+    for (size_t d = 0; d < FT_ARRAY_SIZE(dtypes); d++) {
+      int64_t max_shard_bytes = (c + (int)d) % 2 ? 4000 : 0;
+      ft_hf_config config = config_of(c < NUM_TINY ? tiny_configs[c] : wide_config);
+      assert_ok(ft_hf_export(NULL, &config, &source, dtypes[d], max_shard_bytes, in_root("out")));
+      assert_int_equal(exists("out/model.safetensors"), max_shard_bytes == 0);
+      assert_int_equal(exists("out/model.safetensors.index.json"), max_shard_bytes != 0);
+      assert_export("out", &config.arch, scale);
+      ft_hf_config_fini(&config);
+      assert_int_equal(count_names("out"), 1);
+      assert_ok(ft_remove_tree(in_root("out")));
+    }
 }
 
 static void tensors_come_in_the_order_of_a_state_dict(void **state) {

@@ -43,6 +43,20 @@ static void check_golden(const char *path) {
   ft_tokens_close(f);
 }
 
+/* A text attribute as HDF5's library reads it. */
+static void check_attribute(const char *path, const char *name, const char *wanted) {
+  char *text = NULL;
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t attribute = H5Aopen(file, name, H5P_DEFAULT), type = H5Aget_type(attribute);
+  assert_true(H5Tis_variable_str(type) > 0 && H5Tget_cset(type) == H5T_CSET_UTF8);
+  assert_true(H5Aread(attribute, type, &text) >= 0);
+  assert_string_equal(text ? text : "", wanted);
+  H5free_memory(text);
+  H5Tclose(type);
+  H5Aclose(attribute);
+  H5Fclose(file);
+}
+
 static void shards_by_h5py_are_read(void **state) {
   (void)state;
   static const char *const names[] = {
@@ -95,6 +109,9 @@ static void shards_round_trip(void **state) {
   assert_ok(ft_list_dir(scratch, &names, &count));
   assert_int_equal(count, 1); /* nothing else is left */
   ft_free_names(names, count);
+  check_golden(in_scratch("a.h5")); /* HDF5's library reads the same */
+  check_attribute(in_scratch("a.h5"), "format", "ftrun-tokens");
+  check_attribute(in_scratch("a.h5"), "kind", "sft");
   ft_tokens_file *f;
   assert_ok(ft_tokens_open(in_scratch("a.h5"), &f));
   assert_int_equal(f->num_tokens, 400069);
@@ -134,6 +151,7 @@ static void empty_and_aborted_shards(void **state) {
   assert_ok(ft_tokens_open(in_scratch("e.h5"), &f));
   assert_int_equal(f->num_tokens + f->num_documents, 0);
   assert_string_equal(f->tokenizer_sha256, "");
+  check_attribute(in_scratch("e.h5"), "tokenizer_sha256", "");
   assert_ok(ft_tokens_offsets(f, &offsets));
   ft_free(offsets);
   assert_ok(ft_tokens_read(f, 0, 0, NULL, NULL));
@@ -317,7 +335,7 @@ static void broken_contents_are_refused(void **state) {
   write_shard(in_scratch("cut.h5"));
   assert_int_equal(truncate(in_scratch("cut.h5"), file_size(in_scratch("cut.h5")) - 8), 0);
   assert_fails(ft_tokens_open(in_scratch("cut.h5"), &f), FT_ERR_DATA,
-               "by its own account 2008585: the file is cut off");
+               "by its own account 2009848: the file is cut off");
 }
 
 int main(void) {

@@ -1,0 +1,103 @@
+/* What the files of checkpoint share: names, and the tables of an opened checkpoint.
+ * path.c names, lists and prunes; save.c writes; manifest.c reads the manifest; read.c reads and
+ * verifies slices; restore.c fills a shard. Format: docs/formats.md. */
+#ifndef FT_CHECKPOINT_INTERNAL_H
+#define FT_CHECKPOINT_INTERNAL_H
+
+#include "ft/checkpoint.h"
+
+#define FT_CHECKPOINT_FORMAT "ftrun-checkpoint"
+#define FT_CHECKPOINT_MANIFEST "manifest.json"
+enum { FT_CHECKPOINT_VERSION = 1, FT_CHECKPOINT_MAX_STATES = 64 };
+
+/* What ends a manifest: the hash of all bytes before it. */
+#define FT_CHECKPOINT_TAIL ",\n\"xxh3\": \"%016llx\"}\n"
+enum { FT_CHECKPOINT_TAIL_BYTES = 30 };
+
+/* RUN/checkpoints, and RUN/checkpoints/step-…/NAME. Free with ft_free. */
+ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out);
+/* "rank-00003-of-00008.h5" */
+enum { CHECKPOINT_NAME_BYTES = 48 };
+void checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]);
+/* Removes a checkpoint or what was to become one, the manifest first: what is left of it when this
+ * is interrupted is no checkpoint. */
+ft_err checkpoint_remove(const char *run_dir, int64_t step);
+
+/* ---------------------------------------------------------------- an opened checkpoint */
+
+typedef struct slice_file {
+  char *path;
+  int64_t bytes;
+  uint64_t metadata_hash;
+  int fd; /* -1: not open */
+} slice_file;
+
+typedef struct saved_state {
+  char *name;
+  int64_t group_elements; /* flat elements that an entry covers */
+  size_t group_bytes;     /* of an entry */
+} saved_state;
+
+/* A dataset of a file: one state of one block. */
+typedef struct saved_slice {
+  int64_t offset, hashes_offset; /* in the file */
+  uint64_t checksum;             /* XXH3 of the hashes */
+} saved_slice;
+
+/* What one file has of one block. */
+typedef struct part {
+  int32_t file, block;
+  int64_t elements, num_hashes;
+  int64_t first_range, num_ranges; /* in the list of ranges as the manifest gives them */
+} part;
+
+/* A range of a block's flat array, and where it lies. */
+typedef struct saved_range {
+  int64_t start, count;
+  int64_t position; /* elements before it in the datasets of its part */
+  int64_t hash;     /* hashes before it there */
+  int64_t part;
+} saved_range;
+
+typedef struct saved_block {
+  char *name;
+  int64_t elements;
+  const saved_range *ranges; /* [num_ranges] ascending, covering the block */
+  int64_t num_ranges;
+} saved_block;
+
+struct ft_checkpoint {
+  char *dir, *manifest; /* paths */
+  ft_checkpoint_meta meta;
+  cJSON *config; /* meta.config, owned */
+  int world_size;
+  int64_t chunk_elements;
+
+  saved_state *states;
+  int num_states;
+  saved_block *blocks;
+  int64_t num_blocks;
+  slice_file *files;
+  int64_t num_files;
+  part *parts;
+  saved_slice *slices; /* [num_parts][num_states] */
+  int64_t num_parts, parts_capacity;
+  saved_range *ranges; /* by part, in the order of its datasets */
+  int64_t num_ranges, ranges_capacity;
+  saved_range *sorted; /* by block and start; blocks point into it */
+
+  int64_t num_open; /* files */
+  int64_t cached_part;
+  int cached_state;
+  uint64_t *hashes; /* of the dataset that was read last; NULL: none */
+  void *scratch;    /* [one chunk] */
+};
+
+/* Fills the tables from the manifest's tree. Errors: FT_ERR_DATA. */
+ft_err checkpoint_read_tables(ft_checkpoint *c, cJSON *json);
+/* Bytes of entries that cover elements. */
+static inline int64_t entry_bytes(const saved_state *s, int64_t elements) {
+  return elements / s->group_elements * (int64_t)s->group_bytes;
+}
+
+#endif

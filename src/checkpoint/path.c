@@ -1,0 +1,112 @@
+/* Where checkpoints lie, which there are, and which are removed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+ft_err ft_checkpoint_path(const char *run_dir, int64_t step, char **out) {
+  return ft_format(out, "%s/checkpoints/step-%08lld", run_dir, (long long)step);
+}
+
+ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out) {
+  char *dir = NULL;
+  *out = NULL;
+  ft_err err = ft_checkpoint_path(run_dir, step, &dir);
+  if (err == FT_OK) err = ft_path_join(dir, name, out);
+  ft_free(dir);
+  return err;
+}
+
+void checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]) {
+  snprintf(out, CHECKPOINT_NAME_BYTES, "rank-%05d-of-%05d.h5", rank, size);
+}
+
+/* The step a directory's name stands for, or -1. */
+static int64_t step_of(const char *name) {
+  char again[40];
+  if (strncmp(name, "step-", 5) != 0 || strlen(name) > 5 + 18) return -1;
+  for (const char *p = name + 5; *p; p++)
+    if (*p < '0' || *p > '9') return -1;
+  int64_t step = strtoll(name + 5, NULL, 10);
+  snprintf(again, sizeof again, "step-%08lld", (long long)step);
+  return strcmp(name, again) == 0 ? step : -1;
+}
+
+static int by_number(const void *a, const void *b) {
+  const int64_t *x = a, *y = b;
+  return (*x > *y) - (*x < *y);
+}
+
+/* The steps of all directories, ascending; committed: only those with a manifest. */
+static ft_err list_steps(const char *run_dir, bool committed, int64_t **steps, int64_t *num_steps) {
+  ft_err err = FT_OK;
+  char *dir = NULL, *manifest = NULL, **names = NULL;
+  int64_t num_names = 0, num = 0;
+  void *list = NULL;
+  *steps = NULL;
+  *num_steps = 0;
+  FT_TRY(ft_path_join(run_dir, "checkpoints", &dir));
+  if (ft_path_is_dir(dir)) FT_TRY(ft_list_dir(dir, &names, &num_names));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, num_names, sizeof(int64_t), &list));
+  for (int64_t i = 0; i < num_names; i++) {
+    int64_t step = step_of(names[i]);
+    if (step < 0) continue;
+    ft_free(manifest);
+    FT_TRY(checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
+    if (!committed || ft_path_exists(manifest)) ((int64_t *)list)[num++] = step;
+  }
+  if (num > 1) qsort(list, (size_t)num, sizeof(int64_t), by_number);
+  *steps = list;
+  *num_steps = num;
+  list = NULL;
+out:
+  ft_free(list);
+  ft_free(manifest);
+  ft_free(dir);
+  ft_free_names(names, num_names);
+  return err;
+}
+
+ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_steps) {
+  return list_steps(run_dir, true, steps, num_steps);
+}
+
+ft_err checkpoint_remove(const char *run_dir, int64_t step) {
+  ft_err err = FT_OK;
+  char *dir = NULL, *manifest = NULL;
+  FT_TRY(ft_checkpoint_path(run_dir, step, &dir));
+  FT_TRY(checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
+  FT_TRY(ft_remove_tree(manifest));
+  FT_TRY(ft_remove_tree(dir));
+out:
+  ft_free(manifest);
+  ft_free(dir);
+  return err;
+}
+
+/* What rank 0 does in ft_checkpoint_prune. What is newer than the newest checkpoint may be one that
+ * is being written. */
+static ft_err prune(const char *run_dir, int64_t keep, int64_t best) {
+  ft_err err = FT_OK;
+  int64_t *committed = NULL, *all = NULL, num_committed, num_all;
+  FT_TRY(list_steps(run_dir, true, &committed, &num_committed));
+  FT_TRY(list_steps(run_dir, false, &all, &num_all));
+  if (num_committed == 0) goto out;
+  int64_t newest = committed[num_committed - 1];
+  int64_t first_kept = committed[FT_MAX(0, num_committed - FT_MAX(1, keep))];
+  for (int64_t i = 0; i < num_all; i++) {
+    int64_t step = all[i];
+    bool is_checkpoint =
+        bsearch(&step, committed, (size_t)num_committed, sizeof step, by_number) != NULL;
+    bool kept = is_checkpoint ? step >= first_kept || step == best : step > newest;
+    if (!kept) FT_TRY(checkpoint_remove(run_dir, step));
+  }
+out:
+  ft_free(committed);
+  ft_free(all);
+  return err;
+}
+
+ft_err ft_checkpoint_prune(ft_comm *comm, const char *run_dir, int64_t keep, int64_t best) {
+  return ft_comm_agree(comm, ft_comm_rank(comm) == 0 ? prune(run_dir, keep, best) : FT_OK);
+}

@@ -1,0 +1,91 @@
+/* Filling a shard from a checkpoint, whatever the layout of either. */
+#include <string.h>
+
+#include "internal.h"
+
+enum { FROZEN_ELEMENTS = 1 << 20 };
+
+/* The model and the states must be those that were saved: nothing is left out silently. */
+static ft_err check_shard(const ft_checkpoint *c, const ft_shard *shard, bool states_too) {
+  ft_err err = FT_OK;
+  FT_CHECK(c->num_blocks == ft_shard_num_blocks(shard), FT_ERR_DATA,
+           "%s: has %lld blocks, the model has %lld", c->dir, (long long)c->num_blocks,
+           (long long)ft_shard_num_blocks(shard));
+  for (int64_t b = 0; b < c->num_blocks; b++) {
+    const ft_block *block = ft_shard_block(shard, b);
+    FT_CHECK(strcmp(c->blocks[b].name, block->name) == 0 &&
+                 c->blocks[b].elements == block->num_elements,
+             FT_ERR_DATA, "%s: has block %s of %lld elements, the model %s of %lld", c->dir,
+             c->blocks[b].name, (long long)c->blocks[b].elements, block->name,
+             (long long)block->num_elements);
+  }
+  for (int s = 0; states_too && s < c->num_states; s++) {
+    bool known = false;
+    for (int i = 0; i < ft_shard_num_states(shard); i++)
+      known = known || strcmp(ft_shard_state_info(shard, i)->name, c->states[s].name) == 0;
+    FT_CHECK(known, FT_ERR_DATA,
+             "%s: has a state %s, which this run does not: its optimizer is another one", c->dir,
+             c->states[s].name);
+  }
+out:
+  return err;
+}
+
+/* One state of a block, straight to where it is kept. */
+static ft_err restore_state(ft_checkpoint *c, ft_shard *shard, int index, int64_t block) {
+  ft_err err = FT_OK;
+  const ft_state_info *info = ft_shard_state_info(shard, index);
+  char *state = ft_shard_state(shard, index, block);
+  int64_t num;
+  const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
+  for (int64_t i = 0; i < num; i++) {
+    char *to = state + (size_t)(ranges[i].local / info->group_elements) * info->group_bytes;
+    FT_TRY(ft_checkpoint_read(c, ft_shard_block(shard, block)->name, info->name, ranges[i].start,
+                              ranges[i].count, info->group_elements, info->group_bytes, to));
+  }
+out:
+  return err;
+}
+
+/* Frozen weights are kept in the compute type: they are set from the master weights in pieces. */
+static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, float *buffer) {
+  ft_err err = FT_OK;
+  int64_t num;
+  const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
+  for (int64_t i = 0; i < num; i++)
+    for (int64_t at = 0; at < ranges[i].count; at += FROZEN_ELEMENTS) {
+      int64_t start = ranges[i].start + at;
+      int64_t count = FT_MIN(FROZEN_ELEMENTS, ranges[i].count - at);
+      FT_TRY(ft_checkpoint_read(c, ft_shard_block(shard, block)->name, "master", start, count, 1,
+                                sizeof(float), buffer));
+      ft_shard_set_weights(shard, block, start, count, buffer);
+    }
+out:
+  return err;
+}
+
+static ft_err restore(ft_checkpoint *c, ft_shard *shard, bool states_too) {
+  ft_err err = FT_OK;
+  void *buffer = NULL;
+  bool training = ft_shard_num_states(shard) > 0;
+  if (!training) FT_TRY(ft_alloc(FT_MEM_IO, FROZEN_ELEMENTS * sizeof(float), &buffer));
+  for (int64_t b = 0; b < c->num_blocks; b++) {
+    if (!training) FT_TRY(restore_frozen(c, shard, b, buffer));
+    int num_states = states_too ? ft_shard_num_states(shard) : training;
+    for (int s = 0; s < num_states; s++)
+      FT_TRY(restore_state(c, shard, s, b));
+  }
+out:
+  ft_free(buffer);
+  return err;
+}
+
+ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                             bool states_too) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_comm_agree(comm, check_shard(checkpoint, shard, states_too)));
+  FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too)));
+  FT_TRY(ft_shard_weights_changed(shard));
+out:
+  return err;
+}

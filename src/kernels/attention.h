@@ -1,0 +1,88 @@
+/* How attention is computed, forward and backward.
+ *
+ * Queries are taken in blocks of 64 and keys in blocks of FT_KEY_BLOCK, both counted from the start
+ * of a document. Scores are made transposed, Sᵀ [keys, 64]: the lanes of a vector are queries, so
+ * the softmax needs no sums across lanes, and every product below finds its operands in the order
+ * in which the previous one left them:
+ *
+ *   forward    Sᵀ = K · Qᵀ          Oᵀ += Vᵀ · Pᵀ
+ *   backward   Sᵀ = K · Qᵀ   dPᵀ = V · dOᵀ
+ *              dV += Pᵀ · dO   dK += dSᵀ · Q   dQᵀ += Kᵀ · dSᵀ
+ *
+ * A product's left operand A is rows of words along the dimension that is summed over; its right
+ * operand B has one row for each such word. A word is a pair of bf16 values (where the CPU
+ * multiplies them) or one f32. So from a matrix X [rows, head_dim] four forms are packed:
+ *   rows      [rows, words]          A of X · …      and, transposed,
+ *   columns   [words, rows]          B of … · Xᵀ
+ *   pairs     [rows / 2, head_dim]   B of … · X      and, transposed,
+ *   flipped   [head_dim, rows / 2]   A of Xᵀ · …
+ * (with f32, "rows / 2" is rows.) */
+#ifndef FT_KERNELS_ATTENTION_H
+#define FT_KERNELS_ATTENTION_H
+
+#include "internal.h"
+
+/* Keys of a block: whole rows of blocks of registers, a multiple of the strips of the backward. */
+#define FT_KEY_BLOCK 240
+#define FT_KEY_STRIP 48
+
+/* The sizes and functions of one call. */
+typedef struct ft_engine {
+  const ft_vector *vector;
+  ft_dtype type;       /* of the arrays in memory */
+  bool pairs;          /* words are pairs of bf16 */
+  int64_t per_word;    /* elements in a word */
+  int64_t head_dim;    /* columns of a head */
+  int64_t head_words;  /* words of a row of a head */
+  int64_t head_padded; /* head_dim, rounded up to a multiple of 16 */
+  float scale, scale_log2;
+  void (*multiply)(int64_t rows, int64_t columns, int64_t steps, const void *a, int64_t a_stride,
+                   const void *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate);
+} ft_engine;
+
+ft_engine ft_engine_of(const ft_attention *a);
+
+/* Words that `rows` rows take when they are summed over. */
+static inline int64_t ft_engine_steps(const ft_engine *e, int64_t rows) {
+  return ft_ceil_div(rows, e->per_word);
+}
+
+/* All outputs are arrays of 4-byte words. x has row stride `stride` in elements. */
+void ft_pack_rows(const ft_engine *e, int64_t rows, const void *x, int64_t stride, void *out);
+/* out [head_words, padded]; from what ft_pack_rows gave. */
+void ft_pack_columns(const ft_engine *e, int64_t rows, const void *packed_rows, void *out,
+                     int64_t padded);
+/* out [steps(rows), head_padded] */
+void ft_pack_pairs(const ft_engine *e, int64_t rows, const void *packed_rows, void *out);
+/* out [head_dim, out_stride]; from what ft_pack_pairs gave. */
+void ft_pack_flipped(const ft_engine *e, int64_t rows, const void *packed_pairs, void *out,
+                     int64_t out_stride);
+
+/* Units of work of a call, numbered document by document and head by head: `first[d]` is the first
+ * of document d. */
+typedef struct ft_units {
+  const int64_t *first; /* [num_documents + 1] */
+  int64_t num_documents, heads, count;
+} ft_units;
+typedef struct ft_unit {
+  int64_t document, head, block;
+} ft_unit;
+/* One unit for each of `heads` heads and each `rows_each` rows of a document. `units` is valid
+ * until the next call. */
+ft_err ft_units_new(const ft_attention *a, int64_t heads, int64_t rows_each, ft_units *units);
+ft_unit ft_units_get(const ft_units *units, int64_t index);
+
+/* Row (of its document) of the first block of keys that a query at `row` may see. */
+int64_t ft_first_key(const ft_attention *a, int64_t row);
+ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries, int64_t key0,
+                         int64_t keys);
+
+/* Cuts `count` floats from memory that starts at `base` (NULL: only counts them); *at moves on, and
+ * is returned. */
+static inline int64_t ft_carve(float *base, int64_t *at, int64_t count, float **out) {
+  *out = base ? base + *at : NULL;
+  *at += ft_round_up(count, 16);
+  return *at;
+}
+
+#endif

@@ -1,0 +1,306 @@
+/* Attention, backward. A unit of work is one block of keys of one key/value head: it adds up that
+ * block's dK and dV over the query heads of the group and all blocks of queries that see it. dQ of
+ * a block of queries is the sum of what the units of all its blocks of keys contribute; they add to
+ * it one after the other in the order of the blocks of keys, each waiting for its turn. Threads
+ * take units in that order too, so whoever is waited for is already at work, and a single long
+ * document keeps every thread busy. */
+#include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "attention.h"
+
+typedef struct backward {
+  const ft_attention *a;
+  ft_engine e;
+  const void *q, *k, *v, *o, *d_o;
+  int64_t q_stride, k_stride, v_stride, o_stride;
+  const float *lse;
+  void *dq, *dk, *dv;
+  int64_t tokens, group;
+  ft_units units; /* blocks of keys */
+
+  /* shared by the team */
+  float *delta;               /* [heads, tokens] Σ dO · O of each row */
+  float *dq_sums;             /* [heads, query blocks, head_dim, 64] dQᵀ */
+  atomic_int_fast32_t *done;  /* [heads, query blocks] blocks of keys that have added to it */
+  const int64_t *query_first; /* [documents + 1] number of a document's first block of queries */
+  int64_t num_query_blocks;
+} backward;
+
+typedef struct backward_scratch {
+  /* the block of keys */
+  float *k_rows, *v_rows; /* [keys, words] */
+  float *k_flipped;       /* [head_dim, keys / 2] */
+  float *dk, *dv;         /* [keys, head_padded] */
+  /* the block of queries */
+  float *q_columns, *do_columns; /* [head_words, 64] */
+  float *q_pairs, *do_pairs;     /* [64 / 2, head_padded] */
+  float *rows;                   /* [64, words] while packing */
+  float *lse, *delta;            /* [64] */
+  /* both */
+  float *scores, *dp;      /* [strip, 64] */
+  float *p_rows, *ds_rows; /* [strip, 64 / 2] words */
+  float *ds_words;         /* [keys / 2, 64] */
+  float *dq;               /* [head_dim, 64] */
+} backward_scratch;
+
+static int64_t backward_layout(const backward *b, float *base, backward_scratch *s) {
+  const ft_engine *e = &b->e;
+  int64_t at = 0, keys = FT_KEY_BLOCK, q = FT_QUERY_BLOCK, strip = FT_KEY_STRIP;
+  ft_carve(base, &at, keys * e->head_words, &s->k_rows);
+  ft_carve(base, &at, keys * e->head_words, &s->v_rows);
+  ft_carve(base, &at, e->head_dim * keys, &s->k_flipped);
+  ft_carve(base, &at, keys * e->head_padded, &s->dk);
+  ft_carve(base, &at, keys * e->head_padded, &s->dv);
+  ft_carve(base, &at, e->head_words * q, &s->q_columns);
+  ft_carve(base, &at, e->head_words * q, &s->do_columns);
+  ft_carve(base, &at, q * e->head_padded, &s->q_pairs);
+  ft_carve(base, &at, q * e->head_padded, &s->do_pairs);
+  ft_carve(base, &at, FT_MAX(keys, q) * e->head_padded, &s->rows);
+  ft_carve(base, &at, q, &s->lse);
+  ft_carve(base, &at, q, &s->delta);
+  ft_carve(base, &at, strip * q, &s->scores);
+  ft_carve(base, &at, strip * q, &s->dp);
+  ft_carve(base, &at, strip * q, &s->p_rows);
+  ft_carve(base, &at, keys * q, &s->ds_rows);
+  ft_carve(base, &at, keys * q, &s->ds_words);
+  return ft_carve(base, &at, e->head_dim * q, &s->dq);
+}
+
+/* ---------------------------------------------------------------- one block of keys */
+
+typedef struct key_block {
+  int64_t start, length;   /* of the document */
+  int64_t first_block;     /* number of the document's first block of queries */
+  int64_t kv_head, number; /* number of the block within the document */
+  int64_t key0, keys;
+} key_block;
+
+static key_block key_block_of(const backward *b, int64_t index) {
+  ft_unit u = ft_units_get(&b->units, index);
+  int64_t start = b->a->offsets[u.document], length = b->a->offsets[u.document + 1] - start;
+  int64_t key0 = u.block * FT_KEY_BLOCK;
+  return (key_block){.start = start,
+                     .length = length,
+                     .first_block = b->query_first[u.document],
+                     .kv_head = u.head,
+                     .number = u.block,
+                     .key0 = key0,
+                     .keys = FT_MIN((int64_t)FT_KEY_BLOCK, length - key0)};
+}
+
+static void load_keys(const backward *b, const backward_scratch *s, const key_block *kb) {
+  const ft_engine *e = &b->e;
+  int64_t row = kb->start + kb->key0, column = kb->kv_head * e->head_dim;
+  size_t bytes = (size_t)(kb->keys * e->head_padded) * sizeof(float);
+  ft_pack_rows(e, kb->keys, ft_at(e->type, b->k, row * b->k_stride + column), b->k_stride,
+               s->k_rows);
+  ft_pack_rows(e, kb->keys, ft_at(e->type, b->v, row * b->v_stride + column), b->v_stride,
+               s->v_rows);
+  ft_pack_pairs(e, kb->keys, s->k_rows, s->rows);
+  ft_pack_flipped(e, kb->keys, s->rows, s->k_flipped, ft_engine_steps(e, FT_KEY_BLOCK));
+  memset(s->dk, 0, bytes);
+  memset(s->dv, 0, bytes);
+}
+
+static void store_keys(const backward *b, const backward_scratch *s, const key_block *kb) {
+  const ft_engine *e = &b->e;
+  int64_t row = kb->start + kb->key0, column = kb->kv_head * e->head_dim;
+  for (int64_t i = 0; i < kb->keys * e->head_padded; i++)
+    s->dk[i] *= e->scale;
+  for (int64_t j = 0; j < kb->keys; j++) {
+    void *dk = ft_at_out(e->type, b->dk, (row + j) * b->k_stride + column);
+    void *dv = ft_at_out(e->type, b->dv, (row + j) * b->v_stride + column);
+    e->vector->convert(e->type, dk, FT_F32, s->dk + j * e->head_padded, e->head_dim);
+    e->vector->convert(e->type, dv, FT_F32, s->dv + j * e->head_padded, e->head_dim);
+  }
+}
+
+/* ---------------------------------------------------------------- one block of queries */
+
+typedef struct query_block {
+  int64_t head, number; /* number of the block among all blocks of queries */
+  int64_t query0, queries;
+} query_block;
+
+static void load_queries(const backward *b, const backward_scratch *s, const key_block *kb,
+                         const query_block *qb) {
+  const ft_engine *e = &b->e;
+  int64_t row = kb->start + qb->query0, column = qb->head * e->head_dim;
+  ft_pack_rows(e, qb->queries, ft_at(e->type, b->q, row * b->q_stride + column), b->q_stride,
+               s->rows);
+  ft_pack_columns(e, qb->queries, s->rows, s->q_columns, FT_QUERY_BLOCK);
+  ft_pack_pairs(e, qb->queries, s->rows, s->q_pairs);
+  ft_pack_rows(e, qb->queries, ft_at(e->type, b->d_o, row * b->o_stride + column), b->o_stride,
+               s->rows);
+  ft_pack_columns(e, qb->queries, s->rows, s->do_columns, FT_QUERY_BLOCK);
+  ft_pack_pairs(e, qb->queries, s->rows, s->do_pairs);
+  for (int64_t i = 0; i < FT_QUERY_BLOCK; i++) {
+    int64_t at = qb->head * b->tokens + row + i;
+    bool used = i < qb->queries; /* lanes without a query get probabilities of zero */
+    s->lse[i] = used ? b->lse[at] * 1.44269504f : INFINITY;
+    s->delta[i] = used ? b->delta[at] : 0;
+  }
+}
+
+/* dK, dV and the strip's part of dSᵀ for keys j0 … j0 + keys − 1 of the block. */
+static void strip_backward(const backward *b, const backward_scratch *s, const key_block *kb,
+                           const query_block *qb, int64_t j0, int64_t keys) {
+  const ft_engine *e = &b->e;
+  const int64_t width = FT_QUERY_BLOCK, steps = ft_engine_steps(e, qb->queries);
+  const int64_t row_words = width / e->per_word;
+  ft_visible visible = ft_visible_of(b->a, qb->query0, qb->queries, kb->key0 + j0, keys);
+  /* with f32 the rows of dSᵀ are what dQ needs too: they stay for the whole block of keys */
+  float *ds_words = s->ds_words + j0 / e->per_word * width;
+  float *ds_rows = e->pairs ? s->ds_rows : ds_words;
+  e->multiply(keys, width, e->head_words, s->k_rows + j0 * e->head_words, e->head_words,
+              s->q_columns, width, s->scores, width, false);
+  e->multiply(keys, width, e->head_words, s->v_rows + j0 * e->head_words, e->head_words,
+              s->do_columns, width, s->dp, width, false);
+  e->vector->softmax_backward(e->pairs, keys, s->scores, s->dp, e->scale_log2, s->lse, s->delta,
+                              &visible, s->p_rows, ds_rows, ds_words);
+  e->multiply(keys, e->head_padded, steps, s->p_rows, row_words, s->do_pairs, e->head_padded,
+              s->dv + j0 * e->head_padded, e->head_padded, true);
+  e->multiply(keys, e->head_padded, steps, ds_rows, row_words, s->q_pairs, e->head_padded,
+              s->dk + j0 * e->head_padded, e->head_padded, true);
+}
+
+static void write_dq(const backward *b, const backward_scratch *s, const key_block *kb,
+                     const query_block *qb, float *sums) {
+  const ft_engine *e = &b->e;
+  int64_t row = kb->start + qb->query0, column = qb->head * e->head_dim;
+  for (int64_t i = 0; i < e->head_dim * FT_QUERY_BLOCK; i++)
+    sums[i] *= e->scale;
+  e->vector->transpose(e->head_dim, FT_QUERY_BLOCK, sums, FT_QUERY_BLOCK, s->rows, e->head_padded,
+                       e->head_dim);
+  for (int64_t i = 0; i < qb->queries; i++)
+    e->vector->convert(e->type, ft_at_out(e->type, b->dq, (row + i) * b->q_stride + column), FT_F32,
+                       s->rows + i * e->head_padded, e->head_dim);
+}
+
+/* Adds this block's part of dQ after those of the blocks before it; the last one writes dQ. */
+static void add_dq(const backward *b, const backward_scratch *s, const key_block *kb,
+                   const query_block *qb, int64_t keys) {
+  const ft_engine *e = &b->e;
+  const int64_t count = e->head_dim * FT_QUERY_BLOCK;
+  int64_t slot = qb->head * b->num_query_blocks + qb->number;
+  int64_t turn = kb->number - ft_first_key(b->a, qb->query0) / FT_KEY_BLOCK;
+  bool last = kb->key0 + FT_KEY_BLOCK >= qb->query0 + qb->queries;
+  float *sums = b->dq_sums + slot * count;
+  e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys), s->k_flipped,
+              ft_engine_steps(e, FT_KEY_BLOCK), s->ds_words, FT_QUERY_BLOCK, s->dq, FT_QUERY_BLOCK,
+              false);
+  for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn; spins++)
+    if (spins > 100) sched_yield();
+  if (turn == 0)
+    memcpy(sums, s->dq, (size_t)count * sizeof *sums);
+  else
+    e->vector->add_f32(count, sums, s->dq);
+  if (last) write_dq(b, s, kb, qb, sums);
+  atomic_store_explicit(&b->done[slot], (int_fast32_t)turn + 1, memory_order_release);
+}
+
+static void unit_backward(const backward *b, const backward_scratch *s, int64_t index) {
+  key_block kb = key_block_of(b, index);
+  int64_t first = kb.key0 / FT_QUERY_BLOCK, num_blocks = ft_ceil_div(kb.length, FT_QUERY_BLOCK);
+  load_keys(b, s, &kb);
+  for (int64_t g = 0; g < b->group; g++)
+    for (int64_t i = first; i < num_blocks; i++) {
+      int64_t query0 = i * FT_QUERY_BLOCK;
+      query_block qb = {.head = kb.kv_head * b->group + g,
+                        .number = kb.first_block + i,
+                        .query0 = query0,
+                        .queries = FT_MIN((int64_t)FT_QUERY_BLOCK, kb.length - query0)};
+      if (ft_first_key(b->a, query0) > kb.key0) break; /* the window has passed these keys */
+      int64_t keys = FT_MIN(kb.keys, query0 + qb.queries - kb.key0);
+      load_queries(b, s, &kb, &qb);
+      for (int64_t j = 0; j < keys; j += FT_KEY_STRIP)
+        strip_backward(b, s, &kb, &qb, j, FT_MIN((int64_t)FT_KEY_STRIP, keys - j));
+      add_dq(b, s, &kb, &qb, keys);
+    }
+  store_keys(b, s, &kb);
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+/* delta = Σ dO · O, the part of the softmax's gradient that a row has in common. */
+static void make_delta(const backward *b) {
+  const ft_engine *e = &b->e;
+#pragma omp parallel for schedule(static)
+  for (int64_t t = 0; t < b->tokens; t++)
+    for (int64_t h = 0; h < b->a->heads; h++) {
+      int64_t at = t * b->o_stride + h * e->head_dim;
+      b->delta[h * b->tokens + t] = e->vector->dot(e->type, e->head_dim, ft_at(e->type, b->o, at),
+                                                   ft_at(e->type, b->d_o, at));
+    }
+}
+
+static ft_err share_memory(backward *b) {
+  const ft_attention *a = b->a;
+  int64_t blocks = 0, at = 0;
+  for (int64_t d = 0; d < a->num_documents; d++)
+    blocks += ft_ceil_div(a->offsets[d + 1] - a->offsets[d], FT_QUERY_BLOCK);
+  b->num_query_blocks = blocks;
+  float *memory = NULL, *done = NULL, *first = NULL;
+  for (int pass = 0; pass < 2; pass++) {
+    at = 0;
+    ft_carve(memory, &at, a->heads * b->tokens, &b->delta);
+    ft_carve(memory, &at, a->heads * blocks * b->e.head_dim * FT_QUERY_BLOCK, &b->dq_sums);
+    ft_carve(memory, &at, a->heads * blocks * 2, &done); /* two words each, at most */
+    ft_carve(memory, &at, (a->num_documents + 1) * 2, &first);
+    if (pass == 0) {
+      ft_err err = ft_scratch_shared((size_t)at * sizeof(float), (void **)&memory);
+      if (err != FT_OK) return err;
+    }
+  }
+  b->done = (atomic_int_fast32_t *)(void *)done;
+  int64_t *numbers = (int64_t *)(void *)first;
+  for (int64_t i = 0; i < a->heads * blocks; i++)
+    atomic_init(&b->done[i], 0);
+  numbers[0] = 0;
+  for (int64_t d = 0; d < a->num_documents; d++)
+    numbers[d + 1] = numbers[d] + ft_ceil_div(a->offsets[d + 1] - a->offsets[d], FT_QUERY_BLOCK);
+  b->query_first = numbers;
+  return FT_OK;
+}
+
+ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
+                             int64_t k_stride, const void *v, int64_t v_stride, const void *o,
+                             const void *d_o, int64_t o_stride, const float *lse, void *dq,
+                             void *dk, void *dv) {
+  ft_err err = FT_OK;
+  backward b = {.a = a,
+                .e = ft_engine_of(a),
+                .q = q,
+                .k = k,
+                .v = v,
+                .o = o,
+                .d_o = d_o,
+                .q_stride = q_stride,
+                .k_stride = k_stride,
+                .v_stride = v_stride,
+                .o_stride = o_stride,
+                .lse = lse,
+                .dq = dq,
+                .dk = dk,
+                .dv = dv,
+                .tokens = a->offsets[a->num_documents],
+                .group = a->heads / a->kv_heads};
+  backward_scratch layout;
+  FT_TRY(ft_units_new(a, a->kv_heads, FT_KEY_BLOCK, &b.units));
+  FT_TRY(share_memory(&b));
+  FT_TRY(ft_scratch_reserve((size_t)backward_layout(&b, NULL, &layout) * sizeof(float)));
+  make_delta(&b);
+  atomic_int_fast64_t next = 0;
+#pragma omp parallel if (b.units.count > 1)
+  {
+    backward_scratch s;
+    backward_layout(&b, ft_scratch(), &s);
+    for (int64_t i = atomic_fetch_add(&next, 1); i < b.units.count; i = atomic_fetch_add(&next, 1))
+      unit_backward(&b, &s, i);
+  }
+out:
+  return err;
+}

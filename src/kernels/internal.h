@@ -1,0 +1,185 @@
+/* What the sources of kernels share: the table of functions that exist once for each instruction
+ * set, scratch memory of threads, and the one form that all matmuls take. */
+#ifndef FT_KERNELS_INTERNAL_H
+#define FT_KERNELS_INTERNAL_H
+
+#include <omp.h>
+
+#include "ft/kernels.h"
+
+/* Below this many elements one thread does the work: starting the team costs more. */
+#define FT_PARALLEL_ELEMENTS 8192
+
+/* ---------------------------------------------------------------- one instruction set
+ * Everything here is single-threaded; `type` is FT_F32 or FT_BF16 unless said otherwise. */
+
+/* Columns of a block of queries: the lanes of attention's inner loops run over queries. */
+#define FT_QUERY_BLOCK 64
+
+/* Which keys the 64 queries of a block see: key j (of the block of keys) is visible to query i if
+ * j ≤ i + diagonal and j > i + diagonal − window. */
+typedef struct ft_visible {
+  bool all;         /* every key to every query: nothing to mask */
+  int64_t diagonal; /* row of the first query less row of the first key */
+  int64_t window;   /* 0: none */
+} ft_visible;
+
+typedef struct ft_vector {
+  const char *name;
+
+  void (*convert)(ft_dtype to, void *out, ft_dtype from, const void *in, int64_t count);
+  void (*accumulate)(float *accumulator, ft_dtype from, const void *in, int64_t count);
+  double (*sum_of_squares)(const float *in, int64_t count);
+  void (*add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
+  /* sums[c] = Σ over rows of in[row][c], for `columns` columns */
+  void (*column_sums)(ft_dtype type, int64_t rows, int64_t columns, const void *in, int64_t stride,
+                      float *sums);
+
+  void (*swiglu_forward)(ft_dtype type, int64_t count, const void *gate, const void *up, void *a);
+  void (*swiglu_backward)(ft_dtype type, int64_t count, const void *da, const void *gate,
+                          const void *up, void *dgate, void *dup, void *a);
+  /* One row; returns rstd. residual NULL: none. */
+  float (*rmsnorm_forward)(ft_dtype type, int64_t n, const void *x, const void *residual,
+                           void *sum_out, const void *w, float eps, void *y);
+  /* One row: dx += …, dw += …; dx16 NULL: not wanted. */
+  void (*rmsnorm_backward)(ft_dtype type, int64_t n, const void *dy, const void *x, float rstd,
+                           const void *w, float *dx, void *dx16, float *dw);
+  /* One head of one row: dx = …, dw += …. */
+  void (*head_norm_backward)(ft_dtype type, int64_t n, const void *dy, const void *x, float rstd,
+                             const void *w, void *dx, float *dw);
+  /* cos and sin [half] of (float)position · inv_freq */
+  void (*angles)(int64_t half, int32_t position, const float *inv_freq, float *cosine, float *sine);
+  /* One head: pair (i, i + half) turned by angle i (or back). */
+  void (*rotate)(ft_dtype type, int64_t half, void *x, const float *cosine, const float *sine,
+                 bool backward);
+  /* One row: returns −log p(target); dlogits NULL: not wanted; may be the logits' memory. */
+  float (*cross_entropy)(ft_dtype type, int64_t vocab, const float *logits, int32_t target,
+                         float scale, void *dlogits);
+  void (*adamw)(const ft_adamw *a, int64_t count, float *w, float *m, float *v, const float *g);
+
+  /* Few rows: y[r · y_stride + j] = Σ x[r][·] w[j][·] for `rows` ≤ FT_FEW_ROWS rows of f32 x (row
+   * stride k) and `n` rows of w. */
+  void (*dot_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
+                   float *y, int64_t y_stride);
+
+  /* ---- attention (attention.h says what the operands are). A word is one f32, or a pair of bf16
+   * values that are neighbours in the dimension that is summed over. */
+
+  /* C [rows, columns] (+)= A [rows, steps words] · B [steps, columns words]. columns is a multiple
+   * of 16. multiply_bf16 is NULL where the CPU has no bf16 dot product. */
+  void (*multiply_f32)(int64_t rows, int64_t columns, int64_t steps, const void *a,
+                       int64_t a_stride, const void *b, int64_t b_stride, float *c,
+                       int64_t c_stride, bool accumulate);
+  void (*multiply_bf16)(int64_t rows, int64_t columns, int64_t steps, const void *a,
+                        int64_t a_stride, const void *b, int64_t b_stride, float *c,
+                        int64_t c_stride, bool accumulate);
+  /* out [columns, padded] = inᵀ of in [rows, columns] words; rows … padded become zero. */
+  void (*transpose)(int64_t rows, int64_t columns, const void *in, int64_t in_stride, void *out,
+                    int64_t out_stride, int64_t padded);
+  /* out [⌈rows/2⌉, columns] words: pairs of neighbouring rows of in [rows, columns] bf16 (the last
+   * with zero if rows is odd). */
+  void (*interleave)(int64_t rows, int64_t columns, const void *in, int64_t in_stride, void *out,
+                     int64_t out_stride);
+  /* Online softmax over `keys` more keys: scores [keys, 64] become p (words over keys, or f32),
+   * largest and sum [64] are brought up to date, rescale [64] receives what earlier results have to
+   * be multiplied by. Returns false if that is 1 everywhere. */
+  bool (*softmax_step)(bool pairs, int64_t keys, const float *scores, float scale_log2,
+                       const ft_visible *visible, float *largest, float *sum, float *rescale,
+                       void *p);
+  /* p = 2^(score · scale_log2 − lse_log2), ds = p · (dp − delta), for scores and dp [keys, 64].
+   * p_rows, ds_rows [keys, 64] of bf16 (pairs) or f32; ds_words: words over keys (pairs only). */
+  void (*softmax_backward)(bool pairs, int64_t keys, const float *scores, const float *dp,
+                           float scale_log2, const float *lse_log2, const float *delta,
+                           const ft_visible *visible, void *p_rows, void *ds_rows, void *ds_words);
+  /* x [rows, 64] · factor [64] */
+  void (*scale_columns)(int64_t rows, float *x, const float *factor);
+  /* out += in */
+  void (*add_f32)(int64_t count, float *out, const float *in);
+  /* Σ a · b over count elements of `type` */
+  float (*dot)(ft_dtype type, int64_t count, const void *a, const void *b);
+  /* One head of attention for one query (f32 [head_dim]) over keys; see attention_decode.c. */
+  void (*decode)(ft_dtype type, int64_t head_dim, int64_t keys, const float *q, const void *k,
+                 const void *v, int64_t stride, float scale, float *scores, float *largest,
+                 float *sum, float *o);
+} ft_vector;
+
+extern const ft_vector ft_vector_plain, ft_vector_avx2, ft_vector_avx512, ft_vector_avx512bf16;
+
+/* The one that this CPU has (or that FTRUN_CPU asks for); plain before ft_kernels_init. */
+const ft_vector *ft_vector_used(void);
+
+/* ---------------------------------------------------------------- scratch memory of threads */
+
+/* Gives each thread of the team `bytes` of scratch; call outside a parallel region. It stays valid
+ * until the next call. */
+ft_err ft_scratch_reserve(size_t bytes);
+/* The calling thread's. 64-byte aligned. */
+void *ft_scratch(void);
+/* Memory that the whole team shares, of the same lifetime; several uses within one kernel are parts
+ * of one call. */
+ft_err ft_scratch_shared(size_t bytes, void **out);
+/* The same for kernels that cannot fail: ends the program where there is no memory. */
+void *ft_scratch_needed(size_t bytes);
+/* [count] numbers, one a document; of the same lifetime. */
+ft_err ft_scratch_documents(int64_t count, int64_t **out);
+void ft_scratch_fini(void);
+
+/* ---------------------------------------------------------------- matmul */
+
+/* C [m, n] = A [m, k] · B [k, n] (+ bias [n]) (+ C). Element (i, j) of A is a[i · a_row + j ·
+ * a_column]; one of the two strides is 1, and likewise for B. */
+typedef struct ft_product {
+  ft_dtype type, out_type;
+  int64_t m, n, k;
+  const void *a, *b, *bias;
+  int64_t a_row, a_column, b_row, b_column;
+  void *c;
+  int64_t c_row;
+  bool accumulate;
+} ft_product;
+
+/* Whether it is the columns of A (of B) that lie row by row in memory. */
+static inline bool ft_product_a_flipped(const ft_product *p) {
+  return p->a_row == 1 && p->a_column != 1;
+}
+static inline bool ft_product_b_flipped(const ft_product *p) {
+  return p->b_row == 1 && p->b_column != 1;
+}
+
+/* The part of a product that one thread computes in one go: rows m0 … and columns n0 …, all of k.
+ */
+typedef struct ft_tile {
+  int64_t m0, n0, m, n;
+} ft_tile;
+
+/* A grid of tiles that only the shape decides. Tiles are numbered by columns of tiles. */
+typedef struct ft_grid {
+  int64_t m, n;           /* of the product */
+  int64_t tile_m, tile_n; /* the last of a row or column of tiles may be smaller */
+  int64_t num_m, num_n;
+} ft_grid;
+ft_grid ft_grid_of(int64_t m, int64_t n, int64_t rows_at_most, int64_t columns_at_most);
+ft_tile ft_grid_tile(const ft_grid *grid, int64_t index);
+
+/* At most this many rows of X take the way that reads W once, as it lies in memory. */
+#define FT_FEW_ROWS 4
+
+ft_err ft_onednn_init(void);
+void ft_onednn_fini(void);
+const char *ft_onednn_version(void);
+/* bf16 through oneDNN. */
+ft_err ft_onednn_product(const ft_product *p);
+
+ft_err ft_blas_init(void);
+const char *ft_blas_describe(void);
+/* f32, or bf16 through f32, by OpenBLAS. */
+ft_err ft_blas_product(const ft_product *p);
+
+static inline const void *ft_at(ft_dtype type, const void *p, int64_t index) {
+  return (const char *)p + index * (int64_t)ft_dtype_bytes(type);
+}
+static inline void *ft_at_out(ft_dtype type, void *p, int64_t index) {
+  return (char *)p + index * (int64_t)ft_dtype_bytes(type);
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* Matmul: the three products of a linear layer as one form, and the grid of tiles it is cut into.
+ */
+#include "internal.h"
+
+/* ---------------------------------------------------------------- grid */
+
+/* The size of a part when `total` is cut into equal parts of at most `most`, rounded up so that few
+ * sizes occur and vectors are whole. */
+static int64_t part_of(int64_t total, int64_t most, int64_t multiple) {
+  int64_t parts = ft_ceil_div(total, most);
+  return FT_MIN(total, ft_round_up(ft_ceil_div(total, parts), multiple));
+}
+
+ft_grid ft_grid_of(int64_t m, int64_t n, int64_t rows_at_most, int64_t columns_at_most) {
+  int64_t tile_m = part_of(m, rows_at_most, 16), tile_n = part_of(n, columns_at_most, 64);
+  return (ft_grid){.m = m,
+                   .n = n,
+                   .tile_m = tile_m,
+                   .tile_n = tile_n,
+                   .num_m = ft_ceil_div(m, tile_m),
+                   .num_n = ft_ceil_div(n, tile_n)};
+}
+
+ft_tile ft_grid_tile(const ft_grid *grid, int64_t index) {
+  int64_t m0 = index % grid->num_m * grid->tile_m, n0 = index / grid->num_m * grid->tile_n;
+  return (ft_tile){.m0 = m0,
+                   .n0 = n0,
+                   .m = FT_MIN(grid->tile_m, grid->m - m0),
+                   .n = FT_MIN(grid->tile_n, grid->n - n0)};
+}
+
+/* ---------------------------------------------------------------- few rows */
+
+/* Y = X · Wᵀ for few rows (generation): bound by reading W, which is read once as it lies. */
+static ft_err few_rows(const ft_product *p) {
+  enum { ROWS_OF_W = 64 };
+  const ft_vector *vector = ft_vector_used();
+  float *x;
+  ft_err err = ft_scratch_shared((size_t)(p->m * p->k) * sizeof *x, (void **)&x);
+  if (err != FT_OK) return err;
+  for (int64_t r = 0; r < p->m; r++)
+    vector->convert(FT_F32, x + r * p->k, p->type, ft_at(p->type, p->a, r * p->a_row), p->k);
+#pragma omp parallel for schedule(static) if (p->n * p->k > FT_PARALLEL_ELEMENTS)
+  for (int64_t j0 = 0; j0 < p->n; j0 += ROWS_OF_W) {
+    float y[FT_FEW_ROWS * ROWS_OF_W], other[ROWS_OF_W];
+    int64_t n = FT_MIN((int64_t)ROWS_OF_W, p->n - j0);
+    vector->dot_rows(p->type, p->m, n, p->k, x, ft_at(p->type, p->b, j0 * p->b_column), y,
+                     ROWS_OF_W);
+    for (int64_t r = 0; r < p->m; r++) {
+      float *row = y + r * ROWS_OF_W;
+      void *out = ft_at_out(p->out_type, p->c, r * p->c_row + j0);
+      if (p->bias) vector->accumulate(row, p->type, ft_at(p->type, p->bias, j0), n);
+      if (p->accumulate) {
+        vector->convert(FT_F32, other, p->out_type, out, n);
+        vector->add_f32(n, row, other);
+      }
+      vector->convert(p->out_type, out, FT_F32, row, n);
+    }
+  }
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- the three products */
+
+static ft_err run(const ft_product *p) {
+  FT_ASSERT(p->type != FT_F16 && p->out_type != FT_F16 && p->m >= 0 && p->n >= 0 && p->k >= 1);
+  if (p->m == 0 || p->n == 0) return FT_OK;
+  if (p->m <= FT_FEW_ROWS && p->a_column == 1 && p->b_row == 1 && p->b_column == p->k)
+    return few_rows(p);
+  if (p->type == FT_BF16 && ft_kernels_native_bf16()) return ft_onednn_product(p);
+  return ft_blas_product(p);
+}
+
+ft_err ft_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
+                         const void *x, int64_t x_stride, const void *w, const void *bias, void *y,
+                         int64_t y_stride, bool accumulate) {
+  return run(&(ft_product){.type = type,
+                           .out_type = y_type,
+                           .m = m,
+                           .n = n,
+                           .k = k,
+                           .a = x,
+                           .a_row = x_stride,
+                           .a_column = 1,
+                           .b = w,
+                           .b_row = 1,
+                           .b_column = k,
+                           .bias = bias,
+                           .c = y,
+                           .c_row = y_stride,
+                           .accumulate = accumulate});
+}
+
+ft_err ft_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
+                                const void *dy, int64_t dy_stride, const void *w, void *dx,
+                                int64_t dx_stride, bool accumulate) {
+  return run(&(ft_product){.type = type,
+                           .out_type = dx_type,
+                           .m = m,
+                           .n = k,
+                           .k = n,
+                           .a = dy,
+                           .a_row = dy_stride,
+                           .a_column = 1,
+                           .b = w,
+                           .b_row = k,
+                           .b_column = 1,
+                           .c = dx,
+                           .c_row = dx_stride,
+                           .accumulate = accumulate});
+}
+
+ft_err ft_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
+                                 const void *dy, int64_t dy_stride, const void *x, int64_t x_stride,
+                                 void *dw, bool accumulate) {
+  return run(&(ft_product){.type = type,
+                           .out_type = dw_type,
+                           .m = n,
+                           .n = k,
+                           .k = m,
+                           .a = dy,
+                           .a_row = 1,
+                           .a_column = dy_stride,
+                           .b = x,
+                           .b_row = x_stride,
+                           .b_column = 1,
+                           .c = dw,
+                           .c_row = k,
+                           .accumulate = accumulate});
+}
+
+void ft_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
+                      int64_t dy_stride, void *db) {
+  enum { COLUMNS = 64 };
+  const ft_vector *vector = ft_vector_used();
+#pragma omp parallel for schedule(static) if (m * n > FT_PARALLEL_ELEMENTS)
+  for (int64_t c = 0; c < n; c += COLUMNS) {
+    float sums[COLUMNS];
+    int64_t columns = FT_MIN((int64_t)COLUMNS, n - c);
+    vector->column_sums(type, m, columns, ft_at(type, dy, c), dy_stride, sums);
+    vector->convert(db_type, ft_at_out(db_type, db, c), FT_F32, sums, columns);
+  }
+}

@@ -1,0 +1,27 @@
+/* Names and types of this folder's functions: NAME of ft_vector is defined as ft_v_NAME_ISA. */
+#ifndef FT_KERNELS_VECTOR_H
+#define FT_KERNELS_VECTOR_H
+
+#include "simd.h"
+
+#define FT_STRING_(x) #x
+#define FT_STRING(x) FT_STRING_(x)
+/* The name of function NAME in this compilation. */
+#define FT_V(name) FT_ISA_NAME(ft_v_##name)
+
+/* clang-format off */
+#define FT_VECTOR_FUNCTIONS(X)                                                                     \
+  X(convert) X(accumulate) X(sum_of_squares) X(add) X(column_sums)                                 \
+  X(swiglu_forward) X(swiglu_backward) X(rmsnorm_forward) X(rmsnorm_backward)                      \
+  X(head_norm_backward) X(angles) X(rotate) X(cross_entropy) X(adamw) X(dot_rows)                  \
+  X(multiply_f32) X(transpose) X(interleave) X(softmax_step) X(softmax_backward)                   \
+  X(scale_columns) X(add_f32) X(dot) X(decode)
+/* clang-format on */
+
+#define FT_DECLARE(name) __typeof__(*((ft_vector *)0)->name) FT_V(name);
+FT_VECTOR_FUNCTIONS(FT_DECLARE)
+#ifdef __AVX512BF16__
+FT_DECLARE(multiply_bf16)
+#endif
+
+#endif

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Proves what `ftrun prep` and `ftrun tokenize` promise on the command line: what goes to standard
+# output, exit statuses, and that neither needs MPI.
+#
+#   tests/cli/data_commands.sh FTRUN
+. "$(dirname "$0")/../program/common.sh"
+ftrun=$1
+model=$work/model
+num_checked=0
+
+# expect STATUS WORDS COMMAND...: the command ends with this status and says these words; what it
+# prints on standard output is left in $work/out.
+expect() {
+  local status=$1 words=$2 found=0
+  shift 2
+  "$@" >"$work/out" 2>"$work/err" </dev/null || found=$?
+  [ "$found" -eq "$status" ] || { cat "$work/err" >&2; fail "$*: status $found, not $status"; }
+  cat "$work/out" "$work/err" | grep -qF -- "$words" || { cat "$work/err" >&2; fail "$*: no \"$words\""; }
+  num_checked=$((num_checked + 1))
+}
+
+# prints EXPECTED: standard output of the last command, whole.
+prints() {
+  diff <(printf '%s\n' "$1") "$work/out" >&2 || fail "other output than expected"
+}
+
+quietly "$ftrun" init --config "$here/../program/identity-tied.json" --seed 1 --out "$model"
+
+# ---- tokenize
+printf '%s\n' '{"text":"ab"}' '' '{"text":""}' '{"text":"<|im_end|>c","more":1}' >"$work/in.jsonl"
+expect 0 '' "$ftrun" tokenize --model "$model" "$work/in.jsonl"
+prints '{"ids":[97,98]}
+{"ids":[]}
+{"ids":[]}
+{"ids":[260,99]}'
+"$ftrun" tokenize --model "$model" <"$work/in.jsonl" | diff - "$work/out" || fail "standard input"
+
+printf '%s\n' '{"prompt":"a","completion":"b"}' >"$work/chat.jsonl"
+expect 0 '' "$ftrun" tokenize --model "$model" --chat "$work/chat.jsonl"
+header='259,117,115,101,114,10,97,260,10,259,97,115,115,105,115,116,97,110,116,10'
+zeros='0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0'
+prints "{\"ids\":[$header,98,260,10],\"loss_mask\":[$zeros,1,1,0]}"
+expect 0 '«b│<|im_end|>»' "$ftrun" tokenize --model "$model" --chat --show "$work/chat.jsonl"
+expect 0 $'\033[4;32mb' "$ftrun" tokenize --model "$model" --chat --show --color always "$work/chat.jsonl"
+NO_COLOR=1 expect 0 '«b' "$ftrun" tokenize --model "$model" --chat --show "$work/chat.jsonl"
+
+# it needs the tokenizer's files only
+mkdir "$work/tokenizer"
+cp "$model"/tokenizer*.json "$work/tokenizer"
+expect 0 "$header" "$ftrun" tokenize --model "$work/tokenizer" --chat "$work/chat.jsonl"
+
+expect 65 'chat.jsonl:1: {"text": "…"} was expected' "$ftrun" tokenize --model "$model" "$work/chat.jsonl"
+expect 64 'one file at a time' "$ftrun" tokenize --model "$model" "$work/in.jsonl" "$work/in.jsonl"
+{ cat "$work/chat.jsonl"; echo '{"messages":[{"content":"a"}]}'; } >"$work/half.jsonl"
+expect 65 'half.jsonl:2: "messages": message 1: "role" is missing' "$ftrun" tokenize --model "$model" --chat "$work/half.jsonl"
+[ "$(wc -l <"$work/out")" -eq 1 ] || fail "the line before the bad one is not there"
+status=0
+printf '\nx' | "$ftrun" tokenize --model "$model" >"$work/out" 2>"$work/err" || status=$?
+[ $status -eq 65 ] && grep -qF 'standard input:2: is no JSON' "$work/err" || fail "a bad line of standard input"
+expect 66 'absent' "$ftrun" tokenize --model "$model" "$work/absent"
+expect 66 'absent' "$ftrun" tokenize --model "$work/absent" "$work/in.jsonl"
+expect 64 'model is missing' "$ftrun" tokenize
+expect 64 'chatml' "$ftrun" tokenize --model "$model" --template vicuna
+expect 64 '--color' "$ftrun" tokenize --model "$model" --color red
+
+# ---- prep
+for i in $(seq 200); do printf '{"prompt":"question %d","completion":"answer %d"}\n' "$i" "$i"; done >"$work/many.jsonl"
+expect 0 'chatml' "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
+grep -Eq '^all +200 ' "$work/out" || fail "the report lacks the sum"
+for set in train validation test; do
+  [ -s "$work/data/$set/00000.h5" ] || fail "$set has no shard"
+done
+expect 73 '--overwrite' "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
+cp -r "$work/data" "$work/before"
+expect 0 '' "$ftrun" prep --model "$model" "$work/many.jsonl" --out "$work/data/" --overwrite --threads 3
+cmp "$work/before/train/00000.h5" "$work/data/train/00000.h5" || fail "threads changed a shard"
+expect 0 '«a│n│s│w│e│r' "$ftrun" prep --model "$model" --show -i "$work/many.jsonl" -o "$work/shown"
+
+# a pipe, and two inputs
+expect 0 '' "$ftrun" prep --model "$model" --input <(head -n 50 "$work/many.jsonl") <(tail -n 150 "$work/many.jsonl") --out "$work/piped"
+cmp "$work/before/train/00000.h5" "$work/piped/train/00000.h5" || fail "a pipe changed a shard"
+
+{ sed -n 1,3p "$work/many.jsonl"; echo '{"foo":1}'; echo '{"text":'; } >"$work/bad.jsonl"
+expect 65 'bad.jsonl:4: is of no known form' "$ftrun" prep --model "$model" --input "$work/bad.jsonl" --out "$work/none"
+grep -qF 'bad.jsonl:5: is no JSON: column 9: the text ends' "$work/err" || fail "the second bad line is not shown"
+[ ! -e "$work/none" ] || fail "a refused run wrote something"
+expect 0 '2 bad' "$ftrun" prep --model "$model" --input "$work/bad.jsonl" --out "$work/some" --skip-bad-lines --validation 0 --test 0
+for i in $(seq 30); do echo 'x'; done >"$work/bad30.jsonl"
+expect 65 '30 of 30 lines' "$ftrun" prep --model "$model" --input "$work/bad30.jsonl" --out "$work/none"
+[ "$(grep -c 'is no JSON' "$work/err")" -eq 20 ] || fail "not 20 bad lines were shown"
+
+expect 64 '--out is missing' "$ftrun" prep --model "$model" --input "$work/many.jsonl"
+expect 64 '--validation' "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/none" --validation 2
+expect 64 'positions' "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/none" --seq-len 100000
+expect 66 'absent' "$ftrun" prep --model "$model" --input "$work/absent" --out "$work/none"
+expect 66 'absent' "$ftrun" prep --model "$work/absent" --input "$work/many.jsonl" --out "$work/none"
+cp -r "$model" "$work/small"
+sed -i -e 's/"vocab_size": 263/"vocab_size": 260/' -e 's/^    257,/    257/' -e '/^    260/d' "$work/small/config.json"
+expect 65 'does not fit' "$ftrun" prep --model "$work/small" --input "$work/many.jsonl" --out "$work/none"
+grep -qF "$work/small/tokenizer.json" "$work/err" || fail "the tokenizer's file is not named"
+grep -qF "$work/small/config.json" "$work/err" || fail "the config is not named"
+[ ! -e "$work/none" ] || fail "a refused run wrote something"
+
+echo "$num_checked commands did what they promise"

@@ -28,6 +28,9 @@ typedef struct ft_vector {
   const char *name;
 
   void (*convert)(ft_dtype to, void *out, ft_dtype from, const void *in, int64_t count);
+  /* first: a multiple of 8 */
+  void (*round_stochastic)(uint16_t *out, const float *in, int64_t count, const uint32_t key[2],
+                           uint64_t step, uint64_t first);
   void (*accumulate)(float *accumulator, ft_dtype from, const void *in, int64_t count);
   double (*sum_of_squares)(const float *in, int64_t count);
   void (*add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out);

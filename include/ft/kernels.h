@@ -26,6 +26,11 @@ bool ft_kernels_native_bf16(void);
 /* CPU model, instruction set used, and library versions, as one line: ranks compare it. */
 const char *ft_kernels_describe(void);
 
+/* Runs a loop of `rounds` rounds of dot products (bf16 where the CPU has them and `type` is
+ * FT_BF16; else f32) in registers on all threads and returns its FLOP: divided by the time it took,
+ * this is the peak that speeds are compared with. */
+double ft_kernels_dot_products(ft_dtype type, int64_t rounds);
+
 /* ---------------------------------------------------------------- conversions (bulk, one thread)
  */
 

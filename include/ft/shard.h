@@ -44,8 +44,11 @@ typedef struct ft_range {
  * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY, FT_ERR_CONFIG. */
 ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *options,
                     ft_shard **out);
-/* Collective over all ranks. NULL is legal. */
+/* Collective over all ranks. NULL is legal. Once the job stops it frees nothing: exchanges in
+ * flight borrow its memory until the process ends. */
 void ft_shard_free(ft_shard *shard);
+/* The ranks it is spread over; borrowed. */
+ft_comm *ft_shard_comm(const ft_shard *shard);
 
 /* ---------------------------------------------------------------- the partition (not collective)
  */

@@ -100,11 +100,15 @@ ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_t
                               const char *system, ft_render_options *out);
 void ft_render_options_fini(ft_render_options *options);
 
+/* As ft_tokenizer_encode, of a string as ft_json_parse_data leaves it (which may hold zeros). */
+ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
+                        ft_ids *out);
+
 /* Turns one training record ({text}, alpaca, {messages}, {conversations}, {prompt, completion}) to
  * ids and mask, which are appended: targets are the assistant's words and its end-of-turn token,
  * everything of a text except its first token. Content is tokenized with specials off. *is_text: it
- * was a text record. A record may come out without any target. Errors: FT_ERR_DATA with the reason;
- * FT_ERR_MEMORY. */
+ * was a text record. Parse it with ft_json_parse_data. A record may come out without any target.
+ * Errors: FT_ERR_DATA with the reason; FT_ERR_MEMORY. */
 ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
                         const cJSON *record, ft_ids *out, bool *is_text);
 /* One user message and the start of the assistant's turn: what `generate --chat` feeds. */
@@ -126,8 +130,12 @@ void ft_lines_close(ft_lines *lines);
  * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
  * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
+/* The path for messages. Borrowed. */
+const char *ft_lines_path(const ft_lines *lines);
 /* Number of the line last read, from 1. */
 int64_t ft_lines_number(const ft_lines *lines);
+/* A line as JSON (ft_json_parse_data). Errors: FT_ERR_DATA with the column, FT_ERR_MEMORY. */
+ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out);
 /* Nothing but spaces and tabs. */
 bool ft_line_is_blank(const char *text, size_t bytes);
 
@@ -176,7 +184,7 @@ typedef struct ft_prep_report {
   int64_t documents[FT_NUM_SPLITS], tokens[FT_NUM_SPLITS], targets[FT_NUM_SPLITS];
   int64_t text_documents, seq_len;
   ft_template template;
-  char system[64]; /* start of the system message given to chats without one; "": none */
+  char system[96]; /* start of the system message given to chats without one; "": none */
 } ft_prep_report;
 
 /* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards,

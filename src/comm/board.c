@@ -11,8 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BOARD_SPIN_S 20e-6      /* of looking before the first sleep, where cores are not shared */
-#define BOARD_SLEEP_NS 50000000 /* the thread looks up this often, though nobody woke it */
+#define BOARD_SPIN_S 20e-6 /* of looking before the first sleep, where cores are not shared */
 
 static_assert(ATOMIC_INT_LOCK_FREE == 2, "the board needs atomics that work between processes");
 
@@ -49,8 +48,8 @@ void ft_board_fini(ft_comm *comm) {
 
 /* ---------------------------------------------------------------- barrier */
 
-static void futex_wait(atomic_uint *word, unsigned seen) {
-  struct timespec most = {.tv_nsec = BOARD_SLEEP_NS};
+static void futex_wait(atomic_uint *word, unsigned seen, double most_s) {
+  struct timespec most = {.tv_nsec = (long)(most_s * 1e9)};
   syscall(SYS_futex, word, FUTEX_WAIT, seen, &most, NULL, 0);
 }
 
@@ -70,8 +69,12 @@ void ft_node_barrier(ft_comm *comm) {
   }
   for (double end_s = ft_now_s() + (comm->crowded ? 0 : BOARD_SPIN_S); ft_now_s() < end_s;)
     if (atomic_load(&board->generation) != generation) return;
-  while (atomic_load(&board->generation) == generation)
-    futex_wait(&board->generation, generation);
+  double interval_s = FT_POLL_SHORTEST_S;
+  while (atomic_load(&board->generation) == generation) {
+    futex_wait(&board->generation, generation, interval_s);
+    if (atomic_load(&board->generation) != generation) return;
+    interval_s = ft_poll(comm, interval_s);
+  }
 }
 
 /* ---------------------------------------------------------------- over all ranks */

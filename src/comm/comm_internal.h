@@ -124,6 +124,11 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call);
 /* Communication thread: tests until the requests are complete, sleeping when nothing moves.
  * statuses (one a request) may be NULL. */
 void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses);
+/* Communication thread, when it waits for anything but MPI: lets MPI move what it still holds (a
+ * small send is complete before its bytes have left), and says how long to wait until the next
+ * time, `interval_s` having passed since the last. */
+#define FT_POLL_SHORTEST_S 0.5e-3
+double ft_poll(ft_comm *comm, double interval_s);
 /* Communication thread: an exchange from its first barrier to its last. */
 void ft_exchange_run(ft_comm *comm, void *request);
 

@@ -9,6 +9,7 @@
 
 #define SPIN_S 30e-6  /* of testing after the last movement, before the first sleep */
 #define SLEEP_S 50e-6 /* the shortest sleep */
+#define IDLE_LONGEST_S 50e-3
 #define MOVED_S 10e-6 /* of CPU time: an idle test takes less, one that copied data more */
 
 /* ---------------------------------------------------------------- tests and sleeps */
@@ -43,13 +44,45 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
   }
 }
 
+double ft_poll(ft_comm *comm, double interval_s) {
+  if (comm->size == 1) return IDLE_LONGEST_S;
+  bool moved = false;
+  for (double cpu_s = thread_cpu_s();;) {
+    int found;
+    ft_mpi_check(comm,
+                 MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm->world, &found, MPI_STATUS_IGNORE),
+                 "MPI_Iprobe");
+    double now_s = thread_cpu_s();
+    if (now_s - cpu_s < MOVED_S) break;
+    cpu_s = now_s;
+    moved = true;
+  }
+  return moved ? FT_POLL_SHORTEST_S : FT_MIN(2 * interval_s, IDLE_LONGEST_S);
+}
+
 /* ---------------------------------------------------------------- the thread */
+
+/* Waits for a post, but no longer than that. */
+static void wait_for_post(ft_comm *comm, double interval_s) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_nsec += (long)(interval_s * 1e9);
+  end.tv_sec += end.tv_nsec / 1000000000;
+  end.tv_nsec %= 1000000000;
+  pthread_cond_timedwait(&comm->posted, &comm->lock, &end);
+}
 
 /* The next request, or NULL when the thread is to end. */
 static ft_request *next_request(ft_comm *comm) {
+  double interval_s = FT_POLL_SHORTEST_S;
   pthread_mutex_lock(&comm->lock);
-  while (!comm->first && !comm->stopping)
-    pthread_cond_wait(&comm->posted, &comm->lock);
+  while (!comm->first && !comm->stopping) {
+    wait_for_post(comm, interval_s);
+    if (comm->first || comm->stopping) break;
+    pthread_mutex_unlock(&comm->lock);
+    interval_s = ft_poll(comm, interval_s);
+    pthread_mutex_lock(&comm->lock);
+  }
   ft_request *request = comm->first;
   if (request) {
     comm->first = request->next;
@@ -80,7 +113,11 @@ static void *work(void *arg) {
 
 ft_err ft_queue_start(ft_comm *comm) {
   pthread_mutex_init(&comm->lock, NULL);
-  pthread_cond_init(&comm->posted, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&comm->posted, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   pthread_cond_init(&comm->done, NULL);
 
   /* signals are for the program's own threads; faults are for whoever makes them */

@@ -1,6 +1,6 @@
 /* Only for builds with the address sanitizer: MPI unloads plugins, and what they leaked then has no
- * name by which tests/sanitizer.supp could leave it out. Leaks of MPI's start are not looked at, and
- * what is loaded at its end stays. */
+ * name by which tests/sanitizer.supp could leave it out. Leaks of MPI's start are not looked at,
+ * and what is loaded at its end stays. */
 #include "comm_internal.h"
 
 #if defined(__SANITIZE_ADDRESS__)

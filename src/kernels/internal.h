@@ -62,6 +62,9 @@ typedef struct ft_vector {
   void (*dot_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
                    float *y, int64_t y_stride);
 
+  /* Multiply-adds on registers alone: returns their FLOP, *out keeps them from being left out. */
+  double (*dot_products)(bool pairs, int64_t rounds, float *out);
+
   /* ---- attention (attention.h says what the operands are). A word is one f32, or a pair of bf16
    * values that are neighbours in the dimension that is summed over. */
 

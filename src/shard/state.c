@@ -8,6 +8,10 @@ static part *part_of(const ft_shard *s, int64_t block) {
   return &s->parts[block];
 }
 
+ft_comm *ft_shard_comm(const ft_shard *s) {
+  return s->comm;
+}
+
 /* ---------------------------------------------------------------- ranges */
 
 int64_t ft_shard_num_blocks(const ft_shard *s) {

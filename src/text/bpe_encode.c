@@ -194,7 +194,7 @@ ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, siz
     FT_TRY(put_ids(out, slot->ids, slot->count));
     goto out;
   }
-  int64_t count;
+  int64_t count = 0;
   FT_TRY(collect(bpe, s, word, bytes, is_bytes, &count));
   count = ft_bpe_merge_all(bpe, s, count);
   if (count < 0) {

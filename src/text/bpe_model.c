@@ -142,7 +142,7 @@ static ft_err load_merges(ft_bpe *bpe, const cJSON *model) {
   FT_TRY(ft_alloc_array(FT_MEM_TEXT, (int64_t)bpe->merge_slots, sizeof *bpe->merges, &slots));
   bpe->merges = slots;
   for (const cJSON *item = list->child; item; item = item->next) {
-    const char *left, *right;
+    const char *left = "", *right = "";
     /* a heading that old files keep from merges.txt */
     if (cJSON_IsString(item) && strncmp(item->valuestring, "#version", 8) == 0) continue;
     FT_TRY(sides(item, bpe->num_merges, &split, &left, &right));

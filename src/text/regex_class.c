@@ -92,11 +92,8 @@ static void items_fini(class_items *items) {
 static ft_err read_class(ft_regex_parser *p, int depth, class_items *out);
 
 /* Unites set (inverted if negated), called `quick` in PCRE2's dialect (NULL: it has no name). */
-static ft_err add_set(ft_regex_parser *p, class_items *items, ft_code_set *set, bool negated,
-                      const char *quick) {
+static ft_err add_set(class_items *items, ft_code_set *set, bool negated, const char *quick) {
   ft_err err = FT_OK;
-  if (negated && p->caseless)
-    FT_TRY(ft_regex_refuse(p, "a negated set inside a class that ignores case"));
   if (negated) FT_TRY(ft_code_set_invert(set));
   FT_TRY(ft_code_set_unite(&items->set, set));
   if (quick)
@@ -112,12 +109,14 @@ static ft_err add_escape(ft_regex_parser *p, class_items *items) {
   ft_err err = FT_OK;
   ft_code_set set = {0};
   char c = p->at[1], quick[8] = "";
+  if (p->caseless && strchr("PWH", c)) /* \S and \D hold all cases of a letter or none */
+    FT_TRY(ft_regex_refuse(p, "a negated set of letters inside a class that ignores case"));
   if (c == 'p' || c == 'P') {
     bool negated;
     const char *name;
     FT_TRY(ft_regex_property(p, &set, &negated, &name));
     if (name) snprintf(quick, sizeof quick, "\\%c{%s}", negated ? 'P' : 'p', name);
-    FT_TRY(add_set(p, items, &set, negated, name ? quick : NULL));
+    FT_TRY(add_set(items, &set, negated, name ? quick : NULL));
   } else {
     bool negated = c == 'S' || c == 'W' || c == 'D' || c == 'H';
     char kind = negated ? (char)(c + 32) : c;
@@ -127,7 +126,7 @@ static ft_err add_escape(ft_regex_parser *p, class_items *items) {
     const char *name = kind == 's' ? negated ? "\\S" : "\\s"
                        : kind == 'd' ? negated ? "\\P{Nd}" : "\\p{Nd}"
                                      : NULL;
-    FT_TRY(add_set(p, items, &set, negated, name));
+    FT_TRY(add_set(items, &set, negated, name));
   }
 out:
   ft_code_set_fini(&set);
@@ -153,7 +152,9 @@ static ft_err add_posix(ft_regex_parser *p, class_items *items, bool *done) {
   else
     FT_TRY(ft_regex_refuse(p, "of POSIX classes, digit, space, word and xdigit are supported"));
   p->at = end + 2;
-  FT_TRY(add_set(p, items, &set, negated, NULL));
+  if (negated && p->caseless)
+    FT_TRY(ft_regex_refuse(p, "a negated class inside one that ignores case"));
+  FT_TRY(add_set(items, &set, negated, NULL));
 out:
   ft_code_set_fini(&set);
   return err;
@@ -166,7 +167,7 @@ static ft_err add_nested(ft_regex_parser *p, int depth, class_items *items) {
   FT_TRY(add_posix(p, items, &done));
   if (done) goto out;
   FT_TRY(read_class(p, depth + 1, &nested));
-  FT_TRY(add_set(p, items, &nested.set, false, nested.has_quick ? nested.quick.text : NULL));
+  FT_TRY(add_set(items, &nested.set, false, nested.has_quick ? nested.quick.text : NULL));
 out:
   items_fini(&nested);
   return err;

@@ -81,7 +81,7 @@ def transformers_losses(model, documents):
     return np.array(losses)
 
 
-PROMPTS = ["a", "The river", "What is 7 plus 8?\n", "Rain fell softly on the mill. " * 9]
+PROMPTS = ["a", "The river", "What is 7 plus 8?\n", "Rain fell softly on the mill. " * 4]
 
 
 def with_tokenizer(ftrun, model, folder):

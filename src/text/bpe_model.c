@@ -267,9 +267,9 @@ ft_err ft_bpe_load(const cJSON *model, ft_bpe **out) {
   bpe->cuts_at_mark = !bpe->prefix && !bpe->suffix && !bpe->ignore_merges &&
                       ft_string_map_get(&bpe->vocabulary, "▁", 3) >= 0;
   FT_TRY(load_merges(bpe, model));
-  bpe->unk_id = bpe->unk_token ? ft_string_map_get(&bpe->vocabulary, bpe->unk_token,
-                                                   strlen(bpe->unk_token))
-                               : -1;
+  bpe->unk_id = bpe->unk_token
+                    ? ft_string_map_get(&bpe->vocabulary, bpe->unk_token, strlen(bpe->unk_token))
+                    : -1;
   FT_TRY(index_characters(bpe));
   index_bytes(bpe);
   if (bpe->takes_bytes && bpe->ignore_merges) FT_TRY(index_words(bpe));

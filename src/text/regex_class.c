@@ -1,5 +1,5 @@
-/* Bracketed classes of Oniguruma's dialect ([a-z], nested, intersected with &&, [:alpha:] …) as sets
- * of code points, and the escapes that may stand in them. */
+/* Bracketed classes of Oniguruma's dialect ([a-z], nested, intersected with &&, [:alpha:] …) as
+ * sets of code points, and the escapes that may stand in them. */
 #include "regex.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@
 enum { MAX_NESTING = 64 };
 
 ft_err ft_regex_refuse(const ft_regex_parser *p, const char *what) {
-  return ft_fail(FT_ERR_DATA, "the regular expression \"%s\": %s (at byte %zu)", p->pattern, what,
-                 (size_t)(p->at - p->pattern));
+  return ft_fail(FT_ERR_DATA, "the regular expression \"%.500s\": %s (at byte %zu)", p->pattern,
+                 what, (size_t)(p->at - p->pattern));
 }
 
 static int hex_digit(char c) {
@@ -27,7 +27,8 @@ static ft_err hex_escape(ft_regex_parser *p, int64_t *code) {
   int64_t value = 0;
   for (; digits < most && hex_digit(*s) >= 0; s++, digits++)
     value = value * 16 + hex_digit(*s);
-  bool complete = digits > 0 && (!wide || digits == 4) && (!braces || *s == '}') && !(wide && braces);
+  bool complete =
+      digits > 0 && (!wide || digits == 4) && (!braces || *s == '}') && !(wide && braces);
   if (!complete) return ft_regex_refuse(p, "a hexadecimal escape that is not complete");
   if (value >= FT_CODE_POINTS || (value >= 0xD800 && value <= 0xDFFF))
     return ft_regex_refuse(p, "an escape that is no Unicode character");
@@ -73,7 +74,7 @@ ft_err ft_regex_property(ft_regex_parser *p, ft_code_set *set, bool *negated, co
   name[end - s] = 0;
   p->at = end + 1;
   ft_err err = ft_code_set_add_property(set, name, &p->table, pcre2);
-  if (err == FT_ERR_DATA) ft_fail_prefix(err, "the regular expression \"%s\"", p->pattern);
+  if (err == FT_ERR_DATA) ft_fail_prefix(err, "the regular expression \"%.500s\"", p->pattern);
   return err;
 }
 
@@ -123,7 +124,7 @@ static ft_err add_escape(ft_regex_parser *p, class_items *items) {
     if (!strchr("swdh", kind)) FT_TRY(ft_regex_refuse(p, "an escape that has no place in []"));
     FT_TRY(ft_code_set_add_kind(&set, kind, &p->table));
     p->at += 2;
-    const char *name = kind == 's' ? negated ? "\\S" : "\\s"
+    const char *name = kind == 's'   ? negated ? "\\S" : "\\s"
                        : kind == 'd' ? negated ? "\\P{Nd}" : "\\p{Nd}"
                                      : NULL;
     FT_TRY(add_set(items, &set, negated, name));

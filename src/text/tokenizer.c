@@ -23,8 +23,8 @@ static ft_err index_tokens(ft_tokenizer *t) {
     t->tokens[id].content = t->tokens[id].decoded = t->bpe->contents[id];
   for (int64_t i = 0; i < t->added.count; i++) {
     const ft_added_token *added = &t->added.tokens[i];
-    t->tokens[added->id] = (ft_token){
-        .content = added->content, .decoded = added->pattern, .special = added->special};
+    t->tokens[added->id] =
+        (ft_token){.content = added->content, .decoded = added->pattern, .special = added->special};
     t->special[added->id] = added->special;
   }
   for (int64_t i = 0; i < t->added.count; i++) { /* as what it is decoded, it may be no token */
@@ -60,7 +60,8 @@ static ft_err load(ft_tokenizer *t, const cJSON *json) {
   FT_TRY(ft_bpe_load(model, &t->bpe));
   FT_TRY(load_steps(t, json));
   const cJSON *list = ft_json_get(json, "added_tokens");
-  if (list && !cJSON_IsNull(list)) FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
+  if (list && !cJSON_IsNull(list))
+    FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
   FT_TRY(ft_added_tokens_load(added, t->bpe, t->normalizer, &t->added));
   FT_TRY(ft_bpe_check_merges(t->bpe, &t->added.by_content));
   FT_TRY(index_tokens(t));
@@ -204,8 +205,8 @@ size_t ft_tokenizer_piece(const ft_tokenizer *t, uint32_t id, bool first, char *
   const ft_token *token = token_of(t, id);
   ft_buffer text = {0};
   size_t length = 0;
-  if (token->content && ft_decoder_piece(t->decoder, token->decoded, strlen(token->decoded), first,
-                                         &text) == FT_OK) {
+  if (token->content &&
+      ft_decoder_piece(t->decoder, token->decoded, strlen(token->decoded), first, &text) == FT_OK) {
     length = FT_MIN(text.bytes, room);
     if (length > 0) memcpy(out, text.data, length);
   }

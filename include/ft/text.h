@@ -60,6 +60,8 @@ size_t ft_tokenizer_piece(const ft_tokenizer *t, uint32_t id, bool first, char *
  * tokenizer.json, tokenizer_config.json into DIR. Errors: FT_ERR_DATA if vocab_size is too small,
  * FT_ERR_CREATE. */
 ft_err ft_tokenizer_write_bytes(const char *dir, int64_t vocab_size);
+/* Whether there is such a tokenizer of that size. Errors: FT_ERR_DATA. */
+ft_err ft_tokenizer_check_bytes(int64_t vocab_size);
 
 /* ---------------------------------------------------------------- records and templates */
 

@@ -200,16 +200,14 @@ out:
 
 /* ---------------------------------------------------------------- ranges by block */
 
-/* qsort has no argument to pass: each range's block is looked up beforehand. */
 typedef struct placed_range {
-  int64_t block;
-  saved_range range;
+  int64_t block, start, number;
 } placed_range;
 
 static int by_place(const void *a, const void *b) {
   const placed_range *x = a, *y = b;
   if (x->block != y->block) return x->block < y->block ? -1 : 1;
-  return (x->range.start > y->range.start) - (x->range.start < y->range.start);
+  return (x->start > y->start) - (x->start < y->start);
 }
 
 /* Sorts the ranges by block and start, and sees that they cover every block exactly. */
@@ -217,20 +215,22 @@ static ft_err sort_ranges(ft_checkpoint *c) {
   ft_err err = FT_OK;
   void *memory = NULL, *sorted = NULL;
   FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_ranges, sizeof(placed_range), &memory));
-  FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_ranges, sizeof(saved_range), &sorted));
+  FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_ranges, sizeof(int64_t), &sorted));
   c->sorted = sorted;
   placed_range *list = memory;
-  for (int64_t i = 0; i < c->num_ranges; i++)
-    list[i] = (placed_range){.block = c->parts[c->ranges[i].part].block, .range = c->ranges[i]};
+  for (int64_t i = 0; i < c->num_ranges; i++) {
+    const saved_range *r = &c->ranges[i];
+    list[i] = (placed_range){.block = c->parts[r->part].block, .start = r->start, .number = i};
+  }
   if (c->num_ranges > 1) qsort(list, (size_t)c->num_ranges, sizeof *list, by_place);
   int64_t next = 0;
   for (int64_t b = 0; b < c->num_blocks; b++) {
     saved_block *block = &c->blocks[b];
     int64_t end = 0;
     block->ranges = c->sorted + next;
-    for (; next < c->num_ranges && list[next].block == b && list[next].range.start == end; next++) {
-      c->sorted[next] = list[next].range;
-      end += list[next].range.count;
+    for (; next < c->num_ranges && list[next].block == b && list[next].start == end; next++) {
+      c->sorted[next] = list[next].number;
+      end += c->ranges[list[next].number].count;
       block->num_ranges++;
     }
     FT_CHECK(end == block->elements, FT_ERR_DATA,

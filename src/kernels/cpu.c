@@ -96,3 +96,14 @@ bool ft_kernels_native_bf16(void) {
 const char *ft_kernels_describe(void) {
   return description;
 }
+
+double ft_kernels_dot_products(ft_dtype type, int64_t rounds) {
+  bool pairs = type == FT_BF16 && ft_kernels_native_bf16();
+  double flops = 0;
+#pragma omp parallel reduction(+ : flops)
+  {
+    float out;
+    flops += used->dot_products(pairs, rounds, &out);
+  }
+  return flops;
+}

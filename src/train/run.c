@@ -223,6 +223,7 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   FT_TRY(make_run_dir(t));
   FT_TRY(open_log(t));
   FT_TRY(start(t, options, checkpoint, &evaluate));
+  FT_TRY(ft_trainer_measure_peak(t));
   ft_progress_start(t, t->step);
   if (evaluate) FT_TRY(evaluate_now(t, &patience_over));
   if (t->step == t->steps)

@@ -113,6 +113,7 @@ static ft_err update(trainer *t, int64_t step, step_result *r) {
       (long long)step, r->loss, r->grad_norm);
   FT_TRY(ft_trainer_finish_checkpoint(t)); /* it reads what the update changes */
   ft_optim_step(t->optim, step, r->lr, r->grad_norm);
+  ft_shard_set_version(t->shard, step);
   FT_TRY(ft_shard_weights_changed(t->shard));
 out:
   return err;

@@ -20,10 +20,10 @@ ftrun=build/src/cli/ftrun
 
 # Asked before and after; none of them is in the training data.
 prompts=(
-  "What is 7 plus 8?"
-  "Osric is at the orchard. Yara is at the forge. Where is Yara?"
-  "Who lives in the purple house?"
+  "Bram has 6 apples and finds 7 more. How many apples does he have?"
+  "Mara carries a basket. Bram carries a lamp. What does Bram carry?"
   "What is the opposite of blunt?"
+  "What does Elka eat?"
 )
 
 # show COMMAND...: prints it as one would type it, and runs it.

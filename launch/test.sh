@@ -81,7 +81,7 @@ stage "The modules' tests under the sanitizers"
 # A finding ends a test with an error. What the libraries below us never free is not ours.
 export ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0
+export LSAN_OPTIONS=suppressions=$PWD/tests/sanitizer.supp:print_suppressions=0
 run_tests build-sanitize --no-suite program --timeout-multiplier 4
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"

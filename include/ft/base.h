@@ -174,6 +174,8 @@ typedef enum ft_purpose {
  * four uniform 32-bit words. A pure function. */
 void ft_random_words(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index,
                      uint32_t out[4]);
+/* Philox's key of a seed and purpose, for vectorised copies of ft_random_words. */
+uint64_t ft_random_key(uint64_t seed, ft_purpose purpose);
 /* The first two words as one 64-bit number. */
 uint64_t ft_random_u64(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index);
 /* Uniform in [0, 1), 53 bits. */

@@ -52,6 +52,10 @@ ft_err ft_copy_file(const char *from, const char *to);
 ft_err ft_json_read(const char *path, cJSON **out);
 /* Text of `length` bytes; `where` names it in errors. */
 ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out);
+/* As ft_json_parse for people's texts, which may hold U+0000: \u0000 stands in strings as the two
+ * bytes FT_JSON_ZERO, which no valid UTF-8 has. */
+ft_err ft_json_parse_data(const char *text, size_t length, const char *where, cJSON **out);
+#define FT_JSON_ZERO "\xC0\x80"
 /* Text that reads back as the same bits (17 digits where needed); NaN and infinities become null.
  * Pretty: two spaces a level. Free with ft_free. */
 ft_err ft_json_print(const cJSON *json, bool pretty, char **text);

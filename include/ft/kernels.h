@@ -29,11 +29,22 @@ bool ft_kernels_native_bf16(void);
 /* CPU model, instruction set used, and library versions, as one line: ranks compare it. */
 const char *ft_kernels_describe(void);
 
+/* Runs a loop of `rounds` rounds of dot products (bf16 where the CPU has them and `type` is
+ * FT_BF16; else f32) in registers on all threads and returns its FLOP: divided by the time it took,
+ * this is the peak that speeds are compared with. */
+double ft_kernels_dot_products(ft_dtype type, int64_t rounds);
+
 /* ---------------------------------------------------------------- conversions (bulk, one thread)
  */
 
 void ft_convert(ft_dtype to, void *restrict out, ft_dtype from, const void *restrict in,
                 int64_t count); /* nearest even; any pair of F32, BF16, F16 */
+/* out[i] = in[i] in bf16, rounded up or down at random with the mean kept: elements first … of the
+ * numbers of (seed, FT_RANDOM_ROUND, step), 16 bits each: element e has half e mod 8 (low half of a
+ * word first) of ft_random_words at index e / 8. What bf16 can hold stays as it is. first is a
+ * multiple of 8. One thread. */
+void ft_round_stochastic(uint64_t seed, uint64_t step, uint64_t first, int64_t count,
+                         const float *restrict in, uint16_t *restrict out);
 /* accumulator[i] += in[i], in f32. */
 void ft_accumulate(float *restrict accumulator, ft_dtype from, const void *restrict in,
                    int64_t count);

@@ -46,6 +46,10 @@ ft_err ft_ref_attention_backward(const ft_attention *a, const void *q, int64_t q
                                  const void *o, const void *d_o, int64_t o_stride, const float *lse,
                                  void *dq, void *dk, void *dv);
 
+ft_err ft_ref_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
+                               int64_t window, int64_t num_keys, const void *q, const void *k,
+                               const void *v, int64_t kv_stride, void *o);
+
 void ft_ref_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
                               const void *table, void *out);
 void ft_ref_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const uint32_t *ids,

@@ -26,9 +26,11 @@ enum { FT_CHUNK = 4096 };
 typedef struct ft_shard ft_shard;
 
 typedef struct ft_shard_options {
-  int stage;        /* 0 … 3 */
-  bool training;    /* false: frozen weights in the compute type, no master, gradient or state */
-  ft_dtype compute; /* FT_BF16 or FT_F32: of gathered weights and of gradient contributions */
+  int stage;     /* 0 … 3 */
+  bool training; /* false: frozen weights in the compute type, no master, gradient or state */
+  bool stochastic_rounding; /* how f32 weights become bf16 ones; otherwise to nearest even */
+  uint64_t seed;            /* of that rounding */
+  ft_dtype compute;       /* FT_BF16 or FT_F32: of gathered weights and of gradient contributions */
   int64_t piece_elements; /* 0: 64 Mi (bf16) or 32 Mi (f32); tests set small ones */
 } ft_shard_options;
 
@@ -44,11 +46,14 @@ typedef struct ft_range {
  * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY, FT_ERR_CONFIG. */
 ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *options,
                     ft_shard **out);
-/* Collective over all ranks. NULL is legal. */
+/* Collective over all ranks. NULL is legal. Once the job stops it frees nothing: exchanges in
+ * flight borrow its memory until the process ends. */
 void ft_shard_free(ft_shard *shard);
 /* FT_ERR_STOPPED once the job has stopped in the middle of a step; cheap: whoever computes long
  * looks between kernels. Not collective. */
 ft_err ft_shard_check(const ft_shard *shard);
+/* The ranks it is spread over; borrowed. */
+ft_comm *ft_shard_comm(const ft_shard *shard);
 
 /* ---------------------------------------------------------------- the partition (not collective)
  */
@@ -103,6 +108,14 @@ float *ft_shard_gradient(ft_shard *shard, int64_t block);
  * then nobody of the node may still read them. Import uses it. Not collective. */
 void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
                           const float *values);
+/* How many updates are behind the weights: names the random numbers of their rounding. 0 at first;
+ * to be set before the weights are set or ft_shard_weights_changed is called. Not collective. */
+void ft_shard_set_version(ft_shard *shard, int64_t updates);
+/* Flat elements start … of a block, rounded to the compute type as gathered weights after
+ * `updates` are: a pure function. Not collective. */
+void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, int64_t block,
+                            int64_t start, int64_t count, const float *in, void *out);
+
 /* After the weights were set or changed (import, restore, optimizer step): whatever is derived from
  * the master is made again (stages 0 to 2: the full copy; 3: nothing). Collective over all ranks.
  */

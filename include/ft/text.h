@@ -21,9 +21,8 @@ typedef struct ft_ids {
 ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask);
 void ft_ids_fini(ft_ids *ids);
 
-/* Reads DIR/tokenizer.json (and tokenizer_config.json if there). What is not supported is refused
- * by name. Errors: FT_ERR_NOINPUT, FT_ERR_DATA. The result is immutable: any number of threads may
- * use it. */
+/* Reads DIR/tokenizer.json. What is not supported is refused by name. Errors: FT_ERR_NOINPUT,
+ * FT_ERR_DATA. Any number of threads may use the result at once. */
 ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out);
 void ft_tokenizer_close(ft_tokenizer *t);
 
@@ -39,8 +38,8 @@ bool ft_tokenizer_is_special(const ft_tokenizer *t, int64_t id);
 
 /* Appends the ids of UTF-8 text exactly as Hugging Face's tokenizers with add_special_tokens=False.
  * specials: added tokens written in the text are recognised; otherwise special ones are ordinary
- * text (user content in a chat must not forge a turn). Invalid UTF-8 is refused, naming the byte
- * offset. mask: for all. */
+ * text (user content in a chat must not forge a turn). Text may hold zeros; invalid UTF-8 is
+ * refused, naming the byte offset. mask: for all. On failure nothing is appended. */
 ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
                            uint8_t mask, ft_ids *out);
 /* What the post-processor puts before and after a single sequence (BOS …). Borrowed. */
@@ -61,6 +60,8 @@ size_t ft_tokenizer_piece(const ft_tokenizer *t, uint32_t id, bool first, char *
  * tokenizer.json, tokenizer_config.json into DIR. Errors: FT_ERR_DATA if vocab_size is too small,
  * FT_ERR_CREATE. */
 ft_err ft_tokenizer_write_bytes(const char *dir, int64_t vocab_size);
+/* Whether there is such a tokenizer of that size. Errors: FT_ERR_DATA. */
+ft_err ft_tokenizer_check_bytes(int64_t vocab_size);
 
 /* ---------------------------------------------------------------- records and templates */
 
@@ -100,11 +101,15 @@ ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_t
                               const char *system, ft_render_options *out);
 void ft_render_options_fini(ft_render_options *options);
 
+/* As ft_tokenizer_encode, of a string as ft_json_parse_data leaves it (which may hold zeros). */
+ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
+                        ft_ids *out);
+
 /* Turns one training record ({text}, alpaca, {messages}, {conversations}, {prompt, completion}) to
  * ids and mask, which are appended: targets are the assistant's words and its end-of-turn token,
  * everything of a text except its first token. Content is tokenized with specials off. *is_text: it
- * was a text record. A record may come out without any target. Errors: FT_ERR_DATA with the reason;
- * FT_ERR_MEMORY. */
+ * was a text record. Parse it with ft_json_parse_data. A record may come out without any target.
+ * Errors: FT_ERR_DATA with the reason; FT_ERR_MEMORY. */
 ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
                         const cJSON *record, ft_ids *out, bool *is_text);
 /* One user message and the start of the assistant's turn: what `generate --chat` feeds. */
@@ -126,8 +131,12 @@ void ft_lines_close(ft_lines *lines);
  * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
  * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
+/* The path for messages. Borrowed. */
+const char *ft_lines_path(const ft_lines *lines);
 /* Number of the line last read, from 1. */
 int64_t ft_lines_number(const ft_lines *lines);
+/* A line as JSON (ft_json_parse_data). Errors: FT_ERR_DATA with the column, FT_ERR_MEMORY. */
+ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out);
 /* Nothing but spaces and tabs. */
 bool ft_line_is_blank(const char *text, size_t bytes);
 
@@ -176,7 +185,7 @@ typedef struct ft_prep_report {
   int64_t documents[FT_NUM_SPLITS], tokens[FT_NUM_SPLITS], targets[FT_NUM_SPLITS];
   int64_t text_documents, seq_len;
   ft_template template;
-  char system[64]; /* start of the system message given to chats without one; "": none */
+  char system[96]; /* start of the system message given to chats without one; "": none */
 } ft_prep_report;
 
 /* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards,

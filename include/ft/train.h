@@ -15,6 +15,9 @@ typedef struct ft_validation_set {
   const char *name, *path;
 } ft_validation_set;
 
+/* Of compute weights from master weights, where the compute type is bf16. */
+typedef enum ft_rounding { FT_ROUND_NEAREST, FT_ROUND_STOCHASTIC } ft_rounding;
+
 typedef enum ft_resume { FT_RESUME_AUTO, FT_RESUME_NEVER } ft_resume;
 
 /* A resolved configuration. Strings are borrowed from `json`. docs/configuration.md has every key.
@@ -31,6 +34,7 @@ typedef struct ft_config {
   int64_t steps;                     /* 0: by epochs */
   double epochs;                     /* 0: by steps */
   ft_dtype precision;
+  ft_rounding rounding;
   double grad_clip; /* 0: none */
   bool activation_checkpointing;
   double lr, betas[2], eps, weight_decay;

@@ -16,7 +16,7 @@ static void philox_round(uint32_t counter[4], const uint32_t key[2]) {
 
 /* The purpose goes into the key through one round of mixing, so that (seed, purpose) pairs do not
  * collide in any pattern that seeds of users have. */
-static uint64_t key_of(uint64_t seed, ft_purpose purpose) {
+uint64_t ft_random_key(uint64_t seed, ft_purpose purpose) {
   uint64_t x = seed + 0x9E3779B97F4A7C15u * ((uint64_t)purpose + 1);
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
@@ -33,7 +33,7 @@ static void philox4x32(uint32_t counter[4], uint32_t key[2]) {
 
 void ft_random_words(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t index,
                      uint32_t out[4]) {
-  uint64_t k = key_of(seed, purpose);
+  uint64_t k = ft_random_key(seed, purpose);
   uint32_t key[2] = {(uint32_t)k, (uint32_t)(k >> 32)};
   out[0] = (uint32_t)index;
   out[1] = (uint32_t)(index >> 32);

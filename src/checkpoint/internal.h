@@ -62,7 +62,7 @@ typedef struct saved_range {
 typedef struct saved_block {
   char *name;
   int64_t elements;
-  const saved_range *ranges; /* [num_ranges] ascending, covering the block */
+  const int64_t *ranges; /* [num_ranges] numbers of ranges, ascending, covering the block */
   int64_t num_ranges;
 } saved_block;
 
@@ -84,7 +84,7 @@ struct ft_checkpoint {
   int64_t num_parts, parts_capacity;
   saved_range *ranges; /* by part, in the order of its datasets */
   int64_t num_ranges, ranges_capacity;
-  saved_range *sorted; /* by block and start; blocks point into it */
+  int64_t *sorted; /* numbers of ranges by block and start; blocks point into it */
 
   int64_t num_open; /* files */
   int64_t cached_part;

@@ -117,16 +117,17 @@ out:
 }
 
 /* The range of the block that holds an element. */
-static const saved_range *find_range(const saved_block *b, int64_t element) {
+static const saved_range *find_range(const ft_checkpoint *c, const saved_block *b,
+                                     int64_t element) {
   int64_t low = 0, high = b->num_ranges;
   while (high - low > 1) {
     int64_t middle = low + (high - low) / 2;
-    if (b->ranges[middle].start <= element)
+    if (c->ranges[b->ranges[middle]].start <= element)
       low = middle;
     else
       high = middle;
   }
-  return &b->ranges[low];
+  return &c->ranges[b->ranges[low]];
 }
 
 /* ---------------------------------------------------------------- by name */
@@ -172,7 +173,7 @@ ft_err ft_checkpoint_read(ft_checkpoint *c, const char *block, const char *state
            FT_ERR_INTERNAL, "%s: elements %lld … +%lld of block %s, which has %lld", c->dir,
            (long long)start, (long long)count, block, (long long)b->elements);
   while (count > 0) {
-    const saved_range *r = find_range(b, start);
+    const saved_range *r = find_range(c, b, start);
     int64_t from = start - r->start, now = FT_MIN(count, r->count - from);
     FT_TRY(read_range(c, r, s, from, from + now, to));
     to += entry_bytes(&c->states[s], now);

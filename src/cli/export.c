@@ -45,14 +45,32 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 typedef struct reader {
   ft_checkpoint *checkpoint;
   ft_arch arch;
+  int64_t step;
+  bool round; /* to bf16, as the run's own compute weights of that step */
+  ft_shard_options rounding;
 } reader;
+
+/* Values become what the run computed with: a validation of the export is the run's own. */
+static void round_as_trained(const reader *r, int64_t block, int64_t start, int64_t count,
+                             float *values) {
+  uint16_t rounded[FT_CHUNK];
+  for (int64_t at = 0; at < count; at += FT_CHUNK) {
+    int64_t n = FT_MIN((int64_t)FT_CHUNK, count - at);
+    ft_shard_round_weights(&r->rounding, r->step, block, start + at, n, values + at, rounded);
+    for (int64_t i = 0; i < n; i++)
+      values[at + i] = ft_f32_from_bf16(rounded[i]);
+  }
+}
 
 /* Master weights of a block, for the exporter. */
 static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
   reader *r = arg;
   ft_block b;
   ft_arch_block(&r->arch, block, &b);
-  return ft_checkpoint_read(r->checkpoint, b.name, "master", start, count, 1, sizeof(float), out);
+  ft_err err =
+      ft_checkpoint_read(r->checkpoint, b.name, "master", start, count, 1, sizeof(float), out);
+  if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
+  return err;
 }
 
 static ft_err export_run(const arguments *a) {
@@ -65,10 +83,14 @@ static ft_err export_run(const arguments *a) {
   FT_TRY(ft_checkpoint_open(a->run, step, &r.checkpoint));
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
   FT_TRY(ft_hf_config_read(config.model_path, &hf));
+  ft_dtype dtype = a->has_dtype ? a->dtype : hf.dtype;
   r.arch = hf.arch;
+  r.step = step;
+  r.round = dtype == FT_BF16 && config.rounding == FT_ROUND_STOCHASTIC;
+  r.rounding = (ft_shard_options){
+      .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config.seed};
   ft_hf_source source = {.read = read_master, .arg = &r};
-  FT_TRY(
-      ft_hf_export(config.model_path, &hf, &source, a->has_dtype ? a->dtype : hf.dtype, 0, a->out));
+  FT_TRY(ft_hf_export(config.model_path, &hf, &source, dtype, 0, a->out));
   ft_log(FT_LOG_INFO, "step %lld of %s exported to %s", (long long)step, a->run, a->out);
 out:
   ft_checkpoint_close(r.checkpoint);

@@ -94,6 +94,14 @@ out:
   return err;
 }
 
+/* Found out before anything is written. */
+static ft_err check_byte_level(const ft_hf_config *config, const char *config_path) {
+  ft_err err = ft_tokenizer_check_bytes(config->arch.vocab);
+  if (err == FT_OK) return FT_OK;
+  return ft_fail_prefix(err, "%s: without a --tokenizer directory, vocab_size has to suit",
+                        config_path);
+}
+
 static ft_err init(const arguments *a) {
   ft_err err = FT_OK;
   ft_hf_config config = {0};
@@ -101,7 +109,10 @@ static ft_err init(const arguments *a) {
   char *tokenizer = NULL;
   FT_TRY(ft_hf_config_read_file(a->config, &config));
   FT_TRY(find_tokenizer(a, &tokenizer));
-  if (tokenizer) FT_TRY(check_tokenizer(tokenizer, &config, a->config));
+  if (tokenizer)
+    FT_TRY(check_tokenizer(tokenizer, &config, a->config));
+  else
+    FT_TRY(check_byte_level(&config, a->config));
   FT_TRY(ft_hf_random_source(&config, (uint64_t)a->seed, &source));
   FT_TRY(
       ft_hf_export(tokenizer, &config, &source, a->has_dtype ? a->dtype : config.dtype, 0, a->out));

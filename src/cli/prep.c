@@ -177,7 +177,9 @@ static void print_report(const arguments *a, const ft_prep_report *r) {
   if (r->text_documents < documents) {
     printf("template    %s%s\n", ft_template_name(r->template),
            a->prep.template == FT_TEMPLATE_AUTO ? " (by the tokenizer's special tokens)" : "");
-    if (r->system[0]) printf("system      \"%s\" where a chat has none\n", r->system);
+    if (r->system[0])
+      printf("system      \"%s%s\" where a chat has none\n", r->system,
+             strlen(r->system) == sizeof r->system - 1 ? "…" : "");
     printf("seq_len     %lld\n", (long long)r->seq_len);
   }
   printf("lines       %lld, %lld bad, %lld without a target%s, %lld cut\n\n", (long long)r->lines,
@@ -219,7 +221,8 @@ int ft_cli_prep(int argc, char **argv) {
       .doc = "Reads JSONL records, applies the model's chat template, tokenizes, splits by content "
              "into train, validation and test, and writes token shards. Nothing is written unless "
              "every line can be used, or --skip-bad-lines is given."};
-  static const struct sigaction action = {.sa_handler = on_signal};
+  /* a second signal ends a run that waits for a pipe */
+  static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   arguments a = {.prep = {.validation = 0.05, .test = 0.05, .seed = 1}};
   a.color = ft_cli_color_auto();
   a.prep.num_threads = default_threads();

@@ -67,7 +67,7 @@ static void print_token(FILE *to, const ft_tokenizer *t, uint32_t id, bool *brea
 void ft_show_tokens(FILE *to, const char *heading, const ft_tokenizer *t, const ft_ids *ids,
                     bool color) {
   const char *begin = color ? "\033[4;32m" : "«", *end = color ? "\033[0m" : "»";
-  const char *bar = color ? "\033[2m|\033[0m" : "|";
+  const char *bar = color ? "\033[2m│\033[0m" : "│";
   int64_t targets = 0;
   bool was_target = false, breaks = true;
   for (int64_t i = 0; i < ids->count; i++)

@@ -73,15 +73,14 @@ static ft_err encode_text(job *j, const cJSON *json) {
     return ft_fail(FT_ERR_DATA,
                    "{\"text\": \"…\"} was expected; training records of other forms are "
                    "read with --chat");
-  return ft_tokenizer_encode(j->tokenizer, text->valuestring, strlen(text->valuestring), true, 0,
-                             &j->ids);
+  return ft_encode_string(j->tokenizer, text->valuestring, true, 0, &j->ids);
 }
 
 static ft_err encode_line(job *j, const char *text, size_t bytes) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
   bool is_text;
-  FT_TRY(ft_json_parse(text, bytes, "is no JSON", &json));
+  FT_TRY(ft_line_parse(text, bytes, &json));
   if (j->arguments->chat)
     FT_TRY(ft_render_record(j->tokenizer, &j->render, json, &j->ids, &is_text));
   else
@@ -120,13 +119,13 @@ static ft_err run_lines(job *j) {
     FT_TRY(ft_lines_next(lines, &text, &bytes, &too_long));
     if (!text) break;
     int64_t number = ft_lines_number(lines);
-    FT_CHECK(!too_long, FT_ERR_DATA, "%s:%lld: is longer than %d MiB", j->input, (long long)number,
-             FT_LINE_MAX >> 20);
+    FT_CHECK(!too_long, FT_ERR_DATA, "%s:%lld: is longer than %d MiB", ft_lines_path(lines),
+             (long long)number, FT_LINE_MAX >> 20);
     j->ids.count = 0;
     if (!ft_line_is_blank(text, bytes)) {
       err = encode_line(j, text, bytes);
       if (err != FT_OK) {
-        ft_fail_prefix(err, "%s:%lld", j->input, (long long)number);
+        ft_fail_prefix(err, "%s:%lld", ft_lines_path(lines), (long long)number);
         goto out;
       }
     }

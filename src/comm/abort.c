@@ -1,28 +1,20 @@
 /* Ending the job at once, with one message. */
 #include "comm_internal.h"
 
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* A rank of another node than rank 0's waits so long before it speaks: where many ranks fail for
- * one reason, somebody else does, and this process is ended meanwhile. */
-#define GRACE_S 0.3
+ * one reason, somebody else does, and this process is ended meanwhile (mpirun sends SIGTERM one
+ * second after an abort and SIGKILL after two, measured). */
+#define GRACE_S 1.5
 /* How long a rank waits to be ended by the rank that speaks. */
 #define PATIENCE_S 5.0
 #define POLL_S 0.01
 /* How long a rank that leaves waits for the others to have come as far. */
 #define LEAVE_S 10.0
-
-/* Open MPI prints eight lines about MPI_ABORT that say less than the message before them. The
- * switch cannot be thrown through MPI's own interface once MPI runs, and before that it would
- * silence Open MPI's useful help too. Where there is no such variable, nothing happens. */
-static void silence_mpi(void) {
-  bool *quiet = dlsym(RTLD_DEFAULT, "orte_execute_quiet");
-  if (quiet) *quiet = true;
-}
 
 _Noreturn static void end_job(ft_err code) {
   fflush(NULL);
@@ -32,7 +24,6 @@ _Noreturn static void end_job(ft_err code) {
   if (initialized && !finalized) {
     signal(SIGALRM, SIG_DFL); /* should MPI_Abort hang, the launcher sees a dead rank instead */
     alarm(10);
-    silence_mpi();
     MPI_Abort(MPI_COMM_WORLD, (int)code);
   }
   _exit((int)code);

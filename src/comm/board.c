@@ -70,9 +70,11 @@ void ft_node_barrier(ft_comm *comm) {
   }
   for (double end_s = ft_now_s() + (comm->crowded ? 0 : BOARD_SPIN_S); ft_now_s() < end_s;)
     if (atomic_load(&board->generation) != generation) return;
+  double interval_s = FT_POLL_SHORTEST_S;
   while (atomic_load(&board->generation) == generation) {
-    futex_wait(&board->generation, generation, comm->control.interval_s);
-    ft_control_look(comm, ft_now_s());
+    futex_wait(&board->generation, generation, interval_s);
+    if (atomic_load(&board->generation) != generation) return;
+    interval_s = ft_poll(comm, interval_s);
   }
 }
 

@@ -125,7 +125,6 @@ typedef struct ft_letter ft_letter; /* a control message on its way */
 typedef struct ft_control {
   MPI_Comm comm;
   double next_s;      /* when to look again */
-  double interval_s;  /* between two looks of a rank that waits or has nothing to do */
   ft_letter *letters; /* sent, not yet known to have left */
   double asked_s;     /* when this rank asked rank 0, or rank 0 all; 0: not yet */
   double frozen_s, decided_s, stopped_s; /* likewise */
@@ -232,6 +231,11 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call);
 /* Communication thread: tests until the requests are complete, sleeping when nothing moves.
  * statuses (one a request) may be NULL. */
 void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses);
+/* Communication thread, when it waits for anything but MPI: lets MPI move what it still holds (a
+ * small send is complete before its bytes have left), and says how long to wait until the next
+ * time, `interval_s` having passed since the last. */
+#define FT_POLL_SHORTEST_S 0.5e-3
+double ft_poll(ft_comm *comm, double interval_s);
 /* Communication thread: an exchange from its first barrier to its last. */
 void ft_exchange_run(ft_comm *comm, void *request);
 

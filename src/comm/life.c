@@ -1,15 +1,12 @@
 /* Starting and ending MPI, and finding out who is where. */
 #include "comm_internal.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LONGEST_SLEEP_S 200e-6 /* per rank that shares a core */
-/* How often a rank that is idle, or waits for its node, looks for control messages: the first for
- * each rank that shares a core, and at most the second. */
-#define LOOK_S 10e-3
-#define LONGEST_LOOK_S 50e-3
 
 /* What Open MPI reads as it starts; what the user has set stays. */
 static void set_environment(void) {
@@ -27,6 +24,14 @@ static ft_err mpi_ok(int result, const char *call) {
   return ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text);
 }
 
+/* Once MPI runs, every error of it reaches this program as a code and is reported with what was
+ * being done. Open MPI's own pages of advice about aborted jobs and vanished peers would bury that
+ * line. The switch is no interface of MPI; where there is none, nothing happens. */
+static void silence_mpi(void) {
+  bool *quiet = dlsym(RTLD_DEFAULT, "orte_execute_quiet");
+  if (quiet) *quiet = true;
+}
+
 static ft_err start_mpi(void) {
   int initialized = 0, provided = 0;
   MPI_Initialized(&initialized);
@@ -41,6 +46,7 @@ static ft_err start_mpi(void) {
                   "this MPI library gives thread level %d, but MPI_THREAD_SERIALIZED (%d) is "
                   "needed: use an MPI built with thread support",
                   provided, MPI_THREAD_SERIALIZED);
+  if (err == FT_OK) silence_mpi();
   return err;
 }
 
@@ -130,9 +136,7 @@ static void see_crowding(ft_comm *comm) {
   for (int r = 0; r < comm->machine_size; r++)
     sharing += CPU_EQUAL(&comm->machine_cpus[r], &comm->own_cpus) ? 1 : 0;
   comm->crowded = sharing > cores;
-  double crowd = (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
-  comm->longest_sleep_s = LONGEST_SLEEP_S * crowd;
-  comm->control.interval_s = FT_MIN(LOOK_S * crowd, LONGEST_LOOK_S);
+  comm->longest_sleep_s = LONGEST_SLEEP_S * (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
 }
 
 /* ---------------------------------------------------------------- life */

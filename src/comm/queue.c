@@ -9,6 +9,7 @@
 
 #define SPIN_S 30e-6  /* of testing after the last movement, before the first sleep */
 #define SLEEP_S 50e-6 /* the shortest sleep */
+#define IDLE_LONGEST_S 50e-3
 #define MOVED_S 10e-6 /* of CPU time: an idle test takes less, one that copied data more */
 
 /* ---------------------------------------------------------------- tests and sleeps */
@@ -44,27 +45,46 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
   }
 }
 
+double ft_poll(ft_comm *comm, double interval_s) {
+  ft_control_look(comm, ft_now_s());
+  if (comm->size == 1) return IDLE_LONGEST_S;
+  bool moved = false;
+  for (double cpu_s = thread_cpu_s();;) {
+    int found;
+    ft_mpi_check(
+        comm, MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm->lane->world, &found, MPI_STATUS_IGNORE),
+        "MPI_Iprobe");
+    double now_s = thread_cpu_s();
+    if (now_s - cpu_s < MOVED_S) break;
+    cpu_s = now_s;
+    moved = true;
+  }
+  return moved ? FT_POLL_SHORTEST_S : FT_MIN(2 * interval_s, IDLE_LONGEST_S);
+}
+
 /* ---------------------------------------------------------------- the thread */
 
-/* Sleeps until something is posted, or until it is time to look for control messages. The lock is
- * held. */
-static void wait_posted(ft_comm *comm) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  int64_t ns = until.tv_nsec + (int64_t)(comm->control.interval_s * 1e9);
-  until.tv_sec += ns / 1000000000;
-  until.tv_nsec = ns % 1000000000;
-  if (pthread_cond_timedwait(&comm->posted, &comm->lock, &until) == 0) return;
-  pthread_mutex_unlock(&comm->lock);
-  ft_control_look(comm, ft_now_s());
-  pthread_mutex_lock(&comm->lock);
+/* Waits for a post, but no longer than that. */
+static void wait_for_post(ft_comm *comm, double interval_s) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_nsec += (long)(interval_s * 1e9);
+  end.tv_sec += end.tv_nsec / 1000000000;
+  end.tv_nsec %= 1000000000;
+  pthread_cond_timedwait(&comm->posted, &comm->lock, &end);
 }
 
 /* The next request, or NULL when the thread is to end. */
 static ft_request *next_request(ft_comm *comm) {
+  double interval_s = FT_POLL_SHORTEST_S;
   pthread_mutex_lock(&comm->lock);
-  while (!comm->first && !comm->ending)
-    wait_posted(comm);
+  while (!comm->first && !comm->ending) {
+    wait_for_post(comm, interval_s);
+    if (comm->first || comm->ending) break;
+    pthread_mutex_unlock(&comm->lock);
+    interval_s = ft_poll(comm, interval_s);
+    pthread_mutex_lock(&comm->lock);
+  }
   ft_request *request = comm->first;
   if (request) {
     comm->first = request->next;

@@ -68,8 +68,9 @@ void ft_stall_report(ft_comm *comm) {
     behind += is_behind(&states[r], ahead->operations);
   char doing[160];
   describe_operation(ahead, doing, sizeof doing);
-  ft_log(FT_LOG_ERROR, "step %lld: %d of %d ranks have not come to where rank %d %s:",
-         (long long)ahead->step, behind, comm->size, (int)(ahead - states), doing);
+  ft_log(FT_LOG_ERROR,
+         "step %lld: %d of %d ranks have not come to where rank %d %s:", (long long)ahead->step,
+         behind, comm->size, (int)(ahead - states), doing);
   for (int r = 0; r < comm->size && lines < MOST_LINES; r++) {
     const ft_control_message *s = &states[r];
     if (!is_behind(s, ahead->operations)) continue;

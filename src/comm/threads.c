@@ -51,13 +51,10 @@ static bool started_by_mpirun(void) {
 void ft_usable_cpus(cpu_set_t *out) {
   CPU_ZERO(out);
   if (sched_getaffinity(0, sizeof *out, out) != 0) CPU_ZERO(out);
-  cpu_set_t launcher, both;
-  CPU_ZERO(&launcher);
-  if (!started_by_mpirun() || chosen_by_user() ||
-      sched_getaffinity(getppid(), sizeof launcher, &launcher) != 0)
-    return;
-  CPU_AND(&both, &launcher, out);
-  if (CPU_EQUAL(&both, out)) *out = launcher;
+  cpu_set_t launcher;
+  if (started_by_mpirun() && !chosen_by_user() &&
+      sched_getaffinity(getppid(), sizeof launcher, &launcher) == 0)
+    *out = launcher;
 }
 
 /* The cores inside a mask, each with the hardware threads that the mask leaves it. Returns how

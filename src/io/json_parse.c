@@ -23,7 +23,8 @@ typedef struct key {
 typedef struct parser {
   const char *text, *where;
   size_t length, at;
-  key *keys; /* of all objects that are open, innermost last */
+  bool keeps_zeros; /* \u0000 becomes FT_JSON_ZERO */
+  key *keys;        /* of all objects that are open, innermost last */
   int64_t num_keys, capacity;
 } parser;
 
@@ -125,7 +126,8 @@ static ft_err unicode_escape(parser *p, char *out, size_t *used) {
   int32_t code = hex4(p, p->at + 2);
   if (code < 0) return mistake(p, start, "\\u needs four hexadecimal digits");
   p->at += 6;
-  if (code == 0) return mistake(p, start, "\\u0000 cannot be part of a string here");
+  if (code == 0 && !p->keeps_zeros)
+    return mistake(p, start, "\\u0000 cannot be part of a string here");
   if (code >= 0xDC00 && code <= 0xDFFF)
     return mistake(p, start, "the second half of a surrogate pair without its first");
   if (code >= 0xD800 && code <= 0xDBFF) {
@@ -136,7 +138,12 @@ static ft_err unicode_escape(parser *p, char *out, size_t *used) {
     code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
     p->at += 6;
   }
-  *used += put_utf8((uint32_t)code, out + *used);
+  if (code == 0) {
+    memcpy(out + *used, FT_JSON_ZERO, 2);
+    *used += 2;
+  } else {
+    *used += put_utf8((uint32_t)code, out + *used);
+  }
   return FT_OK;
 }
 
@@ -379,9 +386,10 @@ static ft_err parse_value(parser *p, int depth, cJSON **out) {
 
 /* ---------------------------------------------------------------- the module's functions */
 
-ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out) {
+static ft_err parse(const char *text, size_t length, const char *where, bool keeps_zeros,
+                    cJSON **out) {
   ft_err err = FT_OK;
-  parser p = {.text = text, .length = length, .where = where};
+  parser p = {.text = text, .length = length, .where = where, .keeps_zeros = keeps_zeros};
   cJSON *json = NULL;
   *out = NULL;
   if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) p.at = 3; /* byte order mark */
@@ -394,6 +402,14 @@ out:
   cJSON_Delete(json);
   ft_free(p.keys);
   return err;
+}
+
+ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out) {
+  return parse(text, length, where, false, out);
+}
+
+ft_err ft_json_parse_data(const char *text, size_t length, const char *where, cJSON **out) {
+  return parse(text, length, where, true, out);
 }
 
 ft_err ft_json_read(const char *path, cJSON **out) {

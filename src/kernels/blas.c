@@ -1,10 +1,10 @@
 /* f32 products by OpenBLAS, and bf16 products where the CPU has no bf16 dot product: converted to
  * f32 piece by piece, multiplied, and rounded once.
  *
- * The library reads its settings when it is loaded. It is therefore loaded here, after two have
- * been made: one thread (tiles are ours, and it would start a thread for each core in every rank),
- * and the kernels for AVX-512 on CPUs that have it but are newer than the library, which would
- * otherwise run at half the speed. A value that the user has set is kept. */
+ * The library starts a thread for each core as soon as it is loaded, in every rank. It is therefore
+ * loaded here, after it has been told to start none: tiles and threads are ours. A value that the
+ * user has set is kept. (It also reads OPENBLAS_CORETYPE then: set to a name without AVX-512, as
+ * Haswell, it halves the speed of CPUs that have it; unset, it finds the right one.) */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +28,12 @@ static ft_err find(void *library, const char *name, void *function) {
   return FT_OK;
 }
 
-static bool is_intel(void) {
-  return __builtin_cpu_is("intel");
-}
-
 ft_err ft_blas_init(void) {
   if (sgemm) return FT_OK;
   ft_err err = FT_OK;
   char *(*core_name)(void) = NULL, *(*configuration)(void) = NULL;
   void (*set_num_threads)(int) = NULL;
-  bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   setenv("OPENBLAS_NUM_THREADS", "1", 0);
-  if (avx512 && !is_intel()) setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
   void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
   FT_CHECK(library, FT_ERR_INTERNAL,
            "cannot load OpenBLAS (%s): install the package libopenblas0-pthread", dlerror());

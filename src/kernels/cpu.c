@@ -1,4 +1,5 @@
 /* Which instruction set is used, and the module's beginning and end. */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +25,10 @@ const ft_vector *ft_vector_used(void) {
 
 /* Index of the best level that this CPU (and its operating system) has. */
 static size_t best_level(void) {
+  unsigned eax, ebx, ecx = 0, edx;
   __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-              __builtin_cpu_supports("f16c");
+  __get_cpuid(1, &eax, &ebx, &ecx, &edx); /* not every compiler's list of features has F16C */
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
   bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512 && __builtin_cpu_supports("avx512bf16")) return 3;
@@ -98,4 +100,15 @@ bool ft_kernels_native_bf16(void) {
 
 const char *ft_kernels_describe(void) {
   return description;
+}
+
+double ft_kernels_dot_products(ft_dtype type, int64_t rounds) {
+  bool pairs = type == FT_BF16 && ft_kernels_native_bf16();
+  double flops = 0;
+#pragma omp parallel reduction(+ : flops)
+  {
+    float out;
+    flops += used->dot_products(pairs, rounds, &out);
+  }
+  return flops;
 }

@@ -7,6 +7,14 @@
 
 /* ---------------------------------------------------------------- conversions (one thread) */
 
+void ft_round_stochastic(uint64_t seed, uint64_t step, uint64_t first, int64_t count,
+                         const float *restrict in, uint16_t *restrict out) {
+  FT_ASSERT(first % 8 == 0);
+  uint64_t k = ft_random_key(seed, FT_RANDOM_ROUND);
+  const uint32_t key[2] = {(uint32_t)k, (uint32_t)(k >> 32)};
+  ft_vector_used()->round_stochastic(out, in, count, key, step, first);
+}
+
 void ft_convert(ft_dtype to, void *restrict out, ft_dtype from, const void *restrict in,
                 int64_t count) {
   ft_vector_used()->convert(to, out, from, in, count);

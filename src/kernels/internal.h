@@ -29,6 +29,9 @@ typedef struct ft_vector {
   const char *name;
 
   void (*convert)(ft_dtype to, void *out, ft_dtype from, const void *in, int64_t count);
+  /* first: a multiple of 8 */
+  void (*round_stochastic)(uint16_t *out, const float *in, int64_t count, const uint32_t key[2],
+                           uint64_t step, uint64_t first);
   void (*accumulate)(float *accumulator, ft_dtype from, const void *in, int64_t count);
   double (*sum_of_squares)(const float *in, int64_t count);
   void (*add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
@@ -62,6 +65,9 @@ typedef struct ft_vector {
    * stride k) and `n` rows of w. */
   void (*dot_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
                    float *y, int64_t y_stride);
+
+  /* Multiply-adds on registers alone: returns their FLOP, *out keeps them from being left out. */
+  double (*dot_products)(bool pairs, int64_t rounds, float *out);
 
   /* ---- attention (attention.h says what the operands are). A word is one f32, or a pair of bf16
    * values that are neighbours in the dimension that is summed over. */

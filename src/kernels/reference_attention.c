@@ -26,32 +26,57 @@ static double dot(const ft_attention *a, const void *x, int64_t x_at, const void
   return sum;
 }
 
+/* o [head_dim] at o_at of one query at q_at of head h over keys from … row; returns lse. `scores`
+ * has room for row + 1. */
+static double query_forward(const ft_attention *a, int64_t h, int64_t from, int64_t row,
+                            const void *q, int64_t q_at, const void *k, int64_t k_stride,
+                            const void *v, int64_t v_stride, void *o, int64_t o_at,
+                            double *scores) {
+  int64_t column = h / (a->heads / a->kv_heads) * a->head_dim;
+  double top = -INFINITY, sum = 0, scale = 1.0 / sqrt((double)a->head_dim);
+  for (int64_t j = from; j <= row; j++) {
+    scores[j] = scale * dot(a, q, q_at, k, j * k_stride + column);
+    top = fmax(top, scores[j]);
+  }
+  for (int64_t j = from; j <= row; j++)
+    sum += scores[j] = exp(scores[j] - top);
+  for (int64_t i = 0; i < a->head_dim; i++) {
+    double out = 0;
+    for (int64_t j = from; j <= row; j++)
+      out += scores[j] / sum * get(a->type, v, j * v_stride + column + i);
+    put(a->type, o, o_at + i, out);
+  }
+  return top + log(sum);
+}
+
 ft_err ft_ref_attention_forward(const ft_attention *a, const void *q, int64_t q_stride,
                                 const void *k, int64_t k_stride, const void *v, int64_t v_stride,
                                 void *o, int64_t o_stride, float *lse) {
   int64_t tokens = a->offsets[a->num_documents], dim = a->head_dim;
-  double *scores, scale = 1.0 / sqrt((double)dim);
+  double *scores;
   ft_err err = ft_alloc_array(FT_MEM_WORKSPACE, tokens, sizeof *scores, (void **)&scores);
   if (err != FT_OK) return err;
   for (int64_t d = 0; d < a->num_documents; d++)
     for (int64_t row = a->offsets[d]; row < a->offsets[d + 1]; row++)
-      for (int64_t h = 0; h < a->heads; h++) {
-        int64_t kv = h / (a->heads / a->kv_heads), from = first_key(a, a->offsets[d], row);
-        double top = -INFINITY, sum = 0;
-        for (int64_t j = from; j <= row; j++) {
-          scores[j] = scale * dot(a, q, row * q_stride + h * dim, k, j * k_stride + kv * dim);
-          top = fmax(top, scores[j]);
-        }
-        for (int64_t j = from; j <= row; j++)
-          sum += exp(scores[j] - top);
-        for (int64_t i = 0; i < dim; i++) {
-          double out = 0;
-          for (int64_t j = from; j <= row; j++)
-            out += exp(scores[j] - top) / sum * get(a->type, v, j * v_stride + kv * dim + i);
-          put(a->type, o, row * o_stride + h * dim + i, out);
-        }
-        lse[h * tokens + row] = (float)(top + log(sum));
-      }
+      for (int64_t h = 0; h < a->heads; h++)
+        lse[h * tokens + row] = (float)query_forward(a, h, first_key(a, a->offsets[d], row), row, q,
+                                                     row * q_stride + h * dim, k, k_stride, v,
+                                                     v_stride, o, row * o_stride + h * dim, scores);
+  ft_free(scores);
+  return FT_OK;
+}
+
+ft_err ft_ref_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
+                               int64_t window, int64_t num_keys, const void *q, const void *k,
+                               const void *v, int64_t kv_stride, void *o) {
+  double *scores;
+  ft_err err = ft_alloc_array(FT_MEM_WORKSPACE, num_keys, sizeof *scores, (void **)&scores);
+  if (err != FT_OK) return err;
+  ft_attention a = {
+      .type = type, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .window = window};
+  for (int64_t h = 0; h < heads; h++)
+    query_forward(&a, h, first_key(&a, 0, num_keys - 1), num_keys - 1, q, h * head_dim, k,
+                  kv_stride, v, kv_stride, o, h * head_dim, scores);
   ft_free(scores);
   return FT_OK;
 }

@@ -18,13 +18,14 @@ ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim *
   void *memory = NULL;
   int m_index = 0, v_index = 0;
   *out = NULL;
+  FT_TRY(ft_comm_agree(ft_shard_comm(shard), ft_alloc(FT_MEM_OTHER, sizeof(ft_optim), &memory)));
   FT_TRY(ft_shard_add_state(shard, &m, &m_index));
   FT_TRY(ft_shard_add_state(shard, &v, &v_index));
-  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(ft_optim), &memory));
   ft_optim *o = memory;
   *o = (ft_optim){.shard = shard, .options = *options, .m = m_index, .v = v_index};
   *out = o;
 out:
+  if (err != FT_OK) ft_free(memory);
   return err;
 }
 

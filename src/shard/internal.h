@@ -75,6 +75,7 @@ struct ft_shard {
   ft_comm *comm; /* borrowed */
   ft_shard_options options;
   size_t element_bytes; /* of the compute type */
+  int64_t version;      /* updates behind the weights */
 
   int rank, size, node, node_rank, node_size, num_nodes;
   int my_place;    /* in node order */

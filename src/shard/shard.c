@@ -2,8 +2,6 @@
  * registered states. */
 #include "internal.h"
 
-#include <string.h>
-
 /* ---------------------------------------------------------------- small helpers */
 
 void messages_add(messages *list, int peer, void *data, int64_t bytes) {

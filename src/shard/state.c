@@ -8,6 +8,10 @@ static part *part_of(const ft_shard *s, int64_t block) {
   return &s->parts[block];
 }
 
+ft_comm *ft_shard_comm(const ft_shard *s) {
+  return s->comm;
+}
+
 /* ---------------------------------------------------------------- ranges */
 
 int64_t ft_shard_num_blocks(const ft_shard *s) {
@@ -82,15 +86,17 @@ float *ft_shard_gradient(ft_shard *s, int64_t block) {
 /* Without training, stages 0 to 2 keep only the node's full copy. With stage 0 every rank of the
  * node is given everything: each writes the part that it would convert, so none writes what another
  * does. */
-static void set_full_copy(ft_shard *s, const part *b, int64_t start, int64_t count,
+static void set_full_copy(ft_shard *s, int64_t block, int64_t start, int64_t count,
                           const float *values) {
+  const part *b = &s->parts[block];
   char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < b->num_converted; i++) {
     const ft_range *r = &b->converted[i];
     int64_t from = FT_MAX(start, r->start), end = FT_MIN(start + count, r->start + r->count);
     if (from < end)
-      ft_convert(s->options.compute, full + (size_t)(b->full_offset + from) * s->element_bytes,
-                 FT_F32, values + (from - start), end - from);
+      ft_shard_round_weights(&s->options, s->version, block, from, end - from,
+                             values + (from - start),
+                             full + (size_t)(b->full_offset + from) * s->element_bytes);
   }
 }
 
@@ -106,8 +112,8 @@ void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t cou
   if (s->options.training)
     memcpy(master_of(s, b) + local, values, (size_t)count * sizeof(float));
   else if (s->frozen)
-    ft_convert(s->options.compute, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
-               FT_F32, values, count);
+    ft_shard_round_weights(&s->options, s->version, block, start, count, values,
+                           s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes);
   else
-    set_full_copy(s, b, start, count, values);
+    set_full_copy(s, block, start, count, values);
 }

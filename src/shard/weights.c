@@ -5,6 +5,36 @@
  * the same on all ranks: so are the exchanges that they post. */
 #include "internal.h"
 
+#include <string.h>
+
+/* ---------------------------------------------------------------- rounding */
+
+void ft_shard_set_version(ft_shard *s, int64_t updates) {
+  s->version = updates;
+}
+
+void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, int64_t block,
+                            int64_t start, int64_t count, const float *in, void *out) {
+  if (options->compute != FT_BF16 || !options->stochastic_rounding) {
+    ft_convert(options->compute, out, FT_F32, in, count);
+    return;
+  }
+  /* one number for each element of the model: no real block has 2^44 */
+  uint64_t first = ((uint64_t)block << 44) + (uint64_t)start, seed = options->seed;
+  uint16_t *to = out;
+  int64_t lead = FT_MIN((8 - start % 8) % 8, count);
+  if (lead > 0) { /* random numbers come in groups of eight elements */
+    float values[8] = {0};
+    uint16_t results[8];
+    memcpy(values + start % 8, in, (size_t)lead * sizeof *in);
+    ft_round_stochastic(seed, (uint64_t)updates, first - first % 8, 8, values, results);
+    memcpy(to, results + start % 8, (size_t)lead * sizeof *to);
+  }
+  if (count > lead)
+    ft_round_stochastic(seed, (uint64_t)updates, first + (uint64_t)lead, count - lead, in + lead,
+                        to + lead);
+}
+
 /* ---------------------------------------------------------------- moving a block */
 
 /* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread.
@@ -13,13 +43,15 @@ static void fill_slot(void *arg) {
   const slot *p = arg;
   const ft_shard *s = p->shard;
   const part *b = &s->parts[p->block];
-  ft_dtype compute = s->options.compute, from = s->frozen ? compute : FT_F32;
-  const char *kept = s->frozen ? s->frozen : s->states[0].data;
-  size_t from_bytes = ft_dtype_bytes(from);
   for (int64_t i = 0; i < b->num_owned; i++) {
     const ft_range *r = &b->owned[i];
-    ft_convert(compute, p->data + (size_t)r->start * s->element_bytes, from,
-               kept + (size_t)(b->kept_offset + r->local) * from_bytes, r->count);
+    char *to = p->data + (size_t)r->start * s->element_bytes;
+    if (s->frozen)
+      memcpy(to, s->frozen + (size_t)(b->kept_offset + r->local) * s->element_bytes,
+             (size_t)r->count * s->element_bytes);
+    else
+      ft_shard_round_weights(&s->options, s->version, p->block, r->start, r->count,
+                             master_of(s, b) + r->local, to);
   }
 }
 
@@ -154,8 +186,9 @@ static void convert_full_copy(ft_shard *s) {
       char *to = full + (size_t)(b->full_offset + r->start) * s->element_bytes;
 #pragma omp parallel for schedule(static)
       for (int64_t at = 0; at < r->count; at += FT_CHUNK)
-        ft_convert(s->options.compute, to + (size_t)at * s->element_bytes, FT_F32,
-                   master + r->local + at, FT_MIN((int64_t)FT_CHUNK, r->count - at));
+        ft_shard_round_weights(&s->options, s->version, i, r->start + at,
+                               FT_MIN((int64_t)FT_CHUNK, r->count - at), master + r->local + at,
+                               to + (size_t)at * s->element_bytes);
     }
   }
 }

@@ -109,8 +109,7 @@ static int32_t trie_search(const ft_trie *trie, const char *text, size_t bytes, 
 
 /* ---------------------------------------------------------------- loading */
 
-static ft_err normalized_content(const ft_normalizer *normalizer, const char *content,
-                                 char **out) {
+static ft_err normalized_content(const ft_normalizer *normalizer, const char *content, char **out) {
   ft_err err = FT_OK;
   ft_normalizer_scratch scratch = {0};
   ft_regex_scratch *regex = NULL;
@@ -148,8 +147,8 @@ static ft_err load_token(const cJSON *item, const ft_bpe *bpe, const ft_normaliz
   t->id = known >= 0 ? (uint32_t)known : (*next_id)++;
   FT_CHECK((int64_t)t->id == id, FT_ERR_DATA,
            "%s: \"%s\" has id %lld, but %s %lld; ids must follow the vocabulary without a gap",
-           where, content, (long long)id,
-           known >= 0 ? "\"vocab\" gives it" : "the next free id is", (long long)t->id);
+           where, content, (long long)id, known >= 0 ? "\"vocab\" gives it" : "the next free id is",
+           (long long)t->id);
   FT_CHECK(known >= 0 || id >= bpe->num_ids || !bpe->contents[id], FT_ERR_DATA,
            "%s: the id %lld of \"%s\" is taken by \"%s\" in \"vocab\"", where, (long long)id,
            content, bpe->contents[id]);

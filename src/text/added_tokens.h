@@ -18,7 +18,7 @@ typedef struct ft_trie {
     int32_t child, sibling; /* -1: none */
     int32_t token;          /* index of the token that ends here, or -1 */
     uint8_t byte;
-  } *nodes; /* [count] */
+  } * nodes; /* [count] */
   int64_t count;
   int32_t roots[256]; /* nodes of first bytes, or -1 */
   int only_first;     /* all begin with this byte; -1: several */
@@ -46,7 +46,8 @@ typedef struct ft_added_matches {
   size_t bytes;
   bool specials; /* special ones count, too */
   size_t at, covered;
-  const ft_added_token *pending; /* found behind the text just returned, at pending_start … covered */
+  const ft_added_token
+      *pending; /* found behind the text just returned, at pending_start … covered */
   size_t pending_start;
 } ft_added_matches;
 

@@ -142,7 +142,8 @@ static ft_err collect(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, si
   ft_err err = FT_OK;
   size_t extra = (bpe->prefix ? strlen(bpe->prefix) : 0) + (bpe->suffix ? strlen(bpe->suffix) : 0);
   FT_CHECK(bytes < (size_t)INT32_MAX / (extra + 1) - 8, FT_ERR_DATA,
-           "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks", bytes);
+           "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks",
+           bytes);
   int64_t most = (int64_t)(bytes * (extra + 1)) + 1; /* a byte a symbol, and an unknown one */
   if (most > s->symbols_capacity) {
     void *symbols = s->symbols;
@@ -181,8 +182,7 @@ ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, siz
   struct ft_bpe_cached *slot;
   if (bytes == 0) goto out;
   if (bpe->ignore_merges) {
-    int64_t id =
-        ft_string_map_get(is_bytes ? &bpe->byte_words : &bpe->vocabulary, word, bytes);
+    int64_t id = ft_string_map_get(is_bytes ? &bpe->byte_words : &bpe->vocabulary, word, bytes);
     if (id >= 0 && !(blocked && blocked[id])) {
       uint32_t whole = (uint32_t)id;
       FT_TRY(put_ids(out, &whole, 1));
@@ -194,7 +194,7 @@ ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, siz
     FT_TRY(put_ids(out, slot->ids, slot->count));
     goto out;
   }
-  int64_t count;
+  int64_t count = 0;
   FT_TRY(collect(bpe, s, word, bytes, is_bytes, &count));
   count = ft_bpe_merge_all(bpe, s, count);
   if (count < 0) {

@@ -142,7 +142,7 @@ static ft_err load_merges(ft_bpe *bpe, const cJSON *model) {
   FT_TRY(ft_alloc_array(FT_MEM_TEXT, (int64_t)bpe->merge_slots, sizeof *bpe->merges, &slots));
   bpe->merges = slots;
   for (const cJSON *item = list->child; item; item = item->next) {
-    const char *left, *right;
+    const char *left = "", *right = "";
     /* a heading that old files keep from merges.txt */
     if (cJSON_IsString(item) && strncmp(item->valuestring, "#version", 8) == 0) continue;
     FT_TRY(sides(item, bpe->num_merges, &split, &left, &right));
@@ -267,9 +267,9 @@ ft_err ft_bpe_load(const cJSON *model, ft_bpe **out) {
   bpe->cuts_at_mark = !bpe->prefix && !bpe->suffix && !bpe->ignore_merges &&
                       ft_string_map_get(&bpe->vocabulary, "▁", 3) >= 0;
   FT_TRY(load_merges(bpe, model));
-  bpe->unk_id = bpe->unk_token ? ft_string_map_get(&bpe->vocabulary, bpe->unk_token,
-                                                   strlen(bpe->unk_token))
-                               : -1;
+  bpe->unk_id = bpe->unk_token
+                    ? ft_string_map_get(&bpe->vocabulary, bpe->unk_token, strlen(bpe->unk_token))
+                    : -1;
   FT_TRY(index_characters(bpe));
   index_bytes(bpe);
   if (bpe->takes_bytes && bpe->ignore_merges) FT_TRY(index_words(bpe));

@@ -11,9 +11,9 @@ static bool is_printable(uint32_t code) {
 
 uint32_t ft_byte_level_code(uint8_t byte) {
   if (is_printable(byte)) return byte;
-  if (byte <= 0x20) return 0x100u + byte;                  /* 33 of them */
+  if (byte <= 0x20) return 0x100u + byte;                        /* 33 of them */
   if (byte >= 0x7F && byte <= 0xA0) return 0x121u + byte - 0x7F; /* 34 */
-  return 0x143;                                            /* the soft hyphen */
+  return 0x143;                                                  /* the soft hyphen */
 }
 
 int ft_byte_level_byte(uint32_t code) {

@@ -2,9 +2,11 @@
  * piece, whoever wrote its parts, so ids are those of the whole rendered string; which of the
  * tokens are targets is then found by their bytes: a token is one if any of its bytes is to be
  * learnt. */
+#define _GNU_SOURCE /* memmem */
 #include <string.h>
 
 #include "canvas.h"
+#include "tokenizer.h"
 
 enum { PIECE_ROOM = 4096 };
 
@@ -42,11 +44,22 @@ static ft_err mark(ft_canvas *c, size_t bytes) {
   return FT_OK;
 }
 
+size_t ft_restore_zeros(char *text, size_t bytes) {
+  size_t used = 0;
+  for (size_t i = 0; i < bytes; used++) {
+    bool zero = bytes - i >= 2 && memcmp(text + i, FT_JSON_ZERO, 2) == 0;
+    text[used] = zero ? 0 : text[i];
+    i += zero ? 2 : 1;
+  }
+  return used;
+}
+
 void ft_canvas_bytes(ft_canvas *c, const char *text, size_t bytes, bool target) {
   if (c->err != FT_OK || bytes == 0) return;
   c->err = grow(c, bytes);
   if (c->err != FT_OK) return;
   memcpy(c->text + c->length, text, bytes);
+  if (memmem(text, bytes, FT_JSON_ZERO, 2)) bytes = ft_restore_zeros(c->text + c->length, bytes);
   c->length += bytes;
   if (target) c->err = mark(c, bytes);
 }
@@ -75,13 +88,13 @@ static bool piece_ends(const ft_tokenizer *t, const uint32_t *ids, int64_t count
 
 /* Where byte `at` of the text falls in its pieces, when normalization made them differ from the
  * text: what the text before it comes to on its own. */
-static ft_err normalized_place(ft_canvas *c, size_t at, size_t *place) {
+static ft_err normalized_place(ft_canvas *c, size_t at, bool behind, size_t *place) {
   ft_err err = FT_OK;
   ft_ids ids = {0};
   void *ends = NULL;
   *place = 0;
   if (at == 0) return FT_OK;
-  FT_TRY(ft_tokenizer_encode(c->tokenizer, c->text, at, false, 0, &ids));
+  FT_TRY(ft_tokenizer_encode_part(c->tokenizer, c->text, at, false, behind, 0, &ids));
   if (ids.count == 0) goto out;
   FT_TRY(ft_alloc_array(FT_MEM_TEXT, ids.count, sizeof(size_t), &ends));
   FT_CHECK(piece_ends(c->tokenizer, ids.ids, ids.count, false, NULL, 0, ends), FT_ERR_DATA,
@@ -94,11 +107,11 @@ out:
 }
 
 /* Moves spans from bytes of the text to bytes of the pieces. */
-static ft_err normalize_spans(ft_canvas *c) {
+static ft_err normalize_spans(ft_canvas *c, bool behind) {
   for (int64_t i = 0; i < c->num_spans; i++) {
     ft_span moved;
-    ft_err err = normalized_place(c, c->spans[i].begin, &moved.begin);
-    if (err == FT_OK) err = normalized_place(c, c->spans[i].end, &moved.end);
+    ft_err err = normalized_place(c, c->spans[i].begin, behind, &moved.begin);
+    if (err == FT_OK) err = normalized_place(c, c->spans[i].end, behind, &moved.end);
     if (err != FT_OK) return err;
     c->spans[i] = moved;
   }
@@ -128,7 +141,7 @@ static ft_err mask_run(ft_canvas *c, int64_t before) {
       !piece_ends(c->tokenizer, ids, count, false, c->text, c->length, ends)) {
     FT_CHECK(piece_ends(c->tokenizer, ids, count, false, NULL, 0, ends), FT_ERR_DATA,
              "a token of more than %d bytes", PIECE_ROOM);
-    FT_TRY(normalize_spans(c));
+    FT_TRY(normalize_spans(c, before > c->first));
   }
   mask_tokens(c, ends, c->out->mask + before, count);
 out:
@@ -139,7 +152,8 @@ out:
 static void flush(ft_canvas *c) {
   if (c->err != FT_OK || c->length == 0) return;
   int64_t before = c->out->count;
-  c->err = ft_tokenizer_encode(c->tokenizer, c->text, c->length, false, 0, c->out);
+  c->err = ft_tokenizer_encode_part(c->tokenizer, c->text, c->length, false, before > c->first, 0,
+                                    c->out);
   if (c->err == FT_OK && c->num_spans > 0) c->err = mask_run(c, before);
   c->length = 0;
   c->num_spans = 0;

@@ -22,7 +22,10 @@ typedef struct ft_canvas {
 } ft_canvas;
 
 void ft_canvas_init(ft_canvas *c, const ft_tokenizer *t, ft_ids *out);
-/* Text, tokenized with specials off, together with the text before and after it. */
+/* Turns FT_JSON_ZERO back into zeros, in place; returns the bytes that are left. */
+size_t ft_restore_zeros(char *text, size_t bytes);
+/* Text as a JSON string holds it (FT_JSON_ZERO is a zero), tokenized with specials off, together
+ * with the text before and after it. */
 void ft_canvas_text(ft_canvas *c, const char *text, bool target);
 void ft_canvas_bytes(ft_canvas *c, const char *text, size_t bytes, bool target);
 /* One control token. */

@@ -84,13 +84,16 @@ static ft_err load_members(const cJSON *json, step *s) {
     FT_TRY(ft_member_string(json, where, "content", &text));
     FT_TRY(ft_strdup(text, &s->content));
     break;
-  case METASPACE: FT_TRY(load_metaspace(json, s)); break;
+  case METASPACE:
+    FT_TRY(load_metaspace(json, s));
+    break;
   case WORD_SUFFIX:
     FT_TRY(ft_member_string(json, where, "suffix", &text));
     FT_CHECK(*text, FT_ERR_DATA, "%s: \"suffix\" is empty", where);
     FT_TRY(ft_strdup(text, &s->content));
     break;
-  default: break;
+  default:
+    break;
   }
 out:
   return err;
@@ -100,8 +103,12 @@ static ft_err load_step(ft_decoder *d, const cJSON *json) {
   static const struct {
     const char *name;
     step_kind kind;
-  } kinds[] = {{"ByteLevel", BYTES}, {"ByteFallback", BYTE_FALLBACK}, {"Fuse", FUSE},
-               {"Strip", STRIP},     {"Replace", REPLACE},            {"Metaspace", METASPACE},
+  } kinds[] = {{"ByteLevel", BYTES},
+               {"ByteFallback", BYTE_FALLBACK},
+               {"Fuse", FUSE},
+               {"Strip", STRIP},
+               {"Replace", REPLACE},
+               {"Metaspace", METASPACE},
                {"BPEDecoder", WORD_SUFFIX}};
   ft_err err = FT_OK;
   const char *type;
@@ -196,8 +203,12 @@ static ft_err replace(const step *s, ft_regex_scratch *scratch, const char *text
   ft_err err = FT_OK;
   size_t done = 0, start, end;
   bool found;
-  ft_regex_matches m = {.regex = s->pattern.regex, .scratch = scratch, .text = text,
-                        .bytes = bytes, .unusual = true, .last_end = SIZE_MAX};
+  ft_regex_matches m = {.regex = s->pattern.regex,
+                        .scratch = scratch,
+                        .text = text,
+                        .bytes = bytes,
+                        .unusual = true,
+                        .last_end = SIZE_MAX};
   for (;;) {
     if (bytes == 0) break; /* patterns are not tried on nothing */
     FT_TRY(ft_pattern_next(&s->pattern, &m, &start, &end, &found));
@@ -351,10 +362,14 @@ out:
 static ft_err apply_step(const step *s, ft_regex_scratch *scratch, const ft_string_list *in,
                          ft_string_list *out) {
   switch (s->kind) {
-  case BYTES: return byte_level(in, out);
-  case BYTE_FALLBACK: return byte_fallback(in, out);
-  case FUSE: return ft_string_list_add(out, in->text.data, in->text.bytes);
-  default: return each_string(s, scratch, in, out);
+  case BYTES:
+    return byte_level(in, out);
+  case BYTE_FALLBACK:
+    return byte_fallback(in, out);
+  case FUSE:
+    return ft_string_list_add(out, in->text.data, in->text.bytes);
+  default:
+    return each_string(s, scratch, in, out);
   }
 }
 
@@ -400,11 +415,15 @@ static ft_err piece_step(const step *s, ft_regex_scratch *scratch, const ft_buff
     if (byte < 0) break;
     *is_bytes = true;
     return ft_buffer_put(out, &value, 1);
-  case FUSE: *fused = true; break;
-  case STRIP: return strip(s, in->data, in->bytes, front, !*fused, out);
+  case FUSE:
+    *fused = true;
+    break;
+  case STRIP:
+    return strip(s, in->data, in->bytes, front, !*fused, out);
   case METASPACE:
     return substitute(s->content, first && s->drops_first ? "" : " ", in->data, in->bytes, out);
-  case WORD_SUFFIX: return substitute(s->content, " ", in->data, in->bytes, out);
+  case WORD_SUFFIX:
+    return substitute(s->content, " ", in->data, in->bytes, out);
   case REPLACE:
     if (*is_bytes) break;
     return replace(s, scratch, in->data, in->bytes, out);

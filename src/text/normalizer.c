@@ -95,16 +95,11 @@ static ft_err load_step(ft_normalizer *n, const cJSON *json) {
     const char *name;
     step_kind kind;
     ft_form form;
-  } kinds[] = {{"Prepend", PREPEND, 0},
-               {"Replace", REPLACE, 0},
-               {"NFC", FORM, FT_FORM_NFC},
-               {"NFD", FORM, FT_FORM_NFD},
-               {"NFKC", FORM, FT_FORM_NFKC},
-               {"NFKD", FORM, FT_FORM_NFKD},
-               {"Lowercase", LOWERCASE, 0},
-               {"Strip", STRIP, 0},
-               {"StripAccents", STRIP_ACCENTS, 0},
-               {"ByteLevel", BYTES, 0}};
+  } kinds[] = {
+      {"Prepend", PREPEND, 0},     {"Replace", REPLACE, 0},      {"NFC", FORM, FT_FORM_NFC},
+      {"NFD", FORM, FT_FORM_NFD},  {"NFKC", FORM, FT_FORM_NFKC}, {"NFKD", FORM, FT_FORM_NFKD},
+      {"Lowercase", LOWERCASE, 0}, {"Strip", STRIP, 0},          {"StripAccents", STRIP_ACCENTS, 0},
+      {"ByteLevel", BYTES, 0}};
   static const char where[] = "\"normalizer\"";
   ft_err err = FT_OK;
   const char *type, *content = NULL;
@@ -187,8 +182,12 @@ static ft_err replace(const step *s, ft_regex_scratch *regex, const ft_piece *in
   ft_err err = FT_OK;
   size_t kept = 0, start, end, length = strlen(s->content);
   bool found;
-  ft_regex_matches m = {.regex = s->pattern.regex, .scratch = regex, .text = in->text,
-                        .bytes = in->bytes, .unusual = in->unusual, .last_end = SIZE_MAX};
+  ft_regex_matches m = {.regex = s->pattern.regex,
+                        .scratch = regex,
+                        .text = in->text,
+                        .bytes = in->bytes,
+                        .unusual = in->unusual,
+                        .last_end = SIZE_MAX};
   for (;;) {
     FT_TRY(ft_pattern_next(&s->pattern, &m, &start, &end, &found));
     if (!found) break;
@@ -265,13 +264,20 @@ out:
 static ft_err apply_step(const step *s, ft_normalizer_scratch *scratch, ft_regex_scratch *regex,
                          const ft_piece *in, ft_buffer *out, size_t *origin) {
   switch (s->kind) {
-  case PREPEND: return prepend(s, in, out, origin);
-  case REPLACE: return replace(s, regex, in, out, origin);
-  case FORM: return to_form(s, scratch, in, out, origin);
-  case LOWERCASE: return lowercase(in, out, origin);
-  case STRIP: return strip(s, in, out, origin);
-  case STRIP_ACCENTS: return strip_accents(in, out, origin);
-  case BYTES: return to_bytes(in, out, origin);
+  case PREPEND:
+    return prepend(s, in, out, origin);
+  case REPLACE:
+    return replace(s, regex, in, out, origin);
+  case FORM:
+    return to_form(s, scratch, in, out, origin);
+  case LOWERCASE:
+    return lowercase(in, out, origin);
+  case STRIP:
+    return strip(s, in, out, origin);
+  case STRIP_ACCENTS:
+    return strip_accents(in, out, origin);
+  case BYTES:
+    return to_bytes(in, out, origin);
   }
   return FT_OK;
 }
@@ -288,7 +294,9 @@ ft_err ft_normalizer_apply(const ft_normalizer *n, ft_normalizer_scratch *s,
     ft_err err = ft_buffer_reserve(buffer, out->bytes + 1); /* never NULL */
     if (err == FT_OK) err = apply_step(next, s, regex, out, buffer, &origin);
     if (err != FT_OK) return err;
-    *out = (ft_piece){.text = buffer->data, .bytes = buffer->bytes, .origin = origin,
+    *out = (ft_piece){.text = buffer->data,
+                      .bytes = buffer->bytes,
+                      .origin = origin,
                       .unusual = out->unusual || next->unusual};
   }
   return FT_OK;

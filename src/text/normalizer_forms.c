@@ -64,9 +64,9 @@ static void look_at(ft_form_table *table, uint32_t code) {
 
 ft_err ft_form_table_new(ft_form form, ft_form_table **out) {
   /* nothing decomposes or combines in between or behind */
-  static const uint32_t ranges[][2] = {{0xA0, 0x3400},       {0xA000, SYLLABLES},
-                                       {LAST_SYLLABLE + 1, 0xD800}, {0xE000, 0x17000},
-                                       {0x18D00, 0x20000},   {0x2F000, 0x30000}};
+  static const uint32_t ranges[][2] = {
+      {0xA0, 0x3400},    {0xA000, SYLLABLES}, {LAST_SYLLABLE + 1, 0xD800},
+      {0xE000, 0x17000}, {0x18D00, 0x20000},  {0x2F000, 0x30000}};
   void *memory;
   *out = NULL;
   ft_err err = ft_alloc(FT_MEM_TEXT, sizeof **out, &memory);
@@ -122,7 +122,7 @@ static ft_err sort_marks(int32_t *codes, int64_t count) {
   int64_t starts[257] = {0};
   for (int64_t i = 0; i < count; i++)
     starts[combining_class(codes[i]) + 1]++;
-  for (int class = 0; class < 256; class++)
+  for (int class = 0; class < 256; class ++)
     starts[class + 1] += starts[class];
   for (int64_t i = 0; i < count; i++)
     sorted[starts[combining_class(codes[i])]++] = codes[i];
@@ -179,7 +179,8 @@ out:
 ft_err ft_form_apply(const ft_form_table *table, ft_normalizer_scratch *s, const char *text,
                      size_t bytes, ft_buffer *out) {
   ft_err err = FT_OK;
-  size_t kept = 0, start = 0; /* text up to kept is done; the last stable character begins at start */
+  size_t kept = 0,
+         start = 0; /* text up to kept is done; the last stable character begins at start */
   for (size_t i = 0, length; i < bytes;) {
     uint32_t code = ft_utf8_decode(text + i, &length);
     if (!is_changing(table, code)) {

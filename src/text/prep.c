@@ -175,7 +175,8 @@ static ft_err read_input(prep *p, const char *path) {
     if (!text) break;
     if (!too_long && ft_line_is_blank(text, bytes)) continue;
     p->report->lines++;
-    FT_TRY(ft_prep_batch_add(&p->batch, path, ft_lines_number(lines), text, bytes, too_long));
+    FT_TRY(ft_prep_batch_add(&p->batch, ft_lines_path(lines), ft_lines_number(lines), text, bytes,
+                             too_long));
     if (ft_prep_batch_is_full(&p->batch)) FT_TRY(run_batch(p));
   }
   FT_TRY(run_batch(p));

@@ -73,7 +73,7 @@ static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_li
   cJSON *json = NULL;
   ft_record record = {0};
   FT_CHECK(!line->too_long, FT_ERR_DATA, "is longer than %d MiB", FT_LINE_MAX >> 20);
-  FT_TRY(ft_json_parse(text, line->bytes, "is no JSON", &json));
+  FT_TRY(ft_line_parse(text, line->bytes, &json));
   FT_TRY(ft_record_read(json, &record));
   line->is_text = record.text != NULL;
   line->hash = ft_record_hash(&record);

@@ -16,7 +16,7 @@ typedef enum ft_outcome { FT_DOCUMENT, FT_BAD_LINE, FT_ALL_MASKED } ft_outcome;
 
 /* A line and what became of it. */
 typedef struct ft_prep_line {
-  const char *path; /* not owned */
+  const char *path; /* not owned: the file's, which is open until the batch has run */
   int64_t number;
   size_t begin, bytes; /* of its text in the batch; followed by a zero */
   bool too_long;       /* longer than FT_LINE_MAX: no text */

@@ -153,6 +153,10 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   return FT_OK;
 }
 
+const char *ft_lines_path(const ft_lines *l) {
+  return l->path;
+}
+
 int64_t ft_lines_number(const ft_lines *l) {
   return l->number;
 }
@@ -161,4 +165,13 @@ bool ft_line_is_blank(const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
     if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
   return true;
+}
+
+ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out) {
+  static const char where[] = "is no JSON", place[] = "is no JSON: line 1, ";
+  ft_err err = ft_json_parse_data(text, bytes, where, out);
+  const char *message = ft_error_message();
+  if (err != FT_ERR_DATA || strncmp(message, place, sizeof place - 1) != 0) return err;
+  /* the line's number is told by who knows it */
+  return ft_fail(err, "%s: %s", where, message + sizeof place - 1);
 }

@@ -1,5 +1,5 @@
-/* The "pre_tokenizer" of tokenizer.json as a list of steps. Each step cuts a piece into smaller ones
- * and hands them to the next, the last one to the run's function: nothing is collected. */
+/* The "pre_tokenizer" of tokenizer.json as a list of steps. Each step cuts a piece into smaller
+ * ones and hands them to the next, the last one to the run's function: nothing is collected. */
 #define _GNU_SOURCE /* memmem */
 #include "pretokenizer.h"
 
@@ -54,8 +54,8 @@ out:
 }
 
 static ft_err load_split(const cJSON *json, step *s) {
-  static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious",
-                                      "MergedWithNext", "Contiguous"};
+  static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                      "Contiguous"};
   ft_err err = FT_OK;
   const char *name;
   FT_TRY(ft_pattern_load(json, where, &s->pattern));
@@ -248,11 +248,19 @@ static ft_err flush(joiner *j) {
 static ft_err add_part(joiner *j, size_t start, size_t end, bool is_match) {
   bool grows = false;
   switch (j->behavior) {
-  case REMOVED: return is_match ? FT_OK : emit(j, start, end);
-  case ISOLATED: return emit(j, start, end);
-  case CONTIGUOUS: grows = j->has_held && is_match == j->held_is_match; break;
-  case MERGED_WITH_PREVIOUS: grows = j->has_held && is_match && !j->held_is_match; break;
-  case MERGED_WITH_NEXT: grows = j->has_held && j->held_is_match && !is_match; break;
+  case REMOVED:
+    return is_match ? FT_OK : emit(j, start, end);
+  case ISOLATED:
+    return emit(j, start, end);
+  case CONTIGUOUS:
+    grows = j->has_held && is_match == j->held_is_match;
+    break;
+  case MERGED_WITH_PREVIOUS:
+    grows = j->has_held && is_match && !j->held_is_match;
+    break;
+  case MERGED_WITH_NEXT:
+    grows = j->has_held && j->held_is_match && !is_match;
+    break;
   }
   ft_err err = grows ? FT_OK : flush(j);
   if (!grows) j->held_start = start;
@@ -266,8 +274,12 @@ static ft_err split(ft_pretokenizer_run *run, int64_t at, const ft_piece *in) {
   ft_err err = FT_OK;
   const step *s = &run->pretokenizer->steps[at];
   joiner j = {.run = run, .next = at + 1, .in = in, .behavior = s->behavior};
-  ft_regex_matches m = {.regex = s->pattern.regex, .scratch = run->regex, .text = in->text,
-                        .bytes = in->bytes, .unusual = in->unusual, .last_end = SIZE_MAX};
+  ft_regex_matches m = {.regex = s->pattern.regex,
+                        .scratch = run->regex,
+                        .text = in->text,
+                        .bytes = in->bytes,
+                        .unusual = in->unusual,
+                        .last_end = SIZE_MAX};
   size_t done = 0, start, end;
   bool found;
   for (;;) {
@@ -285,8 +297,8 @@ out:
 
 static ft_err digits(ft_pretokenizer_run *run, int64_t at, const ft_piece *in) {
   ft_err err = FT_OK;
-  joiner j = {.run = run, .next = at + 1, .in = in,
-              .behavior = run->pretokenizer->steps[at].behavior};
+  joiner j = {
+      .run = run, .next = at + 1, .in = in, .behavior = run->pretokenizer->steps[at].behavior};
   size_t done = 0;
   for (size_t i = 0, length; i < in->bytes; i += length) {
     if (!ft_unicode_is_numeric(ft_utf8_decode(in->text + i, &length))) continue;
@@ -306,8 +318,7 @@ static ft_err put_bytes(ft_pretokenizer_run *run, int64_t at, const ft_piece *in
   buffer->bytes = 0;
   ft_err err = ft_byte_level_put(buffer, in->text, in->origin);
   size_t origin = buffer->bytes;
-  if (err == FT_OK)
-    err = ft_byte_level_put(buffer, in->text + in->origin, in->bytes - in->origin);
+  if (err == FT_OK) err = ft_byte_level_put(buffer, in->text + in->origin, in->bytes - in->origin);
   if (err != FT_OK) return err;
   ft_piece piece = {buffer->data, buffer->bytes, origin, in->unusual};
   return run_step(run, at + 1, &piece);
@@ -333,8 +344,12 @@ static ft_err byte_level(ft_pretokenizer_run *run, int64_t at, const ft_piece *i
     err = byte_level_word(run, at, &text);
     goto out;
   }
-  ft_regex_matches m = {.regex = s->pattern.regex, .scratch = run->regex, .text = text.text,
-                        .bytes = text.bytes, .unusual = text.unusual, .last_end = SIZE_MAX};
+  ft_regex_matches m = {.regex = s->pattern.regex,
+                        .scratch = run->regex,
+                        .text = text.text,
+                        .bytes = text.bytes,
+                        .unusual = text.unusual,
+                        .last_end = SIZE_MAX};
   size_t done = 0, start, end;
   bool found;
   for (;;) {
@@ -389,10 +404,14 @@ out:
 static ft_err run_step(ft_pretokenizer_run *run, int64_t at, const ft_piece *piece) {
   if (at == run->pretokenizer->count) return run->word(run->arg, piece);
   switch (run->pretokenizer->steps[at].kind) {
-  case SPLIT: return split(run, at, piece);
-  case BYTES: return byte_level(run, at, piece);
-  case DIGITS: return digits(run, at, piece);
-  case METASPACE: return metaspace(run, at, piece);
+  case SPLIT:
+    return split(run, at, piece);
+  case BYTES:
+    return byte_level(run, at, piece);
+  case DIGITS:
+    return digits(run, at, piece);
+  case METASPACE:
+    return metaspace(run, at, piece);
   }
   return FT_OK;
 }

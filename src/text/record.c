@@ -30,6 +30,7 @@ static const char *type_name(const cJSON *item) {
 /* The member's string, which must be there. Borrowed. */
 static ft_err string_of(const cJSON *object, const char *name, const char **out) {
   const cJSON *item = ft_json_get(object, name);
+  *out = NULL;
   if (!cJSON_IsString(item))
     return ft_fail(FT_ERR_DATA, "\"%s\" is %s, a string was expected", name, type_name(item));
   *out = item->valuestring;

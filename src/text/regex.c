@@ -34,7 +34,7 @@ static ft_err compile(const char *pattern, const ft_regex_text *translated, pcre
   if (!*out) {
     unsigned char message[160];
     pcre2_get_error_message(code, message, sizeof message);
-    FT_TRY(ft_fail(FT_ERR_DATA, "the regular expression \"%s\": %s", pattern, message));
+    FT_TRY(ft_fail(FT_ERR_DATA, "the regular expression \"%.500s\": %s", pattern, message));
   }
   /* without the just-in-time compiler the same matches are found, more slowly */
   pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE);

@@ -23,7 +23,7 @@ typedef struct ft_regex_matches {
   ft_regex_scratch *scratch;
   const char *text; /* [bytes] valid UTF-8 */
   size_t bytes;
-  bool unusual; /* the text may hold code points that ft_unicode_is_unusual */
+  bool unusual;          /* the text may hold code points that ft_unicode_is_unusual */
   size_t from, last_end; /* progress: start as 0 and SIZE_MAX */
 } ft_regex_matches;
 
@@ -36,7 +36,7 @@ ft_err ft_regex_next(ft_regex_matches *m, size_t *start, size_t *end, bool *foun
 typedef struct ft_code_set {
   struct ft_code_span {
     uint32_t first, last;
-  } *spans;
+  } * spans;
   int64_t count, capacity;
 } ft_code_set;
 void ft_code_set_fini(ft_code_set *set);
@@ -72,7 +72,8 @@ ft_err ft_regex_put_code(ft_regex_text *t, uint32_t code);
 ft_err ft_regex_put_set(ft_regex_text *t, const ft_code_set *set, bool negated);
 
 /* The pattern in PCRE2's dialect, twice: `quick` uses PCRE2's own properties (right for text
- * without unusual code points), `exact` spells every set out; equal strings where nothing differs. */
+ * without unusual code points), `exact` spells every set out; equal strings where nothing differs.
+ */
 ft_err ft_regex_translate(const char *pattern, ft_regex_text *quick, ft_regex_text *exact);
 
 /* What the translation of a pattern (regex_translate.c) and of its bracketed classes

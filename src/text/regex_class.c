@@ -1,5 +1,5 @@
-/* Bracketed classes of Oniguruma's dialect ([a-z], nested, intersected with &&, [:alpha:] …) as sets
- * of code points, and the escapes that may stand in them. */
+/* Bracketed classes of Oniguruma's dialect ([a-z], nested, intersected with &&, [:alpha:] …) as
+ * sets of code points, and the escapes that may stand in them. */
 #include "regex.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@
 enum { MAX_NESTING = 64 };
 
 ft_err ft_regex_refuse(const ft_regex_parser *p, const char *what) {
-  return ft_fail(FT_ERR_DATA, "the regular expression \"%s\": %s (at byte %zu)", p->pattern, what,
-                 (size_t)(p->at - p->pattern));
+  return ft_fail(FT_ERR_DATA, "the regular expression \"%.500s\": %s (at byte %zu)", p->pattern,
+                 what, (size_t)(p->at - p->pattern));
 }
 
 static int hex_digit(char c) {
@@ -27,7 +27,8 @@ static ft_err hex_escape(ft_regex_parser *p, int64_t *code) {
   int64_t value = 0;
   for (; digits < most && hex_digit(*s) >= 0; s++, digits++)
     value = value * 16 + hex_digit(*s);
-  bool complete = digits > 0 && (!wide || digits == 4) && (!braces || *s == '}') && !(wide && braces);
+  bool complete =
+      digits > 0 && (!wide || digits == 4) && (!braces || *s == '}') && !(wide && braces);
   if (!complete) return ft_regex_refuse(p, "a hexadecimal escape that is not complete");
   if (value >= FT_CODE_POINTS || (value >= 0xD800 && value <= 0xDFFF))
     return ft_regex_refuse(p, "an escape that is no Unicode character");
@@ -73,7 +74,7 @@ ft_err ft_regex_property(ft_regex_parser *p, ft_code_set *set, bool *negated, co
   name[end - s] = 0;
   p->at = end + 1;
   ft_err err = ft_code_set_add_property(set, name, &p->table, pcre2);
-  if (err == FT_ERR_DATA) ft_fail_prefix(err, "the regular expression \"%s\"", p->pattern);
+  if (err == FT_ERR_DATA) ft_fail_prefix(err, "the regular expression \"%.500s\"", p->pattern);
   return err;
 }
 
@@ -92,11 +93,8 @@ static void items_fini(class_items *items) {
 static ft_err read_class(ft_regex_parser *p, int depth, class_items *out);
 
 /* Unites set (inverted if negated), called `quick` in PCRE2's dialect (NULL: it has no name). */
-static ft_err add_set(ft_regex_parser *p, class_items *items, ft_code_set *set, bool negated,
-                      const char *quick) {
+static ft_err add_set(class_items *items, ft_code_set *set, bool negated, const char *quick) {
   ft_err err = FT_OK;
-  if (negated && p->caseless)
-    FT_TRY(ft_regex_refuse(p, "a negated set inside a class that ignores case"));
   if (negated) FT_TRY(ft_code_set_invert(set));
   FT_TRY(ft_code_set_unite(&items->set, set));
   if (quick)
@@ -112,22 +110,24 @@ static ft_err add_escape(ft_regex_parser *p, class_items *items) {
   ft_err err = FT_OK;
   ft_code_set set = {0};
   char c = p->at[1], quick[8] = "";
+  if (p->caseless && strchr("PWH", c)) /* \S and \D hold all cases of a letter or none */
+    FT_TRY(ft_regex_refuse(p, "a negated set of letters inside a class that ignores case"));
   if (c == 'p' || c == 'P') {
     bool negated;
     const char *name;
     FT_TRY(ft_regex_property(p, &set, &negated, &name));
     if (name) snprintf(quick, sizeof quick, "\\%c{%s}", negated ? 'P' : 'p', name);
-    FT_TRY(add_set(p, items, &set, negated, name ? quick : NULL));
+    FT_TRY(add_set(items, &set, negated, name ? quick : NULL));
   } else {
     bool negated = c == 'S' || c == 'W' || c == 'D' || c == 'H';
     char kind = negated ? (char)(c + 32) : c;
     if (!strchr("swdh", kind)) FT_TRY(ft_regex_refuse(p, "an escape that has no place in []"));
     FT_TRY(ft_code_set_add_kind(&set, kind, &p->table));
     p->at += 2;
-    const char *name = kind == 's' ? negated ? "\\S" : "\\s"
+    const char *name = kind == 's'   ? negated ? "\\S" : "\\s"
                        : kind == 'd' ? negated ? "\\P{Nd}" : "\\p{Nd}"
                                      : NULL;
-    FT_TRY(add_set(p, items, &set, negated, name));
+    FT_TRY(add_set(items, &set, negated, name));
   }
 out:
   ft_code_set_fini(&set);
@@ -153,7 +153,9 @@ static ft_err add_posix(ft_regex_parser *p, class_items *items, bool *done) {
   else
     FT_TRY(ft_regex_refuse(p, "of POSIX classes, digit, space, word and xdigit are supported"));
   p->at = end + 2;
-  FT_TRY(add_set(p, items, &set, negated, NULL));
+  if (negated && p->caseless)
+    FT_TRY(ft_regex_refuse(p, "a negated class inside one that ignores case"));
+  FT_TRY(add_set(items, &set, negated, NULL));
 out:
   ft_code_set_fini(&set);
   return err;
@@ -166,7 +168,7 @@ static ft_err add_nested(ft_regex_parser *p, int depth, class_items *items) {
   FT_TRY(add_posix(p, items, &done));
   if (done) goto out;
   FT_TRY(read_class(p, depth + 1, &nested));
-  FT_TRY(add_set(p, items, &nested.set, false, nested.has_quick ? nested.quick.text : NULL));
+  FT_TRY(add_set(items, &nested.set, false, nested.has_quick ? nested.quick.text : NULL));
 out:
   items_fini(&nested);
   return err;

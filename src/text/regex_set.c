@@ -151,11 +151,22 @@ static const struct {
   const char *name, *short_name;
   char kind;
 } long_names[] = {
-    {"letter", "L", 0},       {"mark", "M", 0},   {"number", "N", 0}, {"punctuation", "P", 0},
-    {"symbol", "S", 0},       {"separator", "Z", 0}, {"other", "C", 0},
-    {"uppercaseletter", "Lu", 0}, {"lowercaseletter", "Ll", 0}, {"titlecaseletter", "Lt", 0},
-    {"modifierletter", "Lm", 0},  {"otherletter", "Lo", 0},     {"decimalnumber", "Nd", 0},
-    {"digit", NULL, 'd'},     {"space", NULL, 's'},  {"whitespace", NULL, 's'},
+    {"letter", "L", 0},
+    {"mark", "M", 0},
+    {"number", "N", 0},
+    {"punctuation", "P", 0},
+    {"symbol", "S", 0},
+    {"separator", "Z", 0},
+    {"other", "C", 0},
+    {"uppercaseletter", "Lu", 0},
+    {"lowercaseletter", "Ll", 0},
+    {"titlecaseletter", "Lt", 0},
+    {"modifierletter", "Lm", 0},
+    {"otherletter", "Lo", 0},
+    {"decimalnumber", "Nd", 0},
+    {"digit", NULL, 'd'},
+    {"space", NULL, 's'},
+    {"whitespace", NULL, 's'},
     {"word", NULL, 'w'},
 };
 

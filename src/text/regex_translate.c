@@ -68,13 +68,13 @@ enum { MAX_GROUPS = 200 };
 
 typedef struct translator {
   ft_regex_parser in;
-  ft_regex_text *out[2];                 /* quick, exact */
-  size_t atom[2];                        /* where the last atom begins in each */
-  bool has_atom, quantified;             /* there is one to repeat; it is repeated already */
-  char last_literal;                     /* an ASCII letter that was the last atom, or 0 */
-  size_t open[MAX_GROUPS][2];            /* where groups begin */
-  bool assertion[MAX_GROUPS];            /* nothing to repeat */
-  bool outer_caseless[MAX_GROUPS];       /* case before the group */
+  ft_regex_text *out[2];           /* quick, exact */
+  size_t atom[2];                  /* where the last atom begins in each */
+  bool has_atom, quantified;       /* there is one to repeat; it is repeated already */
+  char last_literal;               /* an ASCII letter that was the last atom, or 0 */
+  size_t open[MAX_GROUPS][2];      /* where groups begin */
+  bool assertion[MAX_GROUPS];      /* nothing to repeat */
+  bool outer_caseless[MAX_GROUPS]; /* case before the group */
   int depth;
 } translator;
 
@@ -247,9 +247,10 @@ static ft_err options(translator *t) {
   }
   if (*s != ')') return ft_regex_refuse(&t->in, "this kind of group is not supported");
   /* until the group's end, alternatives included: the same thing only where nothing came before */
-  bool first = t->depth == 0 ? t->out[0]->length == 0
-                             : strchr(":=!>", t->in.at[-1]) || t->in.at[-1] == '(';
-  if (!first) return ft_regex_refuse(&t->in, "options inside of a group are supported at its start");
+  bool first =
+      t->depth == 0 ? t->out[0]->length == 0 : strchr(":=!>", t->in.at[-1]) || t->in.at[-1] == '(';
+  if (!first)
+    return ft_regex_refuse(&t->in, "options inside of a group are supported at its start");
   memcpy(out, ")", 2);
   t->in.at = s + 1;
   t->in.caseless = caseless;
@@ -335,15 +336,19 @@ out:
 static ft_err step(translator *t) {
   char c = *t->in.at;
   switch (c) {
-  case '\\': return escape(t);
-  case '(': return group(t);
-  case ')': return close_group(t);
+  case '\\':
+    return escape(t);
+  case '(':
+    return group(t);
+  case ')':
+    return close_group(t);
   case '[':
     begin_atom(t);
     return ft_regex_class(&t->in, t->out[0], t->out[1]);
   case '*':
   case '+':
-  case '?': return quantifier(t);
+  case '?':
+    return quantifier(t);
   case '{':
     if (interval_length(t->in.at) > 0) return quantifier(t);
     break;
@@ -359,7 +364,8 @@ static ft_err step(translator *t) {
     t->in.at++;
     return put(t, text);
   }
-  default: break;
+  default:
+    break;
   }
   size_t length;
   uint32_t code = ft_utf8_decode(t->in.at, &length);

@@ -16,7 +16,7 @@ typedef struct ft_string_map {
   struct ft_string_slot {
     uint32_t entry; /* index + 1; 0: free */
     uint32_t tag;   /* part of the hash */
-  } *slots; /* [mask + 1] */
+  } * slots;        /* [mask + 1] */
   uint64_t mask;
 } ft_string_map;
 

@@ -89,6 +89,19 @@ int64_t ft_template_end_of_turn(const ft_tokenizer *t, const ft_render_options *
 
 /* ---------------------------------------------------------------- rendering */
 
+ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
+                        ft_ids *out) {
+  if (!strstr(string, FT_JSON_ZERO))
+    return ft_tokenizer_encode(t, string, strlen(string), specials, mask, out);
+  char *text;
+  ft_err err = ft_strdup(string, &text);
+  if (err != FT_OK) return err;
+  size_t bytes = ft_restore_zeros(text, strlen(text));
+  err = ft_tokenizer_encode(t, text, bytes, specials, mask, out);
+  ft_free(text);
+  return err;
+}
+
 /* BOS where the post-processor adds one, the text, and the model's EOS. */
 static ft_err render_text(const ft_tokenizer *t, const ft_render_options *options, const char *text,
                           ft_ids *out) {
@@ -97,7 +110,7 @@ static ft_err render_text(const ft_tokenizer *t, const ft_render_options *option
   int64_t num_before, num_after, first = out->count;
   ft_tokenizer_post_processor(t, &before, &num_before, &after, &num_after);
   FT_TRY(ft_ids_append(out, before, num_before, 1));
-  FT_TRY(ft_tokenizer_encode(t, text, strlen(text), false, 1, out));
+  FT_TRY(ft_encode_string(t, text, false, 1, out));
   FT_TRY(ft_ids_append(out, after, num_after, 1));
   uint32_t eos = (uint32_t)options->eos;
   bool has_eos = out->count > first && out->ids[out->count - 1] == eos;

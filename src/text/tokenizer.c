@@ -23,8 +23,8 @@ static ft_err index_tokens(ft_tokenizer *t) {
     t->tokens[id].content = t->tokens[id].decoded = t->bpe->contents[id];
   for (int64_t i = 0; i < t->added.count; i++) {
     const ft_added_token *added = &t->added.tokens[i];
-    t->tokens[added->id] = (ft_token){
-        .content = added->content, .decoded = added->pattern, .special = added->special};
+    t->tokens[added->id] =
+        (ft_token){.content = added->content, .decoded = added->pattern, .special = added->special};
     t->special[added->id] = added->special;
   }
   for (int64_t i = 0; i < t->added.count; i++) { /* as what it is decoded, it may be no token */
@@ -49,6 +49,16 @@ out:
   return err;
 }
 
+/* Files may keep settings of whoever saved them for batches of fixed length. */
+static void warn_of_lengths(const cJSON *json, const char *path) {
+  static const char *const names[] = {"truncation", "padding"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++) {
+    const cJSON *item = ft_json_get(json, names[i]);
+    if (item && !cJSON_IsNull(item))
+      ft_log(FT_LOG_WARNING, "%s: \"%s\" is set, and not applied here", path, names[i]);
+  }
+}
+
 static ft_err load(ft_tokenizer *t, const cJSON *json) {
   ft_err err = FT_OK;
   cJSON *model, *post, *added = NULL;
@@ -60,7 +70,8 @@ static ft_err load(ft_tokenizer *t, const cJSON *json) {
   FT_TRY(ft_bpe_load(model, &t->bpe));
   FT_TRY(load_steps(t, json));
   const cJSON *list = ft_json_get(json, "added_tokens");
-  if (list && !cJSON_IsNull(list)) FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
+  if (list && !cJSON_IsNull(list))
+    FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
   FT_TRY(ft_added_tokens_load(added, t->bpe, t->normalizer, &t->added));
   FT_TRY(ft_bpe_check_merges(t->bpe, &t->added.by_content));
   FT_TRY(index_tokens(t));
@@ -113,6 +124,7 @@ ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
     ft_fail_prefix(err, "%s", path);
     goto out;
   }
+  warn_of_lengths(json, path);
   *out = t;
   memory = NULL;
 out:
@@ -204,8 +216,8 @@ size_t ft_tokenizer_piece(const ft_tokenizer *t, uint32_t id, bool first, char *
   const ft_token *token = token_of(t, id);
   ft_buffer text = {0};
   size_t length = 0;
-  if (token->content && ft_decoder_piece(t->decoder, token->decoded, strlen(token->decoded), first,
-                                         &text) == FT_OK) {
+  if (token->content &&
+      ft_decoder_piece(t->decoder, token->decoded, strlen(token->decoded), first, &text) == FT_OK) {
     length = FT_MIN(text.bytes, room);
     if (length > 0) memcpy(out, text.data, length);
   }

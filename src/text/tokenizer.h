@@ -58,6 +58,11 @@ struct ft_tokenizer {
   ft_workspace_pool *pool;
 };
 
+/* As ft_tokenizer_encode. behind: the text is a part of a longer one, and a control token stands
+ * before it, so what the tokenizer does at the start of a text only is not done. */
+ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t bytes,
+                                bool specials, bool behind, uint8_t mask, ft_ids *out);
+
 ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out);
 void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w);
 void ft_workspace_free(ft_workspace *w);

@@ -178,12 +178,17 @@ out:
   return err;
 }
 
+ft_err ft_tokenizer_check_bytes(int64_t vocab_size) {
+  if (vocab_size >= NUM_BYTES + NUM_NAMED && vocab_size <= MAX_VOCAB) return FT_OK;
+  return ft_fail(FT_ERR_DATA,
+                 "a byte-level tokenizer for a vocabulary of %lld: expected %d (256 bytes and 5 "
+                 "special tokens) to %d",
+                 (long long)vocab_size, NUM_BYTES + NUM_NAMED, MAX_VOCAB);
+}
+
 ft_err ft_tokenizer_write_bytes(const char *dir, int64_t vocab_size) {
   ft_err err = FT_OK;
-  FT_CHECK(vocab_size >= NUM_BYTES + NUM_NAMED && vocab_size <= MAX_VOCAB, FT_ERR_DATA,
-           "a byte-level tokenizer for a vocabulary of %lld: expected %d (256 bytes and 5 special "
-           "tokens) to %d",
-           (long long)vocab_size, NUM_BYTES + NUM_NAMED, MAX_VOCAB);
+  FT_TRY(ft_tokenizer_check_bytes(vocab_size));
   FT_TRY(write_tokenizer(dir, vocab_size));
   FT_TRY(write_config(dir));
 out:

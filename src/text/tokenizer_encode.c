@@ -88,6 +88,7 @@ typedef struct encoding {
   ft_workspace *w;
   const uint8_t *blocked; /* ids that text must not become */
   bool specials;
+  bool behind; /* a control token stands before the text */
   ft_ids *out;
 } encoding;
 
@@ -125,8 +126,10 @@ static ft_err encode_between(encoding *e, const ft_piece *piece) {
   ft_err err = FT_OK;
   ft_piece normalized;
   FT_TRY(ft_normalizer_apply(e->t->normalizer, &e->w->normalizer, e->w->regex, piece, &normalized));
-  ft_added_matches m = {.added = &e->t->added, .trie = &e->t->added.normalized,
-                        .text = normalized.text, .bytes = normalized.bytes,
+  ft_added_matches m = {.added = &e->t->added,
+                        .trie = &e->t->added.normalized,
+                        .text = normalized.text,
+                        .bytes = normalized.bytes,
                         .specials = e->specials};
   size_t start, end;
   const ft_added_token *token;
@@ -145,8 +148,11 @@ out:
 
 static ft_err encode_all(encoding *e, const char *text, size_t bytes, bool unusual) {
   ft_err err = FT_OK;
-  ft_added_matches m = {.added = &e->t->added, .trie = &e->t->added.plain, .text = text,
-                        .bytes = bytes, .specials = e->specials};
+  ft_added_matches m = {.added = &e->t->added,
+                        .trie = &e->t->added.plain,
+                        .text = text,
+                        .bytes = bytes,
+                        .specials = e->specials};
   size_t start, end;
   const ft_added_token *token;
   while (ft_added_next(&m, &start, &end, &token)) {
@@ -154,7 +160,7 @@ static ft_err encode_all(encoding *e, const char *text, size_t bytes, bool unusu
       FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
       continue;
     }
-    size_t origin = start == 0 ? ft_utf8_length(text[0]) : 0;
+    size_t origin = start == 0 && !e->behind ? ft_utf8_length(text[0]) : 0;
     ft_piece piece = {text + start, end - start, origin, unusual};
     FT_TRY(encode_between(e, &piece));
   }
@@ -164,13 +170,23 @@ out:
 
 ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
                            uint8_t mask, ft_ids *out) {
+  return ft_tokenizer_encode_part(t, text, bytes, specials, false, mask, out);
+}
+
+ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t bytes,
+                                bool specials, bool behind, uint8_t mask, ft_ids *out) {
   ft_err err = FT_OK;
   int64_t before = out->count;
   size_t at;
   bool unusual;
-  encoding e = {.t = t, .specials = specials, .blocked = specials ? NULL : t->special, .out = out};
+  encoding e = {.t = t,
+                .specials = specials,
+                .behind = behind,
+                .blocked = specials ? NULL : t->special,
+                .out = out};
   FT_CHECK(ft_utf8_check(text, bytes, &at, &unusual), FT_ERR_DATA,
-           "the text is not valid UTF-8 at byte %zu (0x%02X)", at, (unsigned)(unsigned char)text[at]);
+           "the text is not valid UTF-8 at byte %zu (0x%02X)", at,
+           (unsigned)(unsigned char)text[at]);
   if (bytes == 0) goto out;
   FT_TRY(ft_workspace_acquire(t, &e.w));
   e.w->run.word = encode_word;

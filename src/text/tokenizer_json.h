@@ -6,8 +6,7 @@
 #include "ft/io.h"
 
 /* A string; borrowed. */
-ft_err ft_member_string(const cJSON *object, const char *where, const char *name,
-                        const char **out);
+ft_err ft_member_string(const cJSON *object, const char *where, const char *name, const char **out);
 /* NULL if absent. */
 ft_err ft_member_optional_string(const cJSON *object, const char *where, const char *name,
                                  const char **out);
@@ -23,7 +22,6 @@ ft_err ft_member_optional_object(const cJSON *object, const char *where, const c
 ft_err ft_member_object(const cJSON *object, const char *where, const char *name, cJSON **out);
 ft_err ft_member_array(const cJSON *object, const char *where, const char *name, cJSON **out);
 /* What an object with "pattern": {"String": …} or {"Regex": …} searches for; borrowed. */
-ft_err ft_member_pattern(const cJSON *object, const char *where, const char **text,
-                         bool *is_regex);
+ft_err ft_member_pattern(const cJSON *object, const char *where, const char **text, bool *is_regex);
 
 #endif

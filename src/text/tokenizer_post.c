@@ -39,7 +39,7 @@ static ft_err add_special(const cJSON *json, const char *name, int64_t vocab_siz
   FT_CHECK(entry, FT_ERR_DATA, "%s: \"special_tokens\" lacks \"%s\"", where, name);
   FT_TRY(ft_member_array(entry, where, "ids", &list));
   for (const cJSON *item = list->child; item; item = item->next) {
-    uint32_t id;
+    uint32_t id = 0;
     FT_TRY(check_id(item, vocab_size, &id));
     FT_TRY(append(ids, count, id));
   }
@@ -80,7 +80,7 @@ static ft_err load_pair(const cJSON *json, int64_t vocab_size, ft_surroundings *
   static const char *const names[] = {"cls", "sep"};
   for (int i = 0; i < 2; i++) {
     cJSON *pair;
-    uint32_t id;
+    uint32_t id = 0;
     FT_TRY(ft_member_array(json, where, names[i], &pair));
     FT_CHECK(pair->child && cJSON_IsString(pair->child) && pair->child->next, FT_ERR_DATA,
              "%s: \"%s\" is not [\"TOKEN\", ID]", where, names[i]);
@@ -92,24 +92,8 @@ out:
   return err;
 }
 
-/* Puts `outer` around what is there. */
-static ft_err wrap(ft_surroundings *inner, ft_surroundings *outer) {
-  ft_err err = FT_OK;
-  for (int64_t i = 0; i < inner->num_before; i++)
-    FT_TRY(append(&outer->before, &outer->num_before, inner->before[i]));
-  for (int64_t i = 0; i < outer->num_after; i++)
-    FT_TRY(append(&inner->after, &inner->num_after, outer->after[i]));
-  uint32_t *before = inner->before;
-  inner->before = outer->before;
-  inner->num_before = outer->num_before;
-  outer->before = before;
-out:
-  return err;
-}
-
 static ft_err load_step(const cJSON *json, int64_t vocab_size, ft_surroundings *out) {
   ft_err err = FT_OK;
-  ft_surroundings step = {0};
   const char *type;
   FT_TRY(ft_member_string(json, where, "type", &type));
   if (strcmp(type, "Sequence") == 0) {
@@ -126,10 +110,11 @@ static ft_err load_step(const cJSON *json, int64_t vocab_size, ft_surroundings *
            "%s: type %s is not supported; supported are Sequence, TemplateProcessing, ByteLevel, "
            "BertProcessing and RobertaProcessing",
            where, type);
-  FT_TRY(is_template ? load_template(json, vocab_size, &step) : load_pair(json, vocab_size, &step));
-  FT_TRY(wrap(out, &step));
+  /* a second one would take what the first added for another text */
+  FT_CHECK(out->num_before == 0 && out->num_after == 0, FT_ERR_DATA,
+           "%s: a Sequence in which more than one step adds tokens is not supported", where);
+  FT_TRY(is_template ? load_template(json, vocab_size, out) : load_pair(json, vocab_size, out));
 out:
-  ft_surroundings_fini(&step);
   return err;
 }
 

@@ -100,7 +100,7 @@ utf8proc_category_t ft_unicode_category(uint32_t code) {
 }
 
 bool ft_unicode_is_unusual(uint32_t code) {
-  if (code < 0x370) return false; /* nothing unassigned below */
+  if (code < 0x370) return false;                     /* nothing unassigned below */
   if (code >= 0x3041 && code <= 0x3096) return false; /* the commonest: kana, Chinese, Korean */
   if (code >= 0x4E00 && code <= 0x9FFF) return false;
   if (code >= 0xAC00 && code <= 0xD7A3) return false;
@@ -121,8 +121,10 @@ bool ft_category_is_space(uint32_t code, utf8proc_category_t category) {
   switch (category) {
   case UTF8PROC_CATEGORY_ZS:
   case UTF8PROC_CATEGORY_ZL:
-  case UTF8PROC_CATEGORY_ZP: return true;
-  default: return (code >= '\t' && code <= '\r') || code == 0x85;
+  case UTF8PROC_CATEGORY_ZP:
+    return true;
+  default:
+    return (code >= '\t' && code <= '\r') || code == 0x85;
   }
 }
 
@@ -144,7 +146,8 @@ static bool is_common_word(uint32_t code, utf8proc_category_t category) {
   case UTF8PROC_CATEGORY_ME:
   case UTF8PROC_CATEGORY_ND:
   case UTF8PROC_CATEGORY_NL:
-  case UTF8PROC_CATEGORY_PC: return true;
+  case UTF8PROC_CATEGORY_PC:
+    return true;
   default:
     return (code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
            (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189);
@@ -152,7 +155,8 @@ static bool is_common_word(uint32_t code, utf8proc_category_t category) {
 }
 
 bool ft_category_is_word(uint32_t code, utf8proc_category_t category) {
-  bool latin1_number = code == 0xB2 || code == 0xB3 || code == 0xB9 || (code >= 0xBC && code <= 0xBE);
+  bool latin1_number =
+      code == 0xB2 || code == 0xB3 || code == 0xB9 || (code >= 0xBC && code <= 0xBE);
   return latin1_number || is_common_word(code, category);
 }
 
@@ -165,8 +169,10 @@ bool ft_unicode_is_numeric(uint32_t code) {
   switch (ft_unicode_category(code)) {
   case UTF8PROC_CATEGORY_ND:
   case UTF8PROC_CATEGORY_NL:
-  case UTF8PROC_CATEGORY_NO: return true;
-  default: return FIND(numeric_since_16, code) >= 0;
+  case UTF8PROC_CATEGORY_NO:
+    return true;
+  default:
+    return FIND(numeric_since_16, code) >= 0;
   }
 }
 
@@ -175,8 +181,10 @@ bool ft_unicode_is_accent(uint32_t code) {
   switch (ft_unicode_category(code)) {
   case UTF8PROC_CATEGORY_MN:
   case UTF8PROC_CATEGORY_MC:
-  case UTF8PROC_CATEGORY_ME: return FIND(not_stripped, code) < 0;
-  default: return FIND(also_stripped, code) >= 0;
+  case UTF8PROC_CATEGORY_ME:
+    return FIND(not_stripped, code) < 0;
+  default:
+    return FIND(also_stripped, code) >= 0;
   }
 }
 

@@ -21,9 +21,12 @@ static inline uint32_t ft_utf8_decode(const char *s, size_t *length) {
   const unsigned char *u = (const unsigned char *)s;
   *length = ft_utf8_length(s[0]);
   switch (*length) {
-  case 1: return u[0];
-  case 2: return (u[0] & 0x1Fu) << 6 | (u[1] & 0x3Fu);
-  case 3: return (u[0] & 0x0Fu) << 12 | (u[1] & 0x3Fu) << 6 | (u[2] & 0x3Fu);
+  case 1:
+    return u[0];
+  case 2:
+    return (u[0] & 0x1Fu) << 6 | (u[1] & 0x3Fu);
+  case 3:
+    return (u[0] & 0x0Fu) << 12 | (u[1] & 0x3Fu) << 6 | (u[2] & 0x3Fu);
   default:
     return (u[0] & 0x07u) << 18 | (u[1] & 0x3Fu) << 12 | (u[2] & 0x3Fu) << 6 | (u[3] & 0x3Fu);
   }

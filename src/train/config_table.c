@@ -88,6 +88,17 @@ const ft_key ft_config_table[] = {
      0,
      false,
      {"fp32", "bf16"}},
+    {{"train.rounding", "string", "\"stochastic\"",
+      "how f32 master weights become bf16 ones: \"stochastic\" (by counter-based random numbers, "
+      "so that changes "
+      "below a bf16 step take part) or \"nearest\"",
+      false},
+     KEY_CHOICE,
+     AT(rounding),
+     0,
+     0,
+     false,
+     {"nearest", "stochastic"}},
     {{"train.gradient", "string", "\"fp32\"", "type of the gradient accumulator: \"fp32\"", false},
      KEY_CHOICE,
      (size_t)-1,

@@ -52,6 +52,9 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
 ft_err ft_trainer_allocate(trainer *t, bool training);
 void ft_trainer_close(trainer *t);
 
+/* ---- peak.c: sets peak_flops. Collective over all ranks. */
+ft_err ft_trainer_measure_peak(trainer *t);
+
 /* ---- step.c */
 typedef struct step_result {
   bool has_targets;

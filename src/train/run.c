@@ -234,6 +234,7 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   (void)ft_fault("load");
   FT_TRY(start(t, options, checkpoint, &evaluate));
   ft_trainer_prepare_stop(t);
+  FT_TRY(ft_trainer_measure_peak(t));
   ft_progress_start(t, t->step);
   if (evaluate) FT_TRY(evaluate_now(t));
   if (t->step == t->steps)

@@ -129,7 +129,11 @@ static int64_t max_tokens(const trainer *t) {
 ft_err ft_trainer_allocate(trainer *t, bool training) {
   ft_err err = FT_OK;
   const ft_config *c = t->config;
-  ft_shard_options shard = {.stage = (int)c->stage, .training = training, .compute = c->precision};
+  ft_shard_options shard = {.stage = (int)c->stage,
+                            .training = training,
+                            .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
+                            .seed = (uint64_t)c->seed,
+                            .compute = c->precision};
   ft_model_options model = {.compute = c->precision,
                             .max_tokens = max_tokens(t),
                             .training = training,

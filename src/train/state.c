@@ -22,8 +22,11 @@ static double extra_number(const cJSON *extra, const char *name, double otherwis
 }
 
 ft_err ft_trainer_begin_checkpoint(trainer *t) {
-  ft_err err = FT_OK;
-  FT_TRY(ft_trainer_finish_checkpoint(t));
+  ft_err err = ft_trainer_finish_checkpoint(t);
+  if (err == FT_ERR_STOPPED) return err;
+  if (err != FT_OK)
+    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
+           ft_error_message());
   ft_checkpoint_meta meta = {
       .step = t->step, .tokens = t->tokens, .config = t->config->json, .extra = extra_of(t)};
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
@@ -35,7 +38,6 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
     ft_comm_section_end(t->comm);
   }
   cJSON_Delete(meta.extra);
-out:
   return err;
 }
 

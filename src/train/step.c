@@ -138,7 +138,9 @@ static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
   if (r->has_targets) ft_optim_step(t->optim, t->step + 1, r->lr, r->grad_norm);
   t->step++;
   t->tokens += r->tokens;
-  if (r->has_targets) FT_TRY(ft_shard_weights_changed(t->shard));
+  /* Without targets too: how weights are rounded follows from the step that a run resumes from. */
+  ft_shard_set_version(t->shard, t->step);
+  FT_TRY(ft_shard_weights_changed(t->shard));
   r->seconds = ft_now_s() - begin_s;
   FT_TRY(record(t, r));
 out:

@@ -77,8 +77,10 @@ ft_err ft_trainer_commit_stop(trainer *t) {
   if (t->step == 0)
     return ft_fail(FT_ERR_STOPPED, "stopped by %s before a step was finished: run again to begin",
                    cause);
-  if (t->step != t->committed_step) {
-    if (!t->writer) FT_TRY(ft_trainer_begin_checkpoint(t));
+  if (t->writer_step == t->step) /* it is being written */
+    FT_TRY(ft_trainer_finish_checkpoint(t));
+  if (t->committed_step != t->step) {
+    FT_TRY(ft_trainer_begin_checkpoint(t));
     FT_TRY(ft_trainer_finish_checkpoint(t));
   }
   err = ft_fail(FT_ERR_STOPPED,

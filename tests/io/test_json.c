@@ -66,6 +66,13 @@ static void zeros_in_text_are_refused(void **state) {
   cJSON *json;
   assert_fails(ft_json_parse("1\0", 2, "t", &json), FT_ERR_DATA, "column 2: found byte 0x00");
   assert_fails(ft_json_parse("\"\0\"", 3, "t", &json), FT_ERR_DATA, "a control character");
+  /* where people's texts are read, the escape is kept in a form that nothing else has */
+  assert_fails(ft_json_parse("\"\\u0000\"", 8, "t", &json), FT_ERR_DATA, "\\u0000");
+  assert_fails(ft_json_parse_data("\"\0\"", 3, "t", &json), FT_ERR_DATA, "a control character");
+  assert_fails(ft_json_parse_data("\"\xC0\x80\"", 4, "t", &json), FT_ERR_DATA, "invalid UTF-8");
+  assert_ok(ft_json_parse_data("\"a\\u0000b\"", 10, "t", &json));
+  assert_string_equal(json->valuestring, "a" FT_JSON_ZERO "b");
+  cJSON_Delete(json);
 }
 
 static void nesting_is_limited(void **state) {

@@ -241,7 +241,8 @@ static void cook(const char *path, const recipe *r) {
              layout, 4, r->two_dims, r->unwritten ? NULL : tokens);
   }
   put_data(file, "loss_mask", r->wrong_mask ? H5T_STD_I8LE : H5T_STD_U8LE, H5T_NATIVE_UINT8,
-           H5P_DEFAULT, r->num_mask ? (hsize_t)r->num_mask : 4, false, r->num_mask ? NULL : mask);
+           H5P_DEFAULT, r->num_mask ? (hsize_t)r->num_mask : 4, false,
+           r->num_mask > 4 ? NULL : mask);
   put_data(file, "offsets", H5T_STD_U64LE, H5T_NATIVE_UINT64, H5P_DEFAULT, 3, false,
            r->offsets[2] ? r->offsets : good);
   H5Pclose(layout);
@@ -268,6 +269,7 @@ static void broken_shards_are_refused(void **state) {
       {.link = true, .message = "\"tokens\" is a link to somewhere else"},
       {.group = true, .message = "\"tokens\" is not a dataset"},
       {.two_dims = true, .message = "\"tokens\" does not have one dimension"},
+      {.num_mask = 3, .message = "loss_mask has 3 elements and tokens 4"},
       {.num_mask = 5, .message = "\"loss_mask\" does not lie inside"},
   };
   ft_tokens_file *f = NULL;

@@ -7,6 +7,8 @@
  *         losses relative to the expected value, numbers of targets exactly; and, unless "-", the
  *         exported weights with final.safetensors: within 2e-3, but for one weight in 10,000
  *         (Adam makes a full step of a gradient of rounding size)
+ *     compare_run untargeted SHARD.h5 VOCAB
+ *         writes a token shard whose documents have no target token
  *
  * A trajectory is a model directory with train.h5, validation.h5 (or val.h5), perhaps text.h5 as a
  * second validation set, expected.json and perhaps final.safetensors. Exit status 0: equal. */
@@ -301,16 +303,37 @@ out:
   return err;
 }
 
+/* ---------------------------------------------------------------- untargeted */
+
+static ft_err write_untargeted(const char *path, uint32_t vocab) {
+  ft_err err = FT_OK;
+  ft_tokens_writer *writer = NULL;
+  uint32_t tokens[20];
+  uint8_t mask[FT_ARRAY_SIZE(tokens)] = {0};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(tokens); i++)
+    tokens[i] = (uint32_t)i;
+  FT_TRY(ft_tokens_writer_new(path, FT_TOKENS_SFT, vocab, "", &writer));
+  for (int document = 0; document < 3; document++)
+    FT_TRY(ft_tokens_write(writer, tokens, mask, FT_ARRAY_SIZE(tokens)));
+out:
+  if (!writer) return err;
+  ft_err closed = ft_tokens_writer_close(writer, err == FT_OK);
+  return err == FT_OK ? closed : err;
+}
+
 int main(int argc, char **argv) {
   ft_err err;
   if (argc >= 4 && argc <= 5 && strcmp(argv[1], "config") == 0) {
     err = print_config(argv[2], argv[3], argc == 5 ? argv[4] : argv[2]);
   } else if (argc >= 5 && strcmp(argv[1], "check") == 0) {
     err = check(argc, argv);
+  } else if (argc == 4 && strcmp(argv[1], "untargeted") == 0) {
+    err = write_untargeted(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
   } else {
     err = ft_fail(FT_ERR_USAGE, "usage: compare_run config TRAJECTORY RUN [MODEL]\n"
                                 "       compare_run check TRAJECTORY RUN EXPORT|- "
-                                "[loss=1e-4] [norm=1e-3] [validation=1e-4]");
+                                "[loss=1e-4] [norm=1e-3] [validation=1e-4]\n"
+                                "       compare_run untargeted SHARD.h5 VOCAB");
   }
   if (err != FT_OK) fprintf(stderr, "%s\n", ft_error_message());
   return (int)err;

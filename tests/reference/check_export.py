@@ -7,12 +7,16 @@
 For each of the first N documents of a token shard that have a target, ftrun evaluates the document
 alone (`ftrun eval` in fp32 and in bf16), and so does transformers. Each document is given one
 target token only, its last: the loss is then one entry of the log-softmax of one row of logits,
-so a difference of logits cannot hide in a sum. Prints the largest difference of each precision and
-exits 1 if it is beyond 1e-4 (fp32) or 2e-2 (bf16).
+so a difference of logits cannot hide in a sum. Then the logits themselves: `ftrun generate --json
+--logits` prints those after a prompt's last token. Prints the largest difference of each precision,
+of logits relative to their largest, and exits 1 if one is beyond 1e-4 (fp32) or 2e-2 (bf16).
+
+A model without a tokenizer is given the byte-level one that `ftrun init` writes.
 """
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,8 +71,7 @@ def ftrun_losses(ftrun, model, folder, paths, longest, precision):
     return np.array([found[str(i)]["loss"] for i in range(len(paths))])
 
 
-def transformers_losses(model_dir, documents, dtype):
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
+def transformers_losses(model, documents):
     losses = []
     with torch.no_grad():
         for tokens in documents:
@@ -76,6 +79,36 @@ def transformers_losses(model_dir, documents, dtype):
             row = model(input_ids=ids[None]).logits[0, -2].float()
             losses.append(float(-row.log_softmax(-1)[ids[-1]]))
     return np.array(losses)
+
+
+PROMPTS = ["a", "The river", "What is 7 plus 8?\n", "Rain fell softly on the mill. " * 4]
+
+
+def with_tokenizer(ftrun, model, folder):
+    """The model directory, or a copy that has a tokenizer too."""
+    if os.path.exists(os.path.join(model, "tokenizer.json")):
+        return model
+    made, copy = os.path.join(folder, "made"), os.path.join(folder, "copy")
+    subprocess.run([ftrun, "init", "--config", os.path.join(model, "config.json"), "--out", made],
+                   check=True, stderr=subprocess.DEVNULL)
+    shutil.copytree(model, copy)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(os.path.join(made, name), copy)
+    return copy
+
+
+def largest_logit_difference(ftrun, model_dir, reference, precision):
+    worst = 0.0
+    for prompt in PROMPTS:
+        out = subprocess.run([ftrun, "generate", "--model", model_dir, "--prompt", prompt, "--json",
+                              "--logits", "--max-tokens", "0", "--precision", precision],
+                             check=True, stdout=subprocess.PIPE).stdout
+        found = json.loads(out)
+        with torch.no_grad():
+            wanted = reference(input_ids=torch.tensor([found["prompt_ids"]])).logits[0, -1].float()
+        difference = (torch.tensor(found["logits"]) - wanted).abs().max() / wanted.abs().max()
+        worst = max(worst, float(difference))
+    return worst
 
 
 def main():
@@ -88,7 +121,9 @@ def main():
     arguments = parser.parse_args()
     documents, vocab = read_documents(arguments.shard, arguments.documents)
     longest, failed = max(len(d) for d in documents), False
-    reference = transformers_losses(arguments.model, documents, torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32,
+                                                 attn_implementation="eager")
+    reference = transformers_losses(model, documents)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_documents(folder, documents, vocab)
         for precision, tolerance in TOLERANCE.items():
@@ -98,6 +133,11 @@ def main():
             failed |= not worst <= tolerance
             print(f"{precision}: {len(documents)} documents, largest difference {worst:.2e}, "
                   f"allowed {tolerance:.0e}")
+            speaking = with_tokenizer(arguments.ftrun, arguments.model, os.path.join(folder, precision))
+            worst = largest_logit_difference(arguments.ftrun, speaking, model, precision)
+            failed |= not worst <= tolerance
+            print(f"{precision}: {len(PROMPTS)} prompts, largest difference of logits {worst:.2e} "
+                  f"of the largest, allowed {tolerance:.0e}")
     return 1 if failed else 0
 
 

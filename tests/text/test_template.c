@@ -425,6 +425,24 @@ static void borders(void **state) {
   close_model(&m);
 }
 
+/* A tokenizer that marks the start of a text must not mark what stands behind a control token. */
+static void start_of_text(void **state) {
+  (void)state;
+  tiny_spec spec = {.byte_fallback = true, .metaspace_first = true};
+  model m = open_model(&spec, FT_TEMPLATE_LLAMA2, NULL);
+  ft_ids ids = {0}, whole = {0};
+  static const char rendered[] = "<s>[INST] a [/INST] b </s>";
+  assert_ok(render(&m, "{\"prompt\":\"a\",\"completion\":\"b\"}", &ids));
+  assert_ok(ft_tokenizer_encode(m.t, rendered, strlen(rendered), true, 0, &whole));
+  assert_int_equal(ids.count, whole.count);
+  assert_memory_equal(ids.ids, whole.ids, (size_t)ids.count * 4);
+  static const uint8_t last[] = {0, 1, 1, 1, 1}; /* ] and then " b </s>" */
+  assert_memory_equal(ids.mask + ids.count - 5, last, 5);
+  ft_ids_fini(&ids);
+  ft_ids_fini(&whole);
+  close_model(&m);
+}
+
 /* Composition (NFC) changes bytes before and inside the answer; the mask follows. */
 static void normalized(void **state) {
   (void)state;
@@ -433,6 +451,36 @@ static void normalized(void **state) {
   check(&m, "{\"prompt\":\"e\\u0301 \",\"completion\":\"u\\u0308!\"}",
         "\xC3\xA9 [\xC3\xBC!<|eos|>]");
   check(&m, "{\"prompt\":\"e\\u0301 \",\"completion\":\"plain\"}", "\xC3\xA9 [plain<|eos|>]");
+  close_model(&m);
+}
+
+/* U+0000 is a character like any other. */
+static void zeros(void **state) {
+  (void)state;
+  tiny_spec spec = {.specials = bare_tokens, .config = bare_config};
+  model m = open_model(&spec, FT_TEMPLATE_PLAIN, NULL);
+  static const struct {
+    const char *record, *bytes, *mask;
+  } cases[] = {
+      {"{\"prompt\":\"\\u0000a\",\"completion\":\"\\u0000\\u0000b\"}", "\0a\0\0b", "00111"},
+      {"{\"text\":\"a\\u0000b\"}", "a\0b", "011"}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    cJSON *json;
+    bool is_text;
+    ft_ids ids = {0};
+    assert_ok(ft_json_parse_data(cases[i].record, strlen(cases[i].record), "test", &json));
+    assert_ok(ft_render_record(m.t, &m.options, json, &ids, &is_text));
+    int64_t count = (int64_t)strlen(cases[i].mask);
+    assert_int_equal(ids.count, count + 1);
+    for (int64_t k = 0; k < count; k++) {
+      char piece[8];
+      assert_int_equal(ft_tokenizer_piece(m.t, ids.ids[k], false, piece, sizeof piece), 1);
+      assert_int_equal(piece[0], cases[i].bytes[k]);
+      assert_int_equal(ids.mask[k], cases[i].mask[k] - '0');
+    }
+    cJSON_Delete(json);
+    ft_ids_fini(&ids);
+  }
   close_model(&m);
 }
 
@@ -574,7 +622,8 @@ int main(void) {
       cmocka_unit_test(forging),         cmocka_unit_test(borders),
       cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
       cmocka_unit_test(untrained_turns), cmocka_unit_test(bad_records),
-      cmocka_unit_test(content_hash),
+      cmocka_unit_test(content_hash),    cmocka_unit_test(zeros),
+      cmocka_unit_test(start_of_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,13 +107,25 @@ static void add_family(const tiny_spec *spec, cJSON *json) {
       "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"▁\"},"
       "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\","
       "\"content\":\" \",\"start\":1,\"stop\":0}]}";
+  static const char words[] =
+      "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+      "\" ?\\\\p{L}+|\\\\p{N}| "
+      "?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},"
+      "\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":"
+      "false,\"trim_offsets\":true,\"use_regex\":false}]}";
   static const char byte_level[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_"
                                    "offsets\":true,\"use_regex\":true}";
-  const char *normalizer = spec->byte_fallback ? prepend
-                           : spec->nfc         ? "{\"type\":\"NFC\"}"
-                                               : "null";
+  static const char metaspace[] = "{\"type\":\"Metaspace\",\"replacement\":\"▁\","
+                                  "\"prepend_scheme\":\"first\",\"split\":false}";
+  const char *normalizer = "null", *pre_tokenizer = words;
+  if (spec->byte_fallback) {
+    normalizer = spec->metaspace_first ? "null" : prepend;
+    pre_tokenizer = spec->metaspace_first ? metaspace : "null";
+  } else if (spec->nfc) {
+    normalizer = "{\"type\":\"NFC\"}";
+  }
   cJSON_AddItemToObject(json, "normalizer", parsed(normalizer));
-  cJSON_AddItemToObject(json, "pre_tokenizer", parsed(spec->byte_fallback ? "null" : byte_level));
+  cJSON_AddItemToObject(json, "pre_tokenizer", parsed(pre_tokenizer));
   cJSON_AddItemToObject(json, "decoder", parsed(spec->byte_fallback ? spaces : byte_level));
 }
 

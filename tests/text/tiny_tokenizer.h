@@ -6,7 +6,8 @@
 #include "ft/text.h"
 
 typedef struct tiny_spec {
-  bool byte_fallback;          /* Llama 2's family; otherwise byte-level */
+  bool byte_fallback;   /* Llama 2's family; otherwise byte-level */
+  bool metaspace_first; /* with byte_fallback: the newer form, which marks a text's start only */
   const char *const *specials; /* special added tokens, NULL at the end; after the vocabulary */
   const char *const *merges; /* pairs of pieces as they stand in tokenizer.json, NULL at the end */
   const char *bos;           /* what the post-processor puts first, or NULL */

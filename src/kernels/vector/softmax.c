@@ -75,10 +75,11 @@ INLINE vf masked_score(bool all, const float *scores, const ft_visible *visible,
 
 INLINE void group_maximum(bool all, int64_t keys, const float *scores, const ft_visible *visible,
                           int64_t column, vf top[GROUP]) {
-  for (int64_t j = 0; j < keys; j++)
+  for (int64_t j = 0; j < keys; j++) {
     UNROLL
-  for (int g = 0; g < GROUP; g++)
-    top[g] = v_max(top[g], masked_score(all, scores, visible, column + g * LANES, j));
+    for (int g = 0; g < GROUP; g++)
+      top[g] = v_max(top[g], masked_score(all, scores, visible, column + g * LANES, j));
+  }
 }
 
 INLINE void group_powers(bool all, bool pairs, int64_t keys, const float *scores, vf scale,

@@ -9,7 +9,7 @@ enum { VECTORS = 2 };
 #endif
 enum { ROWS = 6 }; /* rows of C in a block */
 
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #ifdef __clang__
 #undef UNROLL
 #define UNROLL _Pragma("unroll")
@@ -17,18 +17,13 @@ enum { ROWS = 6 }; /* rows of C in a block */
 
 /* ---------------------------------------------------------------- products */
 
-INLINE vf multiply_add(bool pairs, const void *a, vf b, vf c) {
+/* c + a · b of words */
+INLINE vf multiply_add(bool pairs, vf a, vf b, vf c) {
 #ifdef __AVX512BF16__
-  if (pairs) {
-    int32_t pair;
-    memcpy(&pair, a, sizeof pair);
-    return _mm512_dpbf16_ps(c, (__m512bh)_mm512_set1_epi32(pair), (__m512bh)b);
-  }
+  if (pairs) return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
 #endif
   (void)pairs;
-  float value;
-  memcpy(&value, a, sizeof value);
-  return v_fma(v_set(value), b, c);
+  return v_fma(a, b, c);
 }
 
 INLINE void multiply_block(bool pairs, int rows, int vectors, int64_t steps, const float *a,
@@ -36,26 +31,30 @@ INLINE void multiply_block(bool pairs, int rows, int vectors, int64_t steps, con
                            int64_t c_stride, bool accumulate) {
   vf sum[ROWS][VECTORS];
   UNROLL
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < rows; r++) {
     UNROLL
-  for (int v = 0; v < vectors; v++)
-    sum[r][v] = accumulate ? v_load(c + r * c_stride + v * LANES) : v_zero();
+    for (int v = 0; v < vectors; v++)
+      sum[r][v] = accumulate ? v_load(c + r * c_stride + v * LANES) : v_zero();
+  }
   for (int64_t s = 0; s < steps; s++) {
     vf column[VECTORS];
     UNROLL
     for (int v = 0; v < vectors; v++)
       column[v] = v_load(b + s * b_stride + v * LANES);
     UNROLL
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+      vf word = v_set(a[r * a_stride + s]); /* the bits, whatever they mean */
       UNROLL
-    for (int v = 0; v < vectors; v++)
-      sum[r][v] = multiply_add(pairs, a + r * a_stride + s, column[v], sum[r][v]);
+      for (int v = 0; v < vectors; v++)
+        sum[r][v] = multiply_add(pairs, word, column[v], sum[r][v]);
+    }
   }
   UNROLL
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < rows; r++) {
     UNROLL
-  for (int v = 0; v < vectors; v++)
-    v_store(c + r * c_stride + v * LANES, sum[r][v]);
+    for (int v = 0; v < vectors; v++)
+      v_store(c + r * c_stride + v * LANES, sum[r][v]);
+  }
 }
 
 /* All rows of one panel of columns; the last block may have fewer. */
@@ -112,6 +111,31 @@ void FT_V(multiply_bf16)(int64_t rows, int64_t columns, int64_t steps, const voi
     multiply(true, rows, columns, steps, a, a_stride, b, b_stride, c, c_stride, false);
 }
 #endif
+
+/* As many sums as hide the latency of an instruction and fit into the registers. */
+INLINE double dot_products(bool pairs, int64_t rounds, float *out) {
+  enum { SUMS = 12 };
+  vf sum[SUMS], x = v_set(1.0f), total = v_zero();
+  float one = 1.0f;
+  __asm__ volatile("" : "+m"(one)); /* what the compiler does not know it cannot compute ahead */
+  UNROLL
+  for (int i = 0; i < SUMS; i++)
+    sum[i] = v_set(one * (float)i); /* sums that begin alike would be computed once */
+  x = v_set(one);
+  for (int64_t n = 0; n < rounds; n++)
+    UNROLL
+  for (int i = 0; i < SUMS; i++)
+    sum[i] = multiply_add(pairs, x, x, sum[i]);
+  UNROLL
+  for (int i = 0; i < SUMS; i++)
+    total += sum[i];
+  *out = v_sum(total);
+  return (double)rounds * SUMS * LANES * (pairs ? 4.0 : 2.0);
+}
+
+double FT_V(dot_products)(bool pairs, int64_t rounds, float *out) {
+  return pairs ? dot_products(true, rounds, out) : dot_products(false, rounds, out);
+}
 
 /* ---------------------------------------------------------------- packing */
 

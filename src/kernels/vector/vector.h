@@ -11,9 +11,9 @@
 
 /* clang-format off */
 #define FT_VECTOR_FUNCTIONS(X)                                                                     \
-  X(convert) X(accumulate) X(sum_of_squares) X(add) X(column_sums)                                 \
+  X(convert) X(round_stochastic) X(accumulate) X(sum_of_squares) X(add) X(column_sums)                                 \
   X(swiglu_forward) X(swiglu_backward) X(rmsnorm_forward) X(rmsnorm_backward)                      \
-  X(head_norm_backward) X(angles) X(rotate) X(cross_entropy) X(adamw) X(dot_rows)                  \
+  X(head_norm_backward) X(angles) X(rotate) X(cross_entropy) X(adamw) X(dot_rows) X(dot_products)                \
   X(multiply_f32) X(transpose) X(interleave) X(softmax_step) X(softmax_backward)                   \
   X(scale_columns) X(add_f32) X(dot) X(decode)
 /* clang-format on */

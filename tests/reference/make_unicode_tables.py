@@ -2,7 +2,7 @@
 """Writes src/text/unicode_tables.h: where the Unicode data that Hugging Face's tokenizers were built
 with differ from the oldest that PCRE2 and utf8proc may bring along (Unicode 14).
 
-    python3 tests/text/make_unicode_tables.py > src/text/unicode_tables.h
+    python3 tests/reference/make_unicode_tables.py > src/text/unicode_tables.h
 
 Needs the PyPI package `tokenizers` and a Python whose unicodedata is Unicode 14 (Python 3.11). Every
 fact is taken by asking the library about every code point.
@@ -89,7 +89,7 @@ def main():
     numeric = [(c, 0) for c in CODE_POINTS if category[c][0] != "N"
                and len(digits.pre_tokenize_str("\u4e00" + chr(c) + "\u4e00")) != 1]
 
-    print("/* Made by tests/text/make_unicode_tables.py; do not edit. Code points about which Hugging Face's\n"
+    print("/* Made by tests/reference/make_unicode_tables.py; do not edit. Code points about which Hugging Face's\n"
           " * tokenizers (Unicode 16 in regular expressions, 17 in Rust's characters, 9 in normalization) and\n"
           " * Unicode 14 differ. */")
     print("#ifndef FT_TEXT_UNICODE_TABLES_H\n#define FT_TEXT_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n"

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Proves what `ftrun train` says and returns when something is wrong: every mistake is named, once
+# on any number of ranks, with its exit status; and --check finds it without training.
+#
+#   tests/program/errors.sh FTRUN SAMPLE_DATA COMPARE_RUN
+. "$(dirname "$0")/common.sh"
+ftrun=$1 sample_data=$2 compare=$3
+num_checked=0
+
+# expect STATUS COMMAND...: the command ends with this status; its words are left in $work/said.
+expect() {
+  local status=$1 found=0
+  shift
+  "$@" >"$work/said" 2>&1 </dev/null || found=$?
+  [ "$found" -eq "$status" ] || { cat "$work/said" >&2; fail "$*: status $found, not $status"; }
+  num_checked=$((num_checked + 1))
+}
+
+# says WORDS...: the last command said each of them.
+says() {
+  local words
+  for words in "$@"; do
+    grep -qF -- "$words" "$work/said" || { cat "$work/said" >&2; fail "not said: $words"; }
+  done
+}
+
+# says_once WORDS: on one line only, however many ranks there were.
+says_once() {
+  [ "$(grep -cF -- "$1" "$work/said")" -eq 1 ] || { cat "$work/said" >&2; fail "not said once: $1"; }
+}
+
+train() {
+  "$ftrun" train "$work/config.json" "run.dir=$work/run" "$@"
+}
+
+# ---- a model, data and a configuration without mistakes
+"$sample_data" questions 60 3 >"$work/questions.jsonl"
+quietly "$ftrun" init --config "$here/identity-tied.json" --seed 5 --out "$work/model"
+quietly "$ftrun" prep --model "$work/model" --input "$work/questions.jsonl" --out "$work/data"
+cat >"$work/config.json" <<END
+{"model": {"path": "$work/model"},
+ "data": {"train": [{"path": "$work/data/train"}],
+          "validation": [{"name": "questions", "path": "$work/data/validation"}],
+          "seq_len": 300},
+ "train": {"global_batch": 2, "micro_batch": 1, "steps": 2},
+ "optimizer": {"lr": 1e-3},
+ "run": {"dir": "$work/run", "seed": 9}}
+END
+
+# ---- the command line
+expect 64 "$ftrun" tran
+says 'there is no command "tran"' prep
+expect 64 "$ftrun"
+expect 64 "$ftrun" train
+says 'the configuration is missing'
+expect 64 mpirun --oversubscribe -np 3 "$ftrun" train "$work/config.json" nonsense
+says_once '"nonsense"'
+expect 0 "$ftrun" train --help
+says optimizer.weight_decay --check --allow
+
+# ---- the configuration: all mistakes at once, once
+mistakes=(train.stepz=3 optimizer.lr=-1 train.precision=fp8)
+for ranks in 1 4; do
+  expect 78 on_ranks "$ranks" "$ftrun" train "$work/config.json" "${mistakes[@]}"
+  says 'did you mean train.steps?' 'optimizer.lr: found -1' 'train.precision: found "fp8"'
+  says_once '3 mistakes'
+done
+expect 78 train train.steps=3 train.micro_batch=3
+says 'train.global_batch (2) must be a multiple of train.micro_batch (3)'
+echo '{"model": ' >"$work/broken.json"
+expect 78 "$ftrun" train "$work/broken.json"
+says broken.json
+expect 66 "$ftrun" train "$work/absent.json"
+says absent.json
+
+# ---- paths
+expect 66 mpirun --oversubscribe -np 4 "$ftrun" train "$work/config.json" "model.path=$work/absent"
+says_once "$work/absent"
+expect 66 train "data.train=[{\"path\":\"$work/no-data\"}]"
+says "$work/no-data"
+
+# ---- the model directory; --check finds the same as training
+cp -r "$work/model" "$work/lacking"
+sed -i 's/model.layers.1.mlp.up_proj.weight/model.layers.1.mlp.up_proj.wright/' "$work/lacking/model.safetensors"
+for check in '' --check; do
+  expect 65 on_ranks 4 "$ftrun" train "$work/config.json" "model.path=$work/lacking" $check
+  says_once 'model.layers.1.mlp.up_proj.weight'
+  says '[328, 120]'
+done
+cp -r "$work/model" "$work/other-type"
+sed -i 's/"model_type":[^,]*/"model_type": "gpt2"/' "$work/other-type/config.json"
+expect 65 train "model.path=$work/other-type"
+says gpt2 llama mistral qwen2 qwen3
+
+# ---- data made for another vocabulary: both files are named
+quietly "$ftrun" init --config "$root/configs/tiny-model.json" --seed 5 --out "$work/larger"
+quietly "$ftrun" prep --model "$work/larger" --input "$work/questions.jsonl" --out "$work/larger-data"
+expect 65 on_ranks 2 "$ftrun" train "$work/config.json" "data.train=[{\"path\":\"$work/larger-data/train\"}]"
+says "$work/larger-data/train" "$work/model"
+says_once 320
+
+# ---- --check says what would happen and leaves nothing behind
+expect 0 mpirun --oversubscribe -np 2 "$ftrun" train "$work/config.json" --check
+says 'nothing is wrong' 'would start afresh'
+[ ! -e "$work/run" ] || fail "--check made the run directory"
+
+# ---- resuming
+expect 0 train
+expect 0 train --check train.steps=3
+says 'would resume from the checkpoint of step 2'
+expect 78 on_ranks 3 "$ftrun" train "$work/config.json" train.steps=3 optimizer.lr=2e-3
+says_once 'optimizer.lr: the run was started with 0.001, now it is 0.002'
+says '--allow optimizer.lr'
+expect 78 train --check train.steps=3 optimizer.lr=2e-3
+expect 78 train train.steps=3 run.resume=never
+says 'run.resume'
+expect 78 train train.steps=1
+says 'beyond the 1 steps'
+expect 0 train train.steps=3 optimizer.lr=2e-3 --allow optimizer.lr
+[ "$(grep -c grad_norm "$work/run/metrics.jsonl")" -eq 3 ] || fail "not three steps in metrics.jsonl"
+
+# ---- a step without targets: loss null, nothing changes
+"$compare" untargeted "$work/masked.h5" 263
+expect 0 on_ranks 2 "$ftrun" train "$work/config.json" "run.dir=$work/nothing" "data.train=[{\"path\":\"$work/masked.h5\"}]"
+says_once 'step 1 has no target token'
+grep -qF '{"step":1,"loss":null,' "$work/nothing/metrics.jsonl" || fail "the loss is not null"
+losses=$(sed -n 's/.*"validation":.*"loss":\([^,]*\).*/\1/p' "$work/nothing/metrics.jsonl" | sort -u | wc -l)
+[ "$losses" -eq 1 ] || fail "steps without targets changed the model"
+
+# ---- init: a vocabulary without room for the byte-level tokenizer
+sed -e 's/"vocab_size": 263/"vocab_size": 200/' -e 's/^    257,/    7/' -e '/^    260/d' \
+  -e 's/"bos_token_id": 256/"bos_token_id": 6/' "$here/identity-tied.json" >"$work/small.json"
+expect 65 "$ftrun" init --config "$work/small.json" --out "$work/never"
+says 200 small.json
+[ ! -e "$work/never" ] || fail "init wrote a directory that it then refused"
+
+echo "$num_checked commands ended as they should"

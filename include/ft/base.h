@@ -169,6 +169,12 @@ void ft_random_permutation(uint64_t seed, ft_purpose purpose, uint64_t step, int
 
 /* XXH3, 64 bits. */
 uint64_t ft_hash64(const void *data, size_t bytes, uint64_t seed);
+/* The same with seed 0, of bytes that come in pieces of any size. */
+typedef struct ft_hash ft_hash;
+ft_err ft_hash_new(ft_hash **out);
+void ft_hash_free(ft_hash *hash);
+void ft_hash_add(ft_hash *hash, const void *data, size_t bytes);
+uint64_t ft_hash_value(const ft_hash *hash); /* of all bytes so far */
 /* SHA-256 as 64 lower-case hexadecimal digits and a terminating zero. */
 void ft_sha256_hex(const void *data, size_t bytes, char out[65]);
 

@@ -21,9 +21,8 @@ typedef struct ft_ids {
 ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask);
 void ft_ids_fini(ft_ids *ids);
 
-/* Reads DIR/tokenizer.json (and tokenizer_config.json if there). What is not supported is refused
- * by name. Errors: FT_ERR_NOINPUT, FT_ERR_DATA. The result is immutable: any number of threads may
- * use it. */
+/* Reads DIR/tokenizer.json. What is not supported is refused by name. Errors: FT_ERR_NOINPUT,
+ * FT_ERR_DATA. Any number of threads may use the result at once. */
 ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out);
 void ft_tokenizer_close(ft_tokenizer *t);
 
@@ -39,8 +38,8 @@ bool ft_tokenizer_is_special(const ft_tokenizer *t, int64_t id);
 
 /* Appends the ids of UTF-8 text exactly as Hugging Face's tokenizers with add_special_tokens=False.
  * specials: added tokens written in the text are recognised; otherwise special ones are ordinary
- * text (user content in a chat must not forge a turn). Invalid UTF-8 is refused, naming the byte
- * offset. mask: for all. */
+ * text (user content in a chat must not forge a turn). Text may hold zeros; invalid UTF-8 is
+ * refused, naming the byte offset. mask: for all. On failure nothing is appended. */
 ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
                            uint8_t mask, ft_ids *out);
 /* What the post-processor puts before and after a single sequence (BOS …). Borrowed. */

@@ -107,7 +107,8 @@ typedef struct generator {
   ft_model *model;
   ft_cache *cache;
   ft_sampler sampler;
-  ft_ids prompt, answer;
+  ft_ids prompt, answer; /* the answer's last token is the one that ended it, if `ended` */
+  bool ended;
   float *logits;       /* [vocab] after the newest token */
   float *first_logits; /* [vocab] after the prompt, kept for --logits */
 } generator;
@@ -227,8 +228,9 @@ static ft_err generate(generator *g) {
   }
   while (g->answer.count < limit) {
     uint32_t id = ft_sampler_choose(&g->sampler, g->logits, g->prompt.count + g->answer.count);
-    if (ends(g, id)) break;
     FT_TRY(ft_ids_append(&g->answer, &id, 1, 0));
+    g->ended = ends(g, id);
+    if (g->ended) break;
     print_token(g, &printer, id);
     if (g->answer.count < limit) FT_TRY(ft_model_extend(g->model, g->cache, &id, 1, g->logits));
   }
@@ -254,7 +256,8 @@ static ft_err print_json(generator *g) {
   cJSON *object = cJSON_CreateObject();
   cJSON_AddItemToObject(object, "prompt_ids", id_list(&g->prompt));
   cJSON_AddItemToObject(object, "ids", id_list(&g->answer));
-  FT_TRY(ft_tokenizer_decode(g->tokenizer, g->answer.ids, g->answer.count, true, &text, &bytes));
+  FT_TRY(ft_tokenizer_decode(g->tokenizer, g->answer.ids, g->answer.count - g->ended, true, &text,
+                             &bytes));
   cJSON_AddStringToObject(object, "text", text);
   if (g->first_logits) {
     cJSON *list = cJSON_AddArrayToObject(object, "logits");

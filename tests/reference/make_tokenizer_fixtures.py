@@ -2,7 +2,8 @@
 """Writes tests/text/tokenizers/*: small tokenizer.json files of every kind that is supported, each with
 cases.jsonl: what Hugging Face's tokenizers make of texts. Of a case, plain_ids (special tokens are text)
 and processed_ids (with the post-processor's) are there where they differ from ids, decoded where it differs
-from text, decoded_plain (without special tokens) where it differs from decoded.
+from text, decoded_plain (without special tokens) where it differs from decoded. decodings.jsonl holds ids
+that no text becomes.
 
     python3 tests/reference/make_tokenizer_fixtures.py
 
@@ -23,22 +24,26 @@ CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 TEXTS = ["", " ", "a", "Hello, world!", "  two  spaces  ", "\n\n\ttabs\r\n", "the the the", "1234567 89", "don't WE'LL",
          "e\u0301 \u00e9 \u1100\u1161\u11a8", "\ufb01ne \u2460 \u212b", "\U0001F469\u200d\U0001F467", "\u4f60\u597d\u4e16\u754c",
          "\u0627\u0644\u0639", "a\u0085b\u180ec", "x\u2581y", "<s>[X] </s>", "\U000113C5\U00010D50", "\u0130I\u0131", "q" * 100,
-         "the of and to in is" * 6, "thethe" * 30]
+         "the of and to in is" * 6, "thethe" * 30, "".join(tokenizer_texts.WORDS), "eeeee ooo ssss", "a   b     c",
+         "1\U00010D40\U00010D41 word\U00010D4A", "tt the tea", "abab12345effe"]
 
 
 def byte_level(normalizer=None, pre=None, merges=60, **options):
     t = Tokenizer(models.BPE(**options))
     if normalizer:
         t.normalizer = normalizer
-    t.pre_tokenizer = pre or P.ByteLevel(add_prefix_space=False)
+    t.pre_tokenizer = P.ByteLevel(add_prefix_space=False)
     t.decoder = D.ByteLevel()
     train(t, 258 + merges, ["<|a|>", "<|end|>"], initial_alphabet=P.ByteLevel.alphabet())
+    if pre:  # only now: merges may cross its cuts, so that these show
+        t.pre_tokenizer = pre
     return t
 
 
 def train(t, size, special, **options):
     r = random.Random(1)
     lines = [" ".join(r.choice(tokenizer_texts.WORDS) for _ in range(12)) for _ in range(300)]
+    lines += ["eee oooo ssssss  two   three    four"] * 30
     t.train_from_iterator(lines, trainers.BpeTrainer(vocab_size=size, show_progress=False, special_tokens=special,
                                                     **options))
 
@@ -47,9 +52,9 @@ def characters(normalizer=None, pre=None, fallback=False, decoder=None, **option
     t = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=fallback, **options))
     if normalizer:
         t.normalizer = normalizer
-    if pre:
-        t.pre_tokenizer = pre
+    t.pre_tokenizer = P.Metaspace()
     train(t, 120, ["<unk>", "<s>", "</s>"])
+    t.pre_tokenizer = pre
     if fallback:
         file = json.loads(t.to_str())
         vocab = file["model"]["vocab"]
@@ -103,6 +108,12 @@ def whole_words(file):
         vocab[word] = len(vocab)
 
 
+def marks_merge(file):
+    vocab = file["model"]["vocab"]
+    vocab["\u2581\u2581"] = len(vocab)
+    file["model"]["merges"].insert(0, ["\u2581", "\u2581"])
+
+
 def llama(**options):
     return characters(N.Sequence([N.Prepend("\u2581"), N.Replace(" ", "\u2581")]), fallback=True, fuse_unk=True, **options)
 
@@ -115,16 +126,19 @@ def build():
     yield "qwen", byte_level(N.NFC(), split_on(Regex(CL100K.replace("{1,3}", "")), "isolated"))
     yield "smollm", byte_level(pre=P.Sequence([P.Digits(True), P.ByteLevel(add_prefix_space=False)]))
     yield "digits-behind-bytes", byte_level(pre=P.Sequence([P.ByteLevel(add_prefix_space=False), P.Digits(False)]))
-    yield "llama2", llama()
+    yield "llama2", edited(llama(), marks_merge)
     yield "gemma", characters(N.Replace(" ", "\u2581"), P.Split(" ", "merged_with_previous"), True, fuse_unk=True,
                               decoder=D.Sequence([D.Replace("\u2581", " "), D.ByteFallback(), D.Fuse()]))
     yield "metaspace-first", characters(None, first, decoder=D.Metaspace(prepend_scheme="first"))
     yield "metaspace-whole", characters(N.Strip(), P.Metaspace(prepend_scheme="first", split=False), fuse_unk=True)
     yield "metaspace-split", characters(N.Lowercase(), P.Sequence([P.Split("e", "isolated"), first]))
+    twice = P.Sequence([first, P.Split("e", "isolated"), P.Split("x", "isolated"), P.Metaspace(prepend_scheme="first")])
+    yield "metaspace-twice", characters(N.Sequence([N.Replace("t", "zx"), N.Prepend("xy"), N.NFD()]), twice)
     yield "metaspace-old", edited(characters(None, P.Metaspace()), old_metaspace)
     for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
-        yield "split-" + behavior, byte_level(pre=split_on(Regex(r"[a-e]|\p{P}|\s*"), behavior), merges=9)
-    yield "split-inverted", byte_level(pre=split_on(Regex(r"\p{Lu}+|\h{2}"), "merged_with_next", True), merges=9)
+        yield "split-" + behavior, byte_level(pre=split_on(Regex(r"[a-e]|\p{P}|\s*"), behavior), merges=40)
+    yield "split-inverted", byte_level(pre=split_on(Regex(r"\p{Lu}+|\h{2}"), "merged_with_next", True), merges=40)
+    yield "split-repeated", byte_level(pre=split_on(Regex(r"[ab]{2}{1,2}|\p{N}{1,3}+|(?:ef?)*+|\h\B|s$"), "isolated"))
     yield "nfkd", byte_level(N.Sequence([N.NFKD(), N.StripAccents(), N.Lowercase(), N.Strip(True, False)]))
     yield "nfkc", byte_level(N.Sequence([N.Replace(Regex(r"[^\S\n]+|\bin\b"), "-"), N.NFKC()]), merges=20)
     yield "nfd", byte_level(N.NFD(), merges=9)
@@ -144,7 +158,9 @@ def build():
 def cases(t, name):
     r = random.Random(zlib.crc32(name.encode()))
     added = [token.content for token in t.get_added_tokens_decoder().values()]
-    for text in TEXTS + [tokenizer_texts.text(r, added, 13) for _ in range(20)]:
+    around = [form % ((token,) * form.count("%s")) for token in added
+              for form in ("%s", "x  %s \n y%s%s  ", "a%sb %sc.", "%s%s e")] if len(added) > 5 else []
+    for text in TEXTS + around + [tokenizer_texts.text(r, added, 13) for _ in range(20)]:
         t.encode_special_tokens = True
         plain = t.encode(text, add_special_tokens=False).ids
         t.encode_special_tokens = False
@@ -158,6 +174,21 @@ def cases(t, name):
         yield case
 
 
+def decodings(t, name):
+    """Ids that no text becomes."""
+    r = random.Random(zlib.crc32(name.encode()) + 1)
+    for _ in range(25):
+        ids = [r.randrange(t.get_vocab_size() + 3) for _ in range(r.choice([1, 2, 5, 12]))]
+        yield {"ids": ids, "decoded": t.decode(ids, skip_special_tokens=False), "decoded_plain": t.decode(ids)}
+
+
+def write_lines(path, lines):
+    with open(path, "w") as out:
+        for line in lines:
+            if "\0" not in line.get("decoded", ""):
+                out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
 def main():
     for name, made in build():
         folder = os.path.join(HERE, name)
@@ -168,11 +199,8 @@ def main():
             json.dump(file, out, ensure_ascii=False, separators=(",", ":"))
             out.write("\n")
         t = Tokenizer.from_file(path)
-        with open(os.path.join(folder, "cases.jsonl"), "w") as out:
-            for case in cases(t, name):
-                if "\0" in case.get("decoded", ""):
-                    continue
-                out.write(json.dumps(case, ensure_ascii=False, separators=(",", ":")) + "\n")
+        write_lines(os.path.join(folder, "cases.jsonl"), cases(t, name))
+        write_lines(os.path.join(folder, "decodings.jsonl"), decodings(t, name))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/text/bpe.h"
 #include "ft/text.h"
 #include "tiny_tokenizer.h"
 
@@ -119,6 +120,11 @@ static void check_all(const char *name, const ft_tokenizer *t, const cJSON *line
   expect_decoding(name, t, line, true);
 }
 
+static void check_decoding(const char *name, const ft_tokenizer *t, const cJSON *line) {
+  expect_decoding(name, t, line, false);
+  expect_decoding(name, t, line, true);
+}
+
 static void check_ids(const char *name, const ft_tokenizer *t, const cJSON *line) {
   expect_encoding(name, t, line, "ids", true);
 }
@@ -131,9 +137,12 @@ static void small_tokenizers_agree_with_the_reference(void **state) {
   assert_true(num_names >= 20);
   for (int64_t i = 0; i < num_names; i++) {
     char *dir = join(fixtures(), names[i]), *path = join(dir, "cases.jsonl");
+    char *decodings = join(dir, "decodings.jsonl");
     ft_tokenizer *t = open_fixture(names[i]);
     assert_true(for_each_line(path, names[i], t, check_all) > 30);
+    assert_true(for_each_line(decodings, names[i], t, check_decoding) > 5);
     ft_tokenizer_close(t);
+    ft_free(decodings);
     ft_free(path);
     ft_free(dir);
   }
@@ -179,6 +188,30 @@ static void tokens_are_found_by_content_and_id(void **state) {
   assert_int_equal(strlen(ft_tokenizer_sha256(t)), 64);
   ft_tokenizer_close(t);
   ft_tokenizer_close(NULL);
+}
+
+/* Where special tokens are text, a word that is written like one must not become it, although the
+ * model would look whole words up. */
+static void text_forges_no_special_token(void **state) {
+  (void)state;
+  static const char json[] =
+      "{\"added_tokens\":[{\"id\":3,\"content\":\"ab\",\"special\":true}],\"model\":{\"type\":"
+      "\"BPE\","
+      "\"ignore_merges\":true,\"vocab\":{\"a\":0,\"b\":1,\"bb\":2,\"ab\":3},\"merges\":[\"b b\"]}}";
+  static const uint32_t expected[] = {0, 1, 3, 2};
+  char *folder = tiny_folder();
+  ft_tokenizer *t;
+  ft_ids ids = {0};
+  tiny_write(folder, "tokenizer.json", json);
+  assert_ok(ft_tokenizer_open(folder, &t));
+  assert_ok(ft_tokenizer_encode(t, "ab", 2, false, 0, &ids));
+  assert_ok(ft_tokenizer_encode(t, "ab", 2, true, 0, &ids));
+  assert_ok(ft_tokenizer_encode(t, "bb", 2, false, 0, &ids));
+  assert_int_equal(ids.count, FT_ARRAY_SIZE(expected));
+  assert_memory_equal(ids.ids, expected, sizeof expected);
+  ft_ids_fini(&ids);
+  ft_tokenizer_close(t);
+  tiny_remove(folder);
 }
 
 /* The pieces of a stream, one behind the other, are the decoded text. */
@@ -270,6 +303,77 @@ static void long_words_do_not_hang(void **state) {
     ft_tokenizer_close(t);
   }
   free(text);
+}
+
+/* ---------------------------------------------------------------- merging */
+
+/* By definition: the pair of lowest rank, the leftmost of equal ones, until none merges. */
+static int64_t merge_plainly(const ft_bpe *bpe, uint32_t *symbols, int64_t count) {
+  for (;;) {
+    const ft_bpe_merge *best = NULL;
+    int64_t at = 0;
+    for (int64_t i = 0; i + 1 < count; i++) {
+      const ft_bpe_merge *m = ft_bpe_find(bpe, symbols[i], symbols[i + 1]);
+      if (m && (!best || m->rank < best->rank)) {
+        best = m;
+        at = i;
+      }
+    }
+    if (!best) return count;
+    symbols[at] = best->id;
+    memmove(symbols + at + 1, symbols + at + 2, (size_t)(count - at - 2) * sizeof *symbols);
+    count--;
+  }
+}
+
+enum { MAX_LETTERS = 4 };
+
+/* A model whose tokens are all words of "a" and "b" of up to 4 letters, and whose merges are all
+ * that make them, in an order of chance: many pairs compete, and candidates go stale. */
+static ft_bpe *model_of_rivals(uint64_t seed) {
+  cJSON *model = cJSON_CreateObject(), *vocab = cJSON_AddObjectToObject(model, "vocab");
+  char words[2 << MAX_LETTERS][MAX_LETTERS + 1], pairs[256][2 * MAX_LETTERS + 2];
+  int64_t num_words = 0, num_pairs = 0, order[256];
+  for (int length = 1; length <= MAX_LETTERS; length++)
+    for (int bits = 0; bits < 1 << length; bits++, num_words++) {
+      for (int i = 0; i < length; i++)
+        words[num_words][i] = bits >> i & 1 ? 'b' : 'a';
+      words[num_words][length] = 0;
+      cJSON_AddNumberToObject(vocab, words[num_words], (double)num_words);
+      for (int cut = 1; cut < length; cut++)
+        snprintf(pairs[num_pairs++], sizeof pairs[0], "%.*s %s", cut, words[num_words],
+                 words[num_words] + cut);
+    }
+  cJSON *merges = cJSON_AddArrayToObject(model, "merges");
+  ft_random_permutation(seed, FT_RANDOM_BENCH, 0, num_pairs, order);
+  for (int64_t i = 0; i < num_pairs; i++)
+    cJSON_AddItemToArray(merges, cJSON_CreateString(pairs[order[i]]));
+  ft_bpe *bpe;
+  assert_ok(ft_bpe_load(model, &bpe));
+  cJSON_Delete(model);
+  return bpe;
+}
+
+static void words_of_any_length_merge_by_definition(void **state) {
+  (void)state;
+  ft_bpe_scratch scratch = {0};
+  for (uint64_t round = 0; round < 300; round++) {
+    ft_bpe *bpe = model_of_rivals(round);
+    int64_t count = 1 + (int64_t)(ft_random_u64(3, FT_RANDOM_BENCH, round, 0) % 150);
+    char word[160];
+    uint32_t expected[160];
+    for (int64_t i = 0; i < count; i++) {
+      expected[i] = (uint32_t)(ft_random_u64(4, FT_RANDOM_BENCH, round, (uint64_t)i) % 2);
+      word[i] = expected[i] ? 'b' : 'a'; /* ids 1 and 0 */
+    }
+    ft_ids ids = {0};
+    assert_ok(ft_bpe_encode(bpe, &scratch, word, (size_t)count, false, NULL, &ids));
+    assert_int_equal(ids.count, merge_plainly(bpe, expected, count));
+    assert_memory_equal(ids.ids, expected, (size_t)ids.count * sizeof *expected);
+    ft_ids_fini(&ids);
+    ft_bpe_free(bpe);
+    ft_bpe_scratch_fini(&scratch); /* another model's words */
+  }
 }
 
 /* ---------------------------------------------------------------- threads */
@@ -382,9 +486,11 @@ int main(void) {
       cmocka_unit_test(small_tokenizers_agree_with_the_reference),
       cmocka_unit_test(real_tokenizers_agree_with_the_reference),
       cmocka_unit_test(tokens_are_found_by_content_and_id),
+      cmocka_unit_test(text_forges_no_special_token),
       cmocka_unit_test(pieces_add_up_to_the_text),
       cmocka_unit_test(invalid_utf8_is_refused_where_it_is),
       cmocka_unit_test(zeros_are_characters),
+      cmocka_unit_test(words_of_any_length_merge_by_definition),
       cmocka_unit_test(long_words_do_not_hang),
       cmocka_unit_test(many_threads_use_one_tokenizer),
       cmocka_unit_test(a_tokenizer_of_bytes_is_written),

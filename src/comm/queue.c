@@ -183,10 +183,12 @@ static bool is_abandoned(ft_comm *comm, const ft_request *request) {
 static ft_err wait_for(ft_comm *comm, const ft_request *request) {
   if (atomic_load(&request->done)) return FT_OK;
   double start_s = ft_now_s();
+  ft_part before = ft_time_enter(FT_TIME_COMMUNICATION);
   pthread_mutex_lock(&comm->lock);
   while (!atomic_load(&request->done) && !is_abandoned(comm, request))
     pthread_cond_wait(&comm->done, &comm->lock);
   pthread_mutex_unlock(&comm->lock);
+  ft_time_enter(before);
   comm->waited_s += ft_now_s() - start_s;
   return atomic_load(&request->done) ? FT_OK : ft_stopped();
 }

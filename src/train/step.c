@@ -59,8 +59,10 @@ static ft_err train_round(trainer *t, const plan *p, int64_t round, double scale
   bool mine = t->rank < n;
   ft_shard_round(t->shard, n);
   if (mine) {
+    ft_time_enter(FT_TIME_DATA);
     err = ft_data_rows(t->train, first_row(t, p, round), t->config->micro_batch, &t->batch);
     if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
+    ft_time_enter(FT_TIME_OTHER);
     const ft_batch *b = &t->batch;
     batch = (ft_model_batch){.num_tokens = b->num_tokens,
                              .num_documents = b->num_documents,
@@ -106,6 +108,7 @@ out:
 /* Between a step's gradients and its update. */
 static ft_err measure_gradients(trainer *t, int64_t step, step_result *r) {
   ft_err err = FT_OK;
+  ft_time_enter(FT_TIME_OPTIMIZER);
   FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
   FT_CHECK(
       isfinite(r->loss) && isfinite(r->grad_norm), FT_ERR_DATA,
@@ -113,6 +116,7 @@ static ft_err measure_gradients(trainer *t, int64_t step, step_result *r) {
       "optimizer.lr, or look at the data of this step",
       (long long)step, r->loss, r->grad_norm);
 out:
+  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
@@ -135,12 +139,14 @@ static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   (void)ft_fault("update");
+  ft_time_enter(FT_TIME_OPTIMIZER);
   if (r->has_targets) ft_optim_step(t->optim, t->step + 1, r->lr, r->grad_norm);
   t->step++;
   t->tokens += r->tokens;
   /* Without targets too: how weights are rounded follows from the step that a run resumes from. */
   ft_shard_set_version(t->shard, t->step);
   FT_TRY(ft_shard_weights_changed(t->shard));
+  ft_time_enter(FT_TIME_OTHER);
   r->seconds = ft_now_s() - begin_s;
   FT_TRY(record(t, r));
 out:
@@ -156,7 +162,9 @@ static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
   void *memory;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, p.rounds, sizeof *losses, &memory));
   losses = memory;
+  ft_time_enter(FT_TIME_OPTIMIZER);
   ft_shard_zero_gradients(t->shard);
+  ft_time_enter(FT_TIME_OTHER);
   for (int64_t round = 0; round < p.rounds; round++)
     FT_TRY(train_round(t, &p, round, 1.0 / (double)r->targets, &losses[round], r));
   FT_TRY(ft_shard_reduce_finish(t->shard));

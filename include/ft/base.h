@@ -136,6 +136,34 @@ void ft_log_close(void);
 double ft_now_s(void);
 void ft_sleep_s(double seconds);
 
+/* ---------------------------------------------------------------- where the time goes
+ * Every moment of a thread counts for one part of the work, the one entered last: the parts add up
+ * to the time that passed. Entering costs one reading of the clock (some 25 ns). Each thread has an
+ * account of its own; the thread that runs the steps is the one to ask. */
+
+typedef enum ft_part {
+  FT_TIME_OTHER = 0,
+  FT_TIME_FORWARD,         /* matmuls of the layers: forward, */
+  FT_TIME_BACKWARD_INPUT,  /* gradients of their inputs, */
+  FT_TIME_BACKWARD_WEIGHT, /* gradients of their weights */
+  FT_TIME_HEAD,            /* matmuls of the output head, all three */
+  FT_TIME_ATTENTION,
+  FT_TIME_ELEMENTWISE,   /* norms, rotary embedding, SwiGLU, sums, embedding, biases' gradients */
+  FT_TIME_LOSS,          /* cross-entropy and its gradient */
+  FT_TIME_OPTIMIZER,     /* gradient norm, update, derived weights */
+  FT_TIME_COMMUNICATION, /* waiting for other ranks or for this one's communication thread */
+  FT_TIME_DATA,          /* waiting for data */
+  FT_TIME_NUM_PARTS
+} ft_part;
+
+/* "matmul_forward" … : keys of JSON objects. */
+const char *ft_part_name(ft_part part);
+/* From now on the calling thread works on `part`. Returns what it worked on until now, for those
+ * who go back to it. */
+ft_part ft_time_enter(ft_part part);
+/* Seconds that the calling thread has spent on each part, up to now. */
+void ft_time_spent(double seconds[FT_TIME_NUM_PARTS]);
+
 /* ---------------------------------------------------------------- random numbers */
 
 /* What a random number is for. Part of the key, so no two uses ever share numbers.
@@ -169,6 +197,12 @@ void ft_random_permutation(uint64_t seed, ft_purpose purpose, uint64_t step, int
 
 /* XXH3, 64 bits. */
 uint64_t ft_hash64(const void *data, size_t bytes, uint64_t seed);
+/* The same with seed 0, of bytes that come in pieces of any size. */
+typedef struct ft_hash ft_hash;
+ft_err ft_hash_new(ft_hash **out);
+void ft_hash_free(ft_hash *hash);
+void ft_hash_add(ft_hash *hash, const void *data, size_t bytes);
+uint64_t ft_hash_value(const ft_hash *hash); /* of all bytes so far */
 /* SHA-256 as 64 lower-case hexadecimal digits and a terminating zero. */
 void ft_sha256_hex(const void *data, size_t bytes, char out[65]);
 

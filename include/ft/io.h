@@ -96,10 +96,18 @@ const ft_safetensor *ft_safetensors_find(const ft_safetensors *st,
                                          const char *name); /* NULL: absent */
 /* The file a tensor lies in, for error messages. */
 const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t);
+/* The files, in order of name. */
+int64_t ft_safetensors_num_files(const ft_safetensors *st);
+const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i);
 /* Elements start … start+count-1 in flat order, raw (t->dtype), by pread; needs no alignment in the
  * file. */
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out);
+
+/* Reads one whole file and compares it with the checksum that the writer below leaves in its
+ * __metadata__ (docs/formats.md). *found: it has one; a file of another program has not, and is not
+ * read. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
+ft_err ft_safetensors_verify(const char *path, bool *found);
 
 /* Streaming writer of one file: names, shapes and dtypes first, then each tensor's elements in the
  * order given, in pieces of any size. The file appears under its name only when closed. */
@@ -124,6 +132,7 @@ typedef struct ft_tokens_file {
   int64_t num_tokens, num_documents;
   int64_t tokens_at, mask_at,
       offsets_at; /* file offsets of the contiguous datasets; -1 if they are not */
+  int64_t checksum_at; /* file offset of the checksum of all bytes before it; 0: there is none */
   int fd;
 } ft_tokens_file;
 
@@ -139,6 +148,9 @@ ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets);
  * (FT_ERR_DATA). */
 ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
                       uint8_t *mask);
+/* Reads the whole file and compares it with its checksum. *found: it has one; a shard of another
+ * program may not, and is not read. Errors: FT_ERR_DATA, FT_ERR_IO. */
+ft_err ft_tokens_verify(ft_tokens_file *f, bool *found);
 
 typedef struct ft_tokens_writer ft_tokens_writer;
 /* Streams documents to a new token shard; it appears under its name when closed with commit. */

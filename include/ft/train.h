@@ -106,4 +106,39 @@ ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out);
  * Errors: FT_ERR_NOINPUT naming the steps there are. */
 ft_err ft_run_find_step(const char *run_dir, const char *which, int64_t *step);
 
+/* ---------------------------------------------------------------- benchmark */
+
+/* What is measured: training steps of a shape on random tokens, one document a row. */
+typedef struct ft_bench_options {
+  ft_arch arch;
+  int64_t rows, micro_batch; /* of the global batch; micro_batch divides rows */
+  int64_t seq_len;           /* tokens of every row */
+  int64_t steps;             /* measured, after one to warm up */
+  ft_dtype precision;
+  int stage;
+  bool activation_checkpointing;
+  const char *disk; /* directory whose write rate is measured; NULL: none */
+} ft_bench_options;
+
+/* Rates of all ranks together; the same on every rank. */
+typedef struct ft_bench_result {
+  double peak_bf16_flops, peak_fp32_flops; /* FLOP/s of dot products in registers */
+  double memory_bandwidth;                 /* bytes/s of c = a + b on large arrays */
+  double disk_write_rate;                  /* bytes/s with fsync; NaN: not measured */
+  double step_seconds;                     /* of the median step */
+  double tokens_per_second;
+  double step_flops;              /* model FLOPs of a step (ft_arch_training_flops) */
+  double model_flops;             /* step_flops / step_seconds */
+  double share_of_peak;           /* of the peak of `precision` */
+  double matmuls_alone_flops;     /* FLOP/s of the step's matmuls, run one after the other */
+  double matmuls_alone_share;     /* model_flops / matmuls_alone_flops */
+  double exposed_communication;   /* share of the step spent waiting for communication */
+  double time[FT_TIME_NUM_PARTS]; /* seconds of the median step, mean of the ranks */
+  int64_t memory_bytes;           /* accounted memory of the rank that has most */
+} ft_bench_result;
+
+/* Measures this machine and training on it. Needs no model files and no data. Collective over all
+ * ranks; errors are agreed. Errors: FT_ERR_MEMORY, FT_ERR_CREATE, FT_ERR_IO. */
+ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result *result);
+
 #endif

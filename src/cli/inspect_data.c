@@ -36,9 +36,11 @@ static ft_err inspect_shard(const char *path, scan *s) {
   ft_err err = FT_OK;
   ft_tokens_file *file = NULL;
   int64_t *offsets = NULL;
+  bool verified = false;
   FT_TRY(ft_tokens_open(path, &file));
   FT_TRY(ft_tokens_offsets(file, &offsets));
   FT_TRY(read_all(file, offsets, s));
+  FT_TRY(ft_tokens_verify(file, &verified));
   printf("%s: token shard\n", path);
   ft_inspect_line("kind", "%s", kinds[file->kind]);
   ft_inspect_line("documents", "%lld", (long long)file->num_documents);
@@ -47,6 +49,7 @@ static ft_err inspect_shard(const char *path, scan *s) {
   ft_inspect_line("vocabulary", "%u", file->vocab_size);
   ft_inspect_line("tokenizer", "%s",
                   file->tokenizer_sha256[0] ? file->tokenizer_sha256 : "unknown");
+  ft_inspect_line("checksum", "%s", verified ? "verified" : "none in the file");
 out:
   ft_free(offsets);
   ft_tokens_close(file);

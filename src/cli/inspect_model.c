@@ -71,7 +71,8 @@ static void list_types(const ft_safetensors *st, char *out, size_t size) {
                              (long long)counts[k]);
 }
 
-static ft_err inspect_weights(const char *path) {
+/* arch: what the tensors have to be; NULL: anything. */
+static ft_err inspect_weights(const char *path, const ft_arch *arch) {
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
   char types[256];
@@ -83,7 +84,16 @@ static ft_err inspect_weights(const char *path) {
   ft_inspect_line("tensors", "%lld, %lld elements", (long long)ft_safetensors_count(st),
                   (long long)elements);
   ft_inspect_line("types", "%s", types);
-  FT_TRY(read_values(st));
+  int64_t num_files = ft_safetensors_num_files(st), verified = 0;
+  for (int64_t i = 0; i < num_files; i++) {
+    bool found;
+    FT_TRY(ft_safetensors_verify(ft_safetensors_file_at(st, i), &found));
+    verified += found;
+  }
+  ft_inspect_line("checksums", "%lld of %lld files have one%s", (long long)verified,
+                  (long long)num_files, verified ? ": verified" : "");
+  if (arch) FT_TRY(ft_hf_check_weights(path, arch));
+  if (verified < num_files) FT_TRY(read_values(st)); /* else nothing more could be found */
 out:
   ft_safetensors_close(st);
   return err;
@@ -91,7 +101,7 @@ out:
 
 ft_err ft_inspect_safetensors(const char *path) {
   printf("%s: safetensors file\n", path);
-  return inspect_weights(path);
+  return inspect_weights(path, NULL);
 }
 
 /* ---------------------------------------------------------------- a model directory */
@@ -145,8 +155,7 @@ ft_err ft_inspect_model(const char *dir) {
     ft_inspect_line("weights", "none");
     goto out;
   }
-  if (has_config) FT_TRY(ft_hf_check_weights(dir, &config.arch));
-  FT_TRY(inspect_weights(dir));
+  FT_TRY(inspect_weights(dir, has_config ? &config.arch : NULL));
 out:
   ft_hf_config_fini(&config);
   return err;

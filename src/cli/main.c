@@ -20,6 +20,7 @@ static const command commands[] = {
     {"export", "turn a checkpoint into a Hugging Face model directory", ft_cli_export},
     {"init", "make a model directory with random weights", ft_cli_init},
     {"inspect", "say what a file or directory is, and verify its checksums", ft_cli_inspect},
+    {"bench", "measure this machine, and training on it", ft_cli_bench},
 };
 
 static void print_help(FILE *to) {

@@ -166,10 +166,12 @@ void ft_queue_post(ft_comm *comm, ft_request *request) {
 static void wait_for(ft_comm *comm, const ft_request *request) {
   if (atomic_load(&request->done)) return;
   double start_s = ft_now_s();
+  ft_part before = ft_time_enter(FT_TIME_COMMUNICATION);
   pthread_mutex_lock(&comm->lock);
   while (!atomic_load(&request->done))
     pthread_cond_wait(&comm->done, &comm->lock);
   pthread_mutex_unlock(&comm->lock);
+  ft_time_enter(before);
   comm->waited_s += ft_now_s() - start_s;
 }
 

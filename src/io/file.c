@@ -223,3 +223,18 @@ out:
   ft_free(temporary);
   return err;
 }
+
+ft_err ft_file_hash(int fd, const char *path, int64_t at, int64_t end, ft_hash *hash) {
+  const int64_t piece = 1 << 20;
+  ft_err err = FT_OK;
+  void *buffer = NULL;
+  FT_TRY(ft_alloc(FT_MEM_IO, (size_t)piece, &buffer));
+  for (; at < end; at += piece) {
+    size_t bytes = (size_t)FT_MIN(end - at, piece);
+    FT_TRY(ft_pread_all(fd, path, buffer, bytes, at));
+    ft_hash_add(hash, buffer, bytes);
+  }
+out:
+  ft_free(buffer);
+  return err;
+}

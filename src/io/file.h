@@ -26,5 +26,7 @@ ft_err ft_file_sync_parent(const char *path);
 /* Copies bytes from one open file to another in bounded pieces. */
 ft_err ft_file_copy_range(int from, const char *from_path, int64_t from_offset, int to,
                           const char *to_path, int64_t to_offset, int64_t bytes);
+/* Goes on with a hash over the bytes from `at` to `end` of an open file. */
+ft_err ft_file_hash(int fd, const char *path, int64_t at, int64_t end, ft_hash *hash);
 
 #endif

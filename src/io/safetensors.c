@@ -434,6 +434,15 @@ const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t
   return st->files[((const entry *)(const void *)t)->file].path;
 }
 
+int64_t ft_safetensors_num_files(const ft_safetensors *st) {
+  return st->num_files;
+}
+
+const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i) {
+  FT_ASSERT(i >= 0 && i < st->num_files);
+  return st->files[i].path;
+}
+
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out) {
   const file *f = &st->files[((const entry *)(const void *)t)->file];

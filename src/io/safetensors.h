@@ -8,4 +8,11 @@
 
 enum { FT_SAFETENSORS_MAX_HEADER = 100000000 };
 
+/* The member of __metadata__ that holds the file's checksum: "xxh3:" and sixteen hexadecimal
+ * digits, the XXH3 of the whole file with zeros in their place. */
+#define FT_SAFETENSORS_CHECKSUM "checksum"
+#define FT_SAFETENSORS_HASH "xxh3:"
+enum { FT_SAFETENSORS_DIGITS = 16 };
+#define FT_SAFETENSORS_NO_DIGITS "0000000000000000"
+
 #endif

@@ -69,6 +69,24 @@ out:
   return err;
 }
 
+/* Only what ftrun wrote has it. */
+static ft_err find_checksum(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
+                            ft_tokens_file *f) {
+  ft_err err = FT_OK;
+  ft_h5_place place = {0};
+  bool found = false;
+  for (int64_t i = 0; i < num_links; i++)
+    found = found || strcmp(links[i].name, FT_TOKENS_CHECKSUM) == 0;
+  if (!found) goto out;
+  FT_TRY(find_dataset(reader, links, num_links, FT_TOKENS_CHECKSUM, 8, &place));
+  FT_CHECK(place.count == 1 && place.offset + 8 == reader->bytes, FT_ERR_DATA,
+           "%s: dataset \"%s\" is not one number at the end of the file", f->path,
+           FT_TOKENS_CHECKSUM);
+  f->checksum_at = place.offset;
+out:
+  return err;
+}
+
 static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
   ft_err err = FT_OK;
   ft_h5_object root = {0};
@@ -91,6 +109,7 @@ static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
   f->tokens_at = tokens.offset;
   f->mask_at = mask.offset;
   f->offsets_at = offsets.offset;
+  FT_TRY(find_checksum(reader, links, num_links, f));
 out:
   ft_h5_links_free(links, num_links);
   ft_h5_object_fini(&root);
@@ -191,6 +210,32 @@ ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t 
     FT_TRY(ft_pread_all(f->fd, f->path, mask, (size_t)count, f->mask_at + start));
     FT_TRY(check_mask(f, start, count, mask));
   }
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- checksum */
+
+ft_err ft_tokens_hash(int fd, const char *path, int64_t bytes, uint64_t *out) {
+  ft_err err = FT_OK;
+  ft_hash *hash = NULL;
+  FT_TRY(ft_hash_new(&hash));
+  FT_TRY(ft_file_hash(fd, path, 0, bytes, hash));
+  *out = ft_hash_value(hash);
+out:
+  ft_hash_free(hash);
+  return err;
+}
+
+ft_err ft_tokens_verify(ft_tokens_file *f, bool *found) {
+  ft_err err = FT_OK;
+  uint64_t written, hash;
+  *found = f->checksum_at > 0;
+  if (!*found) goto out;
+  FT_TRY(ft_pread_all(f->fd, f->path, &written, sizeof written, f->checksum_at));
+  FT_TRY(ft_tokens_hash(f->fd, f->path, f->checksum_at, &hash));
+  FT_CHECK(hash == written, FT_ERR_DATA,
+           "%s: its checksum does not fit: the file is damaged; prepare the data again", f->path);
 out:
   return err;
 }

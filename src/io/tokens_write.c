@@ -130,7 +130,7 @@ out:
 }
 
 /* Lays the HDF5 file out around what was spilled. */
-static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS],
+static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS + 1],
                       ft_h5_image *image) {
   static const size_t widths[NUM_SPILLS] = {4, 1, 8};
   uint32_t version = FT_TOKENS_VERSION;
@@ -144,12 +144,15 @@ static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPIL
     datasets[i] = (ft_h5_dataset){.name = names[i],
                                   .type = {.width = widths[i]},
                                   .count = w->spills[i].at / (int64_t)widths[i]};
-  return ft_h5_layout(attributes, FT_ARRAY_SIZE(attributes), datasets, NUM_SPILLS, image);
+  datasets[NUM_SPILLS] =
+      (ft_h5_dataset){.name = FT_TOKENS_CHECKSUM, .type = {.width = 8}, .count = 1};
+  return ft_h5_layout(attributes, FT_ARRAY_SIZE(attributes), datasets, NUM_SPILLS + 1, image);
 }
 
 static ft_err commit(ft_tokens_writer *w) {
   ft_err err = FT_OK;
-  ft_h5_dataset datasets[NUM_SPILLS];
+  ft_h5_dataset datasets[NUM_SPILLS + 1];
+  uint64_t hash = 0;
   ft_h5_image image = {0};
   int fd = -1;
   FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
@@ -161,6 +164,10 @@ static ft_err commit(ft_tokens_writer *w) {
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(ft_file_copy_range(w->spills[i].fd, w->spills[i].path, 0, fd, w->temporary,
                               datasets[i].offset, w->spills[i].at));
+  int64_t checksum_at = datasets[NUM_SPILLS].offset;
+  FT_TRY(ft_file_pwrite(fd, w->temporary, &hash, sizeof hash, checksum_at)); /* its size is final */
+  FT_TRY(ft_tokens_hash(fd, w->temporary, checksum_at, &hash));
+  FT_TRY(ft_file_pwrite(fd, w->temporary, &hash, sizeof hash, checksum_at));
   FT_TRY(ft_file_sync_close(&fd, w->temporary));
   FT_TRY(ft_commit_file(w->temporary, w->path));
 out:

@@ -25,11 +25,14 @@ static ft_err loss_piece(ft_model *m, const void *head, int64_t first, int64_t r
   ft_err err = FT_OK;
   int64_t vocab = m->arch.vocab;
   const void *h = ft_model_at(m, m->head_h, first * m->d);
+  ft_time_enter(FT_TIME_HEAD);
   FT_TRY(ft_matmul_forward(m->type, FT_F32, rows, vocab, m->d, h, m->d, head, NULL, m->logits,
                            vocab, false));
+  ft_time_enter(FT_TIME_LOSS);
   ft_cross_entropy(m->type, rows, vocab, m->logits, m->target_ids + first, (float)scale,
                    m->row_loss, backward ? m->d_logits : NULL);
   if (!backward) goto out;
+  ft_time_enter(FT_TIME_HEAD);
   /* branch is free here: [tokens, d] takes the gradient of head_h */
   FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, vocab, m->d, m->d_logits, vocab, head,
                                   ft_model_at_mut(m, m->branch, first * m->d), m->d, false));
@@ -47,6 +50,7 @@ static ft_err send_head(ft_model *m, int64_t block, int64_t rows) {
   const ft_tensor *t = ft_block_tensor(b, FT_ROLE_HEAD);
   if (!t) return FT_OK; /* tied: it leaves with the embedding */
   int tensor = (int)(t - b->tensors);
+  ft_time_enter(FT_TIME_HEAD);
   for (int64_t row = 0, n; row < t->rows; row += n) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
@@ -68,6 +72,7 @@ static ft_err norm_backward(ft_model *m, const ft_model_batch *batch, int64_t bl
                             const void *norm) {
   ft_err err = FT_OK;
   int64_t d = m->d;
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   memset(m->head_dx, 0, (size_t)(rows * d) * sizeof(float));
   memset(m->d_norm, 0, (size_t)d * sizeof(float));
   if (rows > 0)
@@ -85,6 +90,7 @@ out:
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const void *head,
                     const void *norm, bool backward, double scale, double *loss) {
   ft_err err = FT_OK;
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   int64_t block = m->arch.layers + 1, rows = select_rows(m, batch, x);
   *loss = 0;
   if (rows > 0)

@@ -34,13 +34,16 @@ ft_err ft_layer_qkv(ft_model *m, int64_t layer, const void *weights, int64_t tok
   int64_t block = layer + 1, hd = m->arch.head_dim;
   /* with q/k norm the projections go to qk first, and v straight to its place */
   void *q = a->qk ? a->qk : a->qkv, *k = ft_model_at_mut(m, q, m->q);
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_rmsnorm_forward(m->type, tokens, m->d, x, NULL, NULL,
                      ft_model_weight(m, block, weights, FT_ROLE_ATTN_NORM), m->arch.norm_eps, a->h1,
                      a->rstd1);
+  ft_time_enter(FT_TIME_FORWARD);
   FT_TRY(project(m, block, weights, FT_ROLE_Q, FT_ROLE_Q_BIAS, tokens, a->h1, m->q, q, m->qkv));
   FT_TRY(project(m, block, weights, FT_ROLE_K, FT_ROLE_K_BIAS, tokens, a->h1, m->kv, k, m->qkv));
   FT_TRY(project(m, block, weights, FT_ROLE_V, FT_ROLE_V_BIAS, tokens, a->h1, m->kv,
                  column(m, a->qkv, m->q + m->kv), m->qkv));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   if (a->qk) {
     ft_head_norm_forward(m->type, tokens, m->arch.heads, hd, q, m->qkv,
                          ft_model_weight(m, block, weights, FT_ROLE_Q_NORM), m->arch.norm_eps,
@@ -60,13 +63,16 @@ ft_err ft_layer_after_attention(ft_model *m, int64_t layer, const void *weights,
                                 const void *x, layer_activations *a, void *output) {
   ft_err err = FT_OK;
   int64_t block = layer + 1;
+  ft_time_enter(FT_TIME_FORWARD);
   FT_TRY(ft_matmul_forward(m->type, m->type, tokens, m->d, m->q, a->o, m->q,
                            ft_model_weight(m, block, weights, FT_ROLE_O),
                            ft_model_weight(m, block, weights, FT_ROLE_O_BIAS), m->branch, m->d,
                            false));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_rmsnorm_forward(m->type, tokens, m->d, x, m->branch, a->x1,
                      ft_model_weight(m, block, weights, FT_ROLE_MLP_NORM), m->arch.norm_eps, a->h2,
                      a->rstd2);
+  ft_time_enter(FT_TIME_FORWARD);
   FT_TRY(ft_matmul_forward(m->type, m->type, tokens, m->f, m->d, a->h2, m->d,
                            ft_model_weight(m, block, weights, FT_ROLE_GATE),
                            ft_model_weight(m, block, weights, FT_ROLE_GATE_BIAS), a->gate, m->f,
@@ -76,11 +82,14 @@ ft_err ft_layer_after_attention(ft_model *m, int64_t layer, const void *weights,
                            ft_model_weight(m, block, weights, FT_ROLE_UP_BIAS), a->up, m->f,
                            false));
   if (!output) goto out; /* computed again for the backward pass, which needs no more than this */
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_swiglu_forward(m->type, tokens, m->f, a->gate, a->up, m->wide);
+  ft_time_enter(FT_TIME_FORWARD);
   FT_TRY(ft_matmul_forward(m->type, m->type, tokens, m->d, m->f, m->wide, m->f,
                            ft_model_weight(m, block, weights, FT_ROLE_DOWN),
                            ft_model_weight(m, block, weights, FT_ROLE_DOWN_BIAS), m->branch, m->d,
                            false));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_add(m->type, tokens * m->d, a->x1, m->branch, output);
 out:
   return err;
@@ -92,6 +101,7 @@ ft_err ft_layer_forward(ft_model *m, int64_t layer, const void *weights,
   ft_err err = FT_OK;
   ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
   FT_TRY(ft_layer_qkv(m, layer, weights, batch->num_tokens, batch->positions, x, a));
+  ft_time_enter(FT_TIME_ATTENTION);
   FT_TRY(ft_attention_forward(&attention, a->qkv, m->qkv, column(m, a->qkv, m->q), m->qkv,
                               column(m, a->qkv, m->q + m->kv), m->qkv, a->o, m->q, a->lse));
   FT_TRY(ft_layer_after_attention(m, layer, weights, batch->num_tokens, x, a, output));
@@ -105,6 +115,7 @@ out:
 static ft_err backward_input(ft_model *m, int64_t block, const void *weights, ft_role role,
                              int64_t tokens, int64_t width, const void *dy, int64_t stride,
                              int64_t in_width, void *dh, bool accumulate) {
+  ft_time_enter(FT_TIME_BACKWARD_INPUT);
   return ft_matmul_backward_input(m->type, m->type, tokens, width, in_width, dy, stride,
                                   ft_model_weight(m, block, weights, role), dh, in_width,
                                   accumulate);
@@ -115,6 +126,7 @@ static ft_err mlp_backward(ft_model *m, int64_t block, const void *weights, int6
   ft_err err = FT_OK;
   FT_TRY(backward_input(m, block, weights, FT_ROLE_DOWN, tokens, m->d, m->dx16, m->d, m->f, m->wide,
                         false));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_swiglu_backward(m->type, tokens, m->f, m->wide, a->gate, a->up, a->gate, a->up, m->wide);
   /* gate and up now hold their gradients, wide the SwiGLU's output */
   FT_TRY(ft_model_send_matrix(m, block, FT_ROLE_DOWN, tokens, m->dx16, m->d, m->wide, m->f));
@@ -127,6 +139,7 @@ static ft_err mlp_backward(ft_model *m, int64_t block, const void *weights, int6
                         m->branch, false));
   FT_TRY(backward_input(m, block, weights, FT_ROLE_UP, tokens, m->f, a->up, m->f, m->d, m->branch,
                         true));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_rmsnorm_backward(m->type, tokens, m->d, m->branch, a->x1, a->rstd2,
                       ft_model_weight(m, block, weights, FT_ROLE_MLP_NORM), m->dx, m->dx16,
                       m->d_norm);
@@ -144,9 +157,11 @@ static ft_err attention_backward(ft_model *m, int64_t layer, const void *weights
   int64_t block = layer + 1, hd = m->arch.head_dim, tokens = batch->num_tokens;
   void *dk = column(m, m->d_qkv, m->q), *dv = column(m, m->d_qkv, m->q + m->kv);
   ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
+  ft_time_enter(FT_TIME_ATTENTION);
   FT_TRY(ft_attention_backward(&attention, a->qkv, m->qkv, column(m, a->qkv, m->q), m->qkv,
                                column(m, a->qkv, m->q + m->kv), m->qkv, a->o, m->d_o, m->q, a->lse,
                                m->d_qkv, dk, dv));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_rotary(m->type, tokens, m->arch.heads, hd, m->d_qkv, m->qkv, batch->positions, m->inv_freq,
             true);
   ft_rotary(m->type, tokens, m->arch.kv_heads, hd, dk, m->qkv, batch->positions, m->inv_freq, true);
@@ -198,6 +213,7 @@ ft_err ft_layer_backward(ft_model *m, int64_t layer, const void *weights,
                         m->qkv, m->d, m->branch, true));
   FT_TRY(backward_input(m, block, weights, FT_ROLE_V, tokens, m->kv,
                         column(m, m->d_qkv, m->q + m->kv), m->qkv, m->d, m->branch, true));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_rmsnorm_backward(m->type, tokens, m->d, m->branch, x, a->rstd1,
                       ft_model_weight(m, block, weights, FT_ROLE_ATTN_NORM), m->dx, m->dx16,
                       m->d_norm);

@@ -24,6 +24,7 @@ static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, int64_t a
   ft_err err = FT_OK;
   const void *weights;
   FT_TRY(ft_shard_acquire(m->shard, 0, 1, &weights));
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   if (batch)
     ft_embedding_forward(m->type, batch->num_tokens, m->d, batch->tokens, weights, input_of(m, 0));
   ft_shard_release(m->shard, 0);
@@ -36,6 +37,7 @@ static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, int64_t a
     ft_shard_release(m->shard, layer + 1);
   }
 out:
+  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
@@ -81,6 +83,7 @@ out:
 /* The embedding's gradient; tied: with the head's added in f32. */
 static ft_err backward_embedding(ft_model *m, const ft_model_batch *batch) {
   ft_err err = FT_OK;
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   FT_TRY(ft_shard_gradient_open(m->shard, 0));
   for (int64_t row = 0, rows; batch && row < m->arch.vocab; row += rows) {
     void *out;
@@ -107,6 +110,7 @@ ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, double scale, do
   FT_TRY(backward_layers(m, batch));
   FT_TRY(backward_embedding(m, batch));
 out:
+  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
@@ -121,6 +125,7 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss)
     FT_TRY(ft_head_loss(m, batch, input_of(m, m->arch.layers), head, norm, false, 0, loss));
   release_head(m);
 out:
+  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 

@@ -19,6 +19,7 @@ ft_err ft_model_send_vector(ft_model *m, int64_t block, ft_role role, const floa
   FT_ASSERT(tensor >= 0);
   int64_t rows, length = ft_shard_block(m->shard, block)->tensors[tensor].cols;
   void *out;
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   FT_TRY(ft_shard_gradient_rows(m->shard, tensor, 0, &rows, &out));
   ft_convert(m->type, out, FT_F32, gradient, length);
 out:
@@ -31,6 +32,7 @@ ft_err ft_model_send_matrix(ft_model *m, int64_t block, ft_role role, int64_t to
   int tensor = tensor_index(m, block, role);
   FT_ASSERT(tensor >= 0);
   const ft_tensor *t = &ft_shard_block(m->shard, block)->tensors[tensor];
+  ft_time_enter(FT_TIME_BACKWARD_WEIGHT);
   for (int64_t row = 0, rows; row < t->rows; row += rows) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &rows, &out));
@@ -48,6 +50,7 @@ ft_err ft_model_send_bias(ft_model *m, int64_t block, ft_role role, int64_t toke
   if (tensor < 0) return FT_OK;
   int64_t rows, length = ft_shard_block(m->shard, block)->tensors[tensor].cols;
   void *out;
+  ft_time_enter(FT_TIME_ELEMENTWISE);
   FT_TRY(ft_shard_gradient_rows(m->shard, tensor, 0, &rows, &out));
   ft_bias_backward(m->type, m->type, tokens, length, dy, dy_stride, out);
 out:

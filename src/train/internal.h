@@ -46,8 +46,20 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
 ft_err ft_trainer_allocate(trainer *t, bool training);
 void ft_trainer_close(trainer *t);
 
-/* ---- peak.c: sets peak_flops. Collective over all ranks. */
+/* ---- peak.c: FLOP/s of dot products in registers, on all ranks at once and together. Collective
+ * over all ranks. */
+ft_err ft_measure_peak(ft_comm *comm, ft_dtype type, double *flops);
+/* Sets peak_flops. Collective over all ranks. */
 ft_err ft_trainer_measure_peak(trainer *t);
+
+/* ---- bench_machine.c: rates of all ranks at once and together. Collective over all ranks; errors
+ * are agreed. */
+ft_err ft_bench_memory(ft_comm *comm, double *bytes_per_s);
+ft_err ft_bench_disk(ft_comm *comm, const char *dir, double *bytes_per_s);
+/* FLOP/s of one micro-batch's matmuls, one after the other. */
+ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options, double *flops_per_s);
+/* Turns this rank's `work` done in `seconds` into all ranks' work per time of the slowest. */
+ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s);
 
 /* ---- step.c */
 typedef struct step_result {

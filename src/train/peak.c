@@ -18,12 +18,16 @@ static double own_peak(ft_dtype type) {
   return best;
 }
 
-ft_err ft_trainer_measure_peak(trainer *t) {
+ft_err ft_measure_peak(ft_comm *comm, ft_dtype type, double *flops) {
   ft_err err = FT_OK;
-  FT_TRY(ft_comm_barrier(t->comm));
-  int64_t mega_flops = (int64_t)(own_peak(t->config->precision) * 1e-6);
-  FT_TRY(ft_comm_sum_i64(t->comm, &mega_flops, 1));
-  t->peak_flops = (double)mega_flops * 1e6;
+  FT_TRY(ft_comm_barrier(comm));
+  int64_t mega_flops = (int64_t)(own_peak(type) * 1e-6);
+  FT_TRY(ft_comm_sum_i64(comm, &mega_flops, 1));
+  *flops = (double)mega_flops * 1e6;
 out:
   return err;
+}
+
+ft_err ft_trainer_measure_peak(trainer *t) {
+  return ft_measure_peak(t->comm, t->config->precision, &t->peak_flops);
 }

@@ -59,8 +59,10 @@ static ft_err train_round(trainer *t, const plan *p, int64_t round, double scale
   bool mine = t->rank < n;
   ft_shard_round(t->shard, n);
   if (mine) {
+    ft_time_enter(FT_TIME_DATA);
     err = ft_data_rows(t->train, first_row(t, p, round), t->config->micro_batch, &t->batch);
     if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
+    ft_time_enter(FT_TIME_OTHER);
     const ft_batch *b = &t->batch;
     batch = (ft_model_batch){.num_tokens = b->num_tokens,
                              .num_documents = b->num_documents,
@@ -105,6 +107,7 @@ out:
 
 static ft_err update(trainer *t, int64_t step, step_result *r) {
   ft_err err = FT_OK;
+  ft_time_enter(FT_TIME_OPTIMIZER);
   FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
   FT_CHECK(
       isfinite(r->loss) && isfinite(r->grad_norm), FT_ERR_DATA,
@@ -116,6 +119,7 @@ static ft_err update(trainer *t, int64_t step, step_result *r) {
   ft_shard_set_version(t->shard, step);
   FT_TRY(ft_shard_weights_changed(t->shard));
 out:
+  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
@@ -135,7 +139,9 @@ ft_err ft_trainer_step(trainer *t, int64_t step, step_result *r) {
            (long long)step);
     goto out;
   }
+  ft_time_enter(FT_TIME_OPTIMIZER);
   ft_shard_zero_gradients(t->shard);
+  ft_time_enter(FT_TIME_OTHER);
   for (int64_t round = 0; round < p.rounds; round++)
     FT_TRY(train_round(t, &p, round, 1.0 / (double)r->targets, &losses[round], r));
   FT_TRY(ft_shard_reduce_finish(t->shard));

@@ -50,11 +50,19 @@ END
 quietly on_ranks 2 "$ftrun" train "$work/config.json"
 
 # ---- a model directory
-expect 0 "$work/model" 'model directory' llama 'layers        2' 'vocabulary    263, tied' 'F32 (' 263
+victim=$work/model weights=$work/model/model.safetensors
+for at in 9 40 200 3001 500000; do damaged "$weights" "$at"; done
+damaged "$weights" 500001 'its checksum does not fit'
+victim=
+expect 0 "$work/model" 'model directory' llama 'layers        2' 'vocabulary    263, tied' 'F32 (' '1 of 1 files have one: verified'
 expect 0 "$work/model/config.json" 'model directory'
 expect 0 "$work/model/model.safetensors" 'safetensors file' 'F32 ('
 cp -r "$work/model" "$work/broken"
-size=$(stat -c %s "$work/model/model.safetensors")
+sed 's/"checksum":"xxh3:/"whatever":"abcd:/' "$weights" >"$work/broken/model.safetensors" # as another program's
+expect 0 "$work/broken" '0 of 1 files have one' 'values        all finite'
+size=$(stat -c %s "$weights")
+printf '\0\0\x80\x7f' | dd of="$work/broken/model.safetensors" bs=1 seek=$((size - 4)) conv=notrunc status=none
+expect 65 "$work/broken" "$work/broken/model.safetensors" 'is not finite'
 truncate -s $((size - 1)) "$work/broken/model.safetensors"
 expect 65 "$work/broken" "$work/broken/model.safetensors" 'cut off'
 expect 65 "$work/broken/model.safetensors" "$work/broken/model.safetensors" 'cut off'
@@ -70,13 +78,14 @@ expect 65 "$work/broken" "$work/broken/tokenizer.json"
 
 # ---- token shards
 shard=$work/data/train/00000.h5
-expect 0 "$shard" 'token shard' 'kind          sft' 'vocabulary    263' "$(sha256sum <"$work/model/tokenizer.json" | cut -c 1-64)"
+expect 0 "$shard" 'token shard' 'kind          sft' 'vocabulary    263' 'checksum      verified' "$(sha256sum <"$work/model/tokenizer.json" | cut -c 1-64)"
 expect 0 "$work/data/train" "$shard"
 expect 0 "$work/data" "$shard" "$work/data/validation/00000.h5" "$work/data/test/00000.h5"
 documents=$(sed -n 's/^  documents *//p' <("$ftrun" inspect "$shard"))
 tokens=$(sed -n 's/^  tokens *//p' <("$ftrun" inspect "$shard"))
-# the datasets end the file in this order: tokens, loss_mask, offsets
-offsets_at=$(($(stat -c %s "$shard") - 8 * (documents + 1)))
+# the file ends with its datasets: tokens, loss_mask, offsets and the checksum
+size=$(stat -c %s "$shard")
+offsets_at=$((size - 8 - 8 * (documents + 1)))
 mask_at=$((offsets_at - (tokens + 7) / 8 * 8))
 tokens_at=$((mask_at - (4 * tokens + 7) / 8 * 8))
 victim=$work/data
@@ -84,6 +93,10 @@ damaged "$shard" $((tokens_at + 3)) 'token 0 has id' 'the vocabulary has 263'
 damaged "$shard" $((mask_at + 5)) 'loss_mask of token 5 is'
 damaged "$shard" $((offsets_at + 15)) 'offset 1 is'
 damaged "$shard" 30
+for at in 60 3000 $((tokens_at)) $((mask_at + 7)) $((size - 1)); do damaged "$shard" "$at"; done
+flip "$shard" $((mask_at + 7)) 0 # what only the checksum can tell: another mask
+expect 65 "$shard" "$shard" 'its checksum does not fit'
+flip "$shard" $((mask_at + 7)) 0
 cp "$shard" "$work/cut.h5"
 truncate -s $((offsets_at - 4)) "$work/cut.h5"
 expect 65 "$work/cut.h5" "$work/cut.h5" 'cut off'

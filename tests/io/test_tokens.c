@@ -337,7 +337,7 @@ static void broken_contents_are_refused(void **state) {
   write_shard(in_scratch("cut.h5"));
   assert_int_equal(truncate(in_scratch("cut.h5"), file_size(in_scratch("cut.h5")) - 8), 0);
   assert_fails(ft_tokens_open(in_scratch("cut.h5"), &f), FT_ERR_DATA,
-               "by its own account 2009848: the file is cut off");
+               "by its own account 2009856: the file is cut off");
 }
 
 int main(void) {

@@ -1,0 +1,326 @@
+/* ftrun bench CONFIG [KEY=VALUE …] | --shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB [OPTIONS] */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "run_arguments.h"
+
+/* Numbers are -1 where the option was not given. */
+typedef struct arguments {
+  run_arguments run;
+  int64_t shape[6];
+  bool has_shape, has_precision, json;
+  ft_dtype precision;
+  int64_t rows, seq_len, micro_batch, steps;
+  int64_t stage, activation_checkpointing;
+  const char *disk;
+} arguments;
+
+enum { OPTION_SHAPE = 256, OPTION_JSON, OPTION_DISK, OPTION_CHECKPOINTING };
+
+static const struct argp_option options[] = {
+    {"shape", OPTION_SHAPE, "D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB", 0,
+     "The model's shape, instead of a configuration", 0},
+    {"rows", 'r', "R", 0, "Rows of the global batch (4; the configuration's)", 0},
+    {"seq-len", 's', "S", 0, "Tokens of a row (512; the configuration's)", 0},
+    {"micro-batch", 'm', "M", 0,
+     "Rows that a rank computes at once (R / ranks where that divides R, else 1; the "
+     "configuration's)",
+     0},
+    {"precision", 'p', "bf16|fp32", 0, "Of weights and matmuls (bf16; the configuration's)", 0},
+    {"stage", 'g', "N", 0, "Sharding, 0 to 3 (3; the configuration's)", 0},
+    {"activation-checkpointing", OPTION_CHECKPOINTING, "on|off", 0,
+     "Compute activations again in the backward pass (off; the configuration's)", 0},
+    {"steps", 'k', "K", 0, "Steps to measure, after one to warm up (5)", 0},
+    {"disk", OPTION_DISK, "DIR|none", 0,
+     "Directory whose write rate is measured (run.dir if it exists, else the working directory)",
+     0},
+    {"json", OPTION_JSON, NULL, 0, "Print one JSON object", 0},
+    {0}};
+
+static bool on_or_off(const struct argp_state *state, const char *text) {
+  if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+    argp_error(state, "--activation-checkpointing: found \"%s\", expected on or off", text);
+  return strcmp(text, "on") == 0;
+}
+
+static void take_shape(arguments *a, const struct argp_state *state, const char *text) {
+  const char *at = text;
+  char number[32];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(a->shape); i++) {
+    bool last = i + 1 == FT_ARRAY_SIZE(a->shape);
+    size_t length = strcspn(at, ",");
+    if ((at[length] == 0) != last || length >= sizeof number)
+      argp_error(state,
+                 "--shape: found \"%s\", expected six numbers D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB",
+                 text);
+    snprintf(number, sizeof number, "%.*s", (int)length, at);
+    a->shape[i] = ft_cli_int(state, "--shape", number, 1, INT32_MAX);
+    at += length + 1;
+  }
+  if (a->shape[0] % a->shape[3] != 0)
+    argp_error(state, "--shape: the width (%lld) must be a multiple of the heads (%lld)",
+               (long long)a->shape[0], (long long)a->shape[3]);
+  a->has_shape = true;
+}
+
+static error_t take(int key, char *argument, struct argp_state *state) {
+  arguments *a = state->input;
+  switch (key) {
+  case OPTION_SHAPE:
+    take_shape(a, state, argument);
+    return 0;
+  case 'r':
+    a->rows = ft_cli_int(state, "--rows", argument, 1, INT32_MAX);
+    return 0;
+  case 's':
+    a->seq_len = ft_cli_int(state, "--seq-len", argument, 1, 1 << 24);
+    return 0;
+  case 'm':
+    a->micro_batch = ft_cli_int(state, "--micro-batch", argument, 1, INT32_MAX);
+    return 0;
+  case 'p':
+    a->precision = ft_cli_dtype(state, "--precision", argument);
+    a->has_precision = true;
+    return 0;
+  case 'g':
+    a->stage = ft_cli_int(state, "--stage", argument, 0, 3);
+    return 0;
+  case OPTION_CHECKPOINTING:
+    a->activation_checkpointing = on_or_off(state, argument);
+    return 0;
+  case 'k':
+    a->steps = ft_cli_int(state, "--steps", argument, 1, 100000);
+    return 0;
+  case OPTION_DISK:
+    a->disk = argument;
+    return 0;
+  case OPTION_JSON:
+    a->json = true;
+    return 0;
+  case ARGP_KEY_ARG:
+    ft_cli_take_run_argument(&a->run, state, argument);
+    return 0;
+  case ARGP_KEY_END:
+    if (a->has_shape == (a->run.config != NULL))
+      argp_error(state, "a configuration or --shape is expected, one of them");
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* ---------------------------------------------------------------- what to measure */
+
+static ft_err from_config(const ft_config *c, ft_bench_options *o) {
+  ft_err err = FT_OK;
+  ft_hf_config hf = {0};
+  err = ft_hf_config_read(c->model_path, &hf);
+  if (err != FT_OK)
+    return ft_fail_prefix(err, "bench reads the shape in model.path (--shape needs no model)");
+  *o = (ft_bench_options){.arch = hf.arch,
+                          .rows = c->global_batch,
+                          .micro_batch = c->micro_batch,
+                          .seq_len = c->seq_len,
+                          .precision = c->precision,
+                          .stage = (int)c->stage,
+                          .activation_checkpointing = c->activation_checkpointing};
+  ft_hf_config_fini(&hf);
+  return FT_OK;
+}
+
+static void from_shape(const arguments *a, ft_bench_options *o) {
+  const int64_t *s = a->shape;
+  *o = (ft_bench_options){.arch = {.hidden = s[0],
+                                   .ffn = s[1],
+                                   .layers = s[2],
+                                   .heads = s[3],
+                                   .kv_heads = s[4],
+                                   .vocab = s[5],
+                                   .head_dim = s[0] / s[3],
+                                   .max_positions = 1 << 24,
+                                   .norm_eps = 1e-5f,
+                                   .rope_theta = 10000},
+                          .rows = 4,
+                          .seq_len = 512,
+                          .precision = FT_BF16,
+                          .stage = 3};
+}
+
+/* Options stand above the configuration; then the whole is checked. */
+static ft_err apply(const arguments *a, int ranks, ft_bench_options *o) {
+  ft_err err = FT_OK;
+  if (a->rows > 0) o->rows = a->rows;
+  if (a->seq_len > 0) o->seq_len = a->seq_len;
+  if (a->micro_batch > 0) o->micro_batch = a->micro_batch;
+  if (o->micro_batch == 0) o->micro_batch = o->rows % ranks == 0 ? o->rows / ranks : 1;
+  if (a->has_precision) o->precision = a->precision;
+  if (a->stage >= 0) o->stage = (int)a->stage;
+  if (a->activation_checkpointing >= 0)
+    o->activation_checkpointing = a->activation_checkpointing != 0;
+  o->steps = a->steps;
+  FT_CHECK(o->rows % o->micro_batch == 0, FT_ERR_USAGE,
+           "%lld rows are no multiple of a micro-batch of %lld: change --rows or --micro-batch",
+           (long long)o->rows, (long long)o->micro_batch);
+  FT_CHECK(o->seq_len <= o->arch.max_positions, FT_ERR_USAGE,
+           "rows of %lld tokens were asked for, but the model allows %lld positions "
+           "(max_position_embeddings)",
+           (long long)o->seq_len, (long long)o->arch.max_positions);
+  FT_CHECK(ft_arch_check(&o->arch) == FT_OK, a->has_shape ? FT_ERR_USAGE : FT_ERR_DATA,
+           "the shape is impossible: %s", ft_error_message());
+out:
+  return err;
+}
+
+/* NULL: nowhere. Rank 0 decides for all, since every rank takes part or none. */
+static ft_err choose_disk(ft_comm *comm, const arguments *a, const ft_config *config,
+                          const char **dir) {
+  *dir = a->disk;
+  if (!*dir) *dir = config->run_dir && ft_path_is_dir(config->run_dir) ? config->run_dir : ".";
+  int64_t skip = strcmp(*dir, "none") == 0 || (!a->disk && access(*dir, W_OK) != 0);
+  ft_err err = ft_comm_broadcast(comm, 0, &skip, sizeof skip);
+  if (skip) *dir = NULL;
+  return err;
+}
+
+static ft_err resolve(ft_comm *comm, const arguments *a, ft_config *config, ft_bench_options *o) {
+  ft_err err = FT_OK;
+  if (a->has_shape)
+    from_shape(a, o);
+  else {
+    FT_TRY(ft_cli_load_config(comm, &a->run, config));
+    FT_TRY(ft_comm_agree(comm, from_config(config, o)));
+  }
+  FT_TRY(ft_comm_agree(comm, apply(a, ft_comm_size(comm), o)));
+  FT_TRY(choose_disk(comm, a, config, &o->disk));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- printing */
+
+/* Order of the table. */
+static const ft_part parts[] = {FT_TIME_FORWARD, FT_TIME_BACKWARD_INPUT, FT_TIME_BACKWARD_WEIGHT,
+                                FT_TIME_HEAD,    FT_TIME_ATTENTION,      FT_TIME_ELEMENTWISE,
+                                FT_TIME_LOSS,    FT_TIME_OPTIMIZER,      FT_TIME_COMMUNICATION,
+                                FT_TIME_DATA,    FT_TIME_OTHER};
+
+static const char *words_for(ft_part part) {
+  static const char *const words[FT_TIME_NUM_PARTS] = {
+      [FT_TIME_OTHER] = "other",
+      [FT_TIME_FORWARD] = "matmul, forward",
+      [FT_TIME_BACKWARD_INPUT] = "matmul, backward, inputs",
+      [FT_TIME_BACKWARD_WEIGHT] = "matmul, backward, weights",
+      [FT_TIME_HEAD] = "matmul, head",
+      [FT_TIME_ATTENTION] = "attention",
+      [FT_TIME_ELEMENTWISE] = "elementwise",
+      [FT_TIME_LOSS] = "loss",
+      [FT_TIME_OPTIMIZER] = "optimizer",
+      [FT_TIME_COMMUNICATION] = "waiting for communication",
+      [FT_TIME_DATA] = "waiting for data"};
+  return words[part];
+}
+
+static void print_text(const ft_comm *comm, const ft_bench_options *o, const ft_bench_result *r) {
+  const ft_arch *s = &o->arch;
+  printf("machine   bf16 peak %.1f GFLOP/s, fp32 peak %.1f GFLOP/s, memory %.1f GB/s",
+         r->peak_bf16_flops * 1e-9, r->peak_fp32_flops * 1e-9, r->memory_bandwidth * 1e-9);
+  if (isnan(r->disk_write_rate))
+    printf(", disk not measured\n");
+  else
+    printf(", disk writes %.0f MB/s (%s)\n", r->disk_write_rate * 1e-6, o->disk);
+  printf("shape     d %lld, ffn %lld, %lld layers, %lld/%lld heads of %lld, vocabulary %lld: "
+         "%.2f M parameters\n",
+         (long long)s->hidden, (long long)s->ffn, (long long)s->layers, (long long)s->heads,
+         (long long)s->kv_heads, (long long)s->head_dim, (long long)s->vocab,
+         (double)ft_arch_num_parameters(s) * 1e-6);
+  printf("step      %lld x %lld tokens, micro-batch %lld, %s, stage %d, activation checkpointing "
+         "%s, ranks %d\n",
+         (long long)o->rows, (long long)o->seq_len, (long long)o->micro_batch,
+         o->precision == FT_BF16 ? "bf16" : "fp32", o->stage,
+         o->activation_checkpointing ? "on" : "off", ft_comm_size(comm));
+  printf("speed     %.4g s a step, %.0f tokens/s, %.1f GFLOP/s of model: %.3f of the %s peak\n",
+         r->step_seconds, r->tokens_per_second, r->model_flops * 1e-9, r->share_of_peak,
+         o->precision == FT_BF16 ? "bf16" : "fp32");
+  printf("          %.3f of its matmuls alone, which run at %.1f GFLOP/s\n", r->matmuls_alone_share,
+         r->matmuls_alone_flops * 1e-9);
+  printf("memory    %.1f MiB on the rank that has most\n\n", (double)r->memory_bytes / 1048576.0);
+  printf("%-28s %10s %7s\n", "where the time goes", "seconds", "share");
+  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
+    printf("%-28s %10.5f %6.1f%%\n", words_for(parts[i]), r->time[parts[i]],
+           100 * r->time[parts[i]] / r->step_seconds);
+}
+
+static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const ft_bench_result *r) {
+  const struct {
+    const char *key;
+    double value;
+  } numbers[] = {{"ranks", ft_comm_size(comm)},
+                 {"peak_bf16_flops", r->peak_bf16_flops},
+                 {"peak_fp32_flops", r->peak_fp32_flops},
+                 {"memory_bandwidth", r->memory_bandwidth},
+                 {"disk_write_rate", r->disk_write_rate},
+                 {"parameters", (double)ft_arch_num_parameters(&o->arch)},
+                 {"tokens", (double)(o->rows * o->seq_len)},
+                 {"step_flops", r->step_flops},
+                 {"step_seconds", r->step_seconds},
+                 {"tokens_per_second", r->tokens_per_second},
+                 {"model_flops", r->model_flops},
+                 {"share_of_peak", r->share_of_peak},
+                 {"matmuls_alone_flops", r->matmuls_alone_flops},
+                 {"matmuls_alone_share", r->matmuls_alone_share},
+                 {"exposed_communication", r->exposed_communication},
+                 {"memory_bytes", (double)r->memory_bytes}};
+  char *text = NULL;
+  cJSON *json = cJSON_CreateObject();
+  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
+    cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
+  cJSON *time = cJSON_AddObjectToObject(json, "time");
+  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
+    cJSON_AddNumberToObject(time, ft_part_name(parts[i]), r->time[parts[i]]);
+  ft_err err = ft_json_print(json, true, &text);
+  if (err == FT_OK) printf("%s\n", text);
+  ft_free(text);
+  cJSON_Delete(json);
+  return err;
+}
+
+int ft_cli_bench(int argc, char **argv) {
+  static const struct argp argp = {
+      .options = options,
+      .parser = take,
+      .args_doc = "CONFIG.json [KEY=VALUE …]\n--shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB",
+      .doc = "Measures this machine (matmul peak, memory, disk) and real training steps on random "
+             "tokens: tokens/s, the share of the peak, and where the time goes. Needs no data and "
+             "no weights; of a configuration's model only config.json is read. Runs on any number "
+             "of ranks.\vdocs/bench.md says what each number means."};
+  ft_err err = FT_OK;
+  arguments a = {.rows = -1,
+                 .seq_len = -1,
+                 .micro_batch = -1,
+                 .steps = 5,
+                 .stage = -1,
+                 .activation_checkpointing = -1};
+  ft_config config = {0};
+  ft_bench_options o;
+  ft_bench_result r;
+  ft_comm *comm = NULL;
+  ft_cli_parse(&argp, argc, argv, &a);
+  FT_TRY(ft_cli_start(&comm));
+  FT_TRY(resolve(comm, &a, &config, &o));
+  FT_TRY(ft_bench(comm, &o, &r));
+  if (ft_comm_rank(comm) == 0) {
+    if (a.json)
+      err = print_json(comm, &o, &r);
+    else
+      print_text(comm, &o, &r);
+  }
+out:
+  ft_config_fini(&config);
+  ft_free(a.run.overrides);
+  int status = ft_cli_end(err);
+  ft_cli_stop(comm);
+  return status;
+}

@@ -1,0 +1,187 @@
+/* What a machine can do, to compare training with: memory, disk, and a step's matmuls alone. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s) {
+  ft_err err = FT_OK;
+  int64_t kilo = (int64_t)(work * 1e-3), nanoseconds = (int64_t)(seconds * 1e9);
+  FT_TRY(ft_comm_sum_i64(comm, &kilo, 1));
+  FT_TRY(ft_comm_max_i64(comm, &nanoseconds, 1));
+  *per_s = (double)kilo * 1e3 / FT_MAX((double)nanoseconds * 1e-9, 1e-9);
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+/* c = a + b as in STREAM (McCalpin 1995), which counts 12 bytes an element of f32. */
+ft_err ft_bench_memory(ft_comm *comm, double *bytes_per_s) {
+  ft_err err = FT_OK;
+  void *a = NULL, *b = NULL, *c = NULL;
+  int ranks = ft_comm_node_size(comm, ft_comm_node(comm));
+  /* of all ranks of a node together well beyond its caches */
+  const int64_t node_elements = (int64_t)64 << 20, least = (int64_t)4 << 20;
+  int64_t count = FT_MAX(node_elements / ranks, least);
+  double seconds = INFINITY;
+  err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), &a);
+  if (err == FT_OK) err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), &b);
+  if (err == FT_OK) err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), &c);
+  FT_TRY(ft_comm_agree(comm, err));
+  ft_add(FT_F32, count, b, c, a); /* memory is first touched here, by the threads that use it */
+  ft_add(FT_F32, count, a, c, b);
+  FT_TRY(ft_comm_barrier(comm));
+  for (int run = 0; run < 5; run++) {
+    double begin = ft_now_s();
+    ft_add(FT_F32, count, a, b, c);
+    seconds = FT_MIN(seconds, ft_now_s() - begin);
+  }
+  FT_TRY(ft_bench_rate(comm, 3 * sizeof(float) * (double)count, seconds, bytes_per_s));
+out:
+  ft_free(a);
+  ft_free(b);
+  ft_free(c);
+  return err;
+}
+
+/* ---------------------------------------------------------------- disk */
+
+/* A file that is written, synced and removed; random bytes, which no file system can compress. */
+static ft_err write_and_remove(const char *path, void *data, size_t bytes, double *seconds) {
+  for (size_t i = 0; i < bytes / 16; i++)
+    ft_random_words(1, FT_RANDOM_BENCH, 1, i, (uint32_t *)data + 4 * i);
+  double begin = ft_now_s();
+  ft_err err = ft_write_file(path, data, bytes);
+  *seconds = ft_now_s() - begin;
+  ft_err removed = ft_remove_tree(path);
+  return err == FT_OK ? removed : err;
+}
+
+/* All ranks write at once, as for a checkpoint. */
+ft_err ft_bench_disk(ft_comm *comm, const char *dir, double *bytes_per_s) {
+  ft_err err = FT_OK;
+  void *data = NULL;
+  char *path = NULL;
+  double seconds = 0;
+  const int64_t all_bytes = (int64_t)256 << 20, least = (int64_t)4 << 20;
+  size_t bytes = (size_t)FT_MAX(all_bytes / ft_comm_size(comm), least) & ~(size_t)15;
+  err = ft_alloc(FT_MEM_IO, bytes, &data);
+  if (err == FT_OK)
+    err = ft_format(&path, "%s/.ftrun-bench-%d-%llx", dir, ft_comm_rank(comm),
+                    (unsigned long long)(ft_now_s() * 1e9));
+  if (err == FT_OK && !ft_path_is_dir(dir))
+    err = ft_fail(FT_ERR_NOINPUT, "%s: no such directory, to measure its write rate (--disk)", dir);
+  FT_TRY(ft_comm_agree(comm, err)); /* and all begin together */
+  FT_TRY(ft_comm_agree(comm, write_and_remove(path, data, bytes, &seconds)));
+  FT_TRY(ft_bench_rate(comm, (double)bytes, seconds, bytes_per_s));
+out:
+  ft_free(path);
+  ft_free(data);
+  return err;
+}
+
+/* ---------------------------------------------------------------- a step's matmuls alone */
+
+typedef struct matmuls {
+  ft_dtype type;
+  int64_t tokens;
+  void *x, *y, *w, *dw; /* large enough for any of them; the weights of one layer or the head */
+  float *logits;
+  double flops;
+} matmuls;
+
+static void fill_random(ft_dtype type, int64_t count, void *out) {
+  const int64_t piece = 1024; /* a number of one piece serves for all */
+  float values[1024];
+  for (int64_t i = 0; i < piece; i++)
+    values[i] = (float)ft_random_uniform(1, FT_RANDOM_BENCH, 2, (uint64_t)i) - 0.5f;
+  for (int64_t i = 0; i < count; i += piece)
+    ft_convert(type, (char *)out + (size_t)i * ft_dtype_bytes(type), FT_F32, values,
+               FT_MIN(piece, count - i));
+}
+
+/* One linear layer [n, k] forward and backward, its weights `at` elements into w. */
+static ft_err linear(matmuls *m, int64_t rows, int64_t n, int64_t k, int64_t at, bool head) {
+  ft_err err = FT_OK;
+  const void *w = (const char *)m->w + (size_t)at * ft_dtype_bytes(m->type);
+  if (head)
+    FT_TRY(ft_matmul_forward(m->type, FT_F32, rows, n, k, m->x, k, w, NULL, m->logits, n, false));
+  else
+    FT_TRY(ft_matmul_forward(m->type, m->type, rows, n, k, m->x, k, w, NULL, m->y, n, false));
+  FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, n, k, m->y, n, w, m->x, k, false));
+  FT_TRY(ft_matmul_backward_weight(m->type, m->type, rows, n, k, m->y, n, m->x, k, m->dw, false));
+  m->flops += 6.0 * (double)rows * (double)n * (double)k;
+out:
+  return err;
+}
+
+/* Rows of one piece of the loss: their f32 logits stay within what the model allows itself. */
+static int64_t head_rows(const ft_arch *arch, int64_t tokens) {
+  int64_t rows = ((int64_t)256 << 20) / (arch->vocab * (int64_t)sizeof(float));
+  return FT_MIN(FT_MAX(rows, 1), tokens);
+}
+
+static ft_err run_matmuls(matmuls *m, const ft_arch *arch) {
+  ft_err err = FT_OK;
+  ft_block block;
+  m->flops = 0;
+  ft_arch_block(arch, 1, &block);
+  for (int64_t layer = 0; layer < arch->layers; layer++)
+    for (int i = 0; i < block.num_tensors; i++) {
+      const ft_tensor *t = &block.tensors[i];
+      if (t->num_dims == 2) FT_TRY(linear(m, m->tokens, t->rows, t->cols, t->offset, false));
+    }
+  for (int64_t done = 0, n; done < m->tokens; done += n) {
+    n = FT_MIN(head_rows(arch, m->tokens), m->tokens - done);
+    FT_TRY(linear(m, n, arch->vocab, arch->hidden, 0, true));
+  }
+out:
+  return err;
+}
+
+static ft_err allocate(matmuls *m, const ft_arch *arch) {
+  ft_err err = FT_OK;
+  ft_block block;
+  void *logits;
+  size_t size = ft_dtype_bytes(m->type);
+  ft_arch_block(arch, 1, &block);
+  int64_t rows = head_rows(arch, m->tokens), wide = FT_MAX(arch->ffn, arch->hidden);
+  wide = FT_MAX(wide, arch->heads * arch->head_dim);
+  int64_t y = FT_MAX(m->tokens * wide, rows * arch->vocab);
+  int64_t w = FT_MAX(block.num_elements, arch->vocab * arch->hidden);
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, m->tokens * wide, size, &m->x));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, y, size, &m->y));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, w, size, &m->w));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, w, size, &m->dw));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, rows * arch->vocab, sizeof(float), &logits));
+  m->logits = logits;
+  fill_random(m->type, m->tokens * wide, m->x);
+  fill_random(m->type, y, m->y);
+  fill_random(m->type, w, m->w);
+out:
+  return err;
+}
+
+ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options, double *flops_per_s) {
+  ft_err err = FT_OK;
+  matmuls m = {.type = options->precision, .tokens = options->micro_batch * options->seq_len};
+  double seconds = INFINITY;
+  FT_TRY(ft_comm_agree(comm, allocate(&m, &options->arch)));
+  err = run_matmuls(&m, &options->arch); /* creates what is reused */
+  FT_TRY(ft_comm_agree(comm, err));
+  for (int run = 0; run < 2; run++) {
+    double begin = ft_now_s();
+    err = run_matmuls(&m, &options->arch);
+    seconds = FT_MIN(seconds, ft_now_s() - begin);
+    FT_TRY(ft_comm_agree(comm, err));
+  }
+  FT_TRY(ft_bench_rate(comm, m.flops, seconds, flops_per_s));
+out:
+  ft_free(m.x);
+  ft_free(m.y);
+  ft_free(m.w);
+  ft_free(m.dw);
+  ft_free(m.logits);
+  return err;
+}

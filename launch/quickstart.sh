@@ -23,7 +23,7 @@ prompts=(
   "Bram has 6 apples and finds 7 more. How many apples does he have?"
   "Mara carries a basket. Bram carries a lamp. What does Bram carry?"
   "What is the opposite of blunt?"
-  "What does Elka eat?"
+  "What is 7 plus 8?"
 )
 
 # show COMMAND...: prints it as one would type it, and runs it.

@@ -46,9 +46,14 @@ typedef struct ft_checkpoint ft_checkpoint;
 /* Reads the manifest, which has every file's table, and compares the files' sizes. Not collective;
  * what follows is for one thread at a time. Errors: FT_ERR_DATA, FT_ERR_NOINPUT. */
 ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out);
+/* The same, of a checkpoint's own directory, wherever it lies and whatever it is called. */
+ft_err ft_checkpoint_open_dir(const char *dir, ft_checkpoint **out);
 void ft_checkpoint_close(ft_checkpoint *checkpoint);
 const ft_checkpoint_meta *ft_checkpoint_meta_of(const ft_checkpoint *checkpoint);
 int ft_checkpoint_world_size(const ft_checkpoint *checkpoint);
+int ft_checkpoint_num_states(const ft_checkpoint *checkpoint);
+/* Name of a state, and the bytes that it has over all files. Borrowed. */
+const char *ft_checkpoint_state(const ft_checkpoint *checkpoint, int index, int64_t *bytes);
 /* Raw entries of a state covering flat elements start … start+count-1 of a block (multiples of the
  * state's group). For export and for loading into a shard. Verified against checksums as it is
  * read. */

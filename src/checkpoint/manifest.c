@@ -316,20 +316,19 @@ out:
   return err;
 }
 
-ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out) {
+ft_err ft_checkpoint_open_dir(const char *dir, ft_checkpoint **out) {
   ft_err err = FT_OK;
   void *memory = NULL, *scratch;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof(ft_checkpoint), &memory));
   ft_checkpoint *c = memory;
   c->cached_part = -1;
-  FT_TRY(ft_checkpoint_path(run_dir, step, &c->dir));
+  FT_TRY(ft_strdup(dir, &c->dir));
   FT_TRY(ft_path_join(c->dir, FT_CHECKPOINT_MANIFEST, &c->manifest));
   FT_CHECK(ft_path_exists(c->manifest), FT_ERR_NOINPUT, "%s: %s", c->dir,
            ft_path_exists(c->dir) ? "has no manifest.json, so it was never finished"
                                   : "no such checkpoint");
   FT_TRY(read_manifest(c));
-  if (c->meta.step != step) FT_TRY(damaged(c, "is of another step"));
   FT_TRY(check_sizes(c));
   size_t entry = 0;
   for (int s = 0; s < c->num_states; s++)
@@ -340,6 +339,22 @@ ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out
   memory = NULL;
 out:
   ft_checkpoint_close(memory);
+  return err;
+}
+
+ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out) {
+  ft_err err = FT_OK;
+  char *dir = NULL;
+  *out = NULL;
+  FT_TRY(ft_checkpoint_path(run_dir, step, &dir));
+  FT_TRY(ft_checkpoint_open_dir(dir, out));
+  if ((*out)->meta.step != step) FT_TRY(damaged(*out, "is of another step"));
+out:
+  if (err != FT_OK) {
+    ft_checkpoint_close(*out);
+    *out = NULL;
+  }
+  ft_free(dir);
   return err;
 }
 
@@ -367,4 +382,16 @@ const ft_checkpoint_meta *ft_checkpoint_meta_of(const ft_checkpoint *checkpoint)
 
 int ft_checkpoint_world_size(const ft_checkpoint *checkpoint) {
   return checkpoint->world_size;
+}
+
+int ft_checkpoint_num_states(const ft_checkpoint *checkpoint) {
+  return checkpoint->num_states;
+}
+
+const char *ft_checkpoint_state(const ft_checkpoint *c, int index, int64_t *bytes) {
+  FT_ASSERT(index >= 0 && index < c->num_states);
+  *bytes = 0;
+  for (int64_t p = 0; p < c->num_parts; p++)
+    *bytes += entry_bytes(&c->states[index], c->parts[p].elements);
+  return c->states[index].name;
 }

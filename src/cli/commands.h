@@ -10,6 +10,7 @@ int ft_cli_tokenize(int argc, char **argv);
 int ft_cli_generate(int argc, char **argv);
 int ft_cli_export(int argc, char **argv);
 int ft_cli_init(int argc, char **argv);
+int ft_cli_inspect(int argc, char **argv);
 int ft_cli_bench(int argc, char **argv);
 
 #endif

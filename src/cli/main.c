@@ -19,6 +19,7 @@ static const command commands[] = {
     {"generate", "print a model's continuation of a prompt", ft_cli_generate},
     {"export", "turn a checkpoint into a Hugging Face model directory", ft_cli_export},
     {"init", "make a model directory with random weights", ft_cli_init},
+    {"inspect", "say what a file or directory is, and verify its checksums", ft_cli_inspect},
     {"bench", "measure this machine, and training on it", ft_cli_bench},
 };
 

@@ -24,7 +24,7 @@ typedef struct parser {
   const char *text, *where;
   size_t length, at;
   bool keeps_zeros; /* \u0000 becomes FT_JSON_ZERO */
-  key *keys; /* of all objects that are open, innermost last */
+  key *keys;        /* of all objects that are open, innermost last */
   int64_t num_keys, capacity;
 } parser;
 

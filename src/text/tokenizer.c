@@ -49,6 +49,16 @@ out:
   return err;
 }
 
+/* Files may keep settings of whoever saved them for batches of fixed length. */
+static void warn_of_lengths(const cJSON *json, const char *path) {
+  static const char *const names[] = {"truncation", "padding"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++) {
+    const cJSON *item = ft_json_get(json, names[i]);
+    if (item && !cJSON_IsNull(item))
+      ft_log(FT_LOG_WARNING, "%s: \"%s\" is set, and not applied here", path, names[i]);
+  }
+}
+
 static ft_err load(ft_tokenizer *t, const cJSON *json) {
   ft_err err = FT_OK;
   cJSON *model, *post, *added = NULL;
@@ -114,6 +124,7 @@ ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
     ft_fail_prefix(err, "%s", path);
     goto out;
   }
+  warn_of_lengths(json, path);
   *out = t;
   memory = NULL;
 out:

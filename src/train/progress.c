@@ -50,6 +50,9 @@ void ft_progress_start(trainer *t, int64_t from) {
          (long long)ft_data_num_tokens(t->train), (long long)t->steps, (long long)c->global_batch,
          (double)t->steps * (double)c->global_batch / rows);
   if (c->num_train > 1) say_shares(t);
+  if (c->precision == FT_BF16 && !ft_kernels_native_bf16())
+    ft_log(FT_LOG_INFO, "this CPU has no bf16 dot product: bf16 weights and activations are "
+                        "multiplied in f32");
   if (from > 0) ft_log(FT_LOG_INFO, "going on with step %lld", (long long)from + 1);
 }
 

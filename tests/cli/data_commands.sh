@@ -15,7 +15,7 @@ expect() {
   shift 2
   "$@" >"$work/out" 2>"$work/err" </dev/null || found=$?
   [ "$found" -eq "$status" ] || { cat "$work/err" >&2; fail "$*: status $found, not $status"; }
-  cat "$work/out" "$work/err" | grep -qF -- "$words" || { cat "$work/err" >&2; fail "$*: no \"$words\""; }
+  grep -qF -- "$words" "$work/out" "$work/err" || { cat "$work/err" >&2; fail "$*: no \"$words\""; }
   num_checked=$((num_checked + 1))
 }
 

@@ -1,0 +1,189 @@
+/* ftrun inspect PATH: what a file or directory is, and whether it is whole. */
+#include "inspect.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "commands.h"
+#include "common.h"
+#include "ft/io.h"
+
+void ft_inspect_line(const char *label, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  printf("  %-14s", label);
+  vprintf(format, args);
+  putchar('\n');
+  va_end(args);
+}
+
+bool ft_inspect_has(const char *dir, const char *name) {
+  char *path = NULL;
+  bool has = ft_path_join(dir, name, &path) == FT_OK && ft_path_exists(path);
+  ft_free(path);
+  return has;
+}
+
+/* ---------------------------------------------------------------- recognising */
+
+static bool ends_with(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length > tail && strcmp(name + length - tail, end) == 0;
+}
+
+static bool is_slice_name(const char *name) {
+  return strncmp(name, "rank-", 5) == 0 && ends_with(name, ".h5");
+}
+
+static bool is_checkpoint(const char *path) {
+  return ft_inspect_has(path, "manifest.json");
+}
+
+static bool is_run(const char *path) {
+  return ft_inspect_has(path, "checkpoints") || ft_inspect_has(path, "metrics.jsonl");
+}
+
+static bool is_model(const char *path) {
+  return ft_inspect_has(path, "config.json") || ft_inspect_has(path, "tokenizer.json") ||
+         ft_inspect_has(path, "model.safetensors") ||
+         ft_inspect_has(path, "model.safetensors.index.json");
+}
+
+static bool has_shards(const char *path) {
+  char **names = NULL;
+  int64_t num_names = 0, found = 0;
+  if (ft_list_dir(path, &names, &num_names) != FT_OK) return false;
+  for (int64_t i = 0; i < num_names; i++)
+    found += names[i][0] != '.' && ends_with(names[i], ".h5");
+  ft_free_names(names, num_names);
+  return found > 0;
+}
+
+/* A directory with the slices of a checkpoint and no manifest. */
+static bool is_unfinished(const char *path) {
+  char **names = NULL;
+  int64_t num_names = 0, found = 0;
+  if (ft_list_dir(path, &names, &num_names) != FT_OK) return false;
+  for (int64_t i = 0; i < num_names; i++)
+    found += is_slice_name(names[i]);
+  ft_free_names(names, num_names);
+  return found > 0;
+}
+
+/* ---------------------------------------------------------------- what prep leaves */
+
+static const char *const sets[] = {"train", "validation", "test"};
+
+static bool is_prepared(const char *path) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++)
+    if (ft_inspect_has(path, sets[i])) return true;
+  return false;
+}
+
+static ft_err inspect_prepared(const char *path) {
+  ft_err err = FT_OK;
+  char *set = NULL;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++) {
+    ft_free(set);
+    FT_TRY(ft_path_join(path, sets[i], &set));
+    if (ft_path_exists(set)) FT_TRY(ft_inspect_shards(set));
+  }
+out:
+  ft_free(set);
+  return err;
+}
+
+/* ---------------------------------------------------------------- dispatch */
+
+static ft_err unfinished(const char *path) {
+  return ft_fail(FT_ERR_DATA,
+                 "%s: holds slices of a checkpoint and no manifest.json, so it was never finished; "
+                 "use an earlier checkpoint",
+                 path);
+}
+
+static ft_err inspect_directory(const char *path) {
+  static const struct {
+    bool (*is)(const char *path);
+    ft_err (*inspect)(const char *path);
+  } kinds[] = {{is_checkpoint, ft_inspect_checkpoint}, {is_run, ft_inspect_run},
+               {is_model, ft_inspect_model},           {is_unfinished, unfinished},
+               {has_shards, ft_inspect_shards},        {is_prepared, inspect_prepared}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
+    if (kinds[i].is(path)) return kinds[i].inspect(path);
+  return ft_fail(FT_ERR_DATA,
+                 "%s: is neither a model directory, nor a folder of token shards (*.h5), nor a "
+                 "run, nor a checkpoint",
+                 path);
+}
+
+/* Files that mean nothing without those beside them stand for their directory. */
+static bool stands_for_directory(const char *name) {
+  static const char *const names[] = {"config.json", "tokenizer.json", "manifest.json",
+                                      "metrics.jsonl", "model.safetensors.index.json"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return is_slice_name(name);
+}
+
+static ft_err inspect_file(const char *path) {
+  ft_err err = FT_OK;
+  char *dir = NULL;
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  if (stands_for_directory(name)) {
+    FT_TRY(ft_format(&dir, "%.*s", slash ? (int)FT_MAX(slash - path, 1) : 1, slash ? path : "."));
+    FT_TRY(inspect_directory(dir));
+  } else if (ends_with(name, ".safetensors")) {
+    FT_TRY(ft_inspect_safetensors(path));
+  } else if (ends_with(name, ".h5")) {
+    FT_TRY(ft_inspect_shard(path));
+  } else {
+    FT_TRY(ft_fail(FT_ERR_DATA,
+                   "%s: is no file that ftrun knows; *.safetensors, *.h5, or a directory was "
+                   "expected",
+                   path));
+  }
+out:
+  ft_free(dir);
+  return err;
+}
+
+static ft_err inspect(const char *path) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_cli_alone("inspect"));
+  FT_CHECK(ft_path_exists(path), FT_ERR_NOINPUT, "%s: no such file or directory", path);
+  FT_TRY(ft_path_is_dir(path) ? inspect_directory(path) : inspect_file(path));
+  FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
+out:
+  fflush(stdout);
+  return err;
+}
+
+/* ---------------------------------------------------------------- command line */
+
+static error_t take(int key, char *argument, struct argp_state *state) {
+  const char **path = state->input;
+  switch (key) {
+  case ARGP_KEY_ARG:
+    if (*path) argp_error(state, "\"%s\" was not expected: one path at a time", argument);
+    *path = argument;
+    return 0;
+  case ARGP_KEY_END:
+    if (!*path) argp_error(state, "PATH is missing");
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+int ft_cli_inspect(int argc, char **argv) {
+  static const struct argp argp = {
+      .parser = take,
+      .args_doc = "PATH",
+      .doc = "Says what PATH is (a model directory, a .safetensors file, a token shard or a folder "
+             "of them, a checkpoint, a run), reads all of it and verifies its checksums. What is "
+             "damaged is named, with exit status 65."};
+  const char *path = NULL;
+  ft_cli_parse(&argp, argc, argv, &path);
+  return ft_cli_end(inspect(path));
+}

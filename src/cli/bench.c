@@ -42,7 +42,7 @@ static const struct argp_option options[] = {
 
 static bool on_or_off(const struct argp_state *state, const char *text) {
   if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
-    argp_error(state, "--activation-checkpointing: found \"%s\", expected on or off", text);
+    argp_error(state, "--activation-checkpointing: expected on or off");
   return strcmp(text, "on") == 0;
 }
 

@@ -279,7 +279,9 @@ const ft_key ft_config_table[] = {
      true,
      {0}},
     {{"run.stall_timeout", "number or null", "1800",
-      "seconds without progress after which the job ends", true},
+      "seconds without progress after which the job ends (kept in the configuration; this version "
+      "does not watch it)",
+      true},
      KEY_NUMBER,
      AT(stall_timeout_s),
      1,

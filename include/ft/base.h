@@ -101,6 +101,9 @@ ft_err ft_realloc(ft_owner owner, size_t bytes, void **p);
 
 /* Frees what ft_alloc gave; ft_free(NULL) does nothing. */
 void ft_free(void *p);
+/* From now on ft_free does nothing. For a process that ends soon while somebody may still write to
+ * what it has given up: communication that was abandoned in the middle. */
+void ft_mem_keep(void);
 
 /* Account for memory that was not allocated here (shared windows); bytes may be negative. */
 void ft_mem_account(ft_owner owner, int64_t bytes);
@@ -126,6 +129,7 @@ void ft_log(ft_log_level level, const char *format, ...) __attribute__((format(p
 
 /* Says who this process is: only rank 0 writes to stderr. Before the call, rank 0 is assumed. */
 void ft_log_set_rank(int rank);
+int ft_log_rank(void);
 /* Opens (appends to) this process's log file. Errors: FT_ERR_CREATE. */
 ft_err ft_log_open(const char *path);
 void ft_log_close(void);
@@ -135,6 +139,23 @@ void ft_log_close(void);
 /* Seconds since some fixed moment; monotonic. */
 double ft_now_s(void);
 void ft_sleep_s(double seconds);
+
+/* ---------------------------------------------------------------- faults made on purpose */
+
+/* Test aid. Marks a named point of the program; does there what FT_FAULT in the environment asks
+ * for, a list of POINT[@N][/RANK]=ACTION separated by commas: at the Nth time (from 1; without @N
+ * each time) that RANK (without /RANK every rank) comes to POINT, do ACTION:
+ *   kill      SIGKILL to this process       freeze   SIGSTOP to this process
+ *   usr1, usr2, term, int   that signal to this process
+ *   exit      leave at once, with status 1  fail     make the point fail, where it can
+ *   sleep:S   sleep S seconds               slow:S   take S seconds longer, as a slow processor
+ * The last two differ in that `slow` is the caller's to do: it looks for a stop meanwhile, as
+ * between kernels; `sleep` is deaf. docs/reliability.md lists the points. */
+typedef struct ft_fault_effect {
+  double slow_s;
+  bool fail;
+} ft_fault_effect;
+ft_fault_effect ft_fault(const char *point);
 
 /* ---------------------------------------------------------------- where the time goes
  * Every moment of a thread counts for one part of the work, the one entered last: the parts add up

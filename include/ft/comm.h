@@ -26,7 +26,9 @@ typedef struct ft_request ft_request;
  * k consecutive ranks (k < 0: as if dealt in turn to nodes of -k ranks each). */
 ft_err ft_comm_new(ft_comm **out);
 
-/* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. */
+/* Waits for all posted work, stops the thread and finalizes MPI. Collective over all ranks. Where
+ * the job has stopped in the middle of a step, it ends the process (ft_comm_leave with status 75).
+ */
 void ft_comm_free(ft_comm *comm);
 
 /* Ends the job at once: prints the calling thread's error once, with rank, host and where, then
@@ -84,7 +86,9 @@ bool ft_comm_done(const ft_request *request);
 double ft_comm_waited_s(const ft_comm *comm);
 
 /* ---------------------------------------------------------------- blocking collectives
- * Each is posted to the same queue and waited for. Collective over all ranks. */
+ * Each is posted to the same queue and waited for. Collective over all ranks. All may return
+ * FT_ERR_STOPPED (as ft_comm_wait); then the caller's data are as before, except that a broadcast
+ * of more than 64 KiB goes on using its memory, which must not lie on a stack. */
 
 ft_err ft_comm_barrier(ft_comm *comm);
 ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes);
@@ -127,11 +131,54 @@ int ft_comm_setup_threads(ft_comm *comm);
  * it. Not collective. */
 void ft_comm_float_thread(const ft_comm *comm);
 
-/* ---------------------------------------------------------------- stopping */
+/* ---------------------------------------------------------------- stopping
+ *
+ * A job can be asked to stop at any moment, at any rank. The communication threads then agree, over
+ * control messages that they serve between their tests, on a place to stop: the end of a SECTION.
+ * All ranks do the same sections in the same order, and a section that one rank has begun is
+ * finished by all. Between sections a job stops in the middle of whatever it does: waits return
+ * FT_ERR_STOPPED within milliseconds, however late other ranks are; what was posted is abandoned;
+ * ft_free becomes empty (ft_mem_keep), because MPI may still write to what was lent to it. */
 
 /* Called from a signal handler (async-signal-safe): asks all ranks to stop soon. */
 void ft_comm_request_stop(int signal_number);
-/* True on this rank once it was asked; the decision for all is made in train by a collective. */
+/* True on this rank once it was asked. */
 bool ft_comm_stop_requested(void);
+/* Stops as by a signal once ft_now_s() is past at_s (0: never). Rank 0's counts. Not collective. */
+void ft_comm_set_deadline(ft_comm *comm, double at_s);
+
+/* What lies between begin and end is done by all ranks or by none; it may hold collectives, but
+ * nothing that takes long, because a stop waits for it. begin may wait a moment, while ranks agree.
+ * Sections nest; the outermost counts. Same order on all ranks, not collective by themselves.
+ * Errors of begin: FT_ERR_STOPPED; then there is no end. */
+ft_err ft_comm_section_begin(ft_comm *comm);
+void ft_comm_section_end(ft_comm *comm);
+/* Begins a section that never ends: the program is about to finish, a stop comes too late. */
+ft_err ft_comm_section_last(ft_comm *comm);
+
+/* FT_ERR_STOPPED once the job has stopped in the middle; cheap: for loops that compute long. */
+ft_err ft_comm_check(const ft_comm *comm);
+/* `call` runs on the communication thread as soon as the job has stopped. Not collective. */
+void ft_comm_on_stop(ft_comm *comm, void (*call)(void));
+/* After FT_ERR_STOPPED: collectives work again (ft_comm_check goes on to say what has happened), on
+ * communicators of their own, so that nothing abandoned meets them. For writing what must not be
+ * lost. Collective over all ranks. */
+void ft_comm_start_over(ft_comm *comm);
+/* Who asked to stop, for people: "SIGUSR1 at rank 1 (host c3)". Returns when that was, by
+ * ft_now_s(). Not collective. */
+double ft_comm_stop_cause(ft_comm *comm, char *out, size_t size);
+/* Ends the process with `status`, without waiting for what was abandoned, once all ranks are here
+ * (but waits at most ten seconds). Collective over all ranks. */
+_Noreturn void ft_comm_leave(ft_comm *comm, int status);
+
+/* ---------------------------------------------------------------- stalls */
+
+/* When one operation is in progress for that many seconds (0: no bound), every rank writes to its
+ * log what it waits in, rank 0 prints which ranks have not come there, and the job stops as by a
+ * signal; where ranks do not answer, it ends with status 75 at once. Not collective; the same on
+ * every rank. */
+void ft_comm_set_stall_timeout(ft_comm *comm, double seconds);
+/* The step that reports name. */
+void ft_comm_set_step(ft_comm *comm, int64_t step);
 
 #endif

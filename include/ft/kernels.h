@@ -19,6 +19,9 @@
  * number of OpenMP threads is set. Errors: FT_ERR_INTERNAL, FT_ERR_MEMORY. */
 ft_err ft_kernels_init(void);
 void ft_kernels_fini(void);
+/* From now on matmuls and attention return at once, with results that mean nothing: for a process
+ * that stops in the middle of a step. Any thread. */
+void ft_kernels_stop(void);
 
 /* True if this CPU has a bf16 dot product (AVX512-BF16 or AMX). Otherwise FT_BF16 matmuls convert
  * to f32, multiply there and round. */

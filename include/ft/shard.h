@@ -49,6 +49,9 @@ ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *
 /* Collective over all ranks. NULL is legal. Once the job stops it frees nothing: exchanges in
  * flight borrow its memory until the process ends. */
 void ft_shard_free(ft_shard *shard);
+/* FT_ERR_STOPPED once the job has stopped in the middle of a step; cheap: whoever computes long
+ * looks between kernels. Not collective. */
+ft_err ft_shard_check(const ft_shard *shard);
 /* The ranks it is spread over; borrowed. */
 ft_comm *ft_shard_comm(const ft_shard *shard);
 

@@ -15,6 +15,10 @@ void ft_log_set_rank(int r) {
   rank = r;
 }
 
+int ft_log_rank(void) {
+  return rank;
+}
+
 ft_err ft_log_open(const char *path) {
   FILE *f = fopen(path, "a");
   if (!f) return ft_fail(FT_ERR_CREATE, "cannot open the log %s: %s", path, strerror(errno));

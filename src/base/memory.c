@@ -20,6 +20,7 @@ static_assert(sizeof(header) <= ALIGNMENT, "the header must fit before the data"
 
 static atomic_int_fast64_t current[FT_MEM_NUM_OWNERS], peak[FT_MEM_NUM_OWNERS];
 static atomic_int_fast64_t total_current, total_peak;
+static atomic_bool keeping;
 
 const char *ft_owner_name(ft_owner owner) {
   static const char *const names[FT_MEM_NUM_OWNERS] = {[FT_MEM_OTHER] = "other",
@@ -103,8 +104,12 @@ ft_err ft_realloc(ft_owner owner, size_t bytes, void **p) {
   return FT_OK;
 }
 
+void ft_mem_keep(void) {
+  atomic_store(&keeping, true);
+}
+
 void ft_free(void *p) {
-  if (!p) return;
+  if (!p || atomic_load_explicit(&keeping, memory_order_acquire)) return;
   char *block = (char *)p - ALIGNMENT;
   header h = *(header *)(void *)block;
   ft_mem_account(h.owner, -(int64_t)h.bytes);

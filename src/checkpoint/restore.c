@@ -39,6 +39,7 @@ static ft_err restore_state(ft_checkpoint *c, ft_shard *shard, int index, int64_
   int64_t num;
   const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
   for (int64_t i = 0; i < num; i++) {
+    FT_TRY(ft_shard_check(shard)); /* reading takes long */
     char *to = state + (size_t)(ranges[i].local / info->group_elements) * info->group_bytes;
     FT_TRY(ft_checkpoint_read(c, ft_shard_block(shard, block)->name, info->name, ranges[i].start,
                               ranges[i].count, info->group_elements, info->group_bytes, to));
@@ -54,6 +55,7 @@ static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, f
   const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
   for (int64_t i = 0; i < num; i++)
     for (int64_t at = 0; at < ranges[i].count; at += FROZEN_ELEMENTS) {
+      FT_TRY(ft_shard_check(shard));
       int64_t start = ranges[i].start + at;
       int64_t count = FT_MIN(FROZEN_ELEMENTS, ranges[i].count - at);
       FT_TRY(ft_checkpoint_read(c, ft_shard_block(shard, block)->name, "master", start, count, 1,

@@ -16,7 +16,10 @@ struct ft_checkpoint_writer {
   int64_t *blocks; /* [num_datasets] block of a dataset */
   int64_t *ranges; /* of all blocks: starts, counts and locals, that the datasets point into */
   ft_slice_file file;
-  ft_io_job *job;
+  ft_io_job *job; /* NULL once it was waited for; then: */
+  ft_err written; /* its result, */
+  char *message;  /* of an error, */
+  double seconds; /* and the time it took */
 };
 
 /* ---------------------------------------------------------------- what is written */
@@ -167,7 +170,12 @@ out:
 
 static ft_err write_slices(void *arg) {
   ft_checkpoint_writer *w = arg;
-  return ft_slices_write(w->path, w->datasets, w->num_datasets, &w->file);
+  double begin_s = ft_now_s();
+  ft_fault_effect fault = ft_fault("checkpoint.write");
+  ft_err err = ft_slices_write(w->path, w->datasets, w->num_datasets, &w->file);
+  if (fault.slow_s > 0) ft_sleep_s(fault.slow_s);
+  w->seconds = ft_now_s() - begin_s;
+  return err;
 }
 
 /* Every rank: the directory may not be visible here yet on a network filesystem, so it is made
@@ -190,6 +198,7 @@ static void free_writer(ft_checkpoint_writer *w) {
   ft_free(w->datasets);
   ft_free(w->blocks);
   ft_free(w->ranges);
+  ft_free(w->message);
   ft_free(w->header);
   ft_free(w->path);
   ft_free(w->run_dir);
@@ -237,7 +246,7 @@ out:
 }
 
 bool ft_checkpoint_written(const ft_checkpoint_writer *writer) {
-  return ft_io_done(writer->job);
+  return !writer->job || ft_io_done(writer->job);
 }
 
 /* ---------------------------------------------------------------- finishing */
@@ -310,10 +319,37 @@ out:
   return err;
 }
 
+/* This rank's part; may be asked for again. */
+static ft_err wait_written(ft_checkpoint_writer *w) {
+  if (w->job) {
+    w->written = ft_io_wait(w->job);
+    w->job = NULL;
+    if (w->written != FT_OK) (void)ft_strdup(ft_error_message(), &w->message);
+  }
+  if (w->written == FT_OK) return FT_OK;
+  return ft_fail(w->written, "%s", w->message ? w->message : "out of memory");
+}
+
+double ft_checkpoint_wait(ft_checkpoint_writer *w) {
+  (void)wait_written(w); /* its errors are for ft_checkpoint_finish */
+  return w->seconds;
+}
+
+/* The manifest makes it a checkpoint on all ranks or on none. */
+static ft_err commit_together(ft_checkpoint_writer *w) {
+  ft_err err = ft_comm_section_begin(w->comm);
+  if (err != FT_OK) return err;
+  (void)ft_fault("checkpoint.commit");
+  err = commit(w);
+  ft_comm_section_end(w->comm);
+  return err;
+}
+
 ft_err ft_checkpoint_finish(ft_checkpoint_writer *w) {
   if (!w) return FT_OK;
-  ft_err err = ft_comm_agree(w->comm, ft_io_wait(w->job));
-  if (err == FT_OK) err = commit(w);
+  ft_err err = ft_comm_agree(w->comm, wait_written(w));
+  if (err == FT_OK) err = commit_together(w);
+  if (err == FT_ERR_STOPPED) return err;
   if (err != FT_OK && ft_comm_rank(w->comm) == 0) {
     char *message = NULL; /* removing may fail too; what counts is why */
     (void)ft_strdup(ft_error_message(), &message);

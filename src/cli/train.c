@@ -61,6 +61,7 @@ out:
   ft_config_fini(&config);
   ft_free(a.run.overrides);
   int status = ft_cli_end(err);
+  if (comm && ft_comm_check(comm) != FT_OK) ft_comm_leave(comm, status);
   ft_cli_stop(comm);
   return status;
 }

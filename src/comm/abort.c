@@ -2,6 +2,7 @@
 #include "comm_internal.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,17 +13,8 @@
 /* How long a rank waits to be ended by the rank that speaks. */
 #define PATIENCE_S 5.0
 #define POLL_S 0.01
-
-static atomic_int stop_requests; /* signals seen so far */
-
-void ft_comm_request_stop(int signal_number) {
-  (void)signal_number; /* all mean the same: stop soon */
-  atomic_fetch_add(&stop_requests, 1);
-}
-
-bool ft_comm_stop_requested(void) {
-  return atomic_load(&stop_requests) > 0;
-}
+/* How long a rank that leaves waits for the others to have come as far. */
+#define LEAVE_S 10.0
 
 _Noreturn static void end_job(ft_err code) {
   fflush(NULL);
@@ -40,9 +32,9 @@ _Noreturn static void end_job(ft_err code) {
 /* Waits for being ended by others; returns early when the launcher has begun to (by SIGTERM, which
  * the program catches). */
 static bool ended_by_others(double seconds) {
-  int before = atomic_load(&stop_requests);
+  int before = ft_stop_requests();
   for (double end_s = ft_now_s() + seconds; ft_now_s() < end_s;) {
-    if (atomic_load(&stop_requests) != before) return true;
+    if (ft_stop_requests() != before) return true;
     ft_sleep_s(POLL_S);
   }
   return false;
@@ -61,7 +53,8 @@ _Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
     ft_log(FT_LOG_ERROR, "%s: %s", where, ft_error_message());
     end_job(code);
   }
-  if (comm->board && atomic_exchange(&comm->board->aborting, 1)) {
+  ft_board *board = comm->lanes[0].board;
+  if (board && atomic_exchange(&board->aborting, 1)) {
     ended_by_others(PATIENCE_S);
     end_job(code);
   }
@@ -91,4 +84,31 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call) {
   int length = 0;
   MPI_Error_string(result, text, &length);
   ft_current_failed(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text));
+}
+
+/* ---------------------------------------------------------------- leaving after a stop */
+
+/* Under mpirun (which sets the variable; srun does not), MPI_Abort is the quiet way out; elsewhere
+ * the plain one is, and under srun MPI_Abort would be a noisy cancellation. MPI_Finalize is
+ * neither: it may wait for what was abandoned. */
+static void run_leave(ft_comm *comm, void *arg) {
+  const int *status = arg;
+  bool by_mpirun = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+  ft_world_barrier(comm);
+  fflush(NULL);
+  if (by_mpirun && comm->rank == 0) end_job((ft_err)*status);
+  if (by_mpirun) ended_by_others(PATIENCE_S);
+  _exit(*status);
+}
+
+_Noreturn void ft_comm_leave(ft_comm *comm, int status) {
+  ft_comm_start_over(comm);
+  static int kept; /* these two outlive the call: the operation ends the process */
+  static ft_request request;
+  kept = status;
+  request = (ft_request){.name = "leaving", .block = -1, .run = run_leave, .arg = &kept};
+  ft_queue_post(comm, &request);
+  ft_sleep_s(LEAVE_S);
+  fflush(NULL);
+  _exit(status); /* others do not come: what was to be committed is */
 }

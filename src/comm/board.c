@@ -17,37 +17,38 @@ static_assert(ATOMIC_INT_LOCK_FREE == 2, "the board needs atomics that work betw
 
 /* ---------------------------------------------------------------- making */
 
-ft_err ft_board_init(ft_comm *comm) {
+ft_err ft_board_init(ft_comm *comm, ft_lane *lane) {
   size_t ranks = (size_t)ft_comm_node_size(comm, ft_comm_node(comm));
   size_t bytes = sizeof(ft_board) + ranks * sizeof(ft_board_slot);
   void *base;
   if (ranks == 1) {
     ft_err err = ft_alloc(FT_MEM_OTHER, bytes, &base);
-    if (err == FT_OK) comm->board = base;
+    if (err == FT_OK) lane->board = base;
     return err;
   }
   MPI_Aint mine = ft_comm_node_rank(comm) == 0 ? (MPI_Aint)bytes + 64 : 0;
   int unit;
   int failed =
-      MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, comm->node, &base, &comm->board_window);
-  if (!failed) failed = MPI_Win_shared_query(comm->board_window, 0, &mine, &unit, &base);
+      MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, comm->node, &base, &lane->board_window);
+  if (!failed) failed = MPI_Win_shared_query(lane->board_window, 0, &mine, &unit, &base);
   if (failed)
     return ft_fail(FT_ERR_MEMORY, "cannot share %zu bytes on %s: is /dev/shm full?", bytes,
                    comm->host);
-  comm->board = (ft_board *)(((uintptr_t)base + 63) / 64 * 64);
+  lane->board = (ft_board *)(((uintptr_t)base + 63) / 64 * 64);
   return FT_OK;
 }
 
-void ft_board_fini(ft_comm *comm) {
-  if (comm->board_window != MPI_WIN_NULL)
-    MPI_Win_free(&comm->board_window);
+void ft_board_fini(ft_lane *lane) {
+  if (lane->board_window != MPI_WIN_NULL)
+    MPI_Win_free(&lane->board_window);
   else
-    ft_free(comm->board);
-  comm->board = NULL;
+    ft_free(lane->board);
+  lane->board = NULL;
 }
 
 /* ---------------------------------------------------------------- barrier */
 
+/* Also returns after a while, though nobody woke it. */
 static void futex_wait(atomic_uint *word, unsigned seen, double most_s) {
   struct timespec most = {.tv_nsec = (long)(most_s * 1e9)};
   syscall(SYS_futex, word, FUTEX_WAIT, seen, &most, NULL, 0);
@@ -59,7 +60,7 @@ static void futex_wake_all(atomic_uint *word) {
 
 void ft_node_barrier(ft_comm *comm) {
   unsigned ranks = (unsigned)ft_comm_node_size(comm, ft_comm_node(comm));
-  ft_board *board = comm->board;
+  ft_board *board = comm->lane->board;
   unsigned generation = atomic_load(&board->generation);
   if (atomic_fetch_add(&board->arrived, 1) + 1 == ranks) {
     atomic_store(&board->arrived, 0);
@@ -82,9 +83,9 @@ void ft_node_barrier(ft_comm *comm) {
 void ft_world_barrier(ft_comm *comm) {
   ft_node_barrier(comm);
   if (comm->nodes.num_nodes == 1) return;
-  if (comm->leaders != MPI_COMM_NULL) {
+  if (comm->lane->leaders != MPI_COMM_NULL) {
     MPI_Request request;
-    ft_mpi_check(comm, MPI_Ibarrier(comm->leaders, &request), "MPI_Ibarrier");
+    ft_mpi_check(comm, MPI_Ibarrier(comm->lane->leaders, &request), "MPI_Ibarrier");
     ft_progress(comm, 1, &request, NULL);
   }
   ft_node_barrier(comm);
@@ -108,12 +109,12 @@ static void combine(ft_reduce op, int64_t *into, const int64_t *from, int64_t co
 void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
   static const MPI_Op ops[] = {
       [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
-  ft_board *board = comm->board;
+  ft_board *board = comm->lane->board;
   size_t bytes = (size_t)count * sizeof(int64_t);
   FT_ASSERT(count <= FT_BOARD_VALUES);
   memcpy(board->slots[ft_comm_node_rank(comm)].values, values, bytes);
   ft_node_barrier(comm); /* all slots are written; the last result has been read by all */
-  if (comm->leaders != MPI_COMM_NULL) {
+  if (comm->lane->leaders != MPI_COMM_NULL) {
     memcpy(board->result.values, values, bytes);
     for (int i = 1; i < ft_comm_node_size(comm, ft_comm_node(comm)); i++)
       combine(op, board->result.values, board->slots[i].values, count);
@@ -121,7 +122,7 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
       MPI_Request request;
       ft_mpi_check(comm,
                    MPI_Iallreduce(MPI_IN_PLACE, board->result.values, (int)count, MPI_INT64_T,
-                                  ops[op], comm->leaders, &request),
+                                  ops[op], comm->lane->leaders, &request),
                    "MPI_Iallreduce");
       ft_progress(comm, 1, &request, NULL);
     }

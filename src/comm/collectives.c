@@ -1,4 +1,6 @@
-/* Blocking collectives: each is one operation of the queue, posted and waited for. */
+/* Blocking collectives: each is one operation of the queue, posted and waited for. What MPI writes
+ * to lies in memory of their own, not on the caller's stack: a stop may abandon the operation while
+ * MPI still works on it. */
 #include "comm_internal.h"
 
 #include <string.h>
@@ -15,14 +17,22 @@ static void run_barrier(ft_comm *comm, void *arg) {
 }
 
 ft_err ft_comm_barrier(ft_comm *comm) {
-  ft_queue_call(comm, "barrier", run_barrier, NULL);
-  return FT_OK;
+  return ft_queue_call(comm, "barrier", run_barrier, NULL);
+}
+
+/* Memory for one call; without it the job cannot go on. */
+static void *call_alloc(ft_comm *comm, size_t bytes, const char *name) {
+  void *p;
+  ft_err err = ft_alloc(FT_MEM_OTHER, bytes, &p);
+  if (err != FT_OK) ft_comm_abort(comm, err, name);
+  return p;
 }
 
 typedef struct broadcast {
   int root;
   char *data;
   size_t bytes;
+  char copy[];
 } broadcast;
 
 static void run_broadcast(ft_comm *comm, void *arg) {
@@ -30,7 +40,8 @@ static void run_broadcast(ft_comm *comm, void *arg) {
   for (size_t at = 0; at < b->bytes; at += FT_PIECE_BYTES) {
     int count = (int)FT_MIN(FT_PIECE_BYTES, b->bytes - at);
     MPI_Request request;
-    ft_mpi_check(comm, MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->world, &request),
+    ft_mpi_check(comm,
+                 MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->lane->world, &request),
                  "MPI_Ibcast");
     finish(comm, &request);
   }
@@ -38,21 +49,29 @@ static void run_broadcast(ft_comm *comm, void *arg) {
 
 ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes) {
   FT_ASSERT(root >= 0 && root < comm->size);
-  broadcast b = {.root = root, .data = data, .bytes = bytes};
-  if (comm->size > 1) ft_queue_call(comm, "broadcast", run_broadcast, &b);
+  if (comm->size == 1) return FT_OK;
+  bool copied = bytes <= FT_COPY_BYTES;
+  broadcast *b = call_alloc(comm, sizeof *b + (copied ? bytes : 0), "broadcast");
+  *b = (broadcast){.root = root, .data = copied ? b->copy : data, .bytes = bytes};
+  if (copied && bytes > 0) memcpy(b->copy, data, bytes);
+  ft_err err = ft_queue_call(comm, "broadcast", run_broadcast, b);
+  if (err != FT_OK) return err;
+  if (copied && bytes > 0) memcpy(data, b->copy, bytes);
+  ft_free(b);
   return FT_OK;
 }
 
 typedef struct reduction {
   ft_reduce op;
-  int64_t *values, count;
+  int64_t count;
+  int64_t values[];
 } reduction;
 
 /* Few values go over the nodes' boards, many by messages. */
 static void run_reduction(ft_comm *comm, void *arg) {
   static const MPI_Op ops[] = {
       [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
-  const reduction *r = arg;
+  reduction *r = arg;
   if (r->count <= FT_BOARD_VALUES) {
     ft_world_reduce(comm, r->op, r->values, r->count);
     return;
@@ -62,15 +81,23 @@ static void run_reduction(ft_comm *comm, void *arg) {
     MPI_Request request;
     ft_mpi_check(comm,
                  MPI_Iallreduce(MPI_IN_PLACE, r->values + at, (int)FT_MIN(most, r->count - at),
-                                MPI_INT64_T, ops[r->op], comm->world, &request),
+                                MPI_INT64_T, ops[r->op], comm->lane->world, &request),
                  "MPI_Iallreduce");
     finish(comm, &request);
   }
 }
 
 static ft_err reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
-  reduction r = {.op = op, .values = values, .count = count};
-  if (comm->size > 1 && count > 0) ft_queue_call(comm, "allreduce", run_reduction, &r);
+  if (comm->size == 1 || count == 0) return FT_OK;
+  size_t bytes = (size_t)count * sizeof *values;
+  reduction *r = call_alloc(comm, sizeof *r + bytes, "allreduce");
+  r->op = op;
+  r->count = count;
+  memcpy(r->values, values, bytes);
+  ft_err err = ft_queue_call(comm, "allreduce", run_reduction, r);
+  if (err != FT_OK) return err;
+  memcpy(values, r->values, bytes);
+  ft_free(r);
   return FT_OK;
 }
 
@@ -99,23 +126,24 @@ static void run_agreement(ft_comm *comm, void *arg) {
   ft_world_reduce(comm, FT_REDUCE_MIN, &a->lowest, 1);
   if (a->lowest == comm->size) return;
   MPI_Request request;
-  ft_mpi_check(
-      comm,
-      MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest, comm->world, &request),
-      "MPI_Ibcast");
+  ft_mpi_check(comm,
+               MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest,
+                          comm->lane->world, &request),
+               "MPI_Ibcast");
   finish(comm, &request);
 }
 
 ft_err ft_comm_agree(ft_comm *comm, ft_err mine) {
   if (comm->size == 1) return mine;
-  agreement a;
-  memset(&a, 0, sizeof a);
-  a.lowest = mine == FT_OK ? comm->size : comm->rank;
-  a.error.code = (int32_t)mine;
-  if (mine != FT_OK) snprintf(a.error.message, sizeof a.error.message, "%s", ft_error_message());
-  ft_queue_call(comm, "agreement", run_agreement, &a);
-  if (a.lowest == comm->size) return FT_OK;
-  return ft_fail((ft_err)a.error.code, "%s", a.error.message);
+  agreement *a = call_alloc(comm, sizeof *a, "agreement");
+  a->lowest = mine == FT_OK ? comm->size : comm->rank;
+  a->error.code = (int32_t)mine;
+  if (mine != FT_OK) snprintf(a->error.message, sizeof a->error.message, "%s", ft_error_message());
+  ft_err err = ft_queue_call(comm, "agreement", run_agreement, a);
+  if (err != FT_OK) return err;
+  if (a->lowest < comm->size) err = ft_fail((ft_err)a->error.code, "%s", a->error.message);
+  ft_free(a);
+  return err;
 }
 
 /* ---------------------------------------------------------------- gather */
@@ -129,8 +157,8 @@ static void run_sizes_gather(ft_comm *comm, void *arg) {
   sizes_gather *g = arg;
   MPI_Request request;
   ft_mpi_check(comm,
-               MPI_Igather(&g->mine, 1, MPI_UINT64_T, g->all, 1, MPI_UINT64_T, g->root, comm->world,
-                           &request),
+               MPI_Igather(&g->mine, 1, MPI_UINT64_T, g->all, 1, MPI_UINT64_T, g->root,
+                           comm->lane->world, &request),
                "MPI_Igather");
   finish(comm, &request);
 }
@@ -168,11 +196,12 @@ ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, v
   bool is_root = comm->rank == root;
   uint64_t *all = NULL;
   ft_message *receives = NULL;
+  sizes_gather *g = call_alloc(comm, sizeof *g, "gather");
   *out = NULL;
   if (is_root) err = ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof(uint64_t), (void **)&all);
   FT_TRY(ft_comm_agree(comm, err));
-  sizes_gather g = {.root = root, .mine = bytes, .all = all};
-  ft_queue_call(comm, "gather of sizes", run_sizes_gather, &g);
+  *g = (sizes_gather){.root = root, .mine = bytes, .all = all};
+  FT_TRY(ft_queue_call(comm, "gather of sizes", run_sizes_gather, g));
   if (is_root) err = prepare_root(comm, data, bytes, all, out, sizes, &receives);
   FT_TRY(ft_comm_agree(comm, err));
 
@@ -184,7 +213,8 @@ ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, v
                           .receives = receives,
                           .num_receives = is_root ? comm->size - 1 : 0};
   FT_TRY(ft_comm_wait(comm, ft_comm_exchange(comm, &exchange)));
-out:
+out: /* after a stop, ft_free frees nothing */
+  ft_free(g);
   ft_free(all);
   ft_free(receives);
   if (err != FT_OK) {

@@ -18,6 +18,8 @@
 
 /* One MPI call never moves more than this. */
 #define FT_PIECE_BYTES ((size_t)64 << 20)
+/* What is broadcast is copied up to this size; larger things do not lie on stacks. */
+#define FT_COPY_BYTES ((size_t)64 << 10)
 
 /* ---------------------------------------------------------------- who is where */
 
@@ -49,6 +51,8 @@ struct ft_request {
   void (*run)(ft_comm *comm, void *arg);
   void *arg;
   ft_exchange exchange; /* of ft_comm_exchange */
+  int64_t sections;     /* that this rank had left when it was posted */
+  int epoch;            /* ft_epoch when it was posted */
   atomic_bool done;     /* set last: after it the request belongs to its waiter */
   ft_request *next;
 };
@@ -71,18 +75,73 @@ typedef struct ft_board {
 
 typedef enum ft_reduce { FT_REDUCE_SUM, FT_REDUCE_MAX, FT_REDUCE_MIN } ft_reduce;
 
+/* ---------------------------------------------------------------- stopping */
+
+/* What operations move on. The job has two: after a stop in the middle of a step the second takes
+ * over, so that nothing that was abandoned ever meets what follows. */
+typedef struct ft_lane {
+  MPI_Comm world;    /* collectives over all ranks */
+  MPI_Comm messages; /* messages of exchanges, tagged with the exchange's number */
+  MPI_Comm leaders;  /* the first ranks of the nodes; elsewhere MPI_COMM_NULL */
+  MPI_Win board_window;
+  ft_board *board;
+} ft_lane;
+
+typedef enum ft_epoch {
+  FT_EPOCH_RUN,     /* as always */
+  FT_EPOCH_STOPPED, /* operations were abandoned; what is posted is dropped */
+  FT_EPOCH_AFTER    /* the second lane works: for the checkpoint */
+} ft_epoch;
+
+/* Why a job stops. The highest of several counts. */
+typedef enum ft_reason {
+  FT_REASON_NONE,
+  FT_REASON_TIME,
+  FT_REASON_SIGNAL,
+  FT_REASON_STALL
+} ft_reason;
+
+typedef enum ft_word {
+  FT_WORD_NONE,
+  FT_WORD_STOP,  /* to rank 0: somebody asks for a stop */
+  FT_WORD_QUERY, /* from rank 0: begin no new section, and say where you are */
+  FT_WORD_STATE, /* to rank 0: the answer */
+  FT_WORD_COMMIT /* from rank 0: stop after that many sections */
+} ft_word;
+
+/* All control messages have this form; each uses a part. */
+typedef struct ft_control_message {
+  int32_t word, reason, origin, signal; /* origin: the rank that asks; its signal */
+  double after_s;                       /* seconds since origin was asked */
+  int64_t sections;                     /* STATE: begun; COMMIT: to be finished by all */
+  int64_t operations, block, step;      /* STATE: done; in progress; ft_comm_set_step's */
+  double waiting_s; /* STATE: how long the operation is in progress; 0: none is */
+  char name[32], host[64];
+} ft_control_message;
+
+typedef struct ft_letter ft_letter; /* a control message on its way */
+
+/* The communication thread's own. */
+typedef struct ft_control {
+  MPI_Comm comm;
+  double next_s;      /* when to look again */
+  ft_letter *letters; /* sent, not yet known to have left */
+  double asked_s;     /* when this rank asked rank 0, or rank 0 all; 0: not yet */
+  double frozen_s, decided_s, stopped_s; /* likewise */
+  bool stall_logged;
+  ft_control_message *states; /* rank 0, while it asks: [size]; word NONE: no answer yet */
+  int num_states;
+} ft_control;
+
 struct ft_comm {
   int rank, size;
   ft_nodes nodes;
   char host[MPI_MAX_PROCESSOR_NAME + 1];
 
-  MPI_Comm world;    /* collectives over all ranks */
-  MPI_Comm messages; /* messages of exchanges, tagged with the exchange's number */
-  MPI_Comm machine;  /* the ranks that share memory */
-  MPI_Comm node;     /* the ranks of this node: all of `machine` unless nodes are faked */
-  MPI_Comm leaders;  /* the first ranks of the nodes; elsewhere MPI_COMM_NULL */
-  MPI_Win board_window;
-  ft_board *board;
+  ft_lane lanes[2];
+  ft_lane *lane;    /* in use; the communication thread's own once it runs */
+  MPI_Comm machine; /* the ranks that share memory */
+  MPI_Comm node;    /* the ranks of this node: all of `machine` unless nodes are faked */
 
   cpu_set_t *machine_cpus; /* [machine_size] cores usable by each rank of this machine */
   cpu_set_t own_cpus;      /* this rank's, where its helper threads may run */
@@ -90,15 +149,28 @@ struct ft_comm {
   bool crowded; /* more ranks than cores share this rank's cores */
 
   pthread_t thread;
-  pthread_mutex_t lock;  /* guards what follows down to `current` */
+  pthread_mutex_t lock;  /* guards what follows down to `epoch` */
   pthread_cond_t posted; /* the queue is no longer empty, or stopping */
   pthread_cond_t done;   /* a request is done */
   ft_request *first, *last;
-  bool stopping;
+  bool ending;
   ft_request *current; /* in progress; for reports */
   double current_since_s;
+  int64_t operations; /* done */
+  int64_t sections_begun, sections_left;
+  int64_t decided;          /* sections that all ranks finish before they stop; -1: none yet */
+  bool frozen;              /* rank 0 was told sections_begun */
+  bool last_section;        /* a stop comes too late */
+  double deadline_s;        /* 0: none; rank 0's counts */
+  double stall_timeout_s;   /* 0: none */
+  int64_t step;             /* for reports */
+  ft_control_message cause; /* why this rank stops; word NONE: it does not */
+  double asked_s;           /* when somebody was asked to */
+  void (*on_stop)(void);
+  atomic_int epoch; /* ft_epoch; written under the lock */
 
   /* the communication thread's own */
+  ft_control control;
   double longest_sleep_s; /* between two tests */
   uint64_t exchange_number;
   int largest_tag;      /* exchange numbers wrap here; a power of two less one */
@@ -106,16 +178,51 @@ struct ft_comm {
   MPI_Status *statuses; /* [pending_capacity] */
   int64_t pending_capacity;
 
-  double waited_s; /* the posting thread's own */
+  /* the posting thread's own */
+  double waited_s;
+  int section_depth;
 };
 
 ft_err ft_queue_start(ft_comm *comm);
 /* Lets the thread end once the queue is empty, and joins it. */
 void ft_queue_stop(ft_comm *comm);
-/* Posts run(comm, arg) and waits for it. */
-void ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg);
+/* Communication thread: works through the queue until it is to end. */
+void ft_queue_work(ft_comm *comm);
+/* Posts run(comm, arg) and waits for it. After FT_ERR_STOPPED the operation may still be in flight:
+ * whatever MPI writes to must not lie on a stack. */
+ft_err ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg);
 /* Appends a request that the caller has filled. */
 void ft_queue_post(ft_comm *comm, ft_request *request);
+
+/* ---- control.c: communication thread */
+/* Whoever waits calls it often; it looks only when it is time again. May never return: after the
+ * job has agreed to stop, the queue goes on from inside this call, on the second lane. */
+void ft_control_look(ft_comm *comm, double now_s);
+void ft_control_fini(ft_comm *comm);
+
+/* ---- stop.c */
+int ft_stop_requests(void); /* signals seen so far */
+/* The signal that asked, and when. */
+int ft_stop_signal(double *asked_s);
+ft_err ft_stopped(void); /* FT_ERR_STOPPED with its message */
+/* Communication thread: from here on this rank begins no section until there is a decision. Returns
+ * how many it has begun. */
+int64_t ft_stop_freeze(ft_comm *comm);
+void ft_stop_decide(ft_comm *comm, int64_t sections);
+/* Communication thread: abandons what the job has agreed to abandon, once this rank is there. */
+void ft_stop_if_due(ft_comm *comm);
+/* Ends the job with status 75. */
+_Noreturn void ft_stop_give_up(ft_comm *comm, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- stall.c: communication thread */
+/* What this rank is doing. */
+void ft_stall_describe(ft_comm *comm, ft_control_message *out);
+/* Whether an operation is in progress for longer than the stall timeout. */
+bool ft_stall_seen(ft_comm *comm);
+void ft_stall_log(ft_comm *comm);
+/* Rank 0, from the answers: which ranks have not come to the operation that the others wait in. */
+void ft_stall_report(ft_comm *comm);
 
 /* Communication thread: aborts the job, naming the operation and block in progress. */
 _Noreturn void ft_current_failed(ft_comm *comm, ft_err code);
@@ -133,8 +240,8 @@ double ft_poll(ft_comm *comm, double interval_s);
 void ft_exchange_run(ft_comm *comm, void *request);
 
 /* Collective over this node's ranks. */
-ft_err ft_board_init(ft_comm *comm);
-void ft_board_fini(ft_comm *comm);
+ft_err ft_board_init(ft_comm *comm, ft_lane *lane);
+void ft_board_fini(ft_lane *lane);
 /* Communication thread: waits until all ranks of this node have come here; what they wrote to
  * shared memory before is then visible. */
 void ft_node_barrier(ft_comm *comm);

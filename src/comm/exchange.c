@@ -39,10 +39,10 @@ static MPI_Request *start(ft_comm *comm, const ft_message *messages, int64_t cou
     FT_ASSERT(m->peer >= 0 && m->peer < comm->size && m->peer != comm->rank);
     for (size_t at = 0; at < m->bytes; at += FT_PIECE_BYTES) {
       int bytes = (int)FT_MIN(FT_PIECE_BYTES, m->bytes - at);
-      ft_mpi_check(
-          comm,
-          call((char *)m->data + at, bytes, MPI_BYTE, m->peer, tag, comm->messages, request++),
-          call_name);
+      ft_mpi_check(comm,
+                   call((char *)m->data + at, bytes, MPI_BYTE, m->peer, tag, comm->lane->messages,
+                        request++),
+                   call_name);
     }
   }
   return request;

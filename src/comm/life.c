@@ -65,27 +65,39 @@ static ft_err fake_node_size(long *out) {
   return FT_OK;
 }
 
+/* `first`: whether this rank is its node's first. */
+static ft_err make_lane(ft_comm *comm, bool first, ft_lane *lane) {
+  ft_err err = FT_OK;
+  FT_TRY(mpi_ok(MPI_Comm_dup(comm->control.comm, &lane->world), "MPI_Comm_dup"));
+  FT_TRY(mpi_ok(MPI_Comm_dup(comm->control.comm, &lane->messages), "MPI_Comm_dup"));
+  FT_TRY(mpi_ok(MPI_Comm_split(lane->world, first ? 0 : MPI_UNDEFINED, comm->rank, &lane->leaders),
+                "MPI_Comm_split"));
+out:
+  return err;
+}
+
 static ft_err make_communicators(ft_comm *comm) {
   ft_err err = FT_OK;
   long fake;
   FT_TRY(fake_node_size(&fake));
-  FT_TRY(mpi_ok(MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
-  MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN); /* inherited by those made from it */
-  FT_TRY(mpi_ok(MPI_Comm_dup(comm->world, &comm->messages), "MPI_Comm_dup"));
-  FT_TRY(mpi_ok(MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
-                                    &comm->machine),
-                "MPI_Comm_split_type"));
+  MPI_Comm control;
+  FT_TRY(mpi_ok(MPI_Comm_dup(MPI_COMM_WORLD, &control), "MPI_Comm_dup"));
+  comm->control.comm = control;
+  MPI_Comm_set_errhandler(control, MPI_ERRORS_RETURN); /* inherited by those made from it */
+  FT_TRY(mpi_ok(
+      MPI_Comm_split_type(control, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->machine),
+      "MPI_Comm_split_type"));
   MPI_Comm_rank(comm->machine, &comm->machine_rank);
   MPI_Comm_size(comm->machine, &comm->machine_size);
   int color = fake ? ft_fake_node(comm->rank, comm->size, fake) : 0;
   FT_TRY(mpi_ok(MPI_Comm_split(comm->machine, color, comm->rank, &comm->node), "MPI_Comm_split"));
   int index;
   MPI_Comm_rank(comm->node, &index);
-  FT_TRY(mpi_ok(
-      MPI_Comm_split(comm->world, index == 0 ? 0 : MPI_UNDEFINED, comm->rank, &comm->leaders),
-      "MPI_Comm_split"));
+  for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
+    FT_TRY(make_lane(comm, index == 0, &comm->lanes[i]));
+  comm->lane = &comm->lanes[0];
   int *largest, found;
-  MPI_Comm_get_attr(comm->messages, MPI_TAG_UB, &largest, &found);
+  MPI_Comm_get_attr(comm->lane->messages, MPI_TAG_UB, &largest, &found);
   comm->largest_tag = 32767; /* the least that MPI allows */
   while (found && comm->largest_tag <= (*largest - 1) / 2)
     comm->largest_tag = 2 * comm->largest_tag + 1;
@@ -98,7 +110,7 @@ static ft_err find_nodes(ft_comm *comm) {
   int *leaders = NULL, leader = comm->rank;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof(int), (void **)&leaders));
   FT_TRY(mpi_ok(MPI_Bcast(&leader, 1, MPI_INT, 0, comm->node), "MPI_Bcast"));
-  FT_TRY(mpi_ok(MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT, comm->world),
+  FT_TRY(mpi_ok(MPI_Allgather(&leader, 1, MPI_INT, leaders, 1, MPI_INT, comm->control.comm),
                 "MPI_Allgather"));
   FT_TRY(ft_nodes_init(&comm->nodes, comm->size, leaders));
 out:
@@ -138,12 +150,15 @@ ft_err ft_comm_new(ft_comm **out) {
   MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
   MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
   ft_log_set_rank(comm->rank);
-  comm->board_window = MPI_WIN_NULL;
+  comm->decided = -1;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
+    comm->lanes[i].board_window = MPI_WIN_NULL;
   if (gethostname(comm->host, sizeof comm->host - 1) != 0) strcpy(comm->host, "unknown");
   FT_TRY(make_communicators(comm));
   FT_TRY(find_nodes(comm));
   FT_TRY(find_machine(comm));
-  FT_TRY(ft_board_init(comm));
+  for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
+    FT_TRY(ft_board_init(comm, &comm->lanes[i]));
   see_crowding(comm);
   FT_TRY(ft_queue_start(comm));
   *out = comm;
@@ -153,16 +168,24 @@ out:
   return err;
 }
 
+static void free_lane(ft_lane *lane) {
+  ft_board_fini(lane);
+  if (lane->leaders != MPI_COMM_NULL) MPI_Comm_free(&lane->leaders);
+  MPI_Comm_free(&lane->messages);
+  MPI_Comm_free(&lane->world);
+}
+
 void ft_comm_free(ft_comm *comm) {
   if (!comm) return;
-  ft_comm_barrier(comm);
+  if (ft_comm_section_last(comm) != FT_OK) ft_comm_leave(comm, FT_ERR_STOPPED);
+  (void)ft_comm_barrier(comm);
   ft_queue_stop(comm);
-  ft_board_fini(comm);
-  if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
+  ft_control_fini(comm);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
+    free_lane(&comm->lanes[i]);
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->machine);
-  MPI_Comm_free(&comm->messages);
-  MPI_Comm_free(&comm->world);
+  MPI_Comm_free(&comm->control.comm);
   ft_keep_libraries();
   MPI_Finalize();
   ft_nodes_fini(&comm->nodes);

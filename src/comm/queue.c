@@ -37,6 +37,7 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
                  "MPI_Test");
     double now_s = ft_now_s();
     if (complete) i++;
+    ft_control_look(comm, now_s);
     if (complete || thread_cpu_s() - cpu_s > MOVED_S)
       last_move_s = now_s;
     else if (comm->crowded || now_s - last_move_s > SPIN_S)
@@ -45,13 +46,14 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
 }
 
 double ft_poll(ft_comm *comm, double interval_s) {
+  ft_control_look(comm, ft_now_s());
   if (comm->size == 1) return IDLE_LONGEST_S;
   bool moved = false;
   for (double cpu_s = thread_cpu_s();;) {
     int found;
-    ft_mpi_check(comm,
-                 MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm->world, &found, MPI_STATUS_IGNORE),
-                 "MPI_Iprobe");
+    ft_mpi_check(
+        comm, MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm->lane->world, &found, MPI_STATUS_IGNORE),
+        "MPI_Iprobe");
     double now_s = thread_cpu_s();
     if (now_s - cpu_s < MOVED_S) break;
     cpu_s = now_s;
@@ -76,9 +78,9 @@ static void wait_for_post(ft_comm *comm, double interval_s) {
 static ft_request *next_request(ft_comm *comm) {
   double interval_s = FT_POLL_SHORTEST_S;
   pthread_mutex_lock(&comm->lock);
-  while (!comm->first && !comm->stopping) {
+  while (!comm->first && !comm->ending) {
     wait_for_post(comm, interval_s);
-    if (comm->first || comm->stopping) break;
+    if (comm->first || comm->ending) break;
     pthread_mutex_unlock(&comm->lock);
     interval_s = ft_poll(comm, interval_s);
     pthread_mutex_lock(&comm->lock);
@@ -97,25 +99,30 @@ static ft_request *next_request(ft_comm *comm) {
 static void finish(ft_comm *comm, ft_request *request) {
   pthread_mutex_lock(&comm->lock);
   comm->current = NULL;
+  comm->operations++;
   atomic_store(&request->done, true); /* from here on it may be gone */
   pthread_cond_broadcast(&comm->done);
   pthread_mutex_unlock(&comm->lock);
 }
 
-static void *work(void *arg) {
-  ft_comm *comm = arg;
+void ft_queue_work(ft_comm *comm) {
   for (ft_request *request; (request = next_request(comm)) != NULL;) {
+    ft_control_look(comm, comm->current_since_s);
     request->run(comm, request->arg);
     finish(comm, request);
   }
+}
+
+static void *work(void *arg) {
+  ft_queue_work(arg);
   return NULL;
 }
 
 ft_err ft_queue_start(ft_comm *comm) {
-  pthread_mutex_init(&comm->lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_mutex_init(&comm->lock, NULL);
   pthread_cond_init(&comm->posted, &monotonic);
   pthread_condattr_destroy(&monotonic);
   pthread_cond_init(&comm->done, NULL);
@@ -139,7 +146,7 @@ ft_err ft_queue_start(ft_comm *comm) {
 
 void ft_queue_stop(ft_comm *comm) {
   pthread_mutex_lock(&comm->lock);
-  comm->stopping = true;
+  comm->ending = true;
   pthread_cond_signal(&comm->posted);
   pthread_mutex_unlock(&comm->lock);
   pthread_join(comm->thread, NULL);
@@ -154,38 +161,55 @@ void ft_queue_post(ft_comm *comm, ft_request *request) {
   request->next = NULL;
   atomic_init(&request->done, false);
   pthread_mutex_lock(&comm->lock);
-  if (comm->last)
-    comm->last->next = request;
-  else
-    comm->first = request;
-  comm->last = request;
-  pthread_cond_signal(&comm->posted);
+  request->sections = comm->sections_left;
+  request->epoch = atomic_load(&comm->epoch);
+  if (request->epoch != FT_EPOCH_STOPPED) {
+    if (comm->last)
+      comm->last->next = request;
+    else
+      comm->first = request;
+    comm->last = request;
+    pthread_cond_signal(&comm->posted);
+  }
   pthread_mutex_unlock(&comm->lock);
 }
 
-static void wait_for(ft_comm *comm, const ft_request *request) {
-  if (atomic_load(&request->done)) return;
+/* Whether nobody will ever finish the request. */
+static bool is_abandoned(ft_comm *comm, const ft_request *request) {
+  return request->epoch == FT_EPOCH_STOPPED ||
+         (request->epoch == FT_EPOCH_RUN && atomic_load(&comm->epoch) != FT_EPOCH_RUN);
+}
+
+static ft_err wait_for(ft_comm *comm, const ft_request *request) {
+  if (atomic_load(&request->done)) return FT_OK;
   double start_s = ft_now_s();
   ft_part before = ft_time_enter(FT_TIME_COMMUNICATION);
   pthread_mutex_lock(&comm->lock);
-  while (!atomic_load(&request->done))
+  while (!atomic_load(&request->done) && !is_abandoned(comm, request))
     pthread_cond_wait(&comm->done, &comm->lock);
   pthread_mutex_unlock(&comm->lock);
   ft_time_enter(before);
   comm->waited_s += ft_now_s() - start_s;
+  return atomic_load(&request->done) ? FT_OK : ft_stopped();
 }
 
-void ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg) {
-  ft_request request = {.name = name, .block = -1, .run = run, .arg = arg};
-  ft_queue_post(comm, &request);
-  wait_for(comm, &request);
+/* A request that outlives the call if it is abandoned. */
+static ft_request *request_new(ft_comm *comm, const char *name) {
+  void *p;
+  ft_err err = ft_alloc(FT_MEM_OTHER, sizeof(ft_request), &p);
+  if (err != FT_OK) ft_comm_abort(comm, err, name);
+  return p;
+}
+
+ft_err ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg) {
+  ft_request *request = request_new(comm, name);
+  *request = (ft_request){.name = name, .block = -1, .run = run, .arg = arg};
+  ft_queue_post(comm, request);
+  return ft_comm_wait(comm, request);
 }
 
 ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange) {
-  void *p;
-  ft_err err = ft_alloc(FT_MEM_OTHER, sizeof(ft_request), &p);
-  if (err != FT_OK) ft_comm_abort(comm, err, exchange->name);
-  ft_request *request = p;
+  ft_request *request = request_new(comm, exchange->name);
   request->name = exchange->name;
   request->block = exchange->block;
   request->exchange = *exchange;
@@ -197,9 +221,9 @@ ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange) {
 
 ft_err ft_comm_wait(ft_comm *comm, ft_request *request) {
   if (!request) return FT_OK;
-  wait_for(comm, request);
-  ft_free(request);
-  return FT_OK;
+  ft_err err = wait_for(comm, request);
+  if (err == FT_OK) ft_free(request);
+  return err;
 }
 
 bool ft_comm_done(const ft_request *request) {

@@ -12,11 +12,17 @@
 
 enum { ALIGNMENT = 64 };
 
+/* What a window needs: its size on this node, and on all nodes of this machine together. */
+typedef struct demand {
+  int64_t node_bytes, machine_bytes;
+} demand;
+
 struct ft_window {
   MPI_Win window; /* MPI_WIN_NULL where the node has one rank: then `data` was allocated */
   char *data;
   size_t bytes;
   ft_owner owner;
+  demand demand;
 };
 
 static bool is_shared(const ft_comm *comm) {
@@ -101,11 +107,6 @@ static ft_err populate(const ft_comm *comm, const ft_window *w) {
 #endif
 }
 
-/* What the window needs: its size on this node, and on all nodes of this machine together. */
-typedef struct demand {
-  int64_t node_bytes, machine_bytes;
-} demand;
-
 static void reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
   MPI_Request request;
   ft_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, op, over, &request),
@@ -120,10 +121,20 @@ static void run_demand(ft_comm *comm, void *arg) {
   reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
 }
 
+/* Making shared memory blocks inside MPI: all ranks do it or none. */
+static ft_err allocate(ft_comm *comm, ft_window *w) {
+  ft_err err = ft_comm_section_begin(comm);
+  if (err != FT_OK) return err;
+  err = ft_queue_call(comm, "shared window", run_allocate, w);
+  ft_comm_section_end(comm);
+  return err;
+}
+
 static ft_err fill_window(ft_comm *comm, ft_window *w) {
   ft_err err = FT_OK;
   if (is_shared(comm)) {
-    ft_queue_call(comm, "shared window", run_allocate, w);
+    err = allocate(comm, w);
+    if (err != FT_OK) return err;
     if (is_node_first(comm)) ft_mem_account(w->owner, (int64_t)w->bytes);
     err = populate(comm, w);
   } else {
@@ -142,10 +153,12 @@ ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window
     err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
   FT_TRY(ft_comm_agree(comm, err));
 
-  demand d = {.node_bytes = (int64_t)FT_MAX(bytes, 1)};
-  ft_queue_call(comm, "size of a shared window", run_demand, &d);
-  *w = (ft_window){.window = MPI_WIN_NULL, .bytes = (size_t)d.node_bytes, .owner = owner};
-  FT_TRY(ft_comm_agree(comm, d.machine_bytes > 0 ? check_room(comm, d.machine_bytes) : FT_OK));
+  *w = (ft_window){.window = MPI_WIN_NULL, .owner = owner};
+  w->demand.node_bytes = (int64_t)FT_MAX(bytes, 1);
+  FT_TRY(ft_queue_call(comm, "size of a shared window", run_demand, &w->demand));
+  w->bytes = (size_t)w->demand.node_bytes;
+  int64_t machine_bytes = w->demand.machine_bytes;
+  FT_TRY(ft_comm_agree(comm, machine_bytes > 0 ? check_room(comm, machine_bytes) : FT_OK));
   err = ft_comm_agree(comm, fill_window(comm, w));
   if (err != FT_OK) {
     ft_comm_window_free(comm, w);
@@ -164,8 +177,11 @@ void *ft_comm_window_data(const ft_window *window) {
 
 void ft_comm_window_free(ft_comm *comm, ft_window *window) {
   if (!window) return;
+  if (ft_comm_check(comm) != FT_OK) return; /* operations that were abandoned may still use it */
   if (window->window != MPI_WIN_NULL) {
+    if (ft_comm_section_begin(comm) != FT_OK) return;
     ft_queue_call(comm, "freeing a shared window", run_free, window);
+    ft_comm_section_end(comm);
     if (is_node_first(comm)) ft_mem_account(window->owner, -(int64_t)window->bytes);
   } else {
     ft_free(window->data);

@@ -18,6 +18,7 @@ static ft_err import_elements(importer *in, int64_t block, const ft_tensor *t,
   ft_err err = FT_OK;
   while (count > 0) {
     int64_t n = FT_MIN(count, (int64_t)PIECE_ELEMENTS);
+    FT_TRY(ft_shard_check(in->shard)); /* reading a model takes long */
     FT_TRY(ft_safetensors_read(in->st, source, first, n, in->raw));
     ft_convert(FT_F32, in->values, source->dtype, in->raw, n);
     int64_t bad = ft_hf_first_not_finite(in->values, n);

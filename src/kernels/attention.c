@@ -271,7 +271,7 @@ ft_err ft_attention_forward(const ft_attention *a, const void *q, int64_t q_stri
     /* later blocks see more keys: the longest first */
     for (int64_t i = atomic_fetch_add(&next, 1); i < units.count; i = atomic_fetch_add(&next, 1)) {
       ft_unit u = ft_units_get(&units, units.count - 1 - i);
-      forward_unit(&f, &s, &u);
+      if (!ft_kernels_stopping()) forward_unit(&f, &s, &u);
     }
   }
 out:

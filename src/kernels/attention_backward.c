@@ -192,8 +192,11 @@ static void add_dq(const backward *b, const backward_scratch *s, const key_block
   e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys), s->k_flipped,
               ft_engine_steps(e, FT_KEY_BLOCK), s->ds_words, FT_QUERY_BLOCK, s->dq, FT_QUERY_BLOCK,
               false);
-  for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn; spins++)
+  for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn;
+       spins++) {
+    if (ft_kernels_stopping()) return; /* whose turn it is may never come */
     if (spins > 100) sched_yield();
+  }
   if (turn == 0)
     memcpy(sums, s->dq, (size_t)count * sizeof *sums);
   else
@@ -214,6 +217,7 @@ static void unit_backward(const backward *b, const backward_scratch *s, int64_t 
                         .query0 = query0,
                         .queries = FT_MIN((int64_t)FT_QUERY_BLOCK, kb.length - query0)};
       if (ft_first_key(b->a, query0) > kb.key0) break; /* the window has passed these keys */
+      if (ft_kernels_stopping()) return;
       int64_t keys = FT_MIN(kb.keys, query0 + qb.queries - kb.key0);
       load_queries(b, s, &kb, &qb);
       for (int64_t j = 0; j < keys; j += FT_KEY_STRIP)
@@ -299,7 +303,7 @@ ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_str
     backward_scratch s;
     backward_layout(&b, ft_scratch(), &s);
     for (int64_t i = atomic_fetch_add(&next, 1); i < b.units.count; i = atomic_fetch_add(&next, 1))
-      unit_backward(&b, &s, i);
+      if (!ft_kernels_stopping()) unit_backward(&b, &s, i);
   }
 out:
   return err;

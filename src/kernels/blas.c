@@ -133,6 +133,7 @@ ft_err ft_blas_product(const ft_product *p) {
   if (err != FT_OK) return err;
 #pragma omp parallel for schedule(dynamic, 1) if (grid.num_m * grid.num_n > 1)
   for (int64_t i = 0; i < grid.num_m * grid.num_n; i++) {
+    if (ft_kernels_stopping()) continue;
     ft_tile t = ft_grid_tile(&grid, i);
     if (direct)
       tile_f32(p, &t);

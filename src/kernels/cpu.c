@@ -16,6 +16,7 @@ static const level levels[] = {{"plain", &ft_vector_plain},
                                {"avx512bf16", &ft_vector_avx512bf16}};
 
 static const ft_vector *used = &ft_vector_plain;
+atomic_bool ft_kernels_stopped;
 static char description[512] = "kernels not initialised";
 
 const ft_vector *ft_vector_used(void) {
@@ -87,6 +88,10 @@ out:
 void ft_kernels_fini(void) {
   ft_onednn_fini();
   ft_scratch_fini();
+}
+
+void ft_kernels_stop(void) {
+  atomic_store(&ft_kernels_stopped, true);
 }
 
 bool ft_kernels_native_bf16(void) {

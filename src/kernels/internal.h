@@ -4,6 +4,7 @@
 #define FT_KERNELS_INTERNAL_H
 
 #include <omp.h>
+#include <stdatomic.h>
 
 #include "ft/kernels.h"
 
@@ -113,6 +114,12 @@ extern const ft_vector ft_vector_plain, ft_vector_avx2, ft_vector_avx512, ft_vec
 
 /* The one that this CPU has (or that FTRUN_CPU asks for); plain before ft_kernels_init. */
 const ft_vector *ft_vector_used(void);
+
+/* True after ft_kernels_stop: what is left of a long kernel need not be computed. */
+extern atomic_bool ft_kernels_stopped;
+static inline bool ft_kernels_stopping(void) {
+  return atomic_load_explicit(&ft_kernels_stopped, memory_order_relaxed);
+}
 
 /* ---------------------------------------------------------------- scratch memory of threads */
 

@@ -259,6 +259,7 @@ ft_err ft_onednn_product(const ft_product *x) {
     omp_set_num_threads(1); /* for what the library may start within this thread */
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < grid.num_m * grid.num_n; i++) {
+      if (ft_kernels_stopping()) continue;
       ft_tile t = ft_grid_tile(&grid, i);
       const primitive *p = sizes[t.m != grid.tile_m][t.n != grid.tile_n];
       dnnl_status_t status = run_tile(p, x, &t, ft_scratch());

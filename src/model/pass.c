@@ -18,6 +18,17 @@ static void *input_of(ft_model *m, int64_t layer) {
   return m->options.training ? m->x[layer] : m->x[layer % 2];
 }
 
+/* Before a layer that is computed: where a stop is noticed, and tests make ranks slow. */
+static ft_err begin_layer(const ft_model *m, const char *point) {
+  double slow_s = ft_fault(point).slow_s;
+  for (double end_s = slow_s > 0 ? ft_now_s() + slow_s : 0; end_s > 0 && ft_now_s() < end_s;) {
+    ft_err err = ft_shard_check(m->shard);
+    if (err != FT_OK) return err;
+    ft_sleep_s(0.005);
+  }
+  return ft_shard_check(m->shard);
+}
+
 /* Embedding and layers. batch NULL: only the collectives. `after`: the block acquired after the
  * last. */
 static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, int64_t after) {
@@ -31,9 +42,11 @@ static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, int64_t a
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     int64_t next = layer + 1 < m->arch.layers ? layer + 2 : after;
     FT_TRY(ft_shard_acquire(m->shard, layer + 1, next, &weights));
-    if (batch)
+    if (batch) {
+      FT_TRY(begin_layer(m, "forward"));
       FT_TRY(ft_layer_forward(m, layer, weights, batch, input_of(m, layer),
                               activations_of(m, layer), input_of(m, layer + 1)));
+    }
     ft_shard_release(m->shard, layer + 1);
   }
 out:
@@ -69,6 +82,7 @@ static ft_err backward_layers(ft_model *m, const ft_model_batch *batch) {
     FT_TRY(ft_shard_acquire(m->shard, layer + 1, layer > 0 ? layer : -1, &weights));
     FT_TRY(ft_shard_gradient_open(m->shard, layer + 1));
     if (batch) {
+      FT_TRY(begin_layer(m, "backward"));
       if (m->options.activation_checkpointing)
         FT_TRY(ft_layer_forward(m, layer, weights, batch, m->x[layer], a, NULL));
       FT_TRY(ft_layer_backward(m, layer, weights, batch, m->x[layer], a));

@@ -66,7 +66,7 @@ ft_err ft_shard_gradient_norm(ft_shard *s, double *norm) {
   double total = 0;
   void *sums = NULL;
   FT_ASSERT(s->options.training);
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   for (int64_t first = 0, end; first < s->num_blocks; first = end) {
     int64_t num = 0;
     group_blocks(s, first, &end);
@@ -86,7 +86,6 @@ ft_err ft_shard_gradient_norm(ft_shard *s, double *norm) {
   FT_TRY(ft_comm_broadcast(s->comm, 0, norm, sizeof *norm));
 out:
   ft_free(sums);
-  s->stopped |= err == FT_ERR_STOPPED;
   return err;
 }
 
@@ -156,7 +155,7 @@ ft_err ft_shard_tensor_gradient_norms(ft_shard *s, int64_t block, double *out) {
   void *mine = NULL, *sums = NULL;
   int64_t num = 0;
   ft_err err = FT_OK;
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   err = square_segments(s, b, &mine, &num);
   FT_TRY(ft_comm_agree(s->comm, err));
   FT_TRY(ft_comm_gather(s->comm, 0, mine, (size_t)num * sizeof(double), &sums, s->sizes));
@@ -176,7 +175,6 @@ ft_err ft_shard_tensor_gradient_norms(ft_shard *s, int64_t block, double *out) {
 out:
   ft_free(mine);
   ft_free(sums);
-  s->stopped |= err == FT_ERR_STOPPED;
   return err;
 }
 
@@ -223,6 +221,5 @@ ft_err ft_shard_checksum(ft_shard *s, uint64_t *out) {
   FT_TRY(ft_comm_sum_i64(s->comm, halves, 2));
   *out = (uint64_t)halves[0] + ((uint64_t)halves[1] << 32);
 out:
-  s->stopped |= err == FT_ERR_STOPPED;
   return err;
 }

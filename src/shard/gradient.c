@@ -128,7 +128,7 @@ void ft_shard_round(ft_shard *s, int contributors) {
 }
 
 ft_err ft_shard_gradient_open(ft_shard *s, int64_t block) {
-  ft_err err = check_running(s);
+  ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   FT_ASSERT(s->options.training && s->open_block < 0 && block >= 0 && block < s->num_blocks);
   s->open_block = block;
@@ -140,7 +140,7 @@ ft_err ft_shard_gradient_open(ft_shard *s, int64_t block) {
 
 ft_err ft_shard_gradient_rows(ft_shard *s, int tensor, int64_t row, int64_t *num_rows, void **out) {
   ft_err err = FT_OK;
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block >= 0 && contributes(s));
   FT_ASSERT(tensor == s->next_tensor && row == s->next_row); /* flat order, nothing left out */
   const part *b = &s->parts[s->open_block];
@@ -168,7 +168,7 @@ out:
 
 ft_err ft_shard_gradient_close(ft_shard *s) {
   ft_err err = FT_OK;
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block >= 0);
   const part *b = &s->parts[s->open_block];
   FT_ASSERT(!contributes(s) || s->next_tensor == b->block.num_tensors);
@@ -217,7 +217,7 @@ out:
 
 ft_err ft_shard_reduce_finish(ft_shard *s) {
   ft_err err = FT_OK;
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block < 0);
   /* Gathers read the master weights, which change next. */
   FT_TRY(finish_gathers(s));

@@ -76,7 +76,6 @@ struct ft_shard {
   ft_shard_options options;
   size_t element_bytes; /* of the compute type */
   int64_t version;      /* updates behind the weights */
-  bool stopped;         /* the job stops: requests in flight still borrow our memory */
 
   int rank, size, node, node_rank, node_size, num_nodes;
   int my_place;    /* in node order */
@@ -127,9 +126,8 @@ static inline float *master_of(const ft_shard *s, const part *b) {
   return (float *)(void *)s->states[0].data + b->kept_offset;
 }
 
-/* FT_ERR_STOPPED once the job stops. */
-ft_err check_running(const ft_shard *s);
-/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always. */
+/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
+ * flight still borrow our memory). */
 ft_err wait_for(ft_shard *s, ft_request **request);
 /* Waits for every gather in flight. */
 ft_err finish_gathers(ft_shard *s);

@@ -17,21 +17,20 @@ static ft_err messages_new(messages *list, int64_t capacity) {
   return err;
 }
 
-ft_err check_running(const ft_shard *s) {
-  return s->stopped ? ft_fail(FT_ERR_STOPPED, "the job stops before this step is finished") : FT_OK;
+ft_err ft_shard_check(const ft_shard *s) {
+  return ft_comm_check(s->comm);
 }
 
 ft_err wait_for(ft_shard *s, ft_request **request) {
-  ft_err err = check_running(s);
+  ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   err = ft_comm_wait(s->comm, *request);
   *request = NULL;
-  s->stopped = err != FT_OK;
   return err;
 }
 
 ft_err node_barrier(ft_shard *s) {
-  ft_err err = check_running(s);
+  ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   const ft_exchange barrier = {.name = "node barrier", .block = -1, .barrier_before = true};
   ft_request *request = ft_comm_exchange(s->comm, &barrier);

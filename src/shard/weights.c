@@ -156,7 +156,7 @@ out:
 /* ---------------------------------------------------------------- lending */
 
 ft_err ft_shard_acquire(ft_shard *s, int64_t block, int64_t next, const void **weights) {
-  ft_err err = check_running(s);
+  ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   FT_ASSERT(block >= 0 && block < s->num_blocks && next < s->num_blocks);
   FT_ASSERT(s->open_block < 0); /* ranks that contribute nothing post their exchanges at close */
@@ -212,7 +212,7 @@ out:
 
 ft_err ft_shard_weights_changed(ft_shard *s) {
   ft_err err = FT_OK;
-  FT_TRY(check_running(s));
+  FT_TRY(ft_shard_check(s));
   if (s->options.stage == 3) {
     FT_TRY(finish_gathers(s));
     for (int i = 0; i < s->num_slots; i++) {

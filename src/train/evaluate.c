@@ -16,6 +16,7 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
                              int64_t *targets) {
   ft_err err = FT_OK;
   ft_model_batch batch;
+  (void)ft_fault("evaluate");
   if (rows > 0) {
     err = ft_data_rows(data, first, rows, &t->batch);
     if (err != FT_OK) ft_comm_abort(t->comm, err, "reading validation data");

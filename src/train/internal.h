@@ -4,6 +4,7 @@
 
 #include "ft/kernels.h"
 #include "ft/train.h"
+#include "lock.h"
 
 typedef struct trainer {
   ft_comm *comm;
@@ -19,12 +20,12 @@ typedef struct trainer {
   ft_model *model;
   ft_batch batch;
 
-  int64_t steps;      /* of the whole run */
-  int64_t step;       /* last finished one */
-  int64_t tokens;     /* trained on so far, all ranks */
-  double started_s;   /* clock when the process began the run */
-  double last_step_s; /* wall time of the last step */
-  double peak_flops;  /* of all ranks together, measured at the start */
+  int64_t steps;          /* of the whole run */
+  int64_t step;           /* last finished one */
+  int64_t tokens;         /* trained on so far, all ranks */
+  double started_s;       /* clock when the process began */
+  double shortest_step_s; /* wall time; 0: none yet */
+  double peak_flops;      /* of all ranks together, measured at the start */
 
   double best_loss;  /* on the first validation set, among steps with a checkpoint */
   int64_t best_step; /* -1: none yet */
@@ -33,6 +34,11 @@ typedef struct trainer {
 
   ft_checkpoint_writer *writer; /* a checkpoint being written, or NULL */
   int64_t writer_step;
+  int64_t committed_step;    /* of the newest checkpoint; -1: none */
+  double checkpoint_seconds; /* that writing one takes: measured, or an estimate */
+  bool checkpoint_measured;
+  bool finished;                      /* nothing is left to do */
+  ft_run_lock *lock;                  /* rank 0 */
   FILE *metrics;                      /* rank 0 */
   struct ft_tensorboard *tensorboard; /* rank 0 */
   double last_line_s;                 /* when the last progress line was shown */
@@ -69,8 +75,9 @@ typedef struct step_result {
   double flops;            /* model FLOPs of the global batch */
   double seconds;
 } step_result;
-/* One optimizer step. Collective over all ranks. */
-ft_err ft_trainer_step(trainer *t, int64_t step, step_result *result);
+/* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
+ * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
+ft_err ft_trainer_step(trainer *t);
 
 /* ---- evaluate.c: *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or
  * targets) */
@@ -88,8 +95,24 @@ ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation
 
 /* ---- state.c: what a checkpoint carries beside the shard's state, and the file `best` */
 ft_err ft_trainer_begin_checkpoint(trainer *t);
+/* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist. */
 ft_err ft_trainer_finish_checkpoint(trainer *t);
+/* After an evaluation of the newest checkpoint: `best` names it if it is. */
+ft_err ft_trainer_note_best(trainer *t);
 ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow);
+
+/* ---- stop.c: the end before the end */
+/* Before the first step: says how long the run may last. Not collective, as the next. */
+void ft_trainer_prepare_stop(trainer *t);
+/* After each step and each checkpoint: when to stop, so that a checkpoint still fits the limit. */
+void ft_trainer_plan_stop(trainer *t);
+/* After FT_ERR_STOPPED: commits the last finished step. Returns FT_ERR_STOPPED with what to tell
+ * the user, why there is no checkpoint, or FT_OK where nothing was left to do. Collective over all
+ * ranks.
+ */
+ft_err ft_trainer_commit_stop(trainer *t);
+/* When the process began: the first call says. */
+double ft_process_started_s(void);
 
 /* ---- progress.c: lines for people, on rank 0 */
 void ft_progress_start(trainer *t, int64_t from);

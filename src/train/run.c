@@ -6,6 +6,17 @@
 
 /* ---------------------------------------------------------------- the run directory */
 
+/* Nobody else may write there from here on. */
+static ft_err take_run_dir(trainer *t) {
+  ft_err err = FT_OK;
+  if (t->rank == 0) {
+    FT_TRY(ft_make_dirs(t->config->run_dir));
+    FT_TRY(ft_run_lock_take(t->config->run_dir, &t->lock));
+  }
+out:
+  return ft_comm_agree(t->comm, err);
+}
+
 static ft_err make_run_dir(const trainer *t) {
   ft_err err = FT_OK;
   char *path = NULL;
@@ -59,17 +70,18 @@ static bool evaluation_due(const trainer *t, int64_t step) {
          (step == 0 || step == t->steps || step % t->config->validation_every == 0);
 }
 
-/* *patience_over: no gain for validation.patience evaluations. */
-static ft_err evaluate_now(trainer *t, bool *patience_over) {
-  ft_err err = FT_OK;
-  cJSON *validation = NULL;
-  double loss;
-  FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
+/* What an evaluation changes, on all ranks or on none. Rank 0's row and its bookkeeping, which the
+ * next checkpoint carries, belong together. */
+static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
+  ft_err err = ft_comm_section_begin(t->comm);
+  if (err != FT_OK) return err;
   if (t->rank == 0) {
     ft_progress_validation(t->step, validation);
     err = ft_metrics_write_validation(t, t->step, validation);
   }
-  FT_TRY(ft_comm_agree(t->comm, err));
+  err = ft_comm_agree(t->comm, err);
+  ft_comm_section_end(t->comm);
+  if (err != FT_OK) return err;
   bool gain = isfinite(loss) && loss < t->lowest_loss;
   if (gain) t->lowest_loss = loss;
   t->evaluations_without_gain = gain ? 0 : t->evaluations_without_gain + 1;
@@ -79,10 +91,24 @@ static ft_err evaluate_now(trainer *t, bool *patience_over) {
     t->best_loss = loss;
     t->best_step = t->step;
   }
-  *patience_over = t->config->patience > 0 && t->evaluations_without_gain >= t->config->patience;
+  return FT_OK;
+}
+
+static ft_err evaluate_now(trainer *t) {
+  ft_err err = FT_OK;
+  cJSON *validation = NULL;
+  double loss;
+  FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
+  FT_TRY(take_evaluation(t, validation, loss));
+  if (t->best_step == t->committed_step) FT_TRY(ft_trainer_note_best(t));
 out:
   cJSON_Delete(validation);
   return err;
+}
+
+/* No gain for validation.patience evaluations. */
+static bool patience_over(const trainer *t) {
+  return t->config->patience > 0 && t->evaluations_without_gain >= t->config->patience;
 }
 
 /* ---------------------------------------------------------------- starting */
@@ -135,47 +161,24 @@ out:
 
 /* ---------------------------------------------------------------- the loop */
 
-/* Whether to stop after the step that just ended: any rank was asked to, or time is nearly up. */
-static ft_err stop_decision(trainer *t, int64_t *stop, int64_t *rss_bytes) {
-  ft_err err = FT_OK;
-  double limit = t->config->time_limit_s, used = ft_now_s() - t->started_s;
-  int64_t values[2] = {ft_comm_stop_requested() ||
-                           (limit > 0 && used + 2 * t->last_step_s + 5 > limit),
-                       ft_rss_bytes()};
-  FT_TRY(ft_comm_max_i64(t->comm, values, 2));
-  *stop = values[0];
-  *rss_bytes = values[1];
-out:
-  return err;
-}
-
 /* A checkpoint that cannot be written must not end a run that can go on. */
-static void begin_checkpoint(trainer *t) {
-  if (ft_trainer_begin_checkpoint(t) != FT_OK)
-    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->step, ft_error_message());
+static ft_err begin_checkpoint(trainer *t) {
+  ft_err err = ft_trainer_begin_checkpoint(t);
+  if (err == FT_OK || err == FT_ERR_STOPPED) return err;
+  ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->step, ft_error_message());
+  return FT_OK;
 }
 
-static ft_err steps(trainer *t, bool *stopped) {
+static ft_err steps(trainer *t) {
   ft_err err = FT_OK;
-  bool patience_over = false;
-  *stopped = false;
-  while (t->step < t->steps && !*stopped && !patience_over) {
-    step_result r;
-    int64_t stop, rss;
-    FT_TRY(ft_trainer_step(t, t->step + 1, &r));
-    t->step++;
-    FT_TRY(stop_decision(t, &stop, &rss));
-    if (t->rank == 0) {
-      ft_progress_step(t, t->step, &r);
-      err = ft_metrics_write_step(t, t->step, &r, rss);
-    }
-    FT_TRY(ft_comm_agree(t->comm, err));
-    *stopped = stop && t->step < t->steps;
-    if (!*stopped && evaluation_due(t, t->step)) FT_TRY(evaluate_now(t, &patience_over));
-    if (!*stopped && t->step < t->steps && t->step % t->config->checkpoint_every == 0)
-      begin_checkpoint(t);
+  while (t->step < t->steps && !patience_over(t)) {
+    FT_TRY(ft_trainer_step(t));
+    ft_trainer_plan_stop(t);
+    if (evaluation_due(t, t->step)) FT_TRY(evaluate_now(t));
+    if (t->step < t->steps && t->step % t->config->checkpoint_every == 0)
+      FT_TRY(begin_checkpoint(t));
   }
-  if (patience_over)
+  if (patience_over(t))
     ft_log(FT_LOG_INFO, "no lower loss in %lld evaluations: the run ends after step %lld",
            (long long)t->config->patience, (long long)t->step);
 out:
@@ -183,10 +186,10 @@ out:
 }
 
 /* The last step's checkpoint, unless it is there already. */
-static ft_err leave_checkpoint(trainer *t, int64_t resumed_from) {
+static ft_err leave_checkpoint(trainer *t) {
   ft_err err = FT_OK;
   FT_TRY(ft_trainer_finish_checkpoint(t));
-  if (t->step == 0 || t->step == resumed_from || t->step == t->writer_step) goto out;
+  if (t->step == 0 || t->step == t->committed_step) goto out;
   FT_TRY(ft_trainer_begin_checkpoint(t));
   FT_TRY(ft_trainer_finish_checkpoint(t));
 out:
@@ -202,39 +205,44 @@ static void say_check(const trainer *t, int64_t checkpoint) {
     ft_log(FT_LOG_INFO, "the run would start afresh in %s", t->config->run_dir);
 }
 
+static ft_err check_run(trainer *t, const ft_train_options *options, int64_t checkpoint) {
+  ft_err err = FT_OK;
+  ft_progress_start(t, 0);
+  if (checkpoint >= 0)
+    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
+  else
+    FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
+  say_check(t, checkpoint);
+  ft_progress_end(t);
+out:
+  return err;
+}
+
 static ft_err run(trainer *t, const ft_train_options *options) {
   ft_err err = FT_OK;
   int64_t checkpoint;
-  bool evaluate, stopped = false, patience_over = false;
-  const ft_config *c = t->config;
+  bool evaluate;
+  if (!options->check_only) FT_TRY(take_run_dir(t));
   FT_TRY(find_checkpoint(t, &checkpoint));
   FT_TRY(ft_trainer_allocate(t, true));
-  t->writer_step = -1;
   if (options->check_only) {
-    ft_progress_start(t, 0);
-    if (checkpoint >= 0)
-      FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
-    else
-      FT_TRY(ft_hf_import(c->model_path, t->shard, t->comm));
-    say_check(t, checkpoint);
-    ft_progress_end(t);
+    FT_TRY(check_run(t, options, checkpoint));
     goto out;
   }
   FT_TRY(make_run_dir(t));
   FT_TRY(open_log(t));
+  (void)ft_fault("load");
   FT_TRY(start(t, options, checkpoint, &evaluate));
+  ft_trainer_prepare_stop(t);
   FT_TRY(ft_trainer_measure_peak(t));
   ft_progress_start(t, t->step);
-  if (evaluate) FT_TRY(evaluate_now(t, &patience_over));
+  if (evaluate) FT_TRY(evaluate_now(t));
   if (t->step == t->steps)
     ft_log(FT_LOG_INFO, "the run is finished: all %lld steps are done", (long long)t->steps);
-  if (!patience_over) FT_TRY(steps(t, &stopped));
-  FT_TRY(leave_checkpoint(t, checkpoint));
+  FT_TRY(steps(t));
+  FT_TRY(leave_checkpoint(t));
+  t->finished = true;
   ft_progress_end(t);
-  if (stopped)
-    err = ft_fail(FT_ERR_STOPPED,
-                  "stopped after step %lld of %lld, checkpoint written; run again to go on",
-                  (long long)t->step, (long long)t->steps);
 out:
   return err;
 }
@@ -251,9 +259,19 @@ ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *
   void *memory = NULL;
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
   trainer *t = memory;
-  FT_TRY(ft_trainer_open(t, comm, config, config->model_path, true));
-  t->steps = steps_of(t);
-  FT_TRY(run(t, options));
+  ft_comm_on_stop(comm, ft_kernels_stop);
+  ft_comm_set_stall_timeout(comm, config->stall_timeout_s);
+  err = ft_trainer_open(t, comm, config, config->model_path, true);
+  if (err == FT_OK) {
+    t->steps = steps_of(t);
+    err = run(t, options);
+  }
+  if (err == FT_OK) err = ft_comm_section_last(comm);
+  if (err == FT_ERR_STOPPED) {
+    err = ft_trainer_commit_stop(t);
+    ft_run_lock_release(t->lock);
+    return err; /* what was abandoned may still use all the rest */
+  }
 out:
   if (memory) ft_trainer_close(memory);
   ft_free(memory);

@@ -107,8 +107,8 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->config = config;
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
-  t->started_s = ft_now_s();
-  t->best_step = -1;
+  t->started_s = ft_process_started_s();
+  t->best_step = t->committed_step = t->writer_step = -1;
   t->lowest_loss = t->best_loss = 1e300;
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));
@@ -152,6 +152,7 @@ out:
 
 void ft_trainer_close(trainer *t) {
   ft_metrics_close(t);
+  ft_run_lock_release(t->lock);
   ft_model_free(t->model);
   ft_optim_free(t->optim);
   ft_shard_free(t->shard);

@@ -11,6 +11,8 @@ static cJSON *extra_of(const trainer *t) {
   cJSON_AddNumberToObject(extra, "best_loss", t->best_loss);
   cJSON_AddNumberToObject(extra, "lowest_loss", t->lowest_loss);
   cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)t->evaluations_without_gain);
+  if (t->checkpoint_measured)
+    cJSON_AddNumberToObject(extra, "checkpoint_seconds", t->checkpoint_seconds);
   return extra;
 }
 
@@ -20,22 +22,29 @@ static double extra_number(const cJSON *extra, const char *name, double otherwis
 }
 
 ft_err ft_trainer_begin_checkpoint(trainer *t) {
-  ft_err err = FT_OK;
-  FT_TRY(ft_trainer_finish_checkpoint(t));
+  ft_err err = ft_trainer_finish_checkpoint(t);
+  if (err == FT_ERR_STOPPED) return err;
+  if (err != FT_OK)
+    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
+           ft_error_message());
   ft_checkpoint_meta meta = {
       .step = t->step, .tokens = t->tokens, .config = t->config->json, .extra = extra_of(t)};
-  err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
+  err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
+  if (err == FT_OK) {
+    err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
+    if (err == FT_OK)
+      err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
+    t->writer_step = t->step;
+    ft_comm_section_end(t->comm);
+  }
   cJSON_Delete(meta.extra);
-  t->writer_step = t->step;
-out:
   return err;
 }
 
-/* run.dir/best holds the step's number. */
-static ft_err write_best(trainer *t) {
+ft_err ft_trainer_note_best(trainer *t) {
   ft_err err = FT_OK;
   char *path = NULL, number[32];
-  if (t->rank == 0 && t->best_step == t->writer_step) {
+  if (t->rank == 0 && t->best_step >= 0 && t->best_step == t->committed_step) {
     FT_TRY(ft_path_join(t->config->run_dir, "best", &path));
     snprintf(number, sizeof number, "%lld\n", (long long)t->best_step);
     FT_TRY(ft_write_file(path, number, strlen(number)));
@@ -45,15 +54,30 @@ out:
   return ft_comm_agree(t->comm, err);
 }
 
+/* The slowest rank's time counts. */
+static ft_err measure(trainer *t, double seconds) {
+  int64_t us = (int64_t)(seconds * 1e6);
+  ft_err err = ft_comm_max_i64(t->comm, &us, 1);
+  if (err != FT_OK) return err;
+  t->checkpoint_seconds = (double)us * 1e-6;
+  t->checkpoint_measured = true;
+  ft_trainer_plan_stop(t);
+  return FT_OK;
+}
+
 ft_err ft_trainer_finish_checkpoint(trainer *t) {
   ft_err err = FT_OK;
   if (!t->writer) return FT_OK;
-  ft_checkpoint_writer *writer = t->writer;
+  double seconds = ft_checkpoint_wait(t->writer);
+  err = ft_checkpoint_finish(t->writer);
+  if (err == FT_ERR_STOPPED) return err;
   t->writer = NULL;
-  FT_TRY(ft_checkpoint_finish(writer));
+  if (err != FT_OK) return err;
+  t->committed_step = t->writer_step;
   ft_log(FT_LOG_INFO, "checkpoint of step %lld written", (long long)t->writer_step);
-  FT_TRY(write_best(t));
+  FT_TRY(ft_trainer_note_best(t));
   FT_TRY(ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, t->best_step));
+  FT_TRY(measure(t, seconds));
 out:
   return err;
 }
@@ -65,8 +89,9 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
   const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(checkpoint);
   FT_TRY(ft_config_check_resume(meta->config, t->config, allow, num_allow));
   FT_TRY(ft_checkpoint_restore(t->comm, checkpoint, t->shard, true));
-  t->step = meta->step;
+  t->step = t->committed_step = meta->step;
   t->tokens = meta->tokens;
+  t->checkpoint_seconds = extra_number(meta->extra, "checkpoint_seconds", t->checkpoint_seconds);
   t->best_step = (int64_t)extra_number(meta->extra, "best_step", -1);
   t->best_loss = extra_number(meta->extra, "best_loss", 1e300);
   t->lowest_loss = extra_number(meta->extra, "lowest_loss", 1e300);

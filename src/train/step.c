@@ -105,7 +105,8 @@ out:
   return err;
 }
 
-static ft_err update(trainer *t, int64_t step, step_result *r) {
+/* Between a step's gradients and its update. */
+static ft_err measure_gradients(trainer *t, int64_t step, step_result *r) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_OPTIMIZER);
   FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
@@ -114,31 +115,53 @@ static ft_err update(trainer *t, int64_t step, step_result *r) {
       "step %lld: the loss is %g and the gradient norm %g; nothing was changed by this step. Lower "
       "optimizer.lr, or look at the data of this step",
       (long long)step, r->loss, r->grad_norm);
-  FT_TRY(ft_trainer_finish_checkpoint(t)); /* it reads what the update changes */
-  ft_optim_step(t->optim, step, r->lr, r->grad_norm);
-  ft_shard_set_version(t->shard, step);
-  FT_TRY(ft_shard_weights_changed(t->shard));
 out:
   ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
-ft_err ft_trainer_step(trainer *t, int64_t step, step_result *r) {
+static ft_err record(trainer *t, const step_result *r) {
+  ft_err err = FT_OK;
+  int64_t rss = ft_rss_bytes();
+  FT_TRY(ft_comm_max_i64(t->comm, &rss, 1));
+  if (t->rank == 0) {
+    err = ft_run_lock_check(t->lock);
+    if (err == FT_OK) err = ft_metrics_write_step(t, t->step, r, rss);
+    if (err == FT_OK) ft_progress_step(t, t->step, r);
+  }
+  FT_TRY(ft_comm_agree(t->comm, err));
+out:
+  return err;
+}
+
+/* The update and its row in metrics.jsonl: all ranks come to the end of this, or none begins it. */
+static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
+  ft_err err = ft_comm_section_begin(t->comm);
+  if (err != FT_OK) return err;
+  (void)ft_fault("update");
+  ft_time_enter(FT_TIME_OPTIMIZER);
+  if (r->has_targets) ft_optim_step(t->optim, t->step + 1, r->lr, r->grad_norm);
+  t->step++;
+  t->tokens += r->tokens;
+  /* Without targets too: how weights are rounded follows from the step that a run resumes from. */
+  ft_shard_set_version(t->shard, t->step);
+  FT_TRY(ft_shard_weights_changed(t->shard));
+  ft_time_enter(FT_TIME_OTHER);
+  r->seconds = ft_now_s() - begin_s;
+  FT_TRY(record(t, r));
+out:
+  ft_comm_section_end(t->comm);
+  return err;
+}
+
+/* Forward and backward passes of all micro-batches of a step that has targets. */
+static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
   ft_err err = FT_OK;
   plan p = plan_of(t, step);
-  double *losses = NULL, sum, begin = ft_now_s();
+  double *losses = NULL, sum;
   void *memory;
-  *r = (step_result){.lr = ft_schedule_lr(&t->config->schedule, t->config->lr, step, t->steps)};
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, p.rounds, sizeof *losses, &memory));
   losses = memory;
-  FT_TRY(count_targets(t, &p, &r->targets));
-  r->has_targets = r->targets > 0;
-  if (!r->has_targets) {
-    ft_log(t->rank == 0 ? FT_LOG_WARNING : FT_LOG_DEBUG,
-           "step %lld has no target token: its loss is null and it changes nothing",
-           (long long)step);
-    goto out;
-  }
   ft_time_enter(FT_TIME_OPTIMIZER);
   ft_shard_zero_gradients(t->shard);
   ft_time_enter(FT_TIME_OTHER);
@@ -147,11 +170,36 @@ ft_err ft_trainer_step(trainer *t, int64_t step, step_result *r) {
   FT_TRY(ft_shard_reduce_finish(t->shard));
   FT_TRY(combine(t, &p, losses, r, &sum));
   r->loss = sum / (double)r->targets;
-  FT_TRY(update(t, step, r));
-  t->tokens += r->tokens;
+  FT_TRY(measure_gradients(t, step, r));
+  err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
+  if (err != FT_OK && err != FT_ERR_STOPPED) {
+    /* what cannot be saved now can go on, and may be saved later */
+    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
+           ft_error_message());
+    err = FT_OK;
+  }
 out:
-  r->seconds = ft_now_s() - begin;
-  t->last_step_s = r->seconds;
   ft_free(losses);
+  return err;
+}
+
+ft_err ft_trainer_step(trainer *t) {
+  ft_err err = FT_OK;
+  int64_t step = t->step + 1;
+  double begin_s = ft_now_s();
+  plan p = plan_of(t, step);
+  step_result r = {.lr = ft_schedule_lr(&t->config->schedule, t->config->lr, step, t->steps)};
+  ft_comm_set_step(t->comm, step);
+  FT_TRY(count_targets(t, &p, &r.targets));
+  r.has_targets = r.targets > 0;
+  if (r.has_targets)
+    FT_TRY(compute_step(t, step, &r));
+  else
+    ft_log(t->rank == 0 ? FT_LOG_WARNING : FT_LOG_DEBUG,
+           "step %lld has no target token: its loss is null and it changes nothing",
+           (long long)step);
+  FT_TRY(complete_step(t, begin_s, &r));
+  if (t->shortest_step_s == 0 || r.seconds < t->shortest_step_s) t->shortest_step_s = r.seconds;
+out:
   return err;
 }

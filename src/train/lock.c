@@ -1,0 +1,290 @@
+/* One run, one writer: RUN/lock.
+ *
+ * Rank 0 holds a lock (flock) on the file for as long as it lives; the kernel drops it however the
+ * process ends, and network filesystems that know such locks do so for a dead client after a while.
+ * What the file says is for people and for filesystems without: who holds it. Its modification time
+ * is the sign of life, renewed every HEARTBEAT_S by the filesystem's own clock, so hosts' clocks do
+ * not matter. The file that is locked must be the one that has the name: whoever takes over from a
+ * silent holder makes a new one, and the old holder sees that it is no longer its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lock.h"
+
+#define HEARTBEAT_S 10
+/* A holder without a sign of life for that long is taken to be gone. */
+#define SILENCE_S 120.0
+/* A holder that is about to end is waited for. */
+#define PATIENCE_S 5.0
+
+struct ft_run_lock {
+  char *path, *probe; /* probe: a file whose time is the filesystem's now */
+  int fd;
+  pthread_t thread; /* renews the sign of life */
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  bool running, ending;
+};
+
+/* What the file says of its holder. */
+typedef struct holder {
+  char host[256], job[64], restart[32];
+  long pid;
+  double started;   /* seconds since 1970 */
+  double silence_s; /* since its last sign of life */
+} holder;
+
+/* ---------------------------------------------------------------- who */
+
+static const char *environment(const char *name) {
+  const char *value = getenv(name);
+  return value ? value : "";
+}
+
+static void describe_self(holder *h) {
+  *h = (holder){.pid = getpid(), .started = (double)time(NULL)};
+  if (gethostname(h->host, sizeof h->host - 1) != 0) strcpy(h->host, "unknown");
+  snprintf(h->job, sizeof h->job, "%.63s", environment("SLURM_JOB_ID"));
+  snprintf(h->restart, sizeof h->restart, "%.31s", environment("SLURM_RESTART_COUNT"));
+}
+
+static void take_text(const cJSON *json, const char *name, char *out, size_t size) {
+  const cJSON *value = ft_json_get(json, name);
+  snprintf(out, size, "%s", cJSON_IsString(value) ? value->valuestring : "");
+}
+
+static double take_number(const cJSON *json, const char *name) {
+  const cJSON *value = ft_json_get(json, name);
+  return cJSON_IsNumber(value) ? value->valuedouble : 0;
+}
+
+/* The filesystem's own time. */
+static double filesystem_now(const ft_run_lock *l) {
+  struct stat s;
+  int fd = open(l->probe, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  bool known = fd >= 0 && futimens(fd, NULL) == 0 && fstat(fd, &s) == 0;
+  if (fd >= 0) close(fd);
+  (void)unlink(l->probe);
+  return known ? (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec : (double)time(NULL);
+}
+
+/* Reads what the file says. False: nothing that could be understood. */
+static bool read_holder(const ft_run_lock *l, holder *h) {
+  char text[2048];
+  struct stat s;
+  *h = (holder){0};
+  ssize_t bytes = pread(l->fd, text, sizeof text - 1, 0);
+  if (bytes <= 0 || fstat(l->fd, &s) != 0) return false;
+  h->silence_s = filesystem_now(l) - ((double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec);
+  cJSON *json = cJSON_ParseWithLength(text, (size_t)bytes);
+  if (!json) return false;
+  take_text(json, "host", h->host, sizeof h->host);
+  take_text(json, "job", h->job, sizeof h->job);
+  take_text(json, "restart", h->restart, sizeof h->restart);
+  h->pid = (long)take_number(json, "pid");
+  h->started = take_number(json, "started");
+  cJSON_Delete(json);
+  return *h->host != 0;
+}
+
+static ft_err write_self(ft_run_lock *l) {
+  ft_err err = FT_OK;
+  holder h;
+  char *text = NULL;
+  describe_self(&h);
+  cJSON *json = cJSON_CreateObject();
+  cJSON_AddStringToObject(json, "host", h.host);
+  cJSON_AddNumberToObject(json, "pid", (double)h.pid);
+  cJSON_AddStringToObject(json, "job", h.job);
+  cJSON_AddStringToObject(json, "restart", h.restart);
+  cJSON_AddNumberToObject(json, "started", h.started);
+  FT_TRY(ft_json_print(json, false, &text));
+  size_t bytes = strlen(text);
+  bool good = ftruncate(l->fd, 0) == 0 && pwrite(l->fd, text, bytes, 0) == (ssize_t)bytes &&
+              fsync(l->fd) == 0;
+  FT_CHECK(good, FT_ERR_IO, "%s: cannot write: %s", l->path, strerror(errno));
+out:
+  cJSON_Delete(json);
+  ft_free(text);
+  return err;
+}
+
+/* ---------------------------------------------------------------- taking it */
+
+/* Whether the name still leads to the file that is open. */
+static bool is_named(const ft_run_lock *l) {
+  struct stat named, opened;
+  return stat(l->path, &named) == 0 && fstat(l->fd, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+/* Filesystems of one host, and NFS, where a lock that can be had proves that nobody holds it. */
+static bool locks_are_trusted(const ft_run_lock *l) {
+  static const long trusted[] = {0xEF53 /* ext4 */,
+                                 0x58465342 /* xfs */,
+                                 0x01021994 /* tmpfs */,
+                                 0x794c7630 /* overlayfs */,
+                                 0x9123683E /* btrfs */,
+                                 0x2FC12FC1 /* zfs */,
+                                 0x6969 /* nfs */};
+  struct statfs s;
+  if (fstatfs(l->fd, &s) != 0) return false;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(trusted); i++)
+    if ((long)s.f_type == trusted[i]) return true;
+  return false;
+}
+
+/* Whether what the file says of its last holder may be ignored, given that its lock could be had
+ * (or that there are no locks here). */
+static bool is_gone(const ft_run_lock *l, const holder *h, bool locked) {
+  holder self;
+  describe_self(&self);
+  bool same_host = strcmp(h->host, self.host) == 0;
+  if (locked && (same_host || locks_are_trusted(l))) return true;
+  if (same_host && h->pid > 0 && kill((pid_t)h->pid, 0) != 0 && errno == ESRCH) return true;
+  /* Slurm starts a job again only after it has ended. */
+  if (*self.job && strcmp(self.job, h->job) == 0 && strcmp(self.restart, h->restart) != 0)
+    return true;
+  return h->silence_s > SILENCE_S;
+}
+
+typedef enum attempt { ATTEMPT_TAKEN, ATTEMPT_HELD, ATTEMPT_AGAIN } attempt;
+
+static void say_taken_over(const ft_run_lock *l, const holder *h) {
+  ft_log(
+      FT_LOG_WARNING,
+      "%s was left by process %ld on %s%s%s, which gave its last sign of life %.0f s ago: taking "
+      "over",
+      l->path, h->pid, h->host, *h->job ? ", job " : "", h->job, h->silence_s);
+}
+
+/* One try; *h says who holds it if it is held. The file stays open unless it is to be tried again.
+ */
+static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
+  ft_err err = FT_OK;
+  *result = ATTEMPT_AGAIN;
+  l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  FT_CHECK(l->fd >= 0, FT_ERR_CREATE, "%s: cannot create: %s", l->path, strerror(errno));
+  bool locked = flock(l->fd, LOCK_EX | LOCK_NB) == 0;
+  bool elsewhere = !locked && errno == EWOULDBLOCK;
+  if (!is_named(l)) goto out; /* it was removed meanwhile */
+  bool known = read_holder(l, h);
+  if (elsewhere && h->silence_s > SILENCE_S) {
+    if (known) say_taken_over(l, h);
+    if (unlink(l->path) == 0 || errno == ENOENT) goto out;
+  }
+  if (elsewhere || (known && !is_gone(l, h, locked))) {
+    *result = ATTEMPT_HELD;
+    goto out;
+  }
+  if (known) say_taken_over(l, h);
+  FT_TRY(write_self(l));
+  *result = ATTEMPT_TAKEN;
+out:
+  if (l->fd >= 0 && *result != ATTEMPT_TAKEN) {
+    close(l->fd);
+    l->fd = -1;
+  }
+  return err;
+}
+
+static ft_err take(ft_run_lock *l, const char *run_dir) {
+  holder h = {0};
+  attempt result = ATTEMPT_AGAIN;
+  for (double end_s = ft_now_s() + PATIENCE_S; ft_now_s() < end_s;) {
+    ft_err err = try_once(l, &result, &h);
+    if (err != FT_OK || result == ATTEMPT_TAKEN) return err;
+    ft_sleep_s(result == ATTEMPT_HELD ? 0.25 : 0.01);
+  }
+  return ft_fail(FT_ERR_CREATE,
+                 "%s is in use: process %ld on host %s%s%s trains there since %.0f s and gave its "
+                 "last sign of life %.0f s ago. Wait until it ends, stop it, or choose another "
+                 "run.dir",
+                 run_dir, h.pid, *h.host ? h.host : "(unknown)", *h.job ? ", job " : "", h.job,
+                 h.started > 0 ? (double)time(NULL) - h.started : 0.0, h.silence_s);
+}
+
+/* ---------------------------------------------------------------- keeping it */
+
+static void *renew(void *arg) {
+  ft_run_lock *l = arg;
+  pthread_mutex_lock(&l->mutex);
+  while (!l->ending) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += HEARTBEAT_S;
+    if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) == 0) continue;
+    pthread_mutex_unlock(&l->mutex);
+    (void)futimens(l->fd, NULL);
+    pthread_mutex_lock(&l->mutex);
+  }
+  pthread_mutex_unlock(&l->mutex);
+  return NULL;
+}
+
+static ft_err start_renewing(ft_run_lock *l) {
+  sigset_t all, old;
+  pthread_mutex_init(&l->mutex, NULL);
+  pthread_cond_init(&l->wake, NULL);
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &old);
+  int failed = pthread_create(&l->thread, NULL, renew, l);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  l->running = failed == 0;
+  return failed ? ft_fail(FT_ERR_INTERNAL, "cannot start a thread: %s", strerror(failed)) : FT_OK;
+}
+
+ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(ft_run_lock), &memory));
+  ft_run_lock *l = memory;
+  l->fd = -1;
+  FT_TRY(ft_path_join(run_dir, "lock", &l->path));
+  FT_TRY(ft_format(&l->probe, "%s.now-%d", l->path, (int)getpid()));
+  FT_TRY(take(l, run_dir));
+  FT_TRY(start_renewing(l));
+  *out = l;
+  memory = NULL;
+out:
+  ft_run_lock_release(memory);
+  return err;
+}
+
+ft_err ft_run_lock_check(const ft_run_lock *l) {
+  if (!l || is_named(l)) return FT_OK;
+  return ft_fail(FT_ERR_CREATE,
+                 "another job has taken over the run directory (%s is not this job's any more, "
+                 "which was silent for too long): this one ends and writes nothing",
+                 l->path);
+}
+
+void ft_run_lock_release(ft_run_lock *l) {
+  if (!l) return;
+  if (l->running) {
+    pthread_mutex_lock(&l->mutex);
+    l->ending = true;
+    pthread_cond_signal(&l->wake);
+    pthread_mutex_unlock(&l->mutex);
+    pthread_join(l->thread, NULL);
+    pthread_cond_destroy(&l->wake);
+    pthread_mutex_destroy(&l->mutex);
+  }
+  if (l->fd >= 0) {
+    if (is_named(l)) (void)unlink(l->path);
+    close(l->fd);
+  }
+  ft_free(l->path);
+  ft_free(l->probe);
+  ft_free(l);
+}

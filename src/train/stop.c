@@ -1,0 +1,92 @@
+/* The end before the end: when to stop so that a checkpoint still fits the time limit, and the
+ * checkpoint of the last finished step once the job has stopped in the middle of the next. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* Until a checkpoint was timed, a node is taken to write this much a second. */
+#define ASSUMED_BYTES_PER_S 200e6
+/* Of the limit that is kept free beside the checkpoint: for agreeing, an update, and leaving. */
+#define RESERVE_SHARE 0.02
+#define LEAST_RESERVE_S 1.0
+#define MOST_RESERVE_S 20.0
+
+/* ---------------------------------------------------------------- the time limit */
+
+/* When the job will be ended, by ft_now_s's clock; 0: not known. */
+static double end_of_time(const trainer *t) {
+  double end_s = t->config->time_limit_s > 0 ? t->started_s + t->config->time_limit_s : 0;
+  const char *slurm = getenv("SLURM_JOB_END_TIME"); /* seconds since 1970 */
+  char *rest = NULL;
+  double at = slurm ? strtod(slurm, &rest) : 0;
+  if (slurm && rest != slurm && at > 0) {
+    double slurm_s = ft_now_s() + (at - (double)time(NULL));
+    end_s = end_s > 0 ? fmin(end_s, slurm_s) : slurm_s;
+  }
+  return end_s;
+}
+
+/* A wrong estimate must not keep a run from ever making a step: it takes at most half of the time.
+ */
+static double reserve_s(const trainer *t, double end_s) {
+  double whole_s = end_s - t->started_s, write_s = 1.25 * t->checkpoint_seconds;
+  if (!t->checkpoint_measured) write_s = fmin(write_s, 0.5 * whole_s);
+  return write_s + fmin(fmax(RESERVE_SHARE * whole_s, LEAST_RESERVE_S), MOST_RESERVE_S);
+}
+
+void ft_trainer_plan_stop(trainer *t) {
+  double end_s = t->rank == 0 ? end_of_time(t) : 0;
+  if (end_s <= 0) return;
+  double deadline_s = end_s - reserve_s(t, end_s), now_s = ft_now_s();
+  /* A step that cannot end in time need not begin. */
+  if (t->step > 0 && now_s + t->shortest_step_s > deadline_s) deadline_s = now_s;
+  ft_comm_set_deadline(t->comm, deadline_s);
+}
+
+static double estimate_checkpoint_s(const trainer *t) {
+  double bytes_per_element = 0, elements = 0;
+  for (int i = 0; i < ft_shard_num_states(t->shard); i++) {
+    const ft_state_info *info = ft_shard_state_info(t->shard, i);
+    bytes_per_element += (double)info->group_bytes / (double)info->group_elements;
+  }
+  for (int64_t b = 0; b < ft_shard_num_blocks(t->shard); b++)
+    elements += (double)ft_shard_block(t->shard, b)->num_elements;
+  return bytes_per_element * elements / ft_comm_num_nodes(t->comm) / ASSUMED_BYTES_PER_S;
+}
+
+void ft_trainer_prepare_stop(trainer *t) {
+  if (t->checkpoint_seconds == 0) t->checkpoint_seconds = estimate_checkpoint_s(t);
+  double end_s = t->rank == 0 ? end_of_time(t) : 0;
+  if (end_s > 0)
+    ft_log(FT_LOG_INFO, "the run may last %.0f s more; %.0f s of it are kept for a checkpoint",
+           end_s - ft_now_s(), reserve_s(t, end_s));
+  ft_trainer_plan_stop(t);
+}
+
+/* ---------------------------------------------------------------- the checkpoint */
+
+ft_err ft_trainer_commit_stop(trainer *t) {
+  ft_err err = FT_OK;
+  char cause[256];
+  double asked_s = ft_comm_stop_cause(t->comm, cause, sizeof cause);
+  ft_comm_start_over(t->comm);
+  if (t->finished) return FT_OK;
+  if (t->step == 0)
+    return ft_fail(FT_ERR_STOPPED, "stopped by %s before a step was finished: run again to begin",
+                   cause);
+  if (t->writer_step == t->step) /* it is being written */
+    FT_TRY(ft_trainer_finish_checkpoint(t));
+  if (t->committed_step != t->step) {
+    FT_TRY(ft_trainer_begin_checkpoint(t));
+    FT_TRY(ft_trainer_finish_checkpoint(t));
+  }
+  err = ft_fail(FT_ERR_STOPPED,
+                "stopped by %s after step %lld of %lld; its checkpoint was there %.2f s later: run "
+                "again to go on",
+                cause, (long long)t->step, (long long)t->steps, ft_now_s() - asked_s);
+out:
+  return err;
+}

@@ -1,0 +1,76 @@
+# What the tests of broken runs share: a small run, what it gives when nothing breaks it, and the
+# proof that a broken one, resumed, gives the same. Sourced after common.sh with the arguments of the
+# test: FTRUN SAMPLE_DATA.
+ftrun=$1 sample_data=$2 num_good=0
+
+essence() {
+  sed -E 's/,"lr":.*//' "$1/metrics.jsonl"
+}
+
+export_sum() {
+  quietly "$ftrun" export "$1" --out "$1-export" --dtype fp32 || return
+  sha256sum <"$1-export/model.safetensors"
+  rm -rf "$1-export"
+}
+
+prepare() {
+  "$sample_data" questions 260 3 >"$work/questions.jsonl"
+  quietly "$ftrun" init --config "$here/identity-untied.json" --seed 5 --out "$work/model"
+  quietly "$ftrun" prep --model "$work/model" --input "$work/questions.jsonl" --out "$work/data"
+  cat >"$work/config.json" <<END
+{"model": {"path": "$work/model"},
+ "data": {"train": [{"path": "$work/data/train"}],
+          "validation": [{"name": "questions", "path": "$work/data/validation"}],
+          "seq_len": 300},
+ "train": {"global_batch": 12, "micro_batch": 2, "steps": 7},
+ "optimizer": {"lr": 1e-3},
+ "schedule": {"name": "constant", "warmup_steps": 2},
+ "validation": {"every": 3},
+ "checkpoint": {"every": 2},
+ "run": {"dir": "$work/run", "seed": 9}}
+END
+}
+
+# train RANKS [KEY=VALUE...]: what was said goes to $work/said; returns the status.
+train() {
+  local ranks=$1 status=0
+  shift
+  on_ranks "$ranks" timeout 100 "$ftrun" train "$work/config.json" "$@" >"$work/said" 2>&1 \
+    </dev/null || status=$?
+  return "$status"
+}
+
+# must NAME CONDITION...: the condition holds, or the test ends with what the run said.
+must() {
+  local name=$1
+  shift
+  "$@" || { cat "$work/said" >&2; fail "$name: not so: $*"; }
+}
+
+# go_on NAME RANKS: the stopped run, resumed, equals the unbroken one.
+go_on() {
+  local name=$1 ranks=$2
+  must "$name, going on" train "$ranks"
+  essence "$work/run" >"$work/found"
+  diff "$work/wanted" "$work/found" >&2 || fail "$name: metrics differ from the unbroken run's"
+  [ "$(export_sum "$work/run")" = "$wanted_sum" ] || fail "$name: exported weights differ"
+  cmp -s "$work/wanted-best" "$work/run/best" || fail "$name: best differs"
+  rm -rf "$work/run"
+  num_good=$((num_good + 1))
+}
+
+# newest: the step of the newest committed checkpoint, 0 if there is none.
+newest() {
+  ls -d "$work"/run/checkpoints/*/manifest.json 2>/dev/null | tail -1 |
+    sed -E 's/.*step-0*([0-9]+).*/\1/'
+}
+
+# The unbroken run, which the others must equal.
+prepare_broken() {
+  prepare
+  must "unbroken run" train 1
+  essence "$work/run" >"$work/wanted"
+  wanted_sum=$(export_sum "$work/run")
+  cp "$work/run/best" "$work/wanted-best"
+  rm -rf "$work/run"
+}

@@ -148,12 +148,13 @@ void ft_sleep_s(double seconds);
  *   kill      SIGKILL to this process       freeze   SIGSTOP to this process
  *   usr1, usr2, term, int   that signal to this process
  *   exit      leave at once, with status 1  fail     make the point fail, where it can
+ *   nan       make the point's number NaN, where it has one
  *   sleep:S   sleep S seconds               slow:S   take S seconds longer, as a slow processor
- * The last two differ in that `slow` is the caller's to do: it looks for a stop meanwhile, as
+ * sleep and slow differ in that `slow` is the caller's to do: it looks for a stop meanwhile, as
  * between kernels; `sleep` is deaf. docs/reliability.md lists the points. */
 typedef struct ft_fault_effect {
   double slow_s;
-  bool fail;
+  bool fail, nan;
 } ft_fault_effect;
 ft_fault_effect ft_fault(const char *point);
 

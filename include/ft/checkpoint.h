@@ -8,7 +8,8 @@
 
 typedef struct ft_checkpoint_meta {
   int64_t step;
-  int64_t tokens; /* trained on so far */
+  int64_t updates; /* the last step that changed the weights: names their rounding (shard.h) */
+  int64_t tokens;  /* trained on so far */
   const cJSON
       *config;  /* the resolved config; borrowed when saving, owned by the manifest when loaded */
   cJSON *extra; /* whatever train wants to find again (best validation …); may be NULL */

@@ -162,6 +162,25 @@ ft_err ft_shard_gradient_norm(ft_shard *shard, double *norm);
  * out[FT_MAX_BLOCK_TENSORS] of `block`. For tests and inspection. Collective over all ranks. */
 ft_err ft_shard_tensor_gradient_norms(ft_shard *shard, int64_t block, double *out);
 
+/* ---------------------------------------------------------------- numbers that went wrong */
+
+/* A number that is not finite: where a pass of one micro-batch first had one. */
+typedef struct ft_bad_number {
+  bool found;
+  int64_t block;
+  int tensor;      /* index in the block, of a gradient; -1: the block's output */
+  int64_t element; /* of the block's flat array, or of the output */
+  double value;
+} ft_bad_number;
+
+/* From now on what this rank contributes is looked at, and *record (borrowed, cleared) gets the
+ * first number that is not finite; NULL: no more looking, which is how it begins. Takes a pass over
+ * all of it: for a step that is known to be bad. Not collective. */
+void ft_shard_look_for_bad(ft_shard *shard, ft_bad_number *record);
+/* The output of a block, for whoever computes it: does nothing unless looking. Not collective. */
+void ft_shard_look_at_output(ft_shard *shard, int64_t block, ft_dtype type, const void *values,
+                             int64_t count);
+
 /* 64 bits over all master (or frozen) weights, the same for any number of ranks and any stage.
  * Collective over all ranks. */
 ft_err ft_shard_checksum(ft_shard *shard, uint64_t *out);

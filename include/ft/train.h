@@ -18,6 +18,9 @@ typedef struct ft_validation_set {
 /* Of compute weights from master weights, where the compute type is bf16. */
 typedef enum ft_rounding { FT_ROUND_NEAREST, FT_ROUND_STOCHASTIC } ft_rounding;
 
+/* What happens to a step whose loss or gradients are not finite. */
+typedef enum ft_not_finite { FT_NOT_FINITE_STOP, FT_NOT_FINITE_SKIP } ft_not_finite;
+
 typedef enum ft_resume { FT_RESUME_AUTO, FT_RESUME_NEVER } ft_resume;
 
 /* A resolved configuration. Strings are borrowed from `json`. docs/configuration.md has every key.
@@ -37,6 +40,8 @@ typedef struct ft_config {
   ft_rounding rounding;
   double grad_clip; /* 0: none */
   bool activation_checkpointing;
+  ft_not_finite not_finite;
+  int64_t max_skipped; /* steps */
   double lr, betas[2], eps, weight_decay;
   ft_schedule schedule;
   int64_t stage;

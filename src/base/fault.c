@@ -30,8 +30,8 @@ _Noreturn static void refuse(const char *text) {
 }
 
 static bool is_action(const char *name) {
-  static const char *const names[] = {"kill", "freeze", "usr1", "usr2",  "term",
-                                      "int",  "exit",   "fail", "sleep", "slow"};
+  static const char *const names[] = {"kill", "freeze", "usr1", "usr2",  "term", "int",
+                                      "exit", "fail",   "nan",  "sleep", "slow"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
     if (strcmp(name, names[i]) == 0) return true;
   return false;
@@ -90,6 +90,7 @@ static void act(const rule *r, ft_fault_effect *effect) {
   if (strcmp(r->action, "sleep") == 0) ft_sleep_s(r->seconds);
   if (strcmp(r->action, "slow") == 0) effect->slow_s += r->seconds;
   if (strcmp(r->action, "fail") == 0) effect->fail = true;
+  if (strcmp(r->action, "nan") == 0) effect->nan = true;
 }
 
 ft_fault_effect ft_fault(const char *point) {

@@ -260,6 +260,10 @@ ft_err checkpoint_read_tables(ft_checkpoint *c, cJSON *json) {
       !ft_json_i64(ft_json_get(json, "chunk_elements"), &c->chunk_elements) ||
       c->chunk_elements < 1 || c->chunk_elements > 1 << 20)
     FT_TRY(damaged(c, "lacks step, tokens, world_size or chunk_elements"));
+  const cJSON *updates = ft_json_get(json, "updates"); /* earlier ones lack it */
+  c->meta.updates = c->meta.step;
+  if (updates && !ft_json_i64(updates, &c->meta.updates))
+    FT_TRY(damaged(c, "has updates that are no number"));
   c->world_size = (int)world_size;
   FT_TRY(read_states(c, json));
   FT_TRY(read_blocks(c, json));

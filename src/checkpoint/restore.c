@@ -86,7 +86,7 @@ ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard 
                              bool states_too) {
   ft_err err = FT_OK;
   FT_TRY(ft_comm_agree(comm, check_shard(checkpoint, shard, states_too)));
-  ft_shard_set_version(shard, ft_checkpoint_meta_of(checkpoint)->step);
+  ft_shard_set_version(shard, ft_checkpoint_meta_of(checkpoint)->updates);
   FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too)));
   FT_TRY(ft_shard_weights_changed(shard));
 out:

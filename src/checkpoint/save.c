@@ -119,8 +119,8 @@ static ft_err make_header(ft_checkpoint_writer *w, const ft_checkpoint_meta *met
   if (f) {
     fprintf(f, "{\"format\": \"%s\",\n\"version\": %d,\n", FT_CHECKPOINT_FORMAT,
             FT_CHECKPOINT_VERSION);
-    fprintf(f, "\"step\": %lld,\n\"tokens\": %lld,\n", (long long)meta->step,
-            (long long)meta->tokens);
+    fprintf(f, "\"step\": %lld,\n\"updates\": %lld,\n\"tokens\": %lld,\n", (long long)meta->step,
+            (long long)meta->updates, (long long)meta->tokens);
     fprintf(f, "\"world_size\": %d,\n\"chunk_elements\": %d,\n", ft_comm_size(w->comm), FT_CHUNK);
     fprintf(f, "\"config\": %s,\n\"extra\": %s,\n\"states\": [", config, extra);
     for (int s = 0; s < w->num_states; s++) {

@@ -45,7 +45,7 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 typedef struct reader {
   ft_checkpoint *checkpoint;
   ft_arch arch;
-  int64_t step;
+  int64_t updates;
   bool round; /* to bf16, as the run's own compute weights of that step */
   ft_shard_options rounding;
 } reader;
@@ -56,7 +56,7 @@ static void round_as_trained(const reader *r, int64_t block, int64_t start, int6
   uint16_t rounded[FT_CHUNK];
   for (int64_t at = 0; at < count; at += FT_CHUNK) {
     int64_t n = FT_MIN((int64_t)FT_CHUNK, count - at);
-    ft_shard_round_weights(&r->rounding, r->step, block, start + at, n, values + at, rounded);
+    ft_shard_round_weights(&r->rounding, r->updates, block, start + at, n, values + at, rounded);
     for (int64_t i = 0; i < n; i++)
       values[at + i] = ft_f32_from_bf16(rounded[i]);
   }
@@ -85,7 +85,7 @@ static ft_err export_run(const arguments *a) {
   FT_TRY(ft_hf_config_read(config.model_path, &hf));
   ft_dtype dtype = a->has_dtype ? a->dtype : hf.dtype;
   r.arch = hf.arch;
-  r.step = step;
+  r.updates = ft_checkpoint_meta_of(r.checkpoint)->updates;
   r.round = dtype == FT_BF16 && config.rounding == FT_ROUND_STOCHASTIC;
   r.rounding = (ft_shard_options){
       .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config.seed};

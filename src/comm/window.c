@@ -62,9 +62,12 @@ static ft_err check_room(const ft_comm *comm, int64_t needed) {
 
 /* ---------------------------------------------------------------- making and freeing */
 
+/* These two block inside MPI, where nobody can be heard: so all ranks of the node come here first,
+ * and whoever does not is waited for where it is noticed. */
 static void run_allocate(ft_comm *comm, void *arg) {
   ft_window *w = arg;
   void *base;
+  ft_node_barrier(comm);
   MPI_Aint bytes = is_node_first(comm) ? (MPI_Aint)(w->bytes + ALIGNMENT) : 0;
   int unit;
   ft_mpi_check(comm,
@@ -78,6 +81,7 @@ static void run_allocate(ft_comm *comm, void *arg) {
 
 static void run_free(ft_comm *comm, void *arg) {
   ft_window *w = arg;
+  ft_node_barrier(comm);
   ft_mpi_check(comm, MPI_Win_free(&w->window), "MPI_Win_free");
 }
 

@@ -46,6 +46,8 @@ static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, int64_t a
       FT_TRY(begin_layer(m, "forward"));
       FT_TRY(ft_layer_forward(m, layer, weights, batch, input_of(m, layer),
                               activations_of(m, layer), input_of(m, layer + 1)));
+      ft_shard_look_at_output(m->shard, layer + 1, m->type, input_of(m, layer + 1),
+                              batch->num_tokens * m->d);
     }
     ft_shard_release(m->shard, layer + 1);
   }

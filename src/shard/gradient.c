@@ -96,7 +96,10 @@ static ft_err send_piece(ft_shard *s) {
   r->block = s->open_block;
   r->piece = s->open_piece++;
   r->contributors = s->contributors;
-  if (contributes(s)) clear_padding(r);
+  if (contributes(s)) {
+    clear_padding(r);
+    look_at_piece(s, r);
+  }
   list_messages(r);
   const ft_exchange e = {.name = "reduce",
                          .block = r->block,

@@ -110,7 +110,8 @@ struct ft_shard {
   int turn;         /* the send buffer that comes next; the same on all ranks */
   int contributors; /* of this round */
   int64_t open_block, open_piece;
-  int next_tensor; /* what gradient_rows is asked for next */
+  ft_bad_number *bad; /* where a number that is not finite is noted; NULL: nobody looks */
+  int next_tensor;    /* what gradient_rows is asked for next */
   int64_t next_row;
 
   double *chunk_sums; /* [own_chunks] */
@@ -131,6 +132,8 @@ static inline float *master_of(const ft_shard *s, const part *b) {
 ft_err wait_for(ft_shard *s, ft_request **request);
 /* Waits for every gather in flight. */
 ft_err finish_gathers(ft_shard *s);
+/* bad.c: looks at this rank's contribution to a piece, before it leaves. */
+void look_at_piece(ft_shard *s, const reduction *r);
 /* A barrier of the node's ranks, in the queue's order. */
 ft_err node_barrier(ft_shard *s);
 

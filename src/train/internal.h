@@ -6,6 +6,12 @@
 #include "ft/train.h"
 #include "lock.h"
 
+/* Mean and variance of the last losses. */
+typedef struct ft_spike {
+  int64_t count;
+  double mean, variance;
+} ft_spike;
+
 typedef struct trainer {
   ft_comm *comm;
   const ft_config *config;
@@ -22,15 +28,21 @@ typedef struct trainer {
 
   int64_t steps;          /* of the whole run */
   int64_t step;           /* last finished one */
+  int64_t updates;        /* the last step that changed the weights */
   int64_t tokens;         /* trained on so far, all ranks */
   double started_s;       /* clock when the process began */
   double shortest_step_s; /* wall time; 0: none yet */
   double peak_flops;      /* of all ranks together, measured at the start */
 
-  double best_loss;  /* on the first validation set, among steps with a checkpoint */
-  int64_t best_step; /* -1: none yet */
+  double best_loss;       /* on the first validation set, among steps with a checkpoint */
+  int64_t best_step;      /* -1: none yet */
+  int64_t evaluated_step; /* of the last evaluation that counts in the four around this; -1: none */
   int64_t evaluations_without_gain;
   double lowest_loss; /* on the first validation set, for patience */
+
+  int64_t skipped; /* steps left out because their numbers were not finite */
+  ft_spike spike;  /* the losses so far */
+  bool keep_last;  /* the run ends with an error, and the last finished step is worth keeping */
 
   ft_checkpoint_writer *writer; /* a checkpoint being written, or NULL */
   int64_t writer_step;
@@ -70,6 +82,7 @@ ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s);
 /* ---- step.c */
 typedef struct step_result {
   bool has_targets;
+  bool skipped; /* not finite, and left out */
   double loss, grad_norm, lr;
   int64_t targets, tokens; /* of the global batch */
   double flops;            /* model FLOPs of the global batch */
@@ -78,6 +91,31 @@ typedef struct step_result {
 /* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
  * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
 ft_err ft_trainer_step(trainer *t);
+
+/* Where a number was not finite first: of a rank's micro-batches, then of all. */
+typedef struct ft_bad_report {
+  bool found, is_loss;
+  int rank;
+  char host[64];
+  int64_t micro_batch, first_row, block;
+  int tensor; /* -1: the block's output */
+  int64_t element;
+  double value;
+} ft_bad_report;
+/* Forward and backward passes of a step that has targets: its loss, gradients and their norm. bad
+ * (NULL: not wanted) gets the first number of this rank that is not finite. Collective over all
+ * ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_report *bad);
+
+/* ---- finite.c */
+bool ft_step_is_finite(const step_result *r);
+/* After a step whose numbers are not finite: computes it again, says where they come from, and does
+ * what train.not_finite says: r->skipped, or FT_ERR_DATA. Collective over all ranks. */
+ft_err ft_trainer_look_again(trainer *t, int64_t step, step_result *r);
+/* Counts a loss; true if it lies far above those before it. */
+bool ft_spike_note(ft_spike *spike, double loss);
+/* After a step: points out a loss spike. The same on every rank. */
+void ft_trainer_watch_loss(trainer *t, const step_result *r);
 
 /* ---- evaluate.c: *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or
  * targets) */

@@ -106,10 +106,10 @@ static const char *number(char *out, size_t size, const char *format, bool exist
 static ft_err draw_step(trainer *t, int64_t step, const step_result *r, double rate, double share) {
   ft_err err = FT_OK;
   ft_tensorboard *tb = t->tensorboard;
-  if (r->has_targets) {
+  if (r->has_targets && isfinite(r->loss))
     FT_TRY(ft_tensorboard_scalar(tb, "train/loss", step, r->loss));
+  if (r->has_targets && isfinite(r->grad_norm))
     FT_TRY(ft_tensorboard_scalar(tb, "train/grad_norm", step, r->grad_norm));
-  }
   FT_TRY(ft_tensorboard_scalar(tb, "train/lr", step, r->lr));
   FT_TRY(ft_tensorboard_scalar(tb, "speed/tokens_per_second", step, rate));
   if (isfinite(share)) FT_TRY(ft_tensorboard_scalar(tb, "speed/mfu", step, share));

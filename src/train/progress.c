@@ -78,7 +78,8 @@ void ft_progress_validation(int64_t step, const cJSON *validation) {
       snprintf(line + used, sizeof line - used, "  %s %.4f (perplexity %.4g)", set->string,
                loss->valuedouble, exp(loss->valuedouble));
     else
-      snprintf(line + used, sizeof line - used, "  %s: no targets", set->string);
+      snprintf(line + used, sizeof line - used, "  %s: %s", set->string,
+               ft_json_get(set, "targets")->valuedouble > 0 ? "not finite" : "no targets");
   }
   if (*line) ft_log(FT_LOG_INFO, "validation after step %lld:%s", (long long)step, line);
 }

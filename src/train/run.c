@@ -82,6 +82,7 @@ static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) 
   err = ft_comm_agree(t->comm, err);
   ft_comm_section_end(t->comm);
   if (err != FT_OK) return err;
+  t->evaluated_step = t->step;
   bool gain = isfinite(loss) && loss < t->lowest_loss;
   if (gain) t->lowest_loss = loss;
   t->evaluations_without_gain = gain ? 0 : t->evaluations_without_gain + 1;
@@ -123,11 +124,13 @@ out:
   return err;
 }
 
-/* Rows after the checkpoint go; *evaluate: the checkpoint's own evaluation is due and missing. */
+/* Rows after the checkpoint go; *evaluate: the checkpoint's own evaluation is due and missing, or
+ * was made after the checkpoint, which then knows nothing of it. */
 static ft_err rewind_metrics(trainer *t, bool *evaluate) {
   ft_err err = FT_OK;
   bool has = false, due = evaluation_due(t, t->step);
-  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, t->step, due, &has);
+  bool known = due && t->evaluated_step == t->step;
+  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, t->step, known, &has);
   FT_TRY(ft_comm_agree(t->comm, err));
   int64_t missing = due && !has && t->rank == 0;
   FT_TRY(ft_comm_max_i64(t->comm, &missing, 1));
@@ -247,6 +250,28 @@ out:
   return err;
 }
 
+static ft_err save_last(trainer *t) {
+  return t->keep_last ? leave_checkpoint(t) : ft_trainer_finish_checkpoint(t);
+}
+
+/* The run ends with an error that all ranks share. A checkpoint that is being written reads what is
+ * freed next: it is finished, and may be the last good one. */
+static ft_err end_writing(trainer *t, ft_err err) {
+  char *message = NULL;
+  (void)ft_strdup(ft_error_message(), &message);
+  ft_err written = save_last(t);
+  if (written == FT_ERR_STOPPED) {
+    ft_comm_start_over(t->comm);
+    written = save_last(t);
+  }
+  if (written != FT_OK)
+    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
+           ft_error_message());
+  err = ft_fail(err, "%s", message ? message : "out of memory");
+  ft_free(message);
+  return err;
+}
+
 /* train.steps, or what train.epochs comes to. */
 static int64_t steps_of(const trainer *t) {
   const ft_config *c = t->config;
@@ -272,6 +297,7 @@ ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *
     ft_run_lock_release(t->lock);
     return err; /* what was abandoned may still use all the rest */
   }
+  if (err != FT_OK) err = end_writing(t, err);
 out:
   if (memory) ft_trainer_close(memory);
   ft_free(memory);

@@ -108,7 +108,7 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
   t->started_s = ft_process_started_s();
-  t->best_step = t->committed_step = t->writer_step = -1;
+  t->best_step = t->evaluated_step = t->committed_step = t->writer_step = -1;
   t->lowest_loss = t->best_loss = 1e300;
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));

@@ -10,6 +10,11 @@ static cJSON *extra_of(const trainer *t) {
   cJSON_AddNumberToObject(extra, "best_step", (double)t->best_step);
   cJSON_AddNumberToObject(extra, "best_loss", t->best_loss);
   cJSON_AddNumberToObject(extra, "lowest_loss", t->lowest_loss);
+  cJSON_AddNumberToObject(extra, "skipped", (double)t->skipped);
+  cJSON_AddNumberToObject(extra, "losses", (double)t->spike.count);
+  cJSON_AddNumberToObject(extra, "loss_mean", t->spike.mean);
+  cJSON_AddNumberToObject(extra, "loss_variance", t->spike.variance);
+  cJSON_AddNumberToObject(extra, "evaluated_step", (double)t->evaluated_step);
   cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)t->evaluations_without_gain);
   if (t->checkpoint_measured)
     cJSON_AddNumberToObject(extra, "checkpoint_seconds", t->checkpoint_seconds);
@@ -27,8 +32,11 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
   if (err != FT_OK)
     ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
            ft_error_message());
-  ft_checkpoint_meta meta = {
-      .step = t->step, .tokens = t->tokens, .config = t->config->json, .extra = extra_of(t)};
+  ft_checkpoint_meta meta = {.step = t->step,
+                             .updates = t->updates,
+                             .tokens = t->tokens,
+                             .config = t->config->json,
+                             .extra = extra_of(t)};
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
     err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
@@ -69,7 +77,8 @@ ft_err ft_trainer_finish_checkpoint(trainer *t) {
   ft_err err = FT_OK;
   if (!t->writer) return FT_OK;
   double seconds = ft_checkpoint_wait(t->writer);
-  err = ft_checkpoint_finish(t->writer);
+  err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
+  if (err == FT_OK) err = ft_checkpoint_finish(t->writer); /* else the directory is another job's */
   if (err == FT_ERR_STOPPED) return err;
   t->writer = NULL;
   if (err != FT_OK) return err;
@@ -90,11 +99,17 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
   FT_TRY(ft_config_check_resume(meta->config, t->config, allow, num_allow));
   FT_TRY(ft_checkpoint_restore(t->comm, checkpoint, t->shard, true));
   t->step = t->committed_step = meta->step;
+  t->updates = meta->updates;
   t->tokens = meta->tokens;
   t->checkpoint_seconds = extra_number(meta->extra, "checkpoint_seconds", t->checkpoint_seconds);
   t->best_step = (int64_t)extra_number(meta->extra, "best_step", -1);
   t->best_loss = extra_number(meta->extra, "best_loss", 1e300);
   t->lowest_loss = extra_number(meta->extra, "lowest_loss", 1e300);
+  t->skipped = (int64_t)extra_number(meta->extra, "skipped", 0);
+  t->spike.count = (int64_t)extra_number(meta->extra, "losses", 0);
+  t->spike.mean = extra_number(meta->extra, "loss_mean", 0);
+  t->spike.variance = extra_number(meta->extra, "loss_variance", 0);
+  t->evaluated_step = (int64_t)extra_number(meta->extra, "evaluated_step", -1);
   t->evaluations_without_gain = (int64_t)extra_number(meta->extra, "evaluations_without_gain", 0);
   ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
          (long long)t->step, ft_checkpoint_world_size(checkpoint), t->size);

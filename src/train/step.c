@@ -49,33 +49,78 @@ static double batch_flops(const trainer *t, const ft_batch *b) {
   return sum;
 }
 
-/* This rank's micro-batch of a round, forward and backward. A failure here would leave the others
- * inside a collective: it ends the job. */
-static ft_err train_round(trainer *t, const plan *p, int64_t round, double scale, double *loss,
-                          step_result *r) {
-  ft_err err = FT_OK;
-  int n = contributors(t, p, round);
-  ft_model_batch batch;
+/* The passes of one step. */
+typedef struct passes {
+  plan plan;
+  int64_t step;
+  double *losses; /* [plan.rounds] of this rank's micro-batches */
+  step_result *r;
+  ft_bad_report *bad; /* NULL: nobody looks */
+} passes;
+
+/* A test aid: NaN instead of a micro-batch's number where FT_FAULT asks for it. */
+static double spoiled(const char *what, const passes *a, int64_t micro_batch, double value) {
+  char point[48];
+  snprintf(point, sizeof point, "%s-%lld-%lld", what, (long long)a->step, (long long)micro_batch);
+  return ft_fault(point).nan ? NAN : value;
+}
+
+/* The first of this rank's micro-batches that has one counts. The loss comes before the gradients.
+ */
+static void note_bad(const trainer *t, const passes *a, int64_t round,
+                     const ft_bad_number *number) {
+  ft_bad_report *bad = a->bad;
+  bool is_loss = !isfinite(a->losses[round]) && !(number->found && number->tensor < 0);
+  if (bad->found || !(number->found || is_loss)) return;
+  *bad = (ft_bad_report){.found = true,
+                         .is_loss = is_loss,
+                         .micro_batch = round * t->size + t->rank,
+                         .first_row = first_row(t, &a->plan, round),
+                         .block = number->block,
+                         .tensor = number->tensor,
+                         .element = number->element,
+                         .value = is_loss ? a->losses[round] : number->value};
+}
+
+/* This rank's micro-batch of a round. */
+static ft_model_batch read_batch(trainer *t, const passes *a, int64_t round) {
+  ft_time_enter(FT_TIME_DATA);
+  ft_err err =
+      ft_data_rows(t->train, first_row(t, &a->plan, round), t->config->micro_batch, &t->batch);
+  if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
+  ft_time_enter(FT_TIME_OTHER);
+  const ft_batch *b = &t->batch;
+  a->r->tokens += b->num_tokens;
+  a->r->flops += batch_flops(t, b);
+  return (ft_model_batch){.num_tokens = b->num_tokens,
+                          .num_documents = b->num_documents,
+                          .tokens = b->tokens,
+                          .targets = b->targets,
+                          .positions = b->positions,
+                          .offsets = b->offsets};
+}
+
+/* A round, forward and backward. A failure here would leave the others inside a collective: it ends
+ * the job. */
+static ft_err train_round(trainer *t, const passes *a, int64_t round) {
+  int n = contributors(t, &a->plan, round);
+  int64_t micro_batch = round * t->size + t->rank;
+  double scale = 1.0 / (double)a->r->targets, *loss = &a->losses[round];
   bool mine = t->rank < n;
+  ft_bad_number number = {.found = false};
+  ft_model_batch batch;
   ft_shard_round(t->shard, n);
   if (mine) {
-    ft_time_enter(FT_TIME_DATA);
-    err = ft_data_rows(t->train, first_row(t, p, round), t->config->micro_batch, &t->batch);
-    if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
-    ft_time_enter(FT_TIME_OTHER);
-    const ft_batch *b = &t->batch;
-    batch = (ft_model_batch){.num_tokens = b->num_tokens,
-                             .num_documents = b->num_documents,
-                             .tokens = b->tokens,
-                             .targets = b->targets,
-                             .positions = b->positions,
-                             .offsets = b->offsets};
-    r->tokens += b->num_tokens;
-    r->flops += batch_flops(t, b);
+    batch = read_batch(t, a, round);
+    scale = spoiled("gradient", a, micro_batch, scale);
   }
-  err = ft_model_train(t->model, mine ? &batch : NULL, scale, loss);
+  if (a->bad) ft_shard_look_for_bad(t->shard, &number);
+  ft_err err = ft_model_train(t->model, mine ? &batch : NULL, scale, loss);
+  ft_shard_look_for_bad(t->shard, NULL);
   if (err != FT_OK && err != FT_ERR_STOPPED)
     ft_comm_abort(t->comm, err, "the forward and backward pass");
+  if (mine) *loss = spoiled("loss", a, micro_batch, *loss);
+  if (a->bad && mine && err == FT_OK) note_bad(t, a, round, &number);
   return err;
 }
 
@@ -105,21 +150,6 @@ out:
   return err;
 }
 
-/* Between a step's gradients and its update. */
-static ft_err measure_gradients(trainer *t, int64_t step, step_result *r) {
-  ft_err err = FT_OK;
-  ft_time_enter(FT_TIME_OPTIMIZER);
-  FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
-  FT_CHECK(
-      isfinite(r->loss) && isfinite(r->grad_norm), FT_ERR_DATA,
-      "step %lld: the loss is %g and the gradient norm %g; nothing was changed by this step. Lower "
-      "optimizer.lr, or look at the data of this step",
-      (long long)step, r->loss, r->grad_norm);
-out:
-  ft_time_enter(FT_TIME_OTHER);
-  return err;
-}
-
 static ft_err record(trainer *t, const step_result *r) {
   ft_err err = FT_OK;
   int64_t rss = ft_rss_bytes();
@@ -140,12 +170,15 @@ static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
   if (err != FT_OK) return err;
   (void)ft_fault("update");
   ft_time_enter(FT_TIME_OPTIMIZER);
-  if (r->has_targets) ft_optim_step(t->optim, t->step + 1, r->lr, r->grad_norm);
   t->step++;
   t->tokens += r->tokens;
-  /* Without targets too: how weights are rounded follows from the step that a run resumes from. */
-  ft_shard_set_version(t->shard, t->step);
-  FT_TRY(ft_shard_weights_changed(t->shard));
+  if (r->has_targets && !r->skipped) {
+    ft_optim_step(t->optim, t->step, r->lr, r->grad_norm);
+    t->updates = t->step;
+    ft_shard_set_version(t->shard, t->updates);
+    FT_TRY(ft_shard_weights_changed(t->shard));
+  }
+  ft_trainer_watch_loss(t, r);
   ft_time_enter(FT_TIME_OTHER);
   r->seconds = ft_now_s() - begin_s;
   FT_TRY(record(t, r));
@@ -154,23 +187,37 @@ out:
   return err;
 }
 
-/* Forward and backward passes of all micro-batches of a step that has targets. */
-static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
+ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_report *bad) {
   ft_err err = FT_OK;
-  plan p = plan_of(t, step);
-  double *losses = NULL, sum;
+  passes a = {.plan = plan_of(t, step), .step = step, .r = r, .bad = bad};
+  double sum;
   void *memory;
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, p.rounds, sizeof *losses, &memory));
-  losses = memory;
+  err = ft_alloc_array(FT_MEM_OTHER, a.plan.rounds, sizeof *a.losses, &memory);
+  if (err != FT_OK) ft_comm_abort(t->comm, err, "a step");
+  a.losses = memory;
+  r->tokens = 0;
+  r->flops = 0;
   ft_time_enter(FT_TIME_OPTIMIZER);
   ft_shard_zero_gradients(t->shard);
   ft_time_enter(FT_TIME_OTHER);
-  for (int64_t round = 0; round < p.rounds; round++)
-    FT_TRY(train_round(t, &p, round, 1.0 / (double)r->targets, &losses[round], r));
+  for (int64_t round = 0; round < a.plan.rounds; round++)
+    FT_TRY(train_round(t, &a, round));
   FT_TRY(ft_shard_reduce_finish(t->shard));
-  FT_TRY(combine(t, &p, losses, r, &sum));
+  FT_TRY(combine(t, &a.plan, a.losses, r, &sum));
   r->loss = sum / (double)r->targets;
-  FT_TRY(measure_gradients(t, step, r));
+  ft_time_enter(FT_TIME_OPTIMIZER);
+  FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
+out:
+  ft_time_enter(FT_TIME_OTHER);
+  ft_free(a.losses);
+  return err;
+}
+
+/* All of a step that has targets, but the update. */
+static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_trainer_gradients(t, step, r, NULL));
+  if (!ft_step_is_finite(r)) FT_TRY(ft_trainer_look_again(t, step, r));
   err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
   if (err != FT_OK && err != FT_ERR_STOPPED) {
     /* what cannot be saved now can go on, and may be saved later */
@@ -179,7 +226,6 @@ static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
     err = FT_OK;
   }
 out:
-  ft_free(losses);
   return err;
 }
 

@@ -31,6 +31,12 @@ prepare() {
 END
 }
 
+# remembered RUN: what the newest checkpoint carries beside the weights, but for times.
+remembered() {
+  sed -n '/"extra"/,/}/p' "$(ls -d "$1"/checkpoints/*/manifest.json | tail -1)" |
+    sed "s/,$//; /checkpoint_seconds/d"
+}
+
 # train RANKS [KEY=VALUE...]: what was said goes to $work/said; returns the status.
 train() {
   local ranks=$1 status=0
@@ -55,6 +61,7 @@ go_on() {
   diff "$work/wanted" "$work/found" >&2 || fail "$name: metrics differ from the unbroken run's"
   [ "$(export_sum "$work/run")" = "$wanted_sum" ] || fail "$name: exported weights differ"
   cmp -s "$work/wanted-best" "$work/run/best" || fail "$name: best differs"
+  remembered "$work/run" | diff "$work/wanted-remembered" - >&2 || fail "$name: the checkpoints differ"
   rm -rf "$work/run"
   num_good=$((num_good + 1))
 }
@@ -72,5 +79,6 @@ prepare_broken() {
   essence "$work/run" >"$work/wanted"
   wanted_sum=$(export_sum "$work/run")
   cp "$work/run/best" "$work/wanted-best"
+  remembered "$work/run" >"$work/wanted-remembered"
   rm -rf "$work/run"
 }

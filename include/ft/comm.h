@@ -156,8 +156,11 @@ void ft_comm_section_end(ft_comm *comm);
 /* Begins a section that never ends: the program is about to finish, a stop comes too late. */
 ft_err ft_comm_section_last(ft_comm *comm);
 
-/* FT_ERR_STOPPED once the job has stopped in the middle; cheap: for loops that compute long. */
+/* FT_ERR_STOPPED once the job has stopped in the middle; cheap: for loops that compute long. It is
+ * also this rank's sign of life, as every collective is: see ft_comm_set_stall_timeout. */
 ft_err ft_comm_check(const ft_comm *comm);
+/* The same without the sign of life: for waiting for something that may never come. */
+bool ft_comm_stopped(const ft_comm *comm);
 /* `call` runs on the communication thread as soon as the job has stopped. Not collective. */
 void ft_comm_on_stop(ft_comm *comm, void (*call)(void));
 /* After FT_ERR_STOPPED: collectives work again (ft_comm_check goes on to say what has happened), on
@@ -173,12 +176,15 @@ _Noreturn void ft_comm_leave(ft_comm *comm, int status);
 
 /* ---------------------------------------------------------------- stalls */
 
-/* When one operation is in progress for that many seconds (0: no bound), every rank writes to its
- * log what it waits in, rank 0 prints which ranks have not come there, and the job stops as by a
- * signal; where ranks do not answer, it ends with status 75 at once. Not collective; the same on
- * every rank. */
+/* When one operation is in progress for that many seconds (0: no bound), or a rank gives no sign of
+ * life for so long, every rank writes to its log what it does or waits for, rank 0 prints which
+ * ranks have not come there, and the job stops as by a signal; where ranks do not answer, it ends
+ * with status 75 at once. Not collective; the same on every rank. */
 void ft_comm_set_stall_timeout(ft_comm *comm, double seconds);
 /* The step that reports name. */
 void ft_comm_set_step(ft_comm *comm, int64_t step);
+/* What this rank does, for reports: a literal of a few words, such as "reads the model". Returns
+ * what it did until now, for those who go back to it. Not collective. */
+const char *ft_comm_enter(ft_comm *comm, const char *activity);
 
 #endif

@@ -71,11 +71,12 @@ void ft_node_barrier(ft_comm *comm) {
   for (double end_s = ft_now_s() + (comm->crowded ? 0 : BOARD_SPIN_S); ft_now_s() < end_s;)
     if (atomic_load(&board->generation) != generation) return;
   double interval_s = FT_POLL_SHORTEST_S;
+  comm->in_barrier = true;
   while (atomic_load(&board->generation) == generation) {
     futex_wait(&board->generation, generation, interval_s);
-    if (atomic_load(&board->generation) != generation) return;
-    interval_s = ft_poll(comm, interval_s);
+    if (atomic_load(&board->generation) == generation) interval_s = ft_poll(comm, interval_s);
   }
+  comm->in_barrier = false;
 }
 
 /* ---------------------------------------------------------------- over all ranks */

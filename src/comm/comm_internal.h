@@ -115,8 +115,12 @@ typedef struct ft_control_message {
   double after_s;                       /* seconds since origin was asked */
   int64_t sections;                     /* STATE: begun; COMMIT: to be finished by all */
   int64_t operations, block, step;      /* STATE: done; in progress; ft_comm_set_step's */
-  double waiting_s; /* STATE: how long the operation is in progress; 0: none is */
-  char name[32], host[64];
+  double waiting_s; /* STATE: how long the operation is in progress, or no sign of life was given */
+  int32_t peer;     /* STATE: whose message is waited for; -1: none */
+  int32_t
+      arrived; /* STATE: ranks of the node that have come to its barrier; 0: none is waited in */
+  int32_t node_size;
+  char name[32], activity[48], host[64]; /* name "": in no operation */
 } ft_control_message;
 
 typedef struct ft_letter ft_letter; /* a control message on its way */
@@ -128,6 +132,8 @@ typedef struct ft_control {
   ft_letter *letters; /* sent, not yet known to have left */
   double asked_s;     /* when this rank asked rank 0, or rank 0 all; 0: not yet */
   double frozen_s, decided_s, stopped_s; /* likewise */
+  int64_t signs; /* of life, when it was last looked; and since when there was no other */
+  double moved_s;
   bool stall_logged;
   ft_control_message *states; /* rank 0, while it asks: [size]; word NONE: no answer yet */
   int num_states;
@@ -158,12 +164,13 @@ struct ft_comm {
   double current_since_s;
   int64_t operations; /* done */
   int64_t sections_begun, sections_left;
-  int64_t decided;          /* sections that all ranks finish before they stop; -1: none yet */
-  bool frozen;              /* rank 0 was told sections_begun */
-  bool last_section;        /* a stop comes too late */
-  double deadline_s;        /* 0: none; rank 0's counts */
-  double stall_timeout_s;   /* 0: none */
-  int64_t step;             /* for reports */
+  int64_t decided;        /* sections that all ranks finish before they stop; -1: none yet */
+  bool frozen;            /* rank 0 was told sections_begun */
+  bool last_section;      /* a stop comes too late */
+  double deadline_s;      /* 0: none; rank 0's counts */
+  double stall_timeout_s; /* 0: none */
+  int64_t step;           /* for reports, as the next */
+  const char *activity;
   ft_control_message cause; /* why this rank stops; word NONE: it does not */
   double asked_s;           /* when somebody was asked to */
   void (*on_stop)(void);
@@ -177,6 +184,8 @@ struct ft_comm {
   MPI_Request *pending; /* [pending_capacity] of the exchange in progress: receives, then sends */
   MPI_Status *statuses; /* [pending_capacity] */
   int64_t pending_capacity;
+  int64_t waits_for; /* request of `pending` that is not complete; -1: it waits for none of them */
+  bool in_barrier;   /* of the node */
 
   /* the posting thread's own */
   double waited_s;
@@ -201,7 +210,8 @@ void ft_control_look(ft_comm *comm, double now_s);
 void ft_control_fini(ft_comm *comm);
 
 /* ---- stop.c */
-int ft_stop_requests(void); /* signals seen so far */
+int ft_stop_requests(void);  /* signals seen so far */
+int64_t ft_stop_signs(void); /* of life, from ft_comm_check */
 /* The signal that asked, and when. */
 int ft_stop_signal(double *asked_s);
 ft_err ft_stopped(void); /* FT_ERR_STOPPED with its message */
@@ -218,8 +228,9 @@ _Noreturn void ft_stop_give_up(ft_comm *comm, const char *format, ...)
 /* ---- stall.c: communication thread */
 /* What this rank is doing. */
 void ft_stall_describe(ft_comm *comm, ft_control_message *out);
-/* Whether an operation is in progress for longer than the stall timeout. */
-bool ft_stall_seen(ft_comm *comm);
+/* Whether an operation is in progress, or no sign of life was given, for longer than the stall
+ * timeout. To be asked often. */
+bool ft_stall_seen(ft_comm *comm, double now_s);
 void ft_stall_log(ft_comm *comm);
 /* Rank 0, from the answers: which ranks have not come to the operation that the others wait in. */
 void ft_stall_report(ft_comm *comm);
@@ -238,6 +249,8 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
 double ft_poll(ft_comm *comm, double interval_s);
 /* Communication thread: an exchange from its first barrier to its last. */
 void ft_exchange_run(ft_comm *comm, void *request);
+/* Whose message the exchange's request number `index` is. A pure function. */
+int ft_exchange_peer(const ft_exchange *exchange, int64_t index);
 
 /* Collective over this node's ranks. */
 ft_err ft_board_init(ft_comm *comm, ft_lane *lane);

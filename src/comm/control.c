@@ -13,7 +13,7 @@
 #define DECISION_S 15.0
 /* How long a rank may take from the decision to the end of a section that others have begun, or to
  * notice the stop: both are a matter of seconds. */
-#define REACT_S 120.0
+#define REACT_S 60.0
 
 struct ft_letter {
   ft_control_message message;
@@ -162,7 +162,7 @@ static void receive_all(ft_comm *comm) {
 /* ---------------------------------------------------------------- asking */
 
 static ft_reason reason_to_stop(ft_comm *comm, double now_s) {
-  if (ft_stall_seen(comm)) return FT_REASON_STALL;
+  if (ft_stall_seen(comm, now_s)) return FT_REASON_STALL;
   if (ft_comm_stop_requested()) return FT_REASON_SIGNAL;
   pthread_mutex_lock(&comm->lock);
   double deadline_s = comm->deadline_s;
@@ -217,9 +217,11 @@ static void watch(ft_comm *comm, double now_s, bool last_section) {
   if (epoch != FT_EPOCH_AFTER && since_s > 0 && !last_section && now_s - since_s > REACT_S)
     ft_stop_give_up(comm, "rank %d (host %s) did not come to where all ranks stop within %.0f s",
                     comm->rank, comm->host, REACT_S);
-  if (epoch == FT_EPOCH_AFTER && ft_stall_seen(comm)) {
+  if (epoch == FT_EPOCH_AFTER && ft_stall_seen(comm, now_s)) {
+    comm->control.stall_logged = false; /* what it said before was about something else */
     ft_stall_log(comm);
-    ft_stop_give_up(comm, "the ranks did not come together to write the checkpoint");
+    ft_stop_give_up(comm, "the checkpoint was not written: a rank does not come, or a file system "
+                          "does not answer (log/rank-*.log)");
   }
 }
 

@@ -65,6 +65,17 @@ static void check_sizes(ft_comm *comm, const ft_exchange *exchange) {
   }
 }
 
+int ft_exchange_peer(const ft_exchange *exchange, int64_t index) {
+  const ft_message *lists[] = {exchange->receives, exchange->sends};
+  const int64_t counts[] = {exchange->num_receives, exchange->num_sends};
+  for (int k = 0; k < 2; k++)
+    for (int64_t i = 0; i < counts[k]; i++) {
+      index -= num_pieces(&lists[k][i], 1);
+      if (index < 0) return lists[k][i].peer;
+    }
+  return -1;
+}
+
 void ft_exchange_run(ft_comm *comm, void *arg) {
   const ft_exchange *exchange = arg;
   int tag = (int)(comm->exchange_number++ & (uint64_t)comm->largest_tag);

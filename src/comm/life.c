@@ -150,7 +150,8 @@ ft_err ft_comm_new(ft_comm **out) {
   MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
   MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
   ft_log_set_rank(comm->rank);
-  comm->decided = -1;
+  comm->decided = comm->waits_for = -1;
+  comm->activity = "starts";
   for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
     comm->lanes[i].board_window = MPI_WIN_NULL;
   if (gethostname(comm->host, sizeof comm->host - 1) != 0) strcpy(comm->host, "unknown");

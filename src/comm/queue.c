@@ -29,8 +29,10 @@ static void sleep_after(const ft_comm *comm, double idle_s) {
 void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses) {
   double last_move_s = ft_now_s();
   /* a test of one request moves all of them, so only the first incomplete one is ever tested */
+  bool exchange = num_requests > 0 && requests == comm->pending;
   for (int64_t i = 0; i < num_requests;) {
     int complete = 0;
+    comm->waits_for = exchange ? i : -1;
     double cpu_s = thread_cpu_s();
     ft_mpi_check(comm,
                  MPI_Test(&requests[i], &complete, statuses ? &statuses[i] : MPI_STATUS_IGNORE),
@@ -43,6 +45,7 @@ void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI
     else if (comm->crowded || now_s - last_move_s > SPIN_S)
       sleep_after(comm, now_s - last_move_s);
   }
+  comm->waits_for = -1;
 }
 
 double ft_poll(ft_comm *comm, double interval_s) {

@@ -19,6 +19,7 @@
 static atomic_int stop_requests;      /* signals seen so far */
 static atomic_int first_signal;       /* the first of them */
 static atomic_llong first_request_ns; /* when, by ft_now_s's clock; 0: not yet */
+static atomic_llong signs_of_life;
 
 /* ---------------------------------------------------------------- asking */
 
@@ -99,6 +100,14 @@ void ft_comm_set_step(ft_comm *comm, int64_t step) {
   pthread_mutex_unlock(&comm->lock);
 }
 
+const char *ft_comm_enter(ft_comm *comm, const char *activity) {
+  pthread_mutex_lock(&comm->lock);
+  const char *before = comm->activity;
+  comm->activity = activity;
+  pthread_mutex_unlock(&comm->lock);
+  return before;
+}
+
 void ft_comm_on_stop(ft_comm *comm, void (*call)(void)) {
   pthread_mutex_lock(&comm->lock);
   comm->on_stop = call;
@@ -111,9 +120,17 @@ ft_err ft_stopped(void) {
   return ft_fail(FT_ERR_STOPPED, "the job stops before this step is finished");
 }
 
+bool ft_comm_stopped(const ft_comm *comm) {
+  return atomic_load_explicit(&comm->epoch, memory_order_acquire) != FT_EPOCH_RUN;
+}
+
 ft_err ft_comm_check(const ft_comm *comm) {
-  int epoch = atomic_load_explicit(&comm->epoch, memory_order_acquire);
-  return epoch == FT_EPOCH_RUN ? FT_OK : ft_stopped();
+  atomic_fetch_add_explicit(&signs_of_life, 1, memory_order_relaxed);
+  return ft_comm_stopped(comm) ? ft_stopped() : FT_OK;
+}
+
+int64_t ft_stop_signs(void) {
+  return atomic_load_explicit(&signs_of_life, memory_order_relaxed);
 }
 
 ft_err ft_comm_section_begin(ft_comm *comm) {
@@ -187,6 +204,8 @@ void ft_stop_if_due(ft_comm *comm) {
     comm->pending = NULL;
     comm->statuses = NULL;
     comm->pending_capacity = 0;
+    comm->waits_for = -1;
+    comm->in_barrier = false;
     comm->current = comm->first = comm->last = NULL;
     atomic_store(&comm->epoch, FT_EPOCH_STOPPED);
     pthread_cond_broadcast(&comm->done);

@@ -65,6 +65,7 @@ out:
 ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
   ft_err err = FT_OK;
   cJSON *object = cJSON_CreateObject();
+  const char *before = ft_comm_enter(t->comm, "evaluates");
   *out = NULL;
   *first_loss = NAN;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
@@ -87,6 +88,7 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
     object = NULL;
   }
 out:
+  (void)ft_comm_enter(t->comm, before);
   cJSON_Delete(object);
   return err;
 }

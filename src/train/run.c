@@ -235,7 +235,9 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   FT_TRY(make_run_dir(t));
   FT_TRY(open_log(t));
   (void)ft_fault("load");
+  (void)ft_comm_enter(t->comm, "loads");
   FT_TRY(start(t, options, checkpoint, &evaluate));
+  (void)ft_comm_enter(t->comm, "trains");
   ft_trainer_prepare_stop(t);
   FT_TRY(ft_trainer_measure_peak(t));
   ft_progress_start(t, t->step);

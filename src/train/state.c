@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+#define WRITE_POLL_S 2e-3 /* between two looks at a checkpoint that is being written */
+
 static cJSON *extra_of(const trainer *t) {
   cJSON *extra = cJSON_CreateObject();
   cJSON_AddNumberToObject(extra, "best_step", (double)t->best_step);
@@ -73,10 +75,24 @@ static ft_err measure(trainer *t, double seconds) {
   return FT_OK;
 }
 
+/* For this rank's part of the checkpoint; a stop is noticed meanwhile. Unless the job has stopped
+ * already: then the checkpoint is all that is still to come. */
+static ft_err wait_written(trainer *t, double *seconds) {
+  bool stopped = ft_comm_stopped(t->comm);
+  const char *before = ft_comm_enter(t->comm, "writes a checkpoint");
+  while (!stopped && !ft_checkpoint_written(t->writer) && !ft_comm_stopped(t->comm))
+    ft_sleep_s(WRITE_POLL_S);
+  if (!stopped && ft_comm_stopped(t->comm)) return ft_comm_check(t->comm);
+  *seconds = ft_checkpoint_wait(t->writer);
+  (void)ft_comm_enter(t->comm, before);
+  return FT_OK;
+}
+
 ft_err ft_trainer_finish_checkpoint(trainer *t) {
   ft_err err = FT_OK;
+  double seconds = 0;
   if (!t->writer) return FT_OK;
-  double seconds = ft_checkpoint_wait(t->writer);
+  FT_TRY(wait_written(t, &seconds));
   err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
   if (err == FT_OK) err = ft_checkpoint_finish(t->writer); /* else the directory is another job's */
   if (err == FT_ERR_STOPPED) return err;

@@ -17,14 +17,31 @@ static int from_environment(const char *const *names, size_t count, int otherwis
   return otherwise;
 }
 
+/* SLURM_STEP_NUM_TASKS is there only in what srun starts; SLURM_NTASKS and SLURM_PROCID are in a
+ * batch script too, which is one process. What mpirun says counts more: srun starts its daemons. */
+static const char srun_size[] = "SLURM_STEP_NUM_TASKS";
+
 int ft_cli_launch_rank(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"};
-  return from_environment(names, FT_ARRAY_SIZE(names), 0);
+  static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+  const char *step = getenv(srun_size);
+  size_t count = FT_ARRAY_SIZE(names) - (step && *step ? 0 : 1);
+  return from_environment(names, count, 0);
 }
 
 int ft_cli_launch_size(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE"};
+  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", srun_size};
   return from_environment(names, FT_ARRAY_SIZE(names), 1);
+}
+
+void ft_cli_wait_briefly(char **argv) {
+  static const char *const choices[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"};
+  char path[4096];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(choices); i++)
+    if (getenv(choices[i])) return;
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (length <= 0 || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
+  path[length] = 0;
+  execv(path, argv); /* comes back only if that failed: then the waits are long */
 }
 
 void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
@@ -75,7 +92,9 @@ ft_dtype ft_cli_dtype(const struct argp_state *state, const char *option, const 
 
 ft_err ft_cli_alone(const char *command) {
   if (ft_cli_launch_size() == 1) return FT_OK;
-  return ft_fail(FT_ERR_USAGE, "%s works as one process: run it without mpirun", command);
+  return ft_fail(FT_ERR_USAGE,
+                 "%s works as one process, but %d were started: run it without mpirun or srun",
+                 command, ft_cli_launch_size());
 }
 
 int ft_cli_end(ft_err err) {
@@ -87,9 +106,27 @@ int ft_cli_end(ft_err err) {
   return (int)err;
 }
 
+/* Tasks of srun that MPI takes for so many jobs of one process would all train in one directory;
+ * Open MPI notices most such cases itself, and says so in 20 lines a task. */
+static ft_err fail_apart(void) {
+  ft_log_set_rank(ft_cli_launch_rank());
+  return ft_fail(FT_ERR_USAGE,
+                 "%d processes were started together, but MPI cannot bring them together: give "
+                 "srun --mpi=pmix (srun --mpi=list shows what there is), or use mpirun",
+                 ft_cli_launch_size());
+}
+
+/* srun was told to connect its tasks by none of the ways there are. */
+static bool srun_connects_nothing(void) {
+  return ft_cli_launch_size() > 1 && !getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_NAMESPACE") &&
+         !getenv("PMI_RANK");
+}
+
 ft_err ft_cli_start(ft_comm **comm) {
   ft_err err = FT_OK;
+  if (srun_connects_nothing()) return fail_apart();
   FT_TRY(ft_comm_new(comm));
+  if (ft_comm_size(*comm) != ft_cli_launch_size()) FT_TRY(fail_apart());
   ft_log_set_rank(ft_comm_rank(*comm));
   ft_comm_setup_threads(*comm);
   FT_TRY(ft_comm_agree(*comm, ft_kernels_init()));

@@ -10,8 +10,15 @@
 
 /* This process's rank before MPI is up, from the launcher's environment; 0 without one. */
 int ft_cli_launch_rank(void);
-/* Number of processes the launcher started; 1 without one. */
+/* Number of processes the launcher (mpirun, srun) started; 1 without one. */
 int ft_cli_launch_size(void);
+
+/* Starts this program again, with the same arguments, so that compute threads which wait for each
+ * other sleep after a fraction of a millisecond instead of several: on a machine that others use
+ * too, a thread that spins takes the core from the one it waits for. libgomp reads its settings
+ * before main, hence the second start. Does nothing where the user has chosen (OMP_WAIT_POLICY,
+ * GOMP_SPINCOUNT). */
+void ft_cli_wait_briefly(char **argv);
 
 /* argp_parse that only rank 0 hears: others parse the same words silently. Exits with 64 on wrong
  * ones. */
@@ -32,7 +39,8 @@ ft_err ft_cli_alone(const char *command);
 /* Prints err's message once (rank 0) and returns the exit status. */
 int ft_cli_end(ft_err err);
 
-/* Starts MPI, compute threads and kernels. Collective over all ranks. */
+/* Starts MPI, compute threads and kernels. Collective over all ranks. Refuses processes that the
+ * launcher started together and MPI does not know as one job. */
 ft_err ft_cli_start(ft_comm **comm);
 void ft_cli_stop(ft_comm *comm);
 

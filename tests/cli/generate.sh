@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Proves what `ftrun generate` promises on the command line: which tokens it chooses, what counts as
+# a special token, where it stops, that it prints as it goes; and that it, like other commands that
+# work as one process, notices when a launcher has started several.
+#
+#   tests/cli/generate.sh FTRUN
+. "$(dirname "$0")/../program/common.sh"
+ftrun=$1
+model=$work/model
+num_checked=0
+
+# same A B WHAT, other A B WHAT: compare two texts.
+same() {
+  [ "$1" = "$2" ] || fail "$3: \"$1\" and \"$2\""
+  num_checked=$((num_checked + 1))
+}
+other() {
+  [ "$1" != "$2" ] || fail "$3: both \"$1\""
+  num_checked=$((num_checked + 1))
+}
+
+# ids NAME ARGUMENTS...: a list of the JSON that generate prints.
+ids() {
+  local name=$1
+  shift
+  "$ftrun" generate --model "$model" --json "$@" 2>"$work/err" | sed -E "s/.*\"$name\":\[([^]]*)\].*/\1/"
+}
+
+# refused STATUS WORDS COMMAND...: ends with this status and says these words, once.
+refused() {
+  local status=$1 words=$2 found=0
+  shift 2
+  "$@" >"$work/out" 2>&1 </dev/null || found=$?
+  [ "$found" -eq "$status" ] || { cat "$work/out" >&2; fail "$*: status $found, not $status"; }
+  [ "$(grep -cF -- "$words" "$work/out")" -eq 1 ] || { cat "$work/out" >&2; fail "not once: $words"; }
+  num_checked=$((num_checked + 1))
+}
+
+quietly "$ftrun" init --config "$here/../program/identity-tied.json" --seed 3 --out "$model"
+
+# ---- which token
+greedy=$(ids ids --prompt "Once upon a time" --max-tokens 12)
+[[ $greedy == *,*,* ]] || fail "hardly any tokens: $greedy"
+same "$greedy" "$(ids ids --prompt "Once upon a time" --max-tokens 12 --temperature 0 --seed 7)" "greedy twice"
+same "$greedy" "$(ids ids --prompt "Once upon a time" --max-tokens 12 --temperature 2 --top-p 1e-6)" "the likeliest only"
+sampled=$(ids ids --prompt "Once upon a time" --max-tokens 12 --temperature 2 --seed 5)
+same "$sampled" "$(ids ids --prompt "Once upon a time" --max-tokens 12 --temperature 2 --seed 5)" "one seed"
+other "$sampled" "$(ids ids --prompt "Once upon a time" --max-tokens 12 --temperature 2 --seed 6)" "two seeds"
+same 263 "$(ids logits --logits --prompt a --max-tokens 0 | tr ',' '\n' | wc -l)" "one logit a token"
+
+# what was kept of earlier tokens is what reading them again gives
+first=$(ids ids --prompt "abc" --max-tokens 1)
+byte=$(printf '%b' "\\x$(printf %x "$first")")
+[ "$first" -lt 32 ] || [ "$first" -gt 126 ] || \
+  same "$(ids ids --prompt "abc" --max-tokens 2)" "$first,$(ids ids --prompt "abc$byte" --max-tokens 1)" "kept and read"
+
+# ---- the prompt
+same 256,97,260,98 "$(ids prompt_ids --prompt 'a<|im_end|>b' --max-tokens 0)" "a special token in the prompt"
+printf '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":""}]}\n' >"$work/chat.jsonl"
+asked=$("$ftrun" tokenize --model "$model" --chat "$work/chat.jsonl" | sed -E 's/^\{"ids":\[([^]]*)\].*/\1/')
+same "$asked" "$(ids prompt_ids --chat --prompt Hi --max-tokens 0),260,10" "a chat's prompt is what was trained on"
+refused 64 '--prompt is missing' "$ftrun" generate --model "$model"
+refused 65 'allows 512 positions' "$ftrun" generate --model "$model" --prompt "$(printf 'x%.0s' {1..600})"
+
+# ---- where it stops: the end of text of generation_config.json
+cp -r "$model" "$work/ending"
+printf '{"eos_token_id": [257, %d]}\n' "$(ids ids --prompt "Once upon a time" --max-tokens 1)" >"$work/ending/generation_config.json"
+model=$work/ending
+same "${greedy%%,*}" "$(ids ids --prompt "Once upon a time" --max-tokens 12)" "stopped at the end of text"
+same "" "$("$ftrun" generate --model "$model" --prompt "Once upon a time" 2>/dev/null)" "it is not printed"
+
+# ---- as it goes: ends when nobody reads on, long before it would be done
+sed 's/"max_position_embeddings": 512/"max_position_embeddings": 60000/' "$here/../program/identity-tied.json" >"$work/long.json"
+quietly "$ftrun" init --config "$work/long.json" --seed 3 --out "$work/long"
+status=0
+timeout 60 "$ftrun" generate --model "$work/long" --prompt "Once upon a time" --max-tokens 59000 2>/dev/null |
+  head -c 1 >"$work/out" || status=${PIPESTATUS[0]}
+same 141 "$status" "status of a closed pipe"
+same 1 "$(wc -c <"$work/out")" "bytes read"
+
+# ---- alone
+refused 64 'generate works as one process, but 2 were started' \
+  mpirun --oversubscribe -np 2 "$ftrun" generate --model "$model" --prompt a
+as_task() { # as srun would start it
+  env SLURM_STEP_NUM_TASKS="$1" SLURM_PROCID="$2" SLURM_NTASKS=4 "${@:3}"
+}
+for command in "generate --model $model --prompt a" "export run --out out" "prep --model a --input b --out c"; do
+  # shellcheck disable=SC2086
+  refused 64 "${command%% *} works as one process, but 4 were started" as_task 4 0 "$ftrun" $command
+done
+status=0
+as_task 4 1 "$ftrun" export run --out out >"$work/out" 2>&1 || status=$?
+same "64 0" "$status $(wc -c <"$work/out")" "what a second task says"
+refused 66 run as_task 1 0 "$ftrun" export run --out out
+refused 64 'srun --mpi=pmix' as_task 4 0 "$ftrun" train run.json
+
+# ---- compute threads that wait for each other do so briefly, unless the user has chosen
+if ldd "$ftrun" | grep -q libgomp; then
+  spins() { env -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose "$@" "$ftrun" generate --help 2>&1 | sed -n "s/.*GOMP_SPINCOUNT = '\(.*\)'/\1/p" | tail -n 1; }
+  same 10000 "$(spins env -u OMP_WAIT_POLICY)" "brief waits"
+  same 0 "$(spins env OMP_WAIT_POLICY=passive)" "the user's choice"
+  same 77 "$(spins env GOMP_SPINCOUNT=77)" "the user's choice"
+fi
+
+echo "$num_checked promises of generate hold"

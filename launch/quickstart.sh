@@ -68,7 +68,7 @@ launch/install.sh
 
 stage "Build"
 [ -f build/build.ninja ] || show meson setup --buildtype=release build >/dev/null
-ninja -C build | tail -n 1
+ninja -C build src/cli/ftrun tools/sample_data | tail -n 1
 
 stage "Sample data and a random model"
 rm -rf "$here"
@@ -76,8 +76,8 @@ mkdir -p "$here"
 without=()
 for prompt in "${prompts[@]}"; do without+=(-e "$prompt"); done
 build/tools/sample_data stories 8000 1 >"$here/stories.jsonl"
-build/tools/sample_data questions 8000 2 | grep -vF "${without[@]}" >"$here/questions.jsonl"
-say "Two files about one small village, written by a program: 8000 stories, and 8000 questions"
+build/tools/sample_data questions 6000 2 | grep -vF "${without[@]}" >"$here/questions.jsonl"
+say "Two files about one small village, written by a program: 8000 stories, and 6000 questions"
 say "with answers (the four asked at the end are not among them). One of each:"
 head -n 1 "$here/stories.jsonl" | cut -c 1-100
 head -n 1 "$here/questions.jsonl" | cut -c 1-160
@@ -91,7 +91,7 @@ show "$ftrun" export "$here/stories" --out "$here/storyteller"
 answers "$here/storyteller"
 before=("${answered[@]}")
 
-stage "Fine-tuning on questions, with one part in five of stories"
+stage "Fine-tuning on questions, with one part in ten of stories"
 show mpirun -np "$ranks" "$ftrun" train configs/quickstart-questions.json
 show "$ftrun" export "$here/questions" --out "$here/model"
 answers "$here/model"

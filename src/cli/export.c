@@ -103,7 +103,7 @@ int ft_cli_export(int argc, char **argv) {
   static const struct argp argp = {
       .options = options,
       .parser = take,
-      .args_doc = "RUN",
+      .args_doc = "RUN --out DIR",
       .doc = "Gathers a checkpoint of a run directory into a Hugging Face model directory that "
              "transformers, vLLM "
              "and llama.cpp's converter read. Needs no more memory than a few buffers."};

@@ -292,6 +292,7 @@ int ft_cli_generate(int argc, char **argv) {
   static const struct argp argp = {
       .options = options,
       .parser = take,
+      .args_doc = "--model DIR --prompt TEXT",
       .doc =
           "Prints the model's continuation of a prompt as it is made, until it ends its turn or "
           "text, or after "

@@ -130,6 +130,7 @@ out:
 int ft_cli_init(int argc, char **argv) {
   static const struct argp argp = {.options = options,
                                    .parser = take,
+                                   .args_doc = "--config FILE --out DIR",
                                    .doc = "Makes a model directory with random weights: a function "
                                           "of the config and the seed only."};
   arguments a = {.seed = 1};

@@ -217,7 +217,7 @@ int ft_cli_prep(int argc, char **argv) {
   static const struct argp argp = {
       .options = options,
       .parser = take,
-      .args_doc = "[FILE.jsonl ...]",
+      .args_doc = "--model DIR --input FILE.jsonl … --out DIR",
       .doc = "Reads JSONL records, applies the model's chat template, tokenizes, splits by content "
              "into train, validation and test, and writes token shards. Nothing is written unless "
              "every line can be used, or --skip-bad-lines is given."};

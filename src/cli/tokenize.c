@@ -158,7 +158,7 @@ int ft_cli_tokenize(int argc, char **argv) {
   static const struct argp argp = {
       .options = options,
       .parser = take,
-      .args_doc = "[FILE.jsonl]",
+      .args_doc = "--model DIR [FILE.jsonl]",
       .doc = "Prints {\"ids\":[…]} of each {\"text\": …} line of FILE (or standard input): special "
              "tokens written in the text are recognised, none are added. With --chat: "
              "{\"ids\":[…],\"loss_mask\":[…]} of each training record."};

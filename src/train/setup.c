@@ -60,21 +60,40 @@ out:
   return err;
 }
 
-/* Opens all inputs; all that is wrong with them comes in one message. */
-static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
+/* Without a model's configuration data cannot be opened, but be there or not. */
+static void look_for_data(const ft_config *c, bool training, mistakes *m, ft_err *first) {
+  for (int64_t i = 0; i < (training ? c->num_train : 0); i++)
+    if (!ft_path_exists(c->train[i].path))
+      note(m, first, ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.train)", c->train[i].path));
+  for (int64_t i = 0; i < c->num_validation; i++)
+    if (!ft_path_exists(c->validation[i].path))
+      note(m, first,
+           ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.validation)", c->validation[i].path));
+}
+
+static void open_with_model(trainer *t, const char *model_dir, bool training, mistakes *m,
+                            ft_err *first) {
   const ft_config *c = t->config;
-  mistakes m = {0};
-  ft_err first = FT_OK, err = ft_hf_config_read(model_dir, &t->hf);
-  if (err != FT_OK) return err; /* nothing else can be checked without it */
   if (c->seq_len > t->hf.arch.max_positions)
-    note(&m, &first,
+    note(m, first,
          ft_fail(FT_ERR_CONFIG,
                  "data.seq_len is %lld, but %s/config.json allows %lld positions "
                  "(max_position_embeddings): set data.seq_len to at most that",
                  (long long)c->seq_len, model_dir, (long long)t->hf.arch.max_positions));
-  if (t->rank == 0) note(&m, &first, ft_hf_check_weights(model_dir, &t->hf.arch));
-  if (training) note(&m, &first, open_set(t, c->train, c->num_train, c->shuffle, &t->train));
-  note(&m, &first, open_validation(t, &m, &first));
+  if (t->rank == 0) note(m, first, ft_hf_check_weights(model_dir, &t->hf.arch));
+  if (training) note(m, first, open_set(t, c->train, c->num_train, c->shuffle, &t->train));
+  note(m, first, open_validation(t, m, first));
+}
+
+/* Opens all inputs; all that is wrong with them comes in one message. */
+static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
+  mistakes m = {0};
+  ft_err first = FT_OK;
+  note(&m, &first, ft_hf_config_read(model_dir, &t->hf));
+  if (first == FT_OK)
+    open_with_model(t, model_dir, training, &m, &first);
+  else
+    look_for_data(t->config, training, &m, &first);
   if (m.count == 1) return ft_fail(first, "%s", m.text + 3);
   return m.count == 0 ? FT_OK : ft_fail(first, "%lld mistakes:%s", (long long)m.count, m.text);
 }

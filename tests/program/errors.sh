@@ -78,6 +78,10 @@ expect 66 mpirun --oversubscribe -np 4 "$ftrun" train "$work/config.json" "model
 says_once "$work/absent"
 expect 66 train "data.train=[{\"path\":\"$work/no-data\"}]"
 says "$work/no-data"
+expect 66 on_ranks 2 "$ftrun" train "$work/config.json" --check "model.path=$work/absent" \
+  "data.train=[{\"path\":\"$work/no-data\"}]"
+says_once '2 mistakes'
+says "$work/absent" "$work/no-data does not exist (data.train)"
 
 # ---- the model directory; --check finds the same as training
 cp -r "$work/model" "$work/lacking"

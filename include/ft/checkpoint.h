@@ -50,6 +50,10 @@ typedef struct ft_checkpoint ft_checkpoint;
 /* Reads the manifest, which has every file's table, and compares the files' sizes. Not collective;
  * what follows is for one thread at a time. Errors: FT_ERR_DATA, FT_ERR_NOINPUT. */
 ft_err ft_checkpoint_open(const char *run_dir, int64_t step, ft_checkpoint **out);
+/* The same on every rank: rank 0 reads the manifest and looks at the files. Collective over all
+ * ranks; errors are agreed. */
+ft_err ft_checkpoint_open_together(ft_comm *comm, const char *run_dir, int64_t step,
+                                   ft_checkpoint **out);
 /* The same, of a checkpoint's own directory, wherever it lies and whatever it is called. */
 ft_err ft_checkpoint_open_dir(const char *dir, ft_checkpoint **out);
 void ft_checkpoint_close(ft_checkpoint *checkpoint);
@@ -70,7 +74,7 @@ ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
 
 /* Restores every registered state (kept ranges) and calls ft_shard_weights_changed; a state that
  * only one of both has is an error. states_too = false: weights only (evaluation), also into a
- * shard without training. Each rank reads what it keeps. Collective over all ranks; errors are
+ * shard without training. Each rank reads what it owns. Collective over all ranks; errors are
  * agreed. */
 ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
                              bool states_too);

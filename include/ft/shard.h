@@ -26,7 +26,7 @@ enum { FT_CHUNK = 4096 };
 typedef struct ft_shard ft_shard;
 
 typedef struct ft_shard_options {
-  int stage;     /* 0 … 3 */
+  int stage;     /* 0 … 3; without training, 0 is the same as 2 */
   bool training; /* false: frozen weights in the compute type, no master, gradient or state */
   bool stochastic_rounding; /* how f32 weights become bf16 ones; otherwise to nearest even */
   uint64_t seed;            /* of that rounding */
@@ -115,6 +115,11 @@ void ft_shard_set_version(ft_shard *shard, int64_t updates);
  * `updates` are: a pure function. Not collective. */
 void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, int64_t block,
                             int64_t start, int64_t count, const float *in, void *out);
+
+/* After all ranks have set what they own of the weights and states (ft_shard_ranges): stage 0
+ * brings it to every rank, so that nobody reads what another has read; other stages have nothing to
+ * do. Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_shard_spread(ft_shard *shard);
 
 /* After the weights were set or changed (import, restore, optimizer step): whatever is derived from
  * the master is made again (stages 0 to 2: the full copy; 3: nothing). Collective over all ranks.

@@ -290,18 +290,29 @@ static ft_err check_hash(const ft_checkpoint *c, const char *text, size_t length
   return FT_OK;
 }
 
-static ft_err read_manifest(ft_checkpoint *c) {
+static ft_err read_manifest(const ft_checkpoint *c, char **text, size_t *length) {
+  if (!ft_path_exists(c->manifest))
+    return ft_fail(FT_ERR_NOINPUT, "%s: %s", c->dir,
+                   ft_path_exists(c->dir) ? "has no manifest.json, so it was never finished"
+                                          : "no such checkpoint");
+  return ft_read_file(c->manifest, MAX_MANIFEST_BYTES, text, length);
+}
+
+/* Fills the tables and makes room for reading. */
+static ft_err take_manifest(ft_checkpoint *c, const char *text, size_t length) {
   ft_err err = FT_OK;
-  char *text = NULL;
-  size_t length;
   cJSON *json = NULL;
-  FT_TRY(ft_read_file(c->manifest, MAX_MANIFEST_BYTES, &text, &length));
+  void *scratch;
+  size_t entry = 0;
   FT_TRY(check_hash(c, text, length));
   FT_TRY(ft_json_parse(text, length, c->manifest, &json));
   FT_TRY(checkpoint_read_tables(c, json));
+  for (int s = 0; s < c->num_states; s++)
+    entry = FT_MAX(entry, (size_t)entry_bytes(&c->states[s], c->chunk_elements));
+  FT_TRY(ft_alloc(FT_MEM_IO, entry, &scratch));
+  c->scratch = scratch;
 out:
   cJSON_Delete(json);
-  ft_free(text);
   return err;
 }
 
@@ -320,29 +331,34 @@ out:
   return err;
 }
 
-ft_err ft_checkpoint_open_dir(const char *dir, ft_checkpoint **out) {
+/* Nothing but its names. */
+static ft_err new_checkpoint(const char *dir, ft_checkpoint **out) {
   ft_err err = FT_OK;
-  void *memory = NULL, *scratch;
+  void *memory = NULL;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof(ft_checkpoint), &memory));
-  ft_checkpoint *c = memory;
+  ft_checkpoint *c = *out = memory;
   c->cached_part = -1;
   FT_TRY(ft_strdup(dir, &c->dir));
   FT_TRY(ft_path_join(c->dir, FT_CHECKPOINT_MANIFEST, &c->manifest));
-  FT_CHECK(ft_path_exists(c->manifest), FT_ERR_NOINPUT, "%s: %s", c->dir,
-           ft_path_exists(c->dir) ? "has no manifest.json, so it was never finished"
-                                  : "no such checkpoint");
-  FT_TRY(read_manifest(c));
-  FT_TRY(check_sizes(c));
-  size_t entry = 0;
-  for (int s = 0; s < c->num_states; s++)
-    entry = FT_MAX(entry, (size_t)entry_bytes(&c->states[s], c->chunk_elements));
-  FT_TRY(ft_alloc(FT_MEM_IO, entry, &scratch));
-  c->scratch = scratch;
-  *out = c;
-  memory = NULL;
 out:
-  ft_checkpoint_close(memory);
+  return err;
+}
+
+ft_err ft_checkpoint_open_dir(const char *dir, ft_checkpoint **out) {
+  ft_err err = FT_OK;
+  char *text = NULL;
+  size_t length;
+  FT_TRY(new_checkpoint(dir, out));
+  FT_TRY(read_manifest(*out, &text, &length));
+  FT_TRY(take_manifest(*out, text, length));
+  FT_TRY(check_sizes(*out));
+out:
+  ft_free(text);
+  if (err != FT_OK) {
+    ft_checkpoint_close(*out);
+    *out = NULL;
+  }
   return err;
 }
 
@@ -359,6 +375,50 @@ out:
     *out = NULL;
   }
   ft_free(dir);
+  return err;
+}
+
+/* The manifest's text on every rank, read by rank 0. */
+static ft_err share_manifest(ft_comm *comm, const ft_checkpoint *c, char **text, size_t *length) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  int64_t bytes = 0;
+  bool reader = ft_comm_rank(comm) == 0;
+  FT_TRY(ft_comm_agree(comm, reader ? read_manifest(c, text, length) : FT_OK));
+  if (reader) bytes = (int64_t)*length;
+  FT_TRY(ft_comm_broadcast(comm, 0, &bytes, sizeof bytes));
+  *length = (size_t)bytes;
+  if (!reader) {
+    err = ft_alloc(FT_MEM_IO, *length + 1, &memory);
+    *text = memory;
+  }
+  FT_TRY(ft_comm_agree(comm, err));
+  FT_TRY(ft_comm_broadcast(comm, 0, *text, *length));
+out:
+  return err;
+}
+
+ft_err ft_checkpoint_open_together(ft_comm *comm, const char *run_dir, int64_t step,
+                                   ft_checkpoint **out) {
+  ft_err err = FT_OK;
+  char *dir = NULL, *text = NULL;
+  size_t length = 0;
+  *out = NULL;
+  err = ft_checkpoint_path(run_dir, step, &dir);
+  if (err == FT_OK) err = new_checkpoint(dir, out);
+  FT_TRY(ft_comm_agree(comm, err));
+  FT_TRY(share_manifest(comm, *out, &text, &length));
+  err = take_manifest(*out, text, length);
+  if (err == FT_OK && (*out)->meta.step != step) err = damaged(*out, "is of another step");
+  if (err == FT_OK && ft_comm_rank(comm) == 0) err = check_sizes(*out);
+  FT_TRY(ft_comm_agree(comm, err));
+out:
+  ft_free(text);
+  ft_free(dir);
+  if (err != FT_OK) {
+    ft_checkpoint_close(*out);
+    *out = NULL;
+  }
   return err;
 }
 

@@ -31,13 +31,13 @@ out:
   return err;
 }
 
-/* One state of a block, straight to where it is kept. */
+/* What this rank owns of one state of a block, straight to where it is kept. */
 static ft_err restore_state(ft_checkpoint *c, ft_shard *shard, int index, int64_t block) {
   ft_err err = FT_OK;
   const ft_state_info *info = ft_shard_state_info(shard, index);
   char *state = ft_shard_state(shard, index, block);
   int64_t num;
-  const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
+  const ft_range *ranges = ft_shard_ranges(shard, block, &num);
   for (int64_t i = 0; i < num; i++) {
     FT_TRY(ft_shard_check(shard)); /* reading takes long */
     char *to = state + (size_t)(ranges[i].local / info->group_elements) * info->group_bytes;
@@ -52,7 +52,7 @@ out:
 static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, float *buffer) {
   ft_err err = FT_OK;
   int64_t num;
-  const ft_range *ranges = ft_shard_kept_ranges(shard, block, &num);
+  const ft_range *ranges = ft_shard_ranges(shard, block, &num);
   for (int64_t i = 0; i < num; i++)
     for (int64_t at = 0; at < ranges[i].count; at += FROZEN_ELEMENTS) {
       FT_TRY(ft_shard_check(shard));
@@ -88,6 +88,7 @@ ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard 
   FT_TRY(ft_comm_agree(comm, check_shard(checkpoint, shard, states_too)));
   ft_shard_set_version(shard, ft_checkpoint_meta_of(checkpoint)->updates);
   FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too)));
+  FT_TRY(ft_shard_spread(shard));
   FT_TRY(ft_shard_weights_changed(shard));
 out:
   return err;

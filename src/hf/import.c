@@ -1,4 +1,4 @@
-/* Weights from safetensors into this rank's slices: each rank reads what it keeps, in pieces of
+/* Weights from safetensors into this rank's slices: each rank reads what it owns, in pieces of
  * bounded size, and looks at every number once. */
 #include "ft/kernels.h"
 #include "hf_internal.h"
@@ -33,7 +33,7 @@ out:
   return err;
 }
 
-/* What a kept range shares with each tensor of its block. */
+/* What a range shares with each tensor of its block. */
 static ft_err import_range(importer *in, int64_t block, const ft_range *range) {
   ft_err err = FT_OK;
   const ft_block *b = ft_shard_block(in->shard, block);
@@ -67,7 +67,7 @@ static ft_err import_all(importer *in, const char *dir) {
   FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), (void **)&in->values));
   for (int64_t block = 0; block < num_blocks; block++) {
     int64_t num_ranges;
-    const ft_range *ranges = ft_shard_kept_ranges(in->shard, block, &num_ranges);
+    const ft_range *ranges = ft_shard_ranges(in->shard, block, &num_ranges);
     for (int64_t i = 0; i < num_ranges; i++)
       FT_TRY(import_range(in, block, &ranges[i]));
   }
@@ -81,5 +81,6 @@ out:
 ft_err ft_hf_import(const char *dir, ft_shard *shard, ft_comm *comm) {
   importer in = {.shard = shard};
   ft_err err = ft_comm_agree(comm, import_all(&in, dir));
+  if (err == FT_OK) err = ft_shard_spread(shard);
   return err == FT_OK ? ft_shard_weights_changed(shard) : err;
 }

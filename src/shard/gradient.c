@@ -184,22 +184,25 @@ out:
 
 /* ---------------------------------------------------------------- the end of a step */
 
-/* Stage 0: every rank's sums of one piece to every other rank, in place. */
-static ft_err post_sums(ft_shard *s, const part *b, int64_t block, int64_t number) {
+/* Stage 0: what every rank has of one piece of a block's array to every other rank, in place.
+ * `bytes` for each `elements`. */
+static ft_err post_piece(ft_shard *s, const char *name, char *array, int64_t elements,
+                         int64_t bytes, int64_t block, int64_t number) {
   reduction *r;
+  const part *b = &s->parts[block];
   ft_err err = next_buffer(s, &r);
   if (err != FT_OK) return err;
   const ft_range *own = &b->slices[number];
-  float *sums = s->gradient + b->kept_offset;
-  const int64_t bytes = sizeof(float);
   r->sends.count = r->receives.count = 0;
   for (int at = 0; at < s->size; at++) {
     if (at == s->my_place) continue;
     ft_range slice = piece_slice(&b->pieces[number], at, s->size);
-    messages_add(&r->sends, s->rank_at[at], sums + own->start, own->count * bytes);
-    messages_add(&r->receives, s->rank_at[at], sums + slice.start, slice.count * bytes);
+    messages_add(&r->sends, s->rank_at[at], array + own->start / elements * bytes,
+                 own->count / elements * bytes);
+    messages_add(&r->receives, s->rank_at[at], array + slice.start / elements * bytes,
+                 slice.count / elements * bytes);
   }
-  const ft_exchange e = {.name = "sums",
+  const ft_exchange e = {.name = name,
                          .block = block,
                          .sends = r->sends.items,
                          .num_sends = r->sends.count,
@@ -228,7 +231,22 @@ ft_err ft_shard_reduce_finish(ft_shard *s) {
   if (s->options.stage > 0 || s->size == 1) goto out;
   for (int64_t i = 0; i < s->num_blocks; i++)
     for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
-      FT_TRY(post_sums(s, &s->parts[i], i, k));
+      FT_TRY(post_piece(s, "sums", (char *)ft_shard_gradient(s, i), 1, sizeof(float), i, k));
+  FT_TRY(finish_reductions(s));
+out:
+  return err;
+}
+
+ft_err ft_shard_spread(ft_shard *s) {
+  ft_err err = FT_OK;
+  if (s->options.stage > 0 || s->size == 1) return FT_OK;
+  for (int n = 0; n < s->num_states; n++) {
+    const ft_state_info *info = &s->states[n].info;
+    for (int64_t i = 0; i < s->num_blocks; i++)
+      for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
+        FT_TRY(post_piece(s, "spread", ft_shard_state(s, n, i), info->group_elements,
+                          (int64_t)info->group_bytes, i, k));
+  }
   FT_TRY(finish_reductions(s));
 out:
   return err;

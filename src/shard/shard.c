@@ -231,6 +231,7 @@ out:
 static ft_shard_options with_defaults(const ft_shard_options *options) {
   const int64_t piece_bytes = (int64_t)128 << 20;
   ft_shard_options o = *options;
+  if (o.stage == 0 && !o.training) o.stage = 2; /* one copy a node: there is nothing else to keep */
   if (o.piece_elements == 0) o.piece_elements = piece_bytes / (int64_t)ft_dtype_bytes(o.compute);
   return o;
 }

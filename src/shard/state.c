@@ -83,9 +83,8 @@ float *ft_shard_gradient(ft_shard *s, int64_t block) {
 
 /* ---------------------------------------------------------------- setting weights */
 
-/* Without training, stages 0 to 2 keep only the node's full copy. With stage 0 every rank of the
- * node is given everything: each writes the part that it would convert, so none writes what another
- * does. */
+/* Without training, stages 0 to 2 keep only the node's full copy, of which every rank sets its
+ * slices. */
 static void set_full_copy(ft_shard *s, int64_t block, int64_t start, int64_t count,
                           const float *values) {
   const part *b = &s->parts[block];

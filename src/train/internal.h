@@ -46,6 +46,7 @@ typedef struct trainer {
 
   ft_checkpoint_writer *writer; /* a checkpoint being written, or NULL */
   int64_t writer_step;
+  uint64_t writer_checksum;  /* of its weights */
   int64_t committed_step;    /* of the newest checkpoint; -1: none */
   double checkpoint_seconds; /* that writing one takes: measured, or an estimate */
   bool checkpoint_measured;
@@ -137,6 +138,8 @@ ft_err ft_trainer_begin_checkpoint(trainer *t);
 ft_err ft_trainer_finish_checkpoint(trainer *t);
 /* After an evaluation of the newest checkpoint: `best` names it if it is. */
 ft_err ft_trainer_note_best(trainer *t);
+/* Loads a checkpoint; its weights must have the checksum that they had when they were saved. Logs
+ * where the run goes on. */
 ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow);
 
 /* ---- stop.c: the end before the end */
@@ -160,5 +163,7 @@ void ft_progress_end(trainer *t);
 
 /* Resident memory of this process in bytes. */
 int64_t ft_rss_bytes(void);
+/* Bytes that this process has read from files so far; 0 where the kernel does not say. */
+int64_t ft_read_bytes(void);
 
 #endif

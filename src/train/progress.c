@@ -13,6 +13,15 @@ int64_t ft_rss_bytes(void) {
   return resident * 4096;
 }
 
+int64_t ft_read_bytes(void) {
+  long long bytes = 0;
+  FILE *f = fopen("/proc/self/io", "r");
+  if (!f) return 0;
+  if (fscanf(f, "rchar: %lld", &bytes) != 1) bytes = 0;
+  fclose(f);
+  return bytes;
+}
+
 static void duration(double s, char *out, size_t size) {
   int64_t whole = (int64_t)(s + 0.5);
   if (whole < 120)

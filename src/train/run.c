@@ -114,14 +114,32 @@ static bool patience_over(const trainer *t) {
 
 /* ---------------------------------------------------------------- starting */
 
-static ft_err start_fresh(trainer *t) {
+/* The model's weights, or with them all that a checkpoint has. Each byte is read by one rank. */
+static ft_err load(trainer *t, const ft_train_options *options, int64_t checkpoint) {
   ft_err err = FT_OK;
-  bool ignored;
-  FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
-  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, -1, false, &ignored);
-  FT_TRY(ft_comm_agree(t->comm, err));
+  uint64_t checksum;
+  double begin_s = ft_now_s();
+  int64_t bytes = ft_read_bytes();
+  if (checkpoint >= 0) {
+    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
+  } else {
+    FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
+    FT_TRY(ft_shard_checksum(t->shard, &checksum));
+    ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);
+  }
+  bytes = ft_read_bytes() - bytes;
+  FT_TRY(ft_comm_sum_i64(t->comm, &bytes, 1));
+  ft_log(FT_LOG_INFO, "%.3f MiB were read in %.1f s by all ranks together",
+         (double)bytes / 1048576.0, ft_now_s() - begin_s);
 out:
   return err;
+}
+
+static ft_err start_fresh(const trainer *t) {
+  bool ignored;
+  ft_err err = FT_OK;
+  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, -1, false, &ignored);
+  return ft_comm_agree(t->comm, err);
 }
 
 /* Rows after the checkpoint go; *evaluate: the checkpoint's own evaluation is due and missing, or
@@ -143,19 +161,15 @@ static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpo
                     bool *evaluate) {
   ft_err err = FT_OK;
   *evaluate = evaluation_due(t, 0);
+  FT_TRY(load(t, options, checkpoint));
   if (checkpoint < 0)
     FT_TRY(start_fresh(t));
   else {
-    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
     FT_CHECK(t->step <= t->steps, FT_ERR_CONFIG,
              "%s has a checkpoint of step %lld, beyond the %lld steps asked for: raise train.steps",
              t->config->run_dir, (long long)t->step, (long long)t->steps);
     FT_TRY(rewind_metrics(t, evaluate));
   }
-  uint64_t checksum;
-  FT_TRY(ft_shard_checksum(t->shard, &checksum));
-  ft_log(FT_LOG_INFO, "weights at step %lld have checksum %016llx", (long long)t->step,
-         (unsigned long long)checksum);
   if (t->rank == 0) err = ft_metrics_open(t, t->config->run_dir);
   FT_TRY(ft_comm_agree(t->comm, err));
 out:
@@ -211,10 +225,7 @@ static void say_check(const trainer *t, int64_t checkpoint) {
 static ft_err check_run(trainer *t, const ft_train_options *options, int64_t checkpoint) {
   ft_err err = FT_OK;
   ft_progress_start(t, 0);
-  if (checkpoint >= 0)
-    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
-  else
-    FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
+  FT_TRY(load(t, options, checkpoint));
   say_check(t, checkpoint);
   ft_progress_end(t);
 out:
@@ -326,7 +337,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   if (options->model_dir)
     FT_TRY(ft_hf_import(model_dir, t->shard, comm));
   else {
-    FT_TRY(ft_comm_agree(comm, ft_checkpoint_open(config->run_dir, step, &checkpoint)));
+    FT_TRY(ft_checkpoint_open_together(comm, config->run_dir, step, &checkpoint));
     FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));
   }
   cJSON *validation;

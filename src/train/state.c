@@ -7,8 +7,17 @@
 
 #define WRITE_POLL_S 2e-3 /* between two looks at a checkpoint that is being written */
 
+enum { CHECKSUM_BYTES = 17 };
+
+static void print_checksum(uint64_t checksum, char out[CHECKSUM_BYTES]) {
+  snprintf(out, CHECKSUM_BYTES, "%016llx", (unsigned long long)checksum);
+}
+
 static cJSON *extra_of(const trainer *t) {
   cJSON *extra = cJSON_CreateObject();
+  char checksum[CHECKSUM_BYTES];
+  print_checksum(t->writer_checksum, checksum);
+  cJSON_AddStringToObject(extra, "weights_checksum", checksum);
   cJSON_AddNumberToObject(extra, "best_step", (double)t->best_step);
   cJSON_AddNumberToObject(extra, "best_loss", t->best_loss);
   cJSON_AddNumberToObject(extra, "lowest_loss", t->lowest_loss);
@@ -34,6 +43,8 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
   if (err != FT_OK)
     ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
            ft_error_message());
+  err = ft_shard_checksum(t->shard, &t->writer_checksum);
+  if (err != FT_OK) return err;
   ft_checkpoint_meta meta = {.step = t->step,
                              .updates = t->updates,
                              .tokens = t->tokens,
@@ -99,7 +110,10 @@ ft_err ft_trainer_finish_checkpoint(trainer *t) {
   t->writer = NULL;
   if (err != FT_OK) return err;
   t->committed_step = t->writer_step;
-  ft_log(FT_LOG_INFO, "checkpoint of step %lld written", (long long)t->writer_step);
+  char checksum[CHECKSUM_BYTES];
+  print_checksum(t->writer_checksum, checksum);
+  ft_log(FT_LOG_INFO, "checkpoint of step %lld written, its weights have checksum %s",
+         (long long)t->writer_step, checksum);
   FT_TRY(ft_trainer_note_best(t));
   FT_TRY(ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, t->best_step));
   FT_TRY(measure(t, seconds));
@@ -107,10 +121,35 @@ out:
   return err;
 }
 
+/* A test aid: memory that errs while a checkpoint is loaded. */
+static void spoil(trainer *t) {
+  if (ft_fault("restored").fail && ft_shard_kept(t->shard, 0) > 0)
+    ft_shard_master(t->shard, 0)[0] += 1;
+}
+
+/* Compares the weights with what they were when they were saved, over all ranks, files and memory
+ * between. */
+static ft_err check_weights(trainer *t, const cJSON *extra) {
+  ft_err err = FT_OK;
+  uint64_t checksum;
+  char found[CHECKSUM_BYTES];
+  const cJSON *saved = ft_json_get(extra, "weights_checksum"); /* early checkpoints lack it */
+  FT_TRY(ft_shard_checksum(t->shard, &checksum));
+  print_checksum(checksum, found);
+  FT_CHECK(
+      !cJSON_IsString(saved) || strcmp(saved->valuestring, found) == 0, FT_ERR_DATA,
+      "%s: the weights of step %lld have checksum %s, they had %s when they were saved: use an "
+      "earlier checkpoint",
+      t->config->run_dir, (long long)t->step, found, saved->valuestring);
+  ft_log(FT_LOG_INFO, "weights at step %lld have checksum %s", (long long)t->step, found);
+out:
+  return err;
+}
+
 ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow) {
   ft_err err = FT_OK;
   ft_checkpoint *checkpoint = NULL;
-  FT_TRY(ft_comm_agree(t->comm, ft_checkpoint_open(t->config->run_dir, step, &checkpoint)));
+  FT_TRY(ft_checkpoint_open_together(t->comm, t->config->run_dir, step, &checkpoint));
   const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(checkpoint);
   FT_TRY(ft_config_check_resume(meta->config, t->config, allow, num_allow));
   FT_TRY(ft_checkpoint_restore(t->comm, checkpoint, t->shard, true));
@@ -129,6 +168,8 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
   t->evaluations_without_gain = (int64_t)extra_number(meta->extra, "evaluations_without_gain", 0);
   ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
          (long long)t->step, ft_checkpoint_world_size(checkpoint), t->size);
+  spoil(t);
+  FT_TRY(check_weights(t, meta->extra));
 out:
   ft_checkpoint_close(checkpoint);
   return err;

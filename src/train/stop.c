@@ -75,7 +75,8 @@ ft_err ft_trainer_commit_stop(trainer *t) {
   ft_comm_start_over(t->comm);
   if (t->finished) return FT_OK;
   if (t->step == 0)
-    return ft_fail(FT_ERR_STOPPED, "stopped by %s before a step was finished: run again to begin",
+    return ft_fail(FT_ERR_STOPPED,
+                   "stopped by %s before a step was finished or a checkpoint loaded: run again",
                    cause);
   if (t->writer_step == t->step) /* it is being written */
     FT_TRY(ft_trainer_finish_checkpoint(t));

@@ -196,7 +196,9 @@ typedef enum ft_purpose {
   FT_RANDOM_SAMPLE = 3,  /* generated tokens: step = 0, index = position */
   FT_RANDOM_ROUND = 4,   /* stochastic rounding */
   FT_RANDOM_SPLIT = 5,   /* train/validation/test */
-  FT_RANDOM_BENCH = 6    /* benchmark inputs */
+  FT_RANDOM_BENCH = 6,   /* benchmark inputs */
+  FT_RANDOM_MASTER = 7,  /* master weights that are kept in fewer bits: step = update */
+  FT_RANDOM_GRADIENT = 8 /* gradient sums in bf16: step = update and micro-batch */
 } ft_purpose;
 
 /* Philox4x32-10 (Salmon et al., SC'11) keyed by (seed, purpose), at counter (step, index):

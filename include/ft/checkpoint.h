@@ -68,14 +68,18 @@ const char *ft_checkpoint_state(const ft_checkpoint *checkpoint, int index, int6
 ft_err ft_checkpoint_read(ft_checkpoint *checkpoint, const char *block, const char *state,
                           int64_t start, int64_t count, int64_t group_elements, size_t group_bytes,
                           void *out);
+/* Values of the master weights, in whatever form they were saved. Verified as it is
+ * read. */
+ft_err ft_checkpoint_read_weights(ft_checkpoint *checkpoint, const char *block, int64_t start,
+                                  int64_t count, float *out);
 /* Reads every byte of every file and compares checksums; names the file and dataset of the first
  * difference. Not collective. */
 ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
 
 /* Restores every registered state (kept ranges) and calls ft_shard_weights_changed; a state that
- * only one of both has is an error. states_too = false: weights only (evaluation), also into a
- * shard without training. Each rank reads what it owns. Collective over all ranks; errors are
- * agreed. */
+ * only one of both has, or that they keep in another form, is an error. states_too = false: weights
+ * only (evaluation), also into a shard without training. Each rank reads what it owns. Collective
+ * over all ranks; errors are agreed. */
 ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
                              bool states_too);
 

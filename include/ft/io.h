@@ -131,7 +131,7 @@ typedef struct ft_tokens_file {
   char tokenizer_sha256[65]; /* "" : unknown */
   int64_t num_tokens, num_documents;
   int64_t tokens_at, mask_at,
-      offsets_at; /* file offsets of the contiguous datasets; -1 if they are not */
+      offsets_at;      /* file offsets of the contiguous datasets; -1 if they are not */
   int64_t checksum_at; /* file offset of the checksum of all bytes before it; 0: there is none */
   int fd;
 } ft_tokens_file;

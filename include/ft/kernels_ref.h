@@ -4,7 +4,7 @@
 #ifndef FT_KERNELS_REF_H
 #define FT_KERNELS_REF_H
 
-#include "ft/kernels.h"
+#include "ft/kernels_packed.h"
 
 void ft_ref_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
                            const void *x, int64_t x_stride, const void *w, const void *bias,
@@ -60,5 +60,12 @@ void ft_ref_cross_entropy(ft_dtype type, int64_t rows, int64_t vocab, const floa
 /* In the fast one's own f32 operations and order: equal bits. */
 void ft_ref_adamw_update(const ft_adamw *a, int64_t count, float *restrict w, float *restrict m,
                          float *restrict v, const float *restrict g);
+
+/* kernels_packed.h: equal bits, too. */
+void ft_ref_quantize(bool has_sign, int64_t count, const float *in, uint8_t *codes, float *scale);
+void ft_ref_accumulate_bf16(uint64_t seed, uint64_t step, uint64_t first, uint16_t *accumulator,
+                            ft_dtype from, const void *in, int64_t count);
+void ft_ref_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *x, uint64_t seed,
+                                uint64_t step, uint64_t first, int64_t count);
 
 #endif

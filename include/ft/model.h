@@ -8,10 +8,12 @@
 typedef struct ft_model ft_model;
 
 typedef struct ft_model_options {
-  ft_dtype compute;              /* as the shard's */
-  int64_t max_tokens;            /* of a micro-batch */
-  bool training;                 /* room for a backward pass */
-  bool activation_checkpointing; /* keep only block inputs, compute the rest again */
+  ft_dtype compute;   /* as the shard's */
+  int64_t max_tokens; /* of a micro-batch */
+  bool training;      /* room for a backward pass */
+  /* Of every so many layers (the first, …) keep only the input and compute the rest again; 0: keep
+   * everything. */
+  int64_t activation_checkpointing;
 } ft_model_options;
 
 /* A micro-batch as the model sees it; everything borrowed. */

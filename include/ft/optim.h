@@ -23,17 +23,19 @@ double ft_schedule_lr(const ft_schedule *schedule, double lr, int64_t t, int64_t
 typedef struct ft_optim_options {
   double beta1, beta2, eps, weight_decay;
   double grad_clip; /* 0: no clipping */
+  ft_moments state; /* how the moments are kept */
 } ft_optim_options;
 
 typedef struct ft_optim ft_optim;
 
-/* Registers states "m" and "v" in shard. Collective over all ranks. shard is borrowed. */
+/* Registers states "m" and "v" in shard, and in int8 their scales, "m.scale" and "v.scale".
+ * Collective over all ranks. shard is borrowed. */
 ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim **out);
 void ft_optim_free(ft_optim *optim);
 
-/* Update t (from 1) with learning rate lr, of gradients whose global norm is `norm`. Changes master
- * weights and states of everything kept; touches no collective (call ft_shard_weights_changed
- * after). Not collective. */
+/* Update t (from 1; it names the random numbers of weights that are kept in fewer bits) with
+ * learning rate lr, of gradients whose global norm is `norm`. Changes master weights and states of
+ * everything kept; touches no collective (call ft_shard_weights_changed after). Not collective. */
 void ft_optim_step(ft_optim *optim, int64_t t, double lr, double norm);
 
 #endif

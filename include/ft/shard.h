@@ -9,10 +9,10 @@
  * empty). Pieces and chunks depend on shapes alone, never on N: sums over chunks in global order
  * are the same anywhere.
  *
- * The owner of a slice keeps f32 master weights, the registered states and an f32 gradient
- * accumulator. Stage 3 gathers a block's weights when it is acquired; stage 2 (and 1) keeps a full
- * copy a node; stage 0 keeps everything on every rank. Frozen weights (no training) are kept in the
- * compute type only.
+ * The owner of a slice keeps master weights, the registered states and a gradient accumulator, each
+ * in f32 or in fewer bytes (kernels_packed.h). Stage 3 gathers a block's weights when it is
+ * acquired; stage 2 (and 1) keeps a full copy a node; stage 0 keeps everything on every rank.
+ * Frozen weights (no training) are kept in the compute type only.
  *
  * Everything here is called by one thread of a rank. Element indices are int64_t. */
 #ifndef FT_SHARD_H
@@ -20,6 +20,7 @@
 
 #include "ft/arch.h"
 #include "ft/comm.h"
+#include "ft/kernels_packed.h"
 
 enum { FT_CHUNK = 4096 };
 
@@ -29,8 +30,10 @@ typedef struct ft_shard_options {
   int stage;     /* 0 … 3; without training, 0 is the same as 2 */
   bool training; /* false: frozen weights in the compute type, no master, gradient or state */
   bool stochastic_rounding; /* how f32 weights become bf16 ones; otherwise to nearest even */
-  uint64_t seed;            /* of that rounding */
+  uint64_t seed;            /* of every rounding by random numbers */
   ft_dtype compute;       /* FT_BF16 or FT_F32: of gathered weights and of gradient contributions */
+  ft_master master;       /* how master weights are kept */
+  ft_dtype gradient;      /* of the accumulator: FT_F32, or FT_BF16 with stochastic rounding */
   int64_t piece_elements; /* 0: 64 Mi (bf16) or 32 Mi (f32); tests set small ones */
 } ft_shard_options;
 
@@ -79,8 +82,9 @@ int64_t ft_partition(const ft_block *block, int64_t piece_elements, int place, i
                      ft_range *ranges);
 
 /* ---------------------------------------------------------------- registered state
- * "master" is state 0 of a training shard. Others are registered by whoever needs them (optim),
- * before the first step, the same on every rank. The checkpoint saves and restores exactly these.
+ * "master" is state 0 of a training shard: f32, or the upper 16 bits; with FT_MASTER_BF16_8 state 1
+ * is "master.low", 8 more bits. Others are registered by whoever needs them (optim), before the
+ * first step, the same on every rank. The checkpoint saves and restores exactly these.
  */
 
 typedef struct ft_state_info {
@@ -98,14 +102,20 @@ const ft_state_info *ft_shard_state_info(const ft_shard *shard, int index);
 /* The state's array of a block: entry e covers kept elements e·group_elements … */
 void *ft_shard_state(ft_shard *shard, int index, int64_t block);
 
-/* Training: f32 master weights [kept]. NULL without training. */
+/* Training: f32 master weights [kept] (options.master is FT_MASTER_F32). NULL without training. */
 float *ft_shard_master(ft_shard *shard, int64_t block);
-/* Training: f32 gradient sums [kept]; complete after ft_shard_reduce_finish. */
+/* Training: the master weights as they are kept [kept], low NULL where there is no such array. */
+void ft_shard_master_arrays(ft_shard *shard, int64_t block, void **w, uint8_t **low);
+/* Training: gradient sums [kept]; complete after ft_shard_reduce_finish. f32 (options.gradient is
+ * FT_F32), or of whatever type options.gradient is. */
 float *ft_shard_gradient(ft_shard *shard, int64_t block);
+const void *ft_shard_gradient_array(const ft_shard *shard, int64_t block);
+const ft_shard_options *ft_shard_options_of(const ft_shard *shard);
 
 /* Sets owned elements from f32: flat elements start … start+count-1 of the block, all inside one
- * kept range: to the master, or without training (rounded) to where the compute weights are kept:
- * then nobody of the node may still read them. Import uses it. Not collective. */
+ * kept range: to the master (to the nearest value that it can keep), or without training (rounded)
+ * to where the compute weights are kept: then nobody of the node may still read them. Import uses
+ * it. Not collective. */
 void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
                           const float *values);
 /* How many updates are behind the weights: names the random numbers of their rounding. 0 at first;
@@ -186,7 +196,8 @@ void ft_shard_look_for_bad(ft_shard *shard, ft_bad_number *record);
 void ft_shard_look_at_output(ft_shard *shard, int64_t block, ft_dtype type, const void *values,
                              int64_t count);
 
-/* 64 bits over all master (or frozen) weights, the same for any number of ranks and any stage.
+/* 64 bits over the values of all master (or frozen) weights, the same for any number of ranks and
+ * any stage.
  * Collective over all ranks. */
 ft_err ft_shard_checksum(ft_shard *shard, uint64_t *out);
 

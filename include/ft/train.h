@@ -38,10 +38,13 @@ typedef struct ft_config {
   double epochs;                     /* 0: by steps */
   ft_dtype precision;
   ft_rounding rounding;
-  double grad_clip; /* 0: none */
-  bool activation_checkpointing;
+  ft_dtype gradient;                /* of the accumulator */
+  double grad_clip;                 /* 0: none */
+  int64_t activation_checkpointing; /* of every so many layers; 0: none */
   ft_not_finite not_finite;
   int64_t max_skipped; /* steps */
+  ft_master master;
+  ft_moments state;
   double lr, betas[2], eps, weight_decay;
   ft_schedule schedule;
   int64_t stage;
@@ -121,7 +124,10 @@ typedef struct ft_bench_options {
   int64_t steps;             /* measured, after one to warm up */
   ft_dtype precision;
   int stage;
-  bool activation_checkpointing;
+  int64_t activation_checkpointing; /* of every so many layers; 0: none */
+  ft_master master;
+  ft_moments state;
+  ft_dtype gradient;
   const char *disk; /* directory whose write rate is measured; NULL: none */
 } ft_bench_options;
 
@@ -140,6 +146,8 @@ typedef struct ft_bench_result {
   double exposed_communication;   /* share of the step spent waiting for communication */
   double time[FT_TIME_NUM_PARTS]; /* seconds of the median step, mean of the ranks */
   int64_t memory_bytes;           /* accounted memory of the rank that has most */
+  /* Of all ranks together: accounted, by owner, and resident (each shared page once). */
+  int64_t memory_total, memory[FT_MEM_NUM_OWNERS], resident_bytes;
 } ft_bench_result;
 
 /* Measures this machine and training on it. Needs no model files and no data. Collective over all

@@ -1,6 +1,7 @@
 /* What the files of checkpoint share: names, and the tables of an opened checkpoint.
  * path.c names, lists and prunes; save.c writes; manifest.c reads the manifest; read.c reads and
- * verifies slices; restore.c fills a shard. Format: docs/formats.md. */
+ * verifies slices; weights.c reads weights in any form; restore.c fills a shard. Format:
+ * docs/formats.md. */
 #ifndef FT_CHECKPOINT_INTERNAL_H
 #define FT_CHECKPOINT_INTERNAL_H
 
@@ -59,6 +60,12 @@ typedef struct saved_range {
   int64_t part;
 } saved_range;
 
+/* The hashes of the dataset of a state that was read last. */
+typedef struct hash_cache {
+  uint64_t *hashes; /* NULL: none */
+  int64_t part;
+} hash_cache;
+
 typedef struct saved_block {
   char *name;
   int64_t elements;
@@ -86,15 +93,15 @@ struct ft_checkpoint {
   int64_t num_ranges, ranges_capacity;
   int64_t *sorted; /* numbers of ranges by block and start; blocks point into it */
 
-  int64_t num_open; /* files */
-  int64_t cached_part;
-  int cached_state;
-  uint64_t *hashes; /* of the dataset that was read last; NULL: none */
-  void *scratch;    /* [one chunk] */
+  int64_t num_open;   /* files */
+  hash_cache *caches; /* [num_states] */
+  void *scratch;      /* [one chunk] */
 };
 
 /* Fills the tables from the manifest's tree. Errors: FT_ERR_DATA. */
 ft_err checkpoint_read_tables(ft_checkpoint *c, cJSON *json);
+/* The form in which the master weights were saved. Errors: FT_ERR_DATA. */
+ft_err checkpoint_master(const ft_checkpoint *c, ft_master *kind);
 /* Bytes of entries that cover elements. */
 static inline int64_t entry_bytes(const saved_state *s, int64_t elements) {
   return elements / s->group_elements * (int64_t)s->group_bytes;

@@ -307,6 +307,7 @@ static ft_err take_manifest(ft_checkpoint *c, const char *text, size_t length) {
   FT_TRY(check_hash(c, text, length));
   FT_TRY(ft_json_parse(text, length, c->manifest, &json));
   FT_TRY(checkpoint_read_tables(c, json));
+  FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_states, sizeof(hash_cache), (void **)&c->caches));
   for (int s = 0; s < c->num_states; s++)
     entry = FT_MAX(entry, (size_t)entry_bytes(&c->states[s], c->chunk_elements));
   FT_TRY(ft_alloc(FT_MEM_IO, entry, &scratch));
@@ -338,7 +339,6 @@ static ft_err new_checkpoint(const char *dir, ft_checkpoint **out) {
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof(ft_checkpoint), &memory));
   ft_checkpoint *c = *out = memory;
-  c->cached_part = -1;
   FT_TRY(ft_strdup(dir, &c->dir));
   FT_TRY(ft_path_join(c->dir, FT_CHECKPOINT_MANIFEST, &c->manifest));
 out:
@@ -424,8 +424,10 @@ out:
 
 void ft_checkpoint_close(ft_checkpoint *c) {
   if (!c) return;
-  for (int s = 0; c->states && s < c->num_states; s++)
+  for (int s = 0; c->states && s < c->num_states; s++) {
     ft_free(c->states[s].name);
+    if (c->caches) ft_free(c->caches[s].hashes);
+  }
   for (int64_t b = 0; c->blocks && b < c->num_blocks; b++)
     ft_free(c->blocks[b].name);
   for (int64_t i = 0; i < c->num_files; i++) {
@@ -435,7 +437,7 @@ void ft_checkpoint_close(ft_checkpoint *c) {
   cJSON_Delete(c->config);
   cJSON_Delete(c->meta.extra);
   void *const owned[] = {c->states, c->blocks, c->files,   c->parts,    c->slices, c->ranges,
-                         c->sorted, c->hashes, c->scratch, c->manifest, c->dir,    c};
+                         c->sorted, c->caches, c->scratch, c->manifest, c->dir,    c};
   for (size_t i = 0; i < FT_ARRAY_SIZE(owned); i++)
     ft_free(owned[i]);
 }

@@ -38,25 +38,24 @@ static ft_err wrong_checksum(const ft_checkpoint *c, int64_t part_number, int st
                  c->files[p->file].path, c->blocks[p->block].name, c->states[state].name, what);
 }
 
-/* Brings the hashes of a dataset to c->hashes and compares them with its checksum. */
+/* Brings the hashes of a dataset to its state's cache and compares them with its checksum. */
 static ft_err load_hashes(ft_checkpoint *c, int64_t part_number, int state) {
   ft_err err = FT_OK;
   void *hashes = NULL;
   const part *p = &c->parts[part_number];
   slice_file *f = &c->files[p->file];
   const saved_slice *s = slice_of(c, part_number, state);
-  if (c->hashes && c->cached_part == part_number && c->cached_state == state) return FT_OK;
-  ft_free(c->hashes);
-  c->hashes = NULL;
+  hash_cache *cache = &c->caches[state];
+  if (cache->hashes && cache->part == part_number) return FT_OK;
+  ft_free(cache->hashes);
+  cache->hashes = NULL;
   size_t bytes = (size_t)p->num_hashes * sizeof(uint64_t);
   FT_TRY(ft_alloc(FT_MEM_IO, bytes, &hashes));
   FT_TRY(open_file(c, f));
   FT_TRY(ft_pread_all(f->fd, f->path, hashes, bytes, s->hashes_offset));
   if (ft_hash64(hashes, bytes, 0) != s->checksum)
     FT_TRY(wrong_checksum(c, part_number, state, "its hashes"));
-  c->hashes = hashes;
-  c->cached_part = part_number;
-  c->cached_state = state;
+  *cache = (hash_cache){.hashes = hashes, .part = part_number};
   hashes = NULL;
 out:
   ft_free(hashes);
@@ -74,7 +73,7 @@ static ft_err read_chunks(ft_checkpoint *c, const saved_range *r, int state, int
   FT_TRY(load_hashes(c, r->part, state));
   FT_TRY(open_file(c, f));
   FT_TRY(ft_pread_all(f->fd, f->path, out, (size_t)entry_bytes(info, count), offset));
-  const uint64_t *hashes = c->hashes + r->hash + from / c->chunk_elements;
+  const uint64_t *hashes = c->caches[state].hashes + r->hash + from / c->chunk_elements;
   for (int64_t done = 0; done < count; done += c->chunk_elements) {
     int64_t bytes = entry_bytes(info, FT_MIN(c->chunk_elements, count - done));
     if (ft_hash64(out + entry_bytes(info, done), (size_t)bytes, 0) == *hashes++) continue;

@@ -5,6 +5,20 @@
 
 enum { FROZEN_ELEMENTS = 1 << 20 };
 
+/* Numbers are not converted from one form to another: a run would go on from other weights than it
+ * had. */
+static ft_err check_master(const ft_checkpoint *c, const ft_shard *shard) {
+  ft_err err = FT_OK;
+  ft_master saved, mine = ft_shard_options_of(shard)->master;
+  FT_TRY(checkpoint_master(c, &saved));
+  FT_CHECK(saved == mine, FT_ERR_DATA,
+           "%s: keeps master weights as %s, this run as %s (optimizer.master): go on as it was, or "
+           "export it and begin a new run from there",
+           c->dir, ft_master_name(saved), ft_master_name(mine));
+out:
+  return err;
+}
+
 /* The model and the states must be those that were saved: nothing is left out silently. */
 static ft_err check_shard(const ft_checkpoint *c, const ft_shard *shard, bool states_too) {
   ft_err err = FT_OK;
@@ -19,13 +33,24 @@ static ft_err check_shard(const ft_checkpoint *c, const ft_shard *shard, bool st
              c->blocks[b].name, (long long)c->blocks[b].elements, block->name,
              (long long)block->num_elements);
   }
+  if (ft_shard_num_states(shard) > 0) FT_TRY(check_master(c, shard));
   for (int s = 0; states_too && s < c->num_states; s++) {
-    bool known = false;
+    const saved_state *saved = &c->states[s];
+    const ft_state_info *mine = NULL;
     for (int i = 0; i < ft_shard_num_states(shard); i++)
-      known = known || strcmp(ft_shard_state_info(shard, i)->name, c->states[s].name) == 0;
-    FT_CHECK(known, FT_ERR_DATA,
-             "%s: has a state %s, which this run does not: its optimizer is another one", c->dir,
-             c->states[s].name);
+      if (strcmp(ft_shard_state_info(shard, i)->name, saved->name) == 0)
+        mine = ft_shard_state_info(shard, i);
+    FT_CHECK(mine, FT_ERR_DATA,
+             "%s: has a state %s, which this run does not: its optimizer, or optimizer.state, is "
+             "another one",
+             c->dir, saved->name);
+    FT_CHECK(mine->group_bytes == saved->group_bytes &&
+                 mine->group_elements == saved->group_elements,
+             FT_ERR_DATA,
+             "%s: its state %s has %zu bytes for %lld elements, this run's has %zu for %lld: "
+             "optimizer.state is another one",
+             c->dir, saved->name, saved->group_bytes, (long long)saved->group_elements,
+             mine->group_bytes, (long long)mine->group_elements);
   }
 out:
   return err;
@@ -58,8 +83,8 @@ static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, f
       FT_TRY(ft_shard_check(shard));
       int64_t start = ranges[i].start + at;
       int64_t count = FT_MIN(FROZEN_ELEMENTS, ranges[i].count - at);
-      FT_TRY(ft_checkpoint_read(c, ft_shard_block(shard, block)->name, "master", start, count, 1,
-                                sizeof(float), buffer));
+      FT_TRY(
+          ft_checkpoint_read_weights(c, ft_shard_block(shard, block)->name, start, count, buffer));
       ft_shard_set_weights(shard, block, start, count, buffer);
     }
 out:
@@ -73,7 +98,8 @@ static ft_err restore(ft_checkpoint *c, ft_shard *shard, bool states_too) {
   if (!training) FT_TRY(ft_alloc(FT_MEM_IO, FROZEN_ELEMENTS * sizeof(float), &buffer));
   for (int64_t b = 0; b < c->num_blocks; b++) {
     if (!training) FT_TRY(restore_frozen(c, shard, b, buffer));
-    int num_states = states_too ? ft_shard_num_states(shard) : training;
+    int num_masters = 1 + (int)ft_master_low_bytes(ft_shard_options_of(shard)->master);
+    int num_states = states_too ? ft_shard_num_states(shard) : training ? num_masters : 0;
     for (int s = 0; s < num_states; s++)
       FT_TRY(restore_state(c, shard, s, b));
   }

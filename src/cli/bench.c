@@ -15,10 +15,19 @@ typedef struct arguments {
   ft_dtype precision;
   int64_t rows, seq_len, micro_batch, steps;
   int64_t stage, activation_checkpointing;
+  int master, state, gradient; /* of ft_master, ft_moments, ft_dtype */
   const char *disk;
 } arguments;
 
-enum { OPTION_SHAPE = 256, OPTION_JSON, OPTION_DISK, OPTION_CHECKPOINTING };
+enum {
+  OPTION_SHAPE = 256,
+  OPTION_JSON,
+  OPTION_DISK,
+  OPTION_CHECKPOINTING,
+  OPTION_MASTER,
+  OPTION_STATE,
+  OPTION_GRADIENT
+};
 
 static const struct argp_option options[] = {
     {"shape", OPTION_SHAPE, "D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB", 0,
@@ -31,8 +40,15 @@ static const struct argp_option options[] = {
      0},
     {"precision", 'p', "bf16|fp32", 0, "Of weights and matmuls (bf16; the configuration's)", 0},
     {"stage", 'g', "N", 0, "Sharding, 0 to 3 (3; the configuration's)", 0},
-    {"activation-checkpointing", OPTION_CHECKPOINTING, "on|off", 0,
-     "Compute activations again in the backward pass (off; the configuration's)", 0},
+    {"activation-checkpointing", OPTION_CHECKPOINTING, "on|off|K", 0,
+     "Compute activations again in the backward pass, of every layer or every K-th (off; the "
+     "configuration's)",
+     0},
+    {"master", OPTION_MASTER, "fp32|bf16+8|bf16", 0,
+     "Of master weights (fp32; the configuration's)", 0},
+    {"state", OPTION_STATE, "fp32|int8", 0, "Of AdamW's moments (fp32; the configuration's)", 0},
+    {"gradient", OPTION_GRADIENT, "fp32|bf16", 0, "Of gradient sums (fp32; the configuration's)",
+     0},
     {"steps", 'k', "K", 0, "Steps to measure, after one to warm up (5)", 0},
     {"disk", OPTION_DISK, "DIR|none", 0,
      "Directory whose write rate is measured (run.dir if it exists, else the working directory)",
@@ -40,10 +56,25 @@ static const struct argp_option options[] = {
     {"json", OPTION_JSON, NULL, 0, "Print one JSON object", 0},
     {0}};
 
-static bool on_or_off(const struct argp_state *state, const char *text) {
-  if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
-    argp_error(state, "--activation-checkpointing: expected on or off");
-  return strcmp(text, "on") == 0;
+static int64_t every_layers(const struct argp_state *state, const char *text) {
+  if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0) return strcmp(text, "on") == 0;
+  if (text[0] < '0' || text[0] > '9')
+    argp_error(state, "--activation-checkpointing: expected on, off or a number of layers");
+  return ft_cli_int(state, "--activation-checkpointing", text, 1, 1 << 20);
+}
+
+static int master_kind(const struct argp_state *state, const char *text) {
+  for (int kind = 0; kind < FT_MASTER_NUM; kind++)
+    if (strcmp(text, ft_master_name((ft_master)kind)) == 0) return kind;
+  argp_error(state, "--master: expected fp32, bf16+8 or bf16");
+  return 0;
+}
+
+static int state_kind(const struct argp_state *state, const char *text) {
+  for (int kind = 0; kind < FT_MOMENTS_NUM; kind++)
+    if (strcmp(text, ft_moments_name((ft_moments)kind)) == 0) return kind;
+  argp_error(state, "--state: expected fp32 or int8");
+  return 0;
 }
 
 static void take_shape(arguments *a, const struct argp_state *state, const char *text) {
@@ -89,7 +120,16 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     a->stage = ft_cli_int(state, "--stage", argument, 0, 3);
     return 0;
   case OPTION_CHECKPOINTING:
-    a->activation_checkpointing = on_or_off(state, argument);
+    a->activation_checkpointing = every_layers(state, argument);
+    return 0;
+  case OPTION_MASTER:
+    a->master = master_kind(state, argument);
+    return 0;
+  case OPTION_STATE:
+    a->state = state_kind(state, argument);
+    return 0;
+  case OPTION_GRADIENT:
+    a->gradient = (int)ft_cli_dtype(state, "--gradient", argument);
     return 0;
   case 'k':
     a->steps = ft_cli_int(state, "--steps", argument, 1, 100000);
@@ -126,7 +166,10 @@ static ft_err from_config(const ft_config *c, ft_bench_options *o) {
                           .seq_len = c->seq_len,
                           .precision = c->precision,
                           .stage = (int)c->stage,
-                          .activation_checkpointing = c->activation_checkpointing};
+                          .activation_checkpointing = c->activation_checkpointing,
+                          .master = c->master,
+                          .state = c->state,
+                          .gradient = c->gradient};
   ft_hf_config_fini(&hf);
   return FT_OK;
 }
@@ -158,8 +201,10 @@ static ft_err apply(const arguments *a, int ranks, ft_bench_options *o) {
   if (o->micro_batch == 0) o->micro_batch = o->rows % ranks == 0 ? o->rows / ranks : 1;
   if (a->has_precision) o->precision = a->precision;
   if (a->stage >= 0) o->stage = (int)a->stage;
-  if (a->activation_checkpointing >= 0)
-    o->activation_checkpointing = a->activation_checkpointing != 0;
+  if (a->activation_checkpointing >= 0) o->activation_checkpointing = a->activation_checkpointing;
+  if (a->master >= 0) o->master = (ft_master)a->master;
+  if (a->state >= 0) o->state = (ft_moments)a->state;
+  if (a->gradient >= 0) o->gradient = (ft_dtype)a->gradient;
   o->steps = a->steps;
   FT_CHECK(o->rows % o->micro_batch == 0, FT_ERR_USAGE,
            "%lld rows are no multiple of a micro-batch of %lld: change --rows or --micro-batch",
@@ -225,6 +270,10 @@ static const char *words_for(ft_part part) {
 
 static void print_text(const ft_comm *comm, const ft_bench_options *o, const ft_bench_result *r) {
   const ft_arch *s = &o->arch;
+  char every[32] = "no layer";
+  if (o->activation_checkpointing == 1) snprintf(every, sizeof every, "every layer");
+  if (o->activation_checkpointing > 1)
+    snprintf(every, sizeof every, "1 layer in %lld", (long long)o->activation_checkpointing);
   printf("machine   bf16 peak %.1f GFLOP/s, fp32 peak %.1f GFLOP/s, memory %.1f GB/s",
          r->peak_bf16_flops * 1e-9, r->peak_fp32_flops * 1e-9, r->memory_bandwidth * 1e-9);
   if (isnan(r->disk_write_rate))
@@ -237,16 +286,25 @@ static void print_text(const ft_comm *comm, const ft_bench_options *o, const ft_
          (long long)s->kv_heads, (long long)s->head_dim, (long long)s->vocab,
          (double)ft_arch_num_parameters(s) * 1e-6);
   printf("step      %lld x %lld tokens, micro-batch %lld, %s, stage %d, activation checkpointing "
-         "%s, ranks %d\n",
+         "of %s, ranks %d\n",
          (long long)o->rows, (long long)o->seq_len, (long long)o->micro_batch,
-         o->precision == FT_BF16 ? "bf16" : "fp32", o->stage,
-         o->activation_checkpointing ? "on" : "off", ft_comm_size(comm));
+         o->precision == FT_BF16 ? "bf16" : "fp32", o->stage, every, ft_comm_size(comm));
+  printf("          master weights %s, moments %s, gradient sums %s\n", ft_master_name(o->master),
+         ft_moments_name(o->state), o->gradient == FT_BF16 ? "bf16" : "fp32");
   printf("speed     %.4g s a step, %.0f tokens/s, %.1f GFLOP/s of model: %.3f of the %s peak\n",
          r->step_seconds, r->tokens_per_second, r->model_flops * 1e-9, r->share_of_peak,
          o->precision == FT_BF16 ? "bf16" : "fp32");
   printf("          %.3f of its matmuls alone, which run at %.1f GFLOP/s\n", r->matmuls_alone_share,
          r->matmuls_alone_flops * 1e-9);
-  printf("memory    %.1f MiB on the rank that has most\n\n", (double)r->memory_bytes / 1048576.0);
+  printf("memory    %.1f MiB on the rank that has most; all ranks: %.1f MiB accounted, %.1f MiB "
+         "resident\n",
+         (double)r->memory_bytes / 1048576.0, (double)r->memory_total / 1048576.0,
+         (double)r->resident_bytes / 1048576.0);
+  for (int owner = 0, n = 0; owner < FT_MEM_NUM_OWNERS; owner++)
+    if (r->memory[owner] >= 1 << 16)
+      printf("%s%s %.1f", n++ ? ", " : "          ", ft_owner_name((ft_owner)owner),
+             (double)r->memory[owner] / 1048576.0);
+  printf("\n\n");
   printf("%-28s %10s %7s\n", "where the time goes", "seconds", "share");
   for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
     printf("%-28s %10.5f %6.1f%%\n", words_for(parts[i]), r->time[parts[i]],
@@ -272,7 +330,9 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
                  {"matmuls_alone_flops", r->matmuls_alone_flops},
                  {"matmuls_alone_share", r->matmuls_alone_share},
                  {"exposed_communication", r->exposed_communication},
-                 {"memory_bytes", (double)r->memory_bytes}};
+                 {"memory_bytes", (double)r->memory_bytes},
+                 {"memory_total", (double)r->memory_total},
+                 {"resident_bytes", (double)r->resident_bytes}};
   char *text = NULL;
   cJSON *json = cJSON_CreateObject();
   for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
@@ -280,6 +340,9 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
   cJSON *time = cJSON_AddObjectToObject(json, "time");
   for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
     cJSON_AddNumberToObject(time, ft_part_name(parts[i]), r->time[parts[i]]);
+  cJSON *memory = cJSON_AddObjectToObject(json, "memory");
+  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++)
+    cJSON_AddNumberToObject(memory, ft_owner_name((ft_owner)owner), (double)r->memory[owner]);
   ft_err err = ft_json_print(json, true, &text);
   if (err == FT_OK) printf("%s\n", text);
   ft_free(text);
@@ -302,7 +365,10 @@ int ft_cli_bench(int argc, char **argv) {
                  .micro_batch = -1,
                  .steps = 5,
                  .stage = -1,
-                 .activation_checkpointing = -1};
+                 .activation_checkpointing = -1,
+                 .master = -1,
+                 .state = -1,
+                 .gradient = -1};
   ft_config config = {0};
   ft_bench_options o;
   ft_bench_result r;

@@ -67,8 +67,7 @@ static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count
   reader *r = arg;
   ft_block b;
   ft_arch_block(&r->arch, block, &b);
-  ft_err err =
-      ft_checkpoint_read(r->checkpoint, b.name, "master", start, count, 1, sizeof(float), out);
+  ft_err err = ft_checkpoint_read_weights(r->checkpoint, b.name, start, count, out);
   if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
   return err;
 }

@@ -6,7 +6,7 @@
 #include <omp.h>
 #include <stdatomic.h>
 
-#include "ft/kernels.h"
+#include "ft/kernels_packed.h"
 
 /* Below this many elements one thread does the work: starting the team costs more. */
 #define FT_PARALLEL_ELEMENTS 8192
@@ -60,6 +60,17 @@ typedef struct ft_vector {
   float (*cross_entropy)(ft_dtype type, int64_t vocab, const float *logits, int32_t target,
                          float scale, void *dlogits);
   void (*adamw)(const ft_adamw *a, int64_t count, float *w, float *m, float *v, const float *g);
+
+  /* ---- packed.c; kernels_packed.h says what they do */
+  void (*master_read)(ft_master kind, const void *w, const uint8_t *low, int64_t count, float *out);
+  void (*quantize)(bool has_sign, int64_t count, const float *in, uint8_t *codes, float *scale);
+  void (*dequantize)(bool has_sign, int64_t count, const uint8_t *codes, float scale, float *out);
+  void (*accumulate_bf16)(const uint32_t key[2], uint64_t step, uint64_t first,
+                          uint16_t *accumulator, ft_dtype from, const void *in, int64_t count);
+  /* Elements at … at+count-1 of the arrays, whose first element has number `first`; `at` is a
+   * multiple of FT_QUANTUM. */
+  void (*adamw_packed)(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t key[2],
+                       uint64_t step, uint64_t first, int64_t at, int64_t count);
 
   /* Few rows: y[r · y_stride + j] = Σ x[r][·] w[j][·] for `rows` ≤ FT_FEW_ROWS rows of f32 x (row
    * stride k) and `n` rows of w. */

@@ -31,7 +31,8 @@ struct ft_model {
 
   /* kept for the backward pass */
   void **x;                       /* [layers + 1] inputs of each layer, and the last one's output */
-  layer_activations *activations; /* one a layer, or a single one with activation checkpointing */
+  layer_activations *activations; /* [num_activations] the last is shared by the layers that are
+                                     computed again */
   int64_t num_activations;
 
   /* scratch of one block */

@@ -66,7 +66,9 @@ static ft_err alloc_kept(ft_model *m, int64_t t) {
   bool training = m->options.training;
   int64_t num_x = training ? m->arch.layers + 1 : 2;
   void *p;
-  m->num_activations = training && !m->options.activation_checkpointing ? m->arch.layers : 1;
+  int64_t every = m->options.activation_checkpointing;
+  int64_t num_again = every > 0 ? ft_ceil_div(m->arch.layers, every) : 0;
+  m->num_activations = training ? m->arch.layers - num_again + (num_again > 0) : 1;
   FT_TRY(ft_model_alloc(m, FT_MEM_OTHER, num_x, sizeof *m->x, &p));
   m->x = p;
   FT_TRY(ft_model_alloc(m, FT_MEM_OTHER, m->num_activations, sizeof *m->activations, &p));

@@ -8,8 +8,17 @@ static int64_t head_block(const ft_model *m) {
   return m->arch.layers + 1;
 }
 
+/* Layers 0, k, 2k … keep only their input. */
+static bool computed_again(const ft_model *m, int64_t layer) {
+  int64_t every = m->options.activation_checkpointing;
+  return every > 0 && layer % every == 0;
+}
+
 static layer_activations *activations_of(ft_model *m, int64_t layer) {
-  return &m->activations[m->num_activations == 1 ? 0 : layer];
+  int64_t every = m->options.activation_checkpointing;
+  if (!m->options.training || computed_again(m, layer))
+    return &m->activations[m->num_activations - 1];
+  return &m->activations[every > 0 ? layer - ft_ceil_div(layer, every) : layer];
 }
 
 /* Where layer `layer`'s input is kept, or the last output (layer == layers). Without a backward
@@ -85,7 +94,7 @@ static ft_err backward_layers(ft_model *m, const ft_model_batch *batch) {
     FT_TRY(ft_shard_gradient_open(m->shard, layer + 1));
     if (batch) {
       FT_TRY(begin_layer(m, "backward"));
-      if (m->options.activation_checkpointing)
+      if (computed_again(m, layer))
         FT_TRY(ft_layer_forward(m, layer, weights, batch, m->x[layer], a, NULL));
       FT_TRY(ft_layer_backward(m, layer, weights, batch, m->x[layer], a));
     }

@@ -3,26 +3,40 @@
 
 #include <math.h>
 
-#include "ft/kernels.h"
+#include "ft/kernels_packed.h"
 
 struct ft_optim {
   ft_shard *shard; /* borrowed */
   ft_optim_options options;
-  int m, v; /* states of shard: first and second moment */
+  int m, v, m_scale, v_scale; /* states of shard: first and second moment */
 };
+
+static ft_err add_states(ft_optim *o) {
+  ft_err err = FT_OK;
+  bool coded = o->options.state == FT_MOMENTS_INT8;
+  const size_t bytes = coded ? 1 : sizeof(float);
+  const ft_state_info m = {.name = "m", .group_elements = 1, .group_bytes = bytes};
+  const ft_state_info v = {.name = "v", .group_elements = 1, .group_bytes = bytes};
+  const ft_state_info m_scale = {
+      .name = "m.scale", .group_elements = FT_QUANTUM, .group_bytes = sizeof(float)};
+  const ft_state_info v_scale = {
+      .name = "v.scale", .group_elements = FT_QUANTUM, .group_bytes = sizeof(float)};
+  FT_TRY(ft_shard_add_state(o->shard, &m, &o->m));
+  if (coded) FT_TRY(ft_shard_add_state(o->shard, &m_scale, &o->m_scale));
+  FT_TRY(ft_shard_add_state(o->shard, &v, &o->v));
+  if (coded) FT_TRY(ft_shard_add_state(o->shard, &v_scale, &o->v_scale));
+out:
+  return err;
+}
 
 ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim **out) {
   ft_err err = FT_OK;
-  static const ft_state_info m = {.name = "m", .group_elements = 1, .group_bytes = sizeof(float)};
-  static const ft_state_info v = {.name = "v", .group_elements = 1, .group_bytes = sizeof(float)};
   void *memory = NULL;
-  int m_index = 0, v_index = 0;
   *out = NULL;
   FT_TRY(ft_comm_agree(ft_shard_comm(shard), ft_alloc(FT_MEM_OTHER, sizeof(ft_optim), &memory)));
-  FT_TRY(ft_shard_add_state(shard, &m, &m_index));
-  FT_TRY(ft_shard_add_state(shard, &v, &v_index));
   ft_optim *o = memory;
-  *o = (ft_optim){.shard = shard, .options = *options, .m = m_index, .v = v_index};
+  *o = (ft_optim){.shard = shard, .options = *options};
+  FT_TRY(add_states(o));
   *out = o;
 out:
   if (err != FT_OK) ft_free(memory);
@@ -41,20 +55,49 @@ static float clip_coefficient(double clip, double norm) {
   return fminf(1.0f, inverse * (float)clip);
 }
 
+/* A block's arrays from element `local` on, a multiple of FT_QUANTUM. */
+static ft_adamw_arrays arrays_at(const ft_optim *o, int64_t block, int64_t local) {
+  const ft_shard_options *shard = ft_shard_options_of(o->shard);
+  bool coded = o->options.state == FT_MOMENTS_INT8;
+  size_t moment_bytes = coded ? 1 : sizeof(float);
+  ft_adamw_arrays x = {
+      .master = shard->master, .moments = o->options.state, .gradient = shard->gradient};
+  void *w;
+  ft_shard_master_arrays(o->shard, block, &w, &x.w_low);
+  x.w = (char *)w + (size_t)local * ft_master_bytes(shard->master);
+  if (x.w_low) x.w_low += local;
+  x.m = (char *)ft_shard_state(o->shard, o->m, block) + (size_t)local * moment_bytes;
+  x.v = (char *)ft_shard_state(o->shard, o->v, block) + (size_t)local * moment_bytes;
+  if (coded) {
+    x.m_scale = (float *)ft_shard_state(o->shard, o->m_scale, block) + local / FT_QUANTUM;
+    x.v_scale = (float *)ft_shard_state(o->shard, o->v_scale, block) + local / FT_QUANTUM;
+  }
+  x.g = (const char *)ft_shard_gradient_array(o->shard, block) +
+        (size_t)local * ft_dtype_bytes(shard->gradient);
+  return x;
+}
+
+static bool nothing_packed(const ft_adamw_arrays *x) {
+  return x->master == FT_MASTER_F32 && x->moments == FT_MOMENTS_F32 && x->gradient == FT_F32;
+}
+
 /* Updates what the kept range has of each tensor; padding stays zero. */
-static void update_range(ft_optim *o, int64_t block, const ft_range *r, const ft_adamw *common) {
+static void update_range(ft_optim *o, int64_t t, int64_t block, const ft_range *r,
+                         const ft_adamw *common) {
   const ft_block *b = ft_shard_block(o->shard, block);
-  float *w = ft_shard_master(o->shard, block), *g = ft_shard_gradient(o->shard, block);
-  float *m = ft_shard_state(o->shard, o->m, block), *v = ft_shard_state(o->shard, o->v, block);
   for (int i = 0; i < b->num_tensors; i++) {
-    const ft_tensor *t = &b->tensors[i];
-    int64_t from = FT_MAX(t->offset, r->start);
-    int64_t end = FT_MIN(t->offset + ft_tensor_elements(t), r->start + r->count);
+    const ft_tensor *tensor = &b->tensors[i];
+    int64_t from = FT_MAX(tensor->offset, r->start);
+    int64_t end = FT_MIN(tensor->offset + ft_tensor_elements(tensor), r->start + r->count);
     if (from >= end) continue;
     ft_adamw a = *common;
-    if (t->num_dims < 2) a.weight_decay = 0;
-    int64_t local = r->local + (from - r->start);
-    ft_adamw_update(&a, end - from, w + local, m + local, v + local, g + local);
+    if (tensor->num_dims < 2) a.weight_decay = 0;
+    ft_adamw_arrays x = arrays_at(o, block, r->local + (from - r->start));
+    if (nothing_packed(&x))
+      ft_adamw_update(&a, end - from, x.w, x.m, x.v, x.g);
+    else
+      ft_adamw_update_packed(&a, &x, ft_shard_options_of(o->shard)->seed, (uint64_t)t,
+                             ((uint64_t)block << 44) + (uint64_t)from, end - from);
   }
 }
 
@@ -74,6 +117,6 @@ void ft_optim_step(ft_optim *o, int64_t t, double lr, double norm) {
     int64_t num;
     const ft_range *ranges = ft_shard_kept_ranges(o->shard, block, &num);
     for (int64_t i = 0; i < num; i++)
-      update_range(o, block, &ranges[i], &common);
+      update_range(o, t, block, &ranges[i], &common);
   }
 }

@@ -34,17 +34,28 @@ static void offsets_from_sizes(ft_shard *s) {
 
 /* ---------------------------------------------------------------- the gradient norm */
 
+/* Kept elements `local` … of a block's gradient as f32: where they lie, or copied to `room`. */
+static const float *gradient_values(const ft_shard *s, const part *b, int64_t local, int64_t count,
+                                    float room[FT_CHUNK]) {
+  const char *at = s->gradient + (size_t)(b->kept_offset + local) * gradient_bytes(s);
+  if (s->options.gradient == FT_F32) return (const float *)(const void *)at;
+  ft_convert(FT_F32, room, s->options.gradient, at, count);
+  return room;
+}
+
 /* Sums of squares of this rank's chunks of a block, in flat order. Returns their number. */
 static int64_t square_chunks(const ft_shard *s, const part *b, double *sums) {
-  const float *gradient = s->gradient + b->kept_offset;
   int64_t num = 0;
   for (int64_t i = 0; i < b->num_owned; i++) {
     const ft_range *r = &b->owned[i];
     int64_t chunks = num_chunks(r->count);
 #pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < chunks; c++)
-      sums[num + c] = ft_sum_of_squares(gradient + r->local + c * FT_CHUNK,
-                                        FT_MIN((int64_t)FT_CHUNK, r->count - c * FT_CHUNK));
+    for (int64_t c = 0; c < chunks; c++) {
+      float room[FT_CHUNK];
+      int64_t count = FT_MIN((int64_t)FT_CHUNK, r->count - c * FT_CHUNK);
+      const float *values = gradient_values(s, b, r->local + c * FT_CHUNK, count, room);
+      sums[num + c] = ft_sum_of_squares(values, count);
+    }
     num += chunks;
   }
   return num;
@@ -106,8 +117,9 @@ static void visit_segments(const ft_block *block, const ft_range *r,
 }
 
 typedef struct squares {
-  const float *gradient; /* of the range at hand */
-  int64_t start;         /* its first flat element */
+  const ft_shard *shard;
+  const part *part;
+  const ft_range *range; /* at hand */
   double *sums;          /* NULL: only count */
   int64_t num;
 } squares;
@@ -115,7 +127,12 @@ typedef struct squares {
 static void square_segment(void *arg, int tensor, int64_t flat, int64_t count) {
   squares *q = arg;
   (void)tensor;
-  if (q->sums) q->sums[q->num] = ft_sum_of_squares(q->gradient + (flat - q->start), count);
+  if (q->sums) {
+    float room[FT_CHUNK];
+    int64_t local = q->range->local + (flat - q->range->start);
+    const float *values = gradient_values(q->shard, q->part, local, count, room);
+    q->sums[q->num] = ft_sum_of_squares(values, count);
+  }
   q->num++;
 }
 
@@ -126,12 +143,10 @@ static ft_err square_segments(const ft_shard *s, const part *b, void **sums, int
     visit_segments(&b->block, &b->owned[i], square_segment, &count);
   ft_err err = ft_alloc_array(FT_MEM_WORKSPACE, count.num, sizeof(double), sums);
   if (err != FT_OK) return err;
-  squares q = {.sums = *sums};
+  squares q = {.shard = s, .part = b, .sums = *sums};
   for (int64_t i = 0; i < b->num_owned; i++) {
-    const ft_range *r = &b->owned[i];
-    q.gradient = s->gradient + b->kept_offset + r->local;
-    q.start = r->start;
-    visit_segments(&b->block, r, square_segment, &q);
+    q.range = &b->owned[i];
+    visit_segments(&b->block, q.range, square_segment, &q);
   }
   *num = q.num;
   return FT_OK;
@@ -180,31 +195,35 @@ out:
 
 /* ---------------------------------------------------------------- checksum of the weights */
 
-/* The bytes that stand for an owned range: its master, or what there is of it without training. */
-static const char *weight_bytes(const ft_shard *s, const part *b, const ft_range *r,
-                                size_t *element_bytes) {
-  *element_bytes = s->options.training ? sizeof(float) : s->element_bytes;
-  int64_t element = b->kept_offset + r->local;
+/* The bytes that stand for `count` ≤ FT_CHUNK elements of an owned range from `at` on: the values
+ * of the master weights, in room, or what there is of them without training. */
+static const void *weight_bytes(const ft_shard *s, const part *b, const ft_range *r, int64_t at,
+                                int64_t count, float room[FT_CHUNK], size_t *bytes) {
+  int64_t element = b->kept_offset + r->local + at;
   const char *base = s->frozen;
   if (s->options.training) {
-    base = s->states[0].data;
-  } else if (!s->frozen) {
-    base = ft_comm_window_data(s->weights_window);
-    element = b->full_offset + r->start;
+    *bytes = (size_t)count * sizeof(float);
+    read_master(s, b, r->local + at, count, room);
+    return room;
   }
-  return base + (size_t)element * *element_bytes;
+  if (!s->frozen) {
+    base = ft_comm_window_data(s->weights_window);
+    element = b->full_offset + r->start + at;
+  }
+  *bytes = (size_t)count * s->element_bytes;
+  return base + (size_t)element * s->element_bytes;
 }
 
 /* Sum of the hashes of a range's chunks, each seeded by block and place in it. */
 static uint64_t hash_range(const ft_shard *s, int64_t block, const ft_range *r) {
-  size_t element_bytes;
-  const char *bytes = weight_bytes(s, &s->parts[block], r, &element_bytes);
   uint64_t sum = 0;
 #pragma omp parallel for schedule(static) reduction(+ : sum)
   for (int64_t at = 0; at < r->count; at += FT_CHUNK) {
+    float room[FT_CHUNK];
+    size_t bytes;
     int64_t count = FT_MIN((int64_t)FT_CHUNK, r->count - at);
-    sum += ft_hash64(bytes + (size_t)at * element_bytes, (size_t)count * element_bytes,
-                     ((uint64_t)block << 44) + (uint64_t)(r->start + at));
+    const void *data = weight_bytes(s, &s->parts[block], r, at, count, room, &bytes);
+    sum += ft_hash64(data, bytes, ((uint64_t)block << 44) + (uint64_t)(r->start + at));
   }
   return sum;
 }

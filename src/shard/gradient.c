@@ -1,7 +1,8 @@
 /* Gradients on their way to their owners. A contribution is filled in flat order into a send buffer
  * in node-shared memory; a finished piece leaves while the next is filled into the other buffer.
  * The owner of a slice adds the contributions of all ranks in order of rank: those of its node
- * where they lie, those of other nodes from its receive buffer. */
+ * where they lie, those of other nodes from its receive buffer. A sum in bf16 is rounded after each
+ * of them, by random numbers of (update, micro-batch, element). */
 #include "internal.h"
 
 #include <string.h>
@@ -20,6 +21,24 @@ static const char *contribution(const reduction *r, const ft_range *slice, int r
   return buffers + index * s->send_buffer_bytes + (size_t)start * s->element_bytes;
 }
 
+/* Micro-batches of a step are fewer than 2^24 (train.global_batch), updates fewer than 2^40. */
+static uint64_t rounding_step(const ft_shard *s, int64_t micro_batch) {
+  FT_ASSERT(micro_batch < 1 << 24);
+  return (uint64_t)s->version << 24 | (uint64_t)micro_batch;
+}
+
+/* Adds to the sums of flat elements start … of the block. */
+static void add(const reduction *r, int64_t start, char *sums, int rank, const char *values,
+                int64_t count) {
+  const ft_shard_options *o = &r->shard->options;
+  if (o->gradient == FT_F32)
+    ft_accumulate((float *)(void *)sums, o->compute, values, count);
+  else
+    ft_accumulate_bf16(o->seed, rounding_step(r->shard, r->first_contribution + rank),
+                       ((uint64_t)r->block << 44) + (uint64_t)start, (uint16_t *)(void *)sums,
+                       o->compute, values, count);
+}
+
 /* On the communication thread. A chunk of the accumulator takes all contributions, in order of
  * rank, while it is in cache. */
 static void add_contributions(void *arg) {
@@ -27,14 +46,15 @@ static void add_contributions(void *arg) {
   const ft_shard *s = r->shard;
   const part *b = &s->parts[r->block];
   const ft_range *slice = &b->slices[r->piece];
-  float *sums = s->gradient + b->kept_offset + slice->local;
+  char *sums = s->gradient + (size_t)(b->kept_offset + slice->local) * gradient_bytes(s);
   for (int64_t at = 0; at < slice->count; at += FT_CHUNK) {
     int64_t count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
     int remote = 0;
     for (int rank = 0; rank < r->contributors; rank++) {
       const char *values = contribution(r, slice, rank, remote);
       if (!on_my_node(s, rank)) remote++;
-      ft_accumulate(sums + at, s->options.compute, values + (size_t)at * s->element_bytes, count);
+      add(r, slice->start + at, sums + (size_t)at * gradient_bytes(s), rank,
+          values + (size_t)at * s->element_bytes, count);
     }
   }
 }
@@ -96,6 +116,7 @@ static ft_err send_piece(ft_shard *s) {
   r->block = s->open_block;
   r->piece = s->open_piece++;
   r->contributors = s->contributors;
+  r->first_contribution = s->first_contribution;
   if (contributes(s)) {
     clear_padding(r);
     look_at_piece(s, r);
@@ -119,14 +140,17 @@ static ft_err send_piece(ft_shard *s) {
 /* ---------------------------------------------------------------- a round */
 
 void ft_shard_zero_gradients(ft_shard *s) {
-  const int64_t stride = 1 << 20;
+  const int64_t stride = 4 << 20, bytes = s->kept_elements * (int64_t)gradient_bytes(s);
 #pragma omp parallel for schedule(static)
-  for (int64_t at = 0; at < s->kept_elements; at += stride)
-    memset(s->gradient + at, 0, (size_t)FT_MIN(stride, s->kept_elements - at) * sizeof(float));
+  for (int64_t at = 0; at < bytes; at += stride)
+    memset(s->gradient + at, 0, (size_t)FT_MIN(stride, bytes - at));
+  s->contributors = 0;
+  s->first_contribution = 0;
 }
 
 void ft_shard_round(ft_shard *s, int contributors) {
   FT_ASSERT(contributors >= 0 && contributors <= s->size && s->open_block < 0);
+  s->first_contribution += s->contributors;
   s->contributors = contributors;
 }
 
@@ -223,6 +247,7 @@ out:
 
 ft_err ft_shard_reduce_finish(ft_shard *s) {
   ft_err err = FT_OK;
+  const int64_t bytes = (int64_t)gradient_bytes(s);
   FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block < 0);
   /* Gathers read the master weights, which change next. */
@@ -231,7 +256,7 @@ ft_err ft_shard_reduce_finish(ft_shard *s) {
   if (s->options.stage > 0 || s->size == 1) goto out;
   for (int64_t i = 0; i < s->num_blocks; i++)
     for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
-      FT_TRY(post_piece(s, "sums", (char *)ft_shard_gradient(s, i), 1, sizeof(float), i, k));
+      FT_TRY(post_piece(s, "sums", s->gradient + s->parts[i].kept_offset * bytes, 1, bytes, i, k));
   FT_TRY(finish_reductions(s));
 out:
   return err;

@@ -59,6 +59,7 @@ typedef struct reduction {
   int index; /* which of a rank's send buffers */
   int64_t block, piece;
   int contributors;
+  int64_t first_contribution;
   char *data; /* [largest piece] this rank's send buffer, in the compute type */
   ft_request *request;
   messages sends, receives;
@@ -94,8 +95,8 @@ struct ft_shard {
 
   int num_states;
   state states[MAX_STATES];
-  float *gradient; /* [kept_elements] */
-  char *frozen;    /* [kept_elements] compute type: stage 3 without training */
+  char *gradient; /* [kept_elements] of options.gradient */
+  char *frozen;   /* [kept_elements] compute type: stage 3 without training */
 
   ft_window *weights_window; /* stage 3: the slots; otherwise the full copy */
   ft_window *send_window;    /* [node_size][NUM_SEND_BUFFERS][largest_piece] */
@@ -107,8 +108,9 @@ struct ft_shard {
   uint64_t clock; /* counts acquires */
 
   reduction reductions[NUM_SEND_BUFFERS];
-  int turn;         /* the send buffer that comes next; the same on all ranks */
-  int contributors; /* of this round */
+  int turn;                   /* the send buffer that comes next; the same on all ranks */
+  int contributors;           /* of this round */
+  int64_t first_contribution; /* of this round: micro-batches of earlier ones in this step */
   int64_t open_block, open_piece;
   ft_bad_number *bad; /* where a number that is not finite is noted; NULL: nobody looks */
   int next_tensor;    /* what gradient_rows is asked for next */
@@ -122,9 +124,23 @@ static inline bool on_my_node(const ft_shard *s, int rank) {
   return ft_comm_node_of(s->comm, rank) == s->node;
 }
 
-/* Where the weights that are set and saved live in f32: state 0. */
-static inline float *master_of(const ft_shard *s, const part *b) {
-  return (float *)(void *)s->states[0].data + b->kept_offset;
+static inline size_t gradient_bytes(const ft_shard *s) {
+  return ft_dtype_bytes(s->options.gradient);
+}
+/* Kept element `local` of a block in the arrays of the master weights; low may be NULL. */
+static inline void master_at(const ft_shard *s, const part *b, int64_t local, char **w,
+                             uint8_t **low) {
+  int64_t element = b->kept_offset + local;
+  *w = s->states[0].data + (size_t)element * s->states[0].info.group_bytes;
+  *low = ft_master_low_bytes(s->options.master) ? (uint8_t *)s->states[1].data + element : NULL;
+}
+/* Values of kept elements of a block's master weights. */
+static inline void read_master(const ft_shard *s, const part *b, int64_t local, int64_t count,
+                               float *out) {
+  char *w;
+  uint8_t *low;
+  master_at(s, b, local, &w, &low);
+  ft_master_read(s->options.master, w, low, count, out);
 }
 
 /* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in

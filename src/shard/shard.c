@@ -144,11 +144,14 @@ static ft_err new_state_array(ft_shard *s, ft_owner owner, const ft_state_info *
 static ft_err new_training_arrays(ft_shard *s) {
   ft_err err = FT_OK;
   void *gradient, *receive, *sums, *sizes;
+  ft_master kind = s->options.master;
   const ft_state_info master = {
-      .name = "master", .group_elements = 1, .group_bytes = sizeof(float)};
+      .name = "master", .group_elements = 1, .group_bytes = ft_master_bytes(kind)};
+  const ft_state_info low = {.name = "master.low", .group_elements = 1, .group_bytes = 1};
   int64_t num_remote = s->size - s->node_size;
   FT_TRY(new_state_array(s, FT_MEM_MASTER, &master));
-  FT_TRY(ft_alloc_array(FT_MEM_GRADIENT, s->kept_elements, sizeof(float), &gradient));
+  if (ft_master_low_bytes(kind)) FT_TRY(new_state_array(s, FT_MEM_MASTER, &low));
+  FT_TRY(ft_alloc_array(FT_MEM_GRADIENT, s->kept_elements, gradient_bytes(s), &gradient));
   s->gradient = gradient;
   FT_TRY(
       ft_alloc_array(FT_MEM_EXCHANGE, num_remote * s->largest_slice, s->element_bytes, &receive));
@@ -221,6 +224,9 @@ static ft_err check_options(const ft_shard_options *o) {
   FT_CHECK(o->compute == FT_BF16 || o->compute == FT_F32, FT_ERR_CONFIG,
            "weights cannot be gathered as %s; BF16 and F32 are supported",
            ft_dtype_name(o->compute));
+  FT_CHECK(o->gradient == FT_BF16 || o->gradient == FT_F32, FT_ERR_CONFIG,
+           "gradients cannot be summed as %s; BF16 and F32 are supported",
+           ft_dtype_name(o->gradient));
   FT_CHECK(o->piece_elements >= 0, FT_ERR_CONFIG,
            "the length of a piece is %lld elements; it must not be negative",
            (long long)o->piece_elements);

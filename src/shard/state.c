@@ -72,13 +72,31 @@ void *ft_shard_state(ft_shard *s, int index, int64_t block) {
   return a->data + (size_t)entry * a->info.group_bytes;
 }
 
+void ft_shard_master_arrays(ft_shard *s, int64_t block, void **w, uint8_t **low) {
+  char *at;
+  FT_ASSERT(s->options.training);
+  master_at(s, part_of(s, block), 0, &at, low);
+  *w = at;
+}
+
 float *ft_shard_master(ft_shard *s, int64_t block) {
-  return s->options.training ? master_of(s, part_of(s, block)) : NULL;
+  if (!s->options.training) return NULL;
+  FT_ASSERT(s->options.master == FT_MASTER_F32);
+  return ft_shard_state(s, 0, block);
+}
+
+const void *ft_shard_gradient_array(const ft_shard *s, int64_t block) {
+  FT_ASSERT(s->options.training);
+  return s->gradient + (size_t)part_of(s, block)->kept_offset * gradient_bytes(s);
 }
 
 float *ft_shard_gradient(ft_shard *s, int64_t block) {
-  FT_ASSERT(s->options.training);
-  return s->gradient + part_of(s, block)->kept_offset;
+  FT_ASSERT(s->options.gradient == FT_F32);
+  return (float *)(uintptr_t)ft_shard_gradient_array(s, block);
+}
+
+const ft_shard_options *ft_shard_options_of(const ft_shard *s) {
+  return &s->options;
 }
 
 /* ---------------------------------------------------------------- setting weights */
@@ -108,11 +126,15 @@ void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t cou
   if (count == 0) return;
   FT_ASSERT(r < end && start >= r->start && start + count <= r->start + r->count);
   int64_t local = r->local + (start - r->start);
-  if (s->options.training)
-    memcpy(master_of(s, b) + local, values, (size_t)count * sizeof(float));
-  else if (s->frozen)
+  char *w;
+  uint8_t *low;
+  if (s->options.training) {
+    master_at(s, b, local, &w, &low);
+    ft_master_write(s->options.master, values, count, w, low);
+  } else if (s->frozen) {
     ft_shard_round_weights(&s->options, s->version, block, start, count, values,
                            s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes);
-  else
+  } else {
     set_full_copy(s, block, start, count, values);
+  }
 }

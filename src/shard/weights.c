@@ -35,6 +35,29 @@ void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, in
                         to + lead);
 }
 
+/* Elements start … of a block, kept from `local` on: master weights to the compute type. */
+static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_t local,
+                         int64_t count, char *to) {
+  const part *b = &s->parts[block];
+  const ft_shard_options *o = &s->options;
+  float values[FT_CHUNK];
+  char *w;
+  uint8_t *low;
+  master_at(s, b, local, &w, &low);
+  if (o->master == FT_MASTER_F32) {
+    ft_shard_round_weights(o, s->version, block, start, count, (const float *)(void *)w, to);
+  } else if (o->master == FT_MASTER_BF16 && o->compute == FT_BF16) {
+    memcpy(to, w, (size_t)count * sizeof(uint16_t)); /* nothing to round */
+  } else {
+    for (int64_t at = 0; at < count; at += FT_CHUNK) {
+      int64_t n = FT_MIN((int64_t)FT_CHUNK, count - at);
+      read_master(s, b, local + at, n, values);
+      ft_shard_round_weights(o, s->version, block, start + at, n, values,
+                             to + (size_t)at * s->element_bytes);
+    }
+  }
+}
+
 /* ---------------------------------------------------------------- moving a block */
 
 /* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread.
@@ -50,8 +73,7 @@ static void fill_slot(void *arg) {
       memcpy(to, s->frozen + (size_t)(b->kept_offset + r->local) * s->element_bytes,
              (size_t)r->count * s->element_bytes);
     else
-      ft_shard_round_weights(&s->options, s->version, p->block, r->start, r->count,
-                             master_of(s, b) + r->local, to);
+      round_master(s, p->block, r->start, r->local, r->count, to);
   }
 }
 
@@ -180,15 +202,13 @@ static void convert_full_copy(ft_shard *s) {
   char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < s->num_blocks; i++) {
     const part *b = &s->parts[i];
-    const float *master = master_of(s, b);
     for (int64_t k = 0; k < b->num_converted; k++) {
       const ft_range *r = &b->converted[k];
       char *to = full + (size_t)(b->full_offset + r->start) * s->element_bytes;
 #pragma omp parallel for schedule(static)
       for (int64_t at = 0; at < r->count; at += FT_CHUNK)
-        ft_shard_round_weights(&s->options, s->version, i, r->start + at,
-                               FT_MIN((int64_t)FT_CHUNK, r->count - at), master + r->local + at,
-                               to + (size_t)at * s->element_bytes);
+        round_master(s, i, r->start + at, r->local + at, FT_MIN((int64_t)FT_CHUNK, r->count - at),
+                     to + (size_t)at * s->element_bytes);
     }
   }
 }

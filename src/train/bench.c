@@ -111,14 +111,22 @@ out:
 static ft_err open_bench(bench *b) {
   ft_err err = FT_OK;
   const ft_bench_options *o = b->options;
-  const ft_shard_options shard = {
-      .stage = o->stage, .training = true, .seed = 1, .compute = o->precision};
+  const ft_shard_options shard = {.stage = o->stage,
+                                  .training = true,
+                                  .seed = 1,
+                                  .compute = o->precision,
+                                  .master = o->master,
+                                  .gradient = o->gradient};
   const ft_model_options model = {.compute = o->precision,
                                   .max_tokens = o->micro_batch * o->seq_len,
                                   .training = true,
                                   .activation_checkpointing = o->activation_checkpointing};
-  const ft_optim_options optim = {
-      .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .grad_clip = 1.0};
+  const ft_optim_options optim = {.beta1 = 0.9,
+                                  .beta2 = 0.95,
+                                  .eps = 1e-8,
+                                  .weight_decay = 0.1,
+                                  .grad_clip = 1.0,
+                                  .state = o->state};
   FT_TRY(ft_shard_new(b->comm, &o->arch, &shard, &b->shard));
   FT_TRY(ft_optim_new(b->shard, &optim, &b->optim));
   err = ft_model_new(&o->arch, b->shard, &model, &b->model);
@@ -248,6 +256,20 @@ out:
   return err;
 }
 
+static ft_err measure_memory(ft_comm *comm, ft_bench_result *r) {
+  ft_err err = FT_OK;
+  r->memory_bytes = r->memory_total = (int64_t)ft_mem_total().current_bytes;
+  r->resident_bytes = ft_pss_bytes();
+  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++)
+    r->memory[owner] = (int64_t)ft_mem_of((ft_owner)owner).current_bytes;
+  FT_TRY(ft_comm_max_i64(comm, &r->memory_bytes, 1));
+  FT_TRY(ft_comm_sum_i64(comm, &r->memory_total, 1));
+  FT_TRY(ft_comm_sum_i64(comm, &r->resident_bytes, 1));
+  FT_TRY(ft_comm_sum_i64(comm, r->memory, FT_MEM_NUM_OWNERS));
+out:
+  return err;
+}
+
 ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result *result) {
   ft_err err = FT_OK;
   bench b = {
@@ -262,8 +284,7 @@ ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result 
   FT_TRY(open_bench(&b));
   FT_TRY(measure_steps(&b, &median));
   FT_TRY(raise_peaks(comm, result));
-  result->memory_bytes = (int64_t)ft_mem_total().current_bytes;
-  FT_TRY(ft_comm_max_i64(comm, &result->memory_bytes, 1));
+  FT_TRY(measure_memory(comm, result));
   derive(options, &median, result);
 out:
   close_bench(&b);

@@ -185,6 +185,17 @@ static void take_number(mistakes *m, const ft_key *key, const cJSON *value, void
     *(double *)to = x;
 }
 
+static void take_every(mistakes *m, const ft_key *key, const cJSON *value, int64_t *to) {
+  double x = value->valuedouble;
+  if (cJSON_IsBool(value))
+    *to = cJSON_IsTrue(value);
+  else if (cJSON_IsNumber(value) && whole(x) && x >= key->min && x <= key->max)
+    *to = (int64_t)x;
+  else
+    wrong(m, key, value, "true, false or a whole number between %.16g and %.16g", key->min,
+          key->max);
+}
+
 static void take_pair(mistakes *m, const ft_key *key, const cJSON *value, double *to) {
   for (int i = 0; i < 2; i++) {
     const cJSON *item = cJSON_IsArray(value) ? cJSON_GetArrayItem(value, i) : NULL;
@@ -300,6 +311,9 @@ static ft_err take(mistakes *m, const ft_key *key, const cJSON *value, ft_config
     else
       wrong(m, key, value, "true or false");
     return FT_OK;
+  case KEY_EVERY:
+    take_every(m, key, value, to);
+    return FT_OK;
   case KEY_INT:
   case KEY_NUMBER:
     take_number(m, key, value, to);
@@ -393,6 +407,11 @@ static bool allowed(const char *path, char *const *allow, int64_t num_allow) {
   return false;
 }
 
+/* What a checkpoint holds in this form only. */
+static bool is_stored(const char *path) {
+  return strcmp(path, "optimizer.master") == 0 || strcmp(path, "optimizer.state") == 0;
+}
+
 ft_err ft_config_check_resume(const cJSON *earlier, const ft_config *now, char *const *allow,
                               int64_t num_allow) {
   mistakes m = {0};
@@ -401,14 +420,21 @@ ft_err ft_config_check_resume(const cJSON *earlier, const ft_config *now, char *
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const ft_config_key *key = &ft_config_table[i].public;
     const cJSON *a = value_at(earlier, key->path), *b = value_at(now->json, key->path);
-    if (key->resumable || !a || allowed(key->path, allow, num_allow) || cJSON_Compare(a, b, true))
-      continue;
+    bool may = !is_stored(key->path) && allowed(key->path, allow, num_allow);
+    if (key->resumable || !a || may || cJSON_Compare(a, b, true)) continue;
     char *was = printed(a), *is = printed(b);
-    add_mistake(&m,
-                "%s: the run was started with %s, now it is %s; put it back, choose another "
-                "run.dir, or accept "
-                "another result with --allow %s",
-                key->path, was ? was : "?", is ? is : "?", key->path);
+    if (is_stored(key->path))
+      add_mistake(
+          &m,
+          "%s: the run was started with %s and its checkpoint holds that, now it is %s; put "
+          "it back, or export the run and begin another from there",
+          key->path, was ? was : "?", is ? is : "?");
+    else
+      add_mistake(&m,
+                  "%s: the run was started with %s, now it is %s; put it back, choose another "
+                  "run.dir, or accept "
+                  "another result with --allow %s",
+                  key->path, was ? was : "?", is ? is : "?", key->path);
     cJSON_free(was);
     cJSON_free(is);
   }

@@ -9,6 +9,7 @@ typedef enum ft_key_type {
   KEY_INT,
   KEY_NUMBER,
   KEY_BOOL,
+  KEY_EVERY,   /* false: 0, true: 1, or a whole number */
   KEY_CHOICE,  /* a string of a list; stored as its index in an int (an enum) */
   KEY_PAIR,    /* two numbers */
   KEY_SOURCES, /* list of {path, weight} */

@@ -163,6 +163,9 @@ void ft_progress_end(trainer *t);
 
 /* Resident memory of this process in bytes. */
 int64_t ft_rss_bytes(void);
+/* The same with each page that several processes share divided among them, so that the sum over a
+ * node's ranks is what they take of its memory. 0: the system does not say. */
+int64_t ft_pss_bytes(void);
 /* Bytes that this process has read from files so far; 0 where the kernel does not say. */
 int64_t ft_read_bytes(void);
 

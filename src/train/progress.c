@@ -22,6 +22,17 @@ int64_t ft_read_bytes(void) {
   return bytes;
 }
 
+int64_t ft_pss_bytes(void) {
+  char line[256];
+  long long kib = 0;
+  FILE *f = fopen("/proc/self/smaps_rollup", "r");
+  if (!f) return 0;
+  while (kib == 0 && fgets(line, sizeof line, f))
+    if (sscanf(line, "Pss: %lld kB", &kib) != 1) kib = 0;
+  fclose(f);
+  return kib * 1024;
+}
+
 static void duration(double s, char *out, size_t size) {
   int64_t whole = (int64_t)(s + 0.5);
   if (whole < 120)

@@ -152,7 +152,9 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
                             .training = training,
                             .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
                             .seed = (uint64_t)c->seed,
-                            .compute = c->precision};
+                            .compute = c->precision,
+                            .master = c->master,
+                            .gradient = c->gradient};
   ft_model_options model = {.compute = c->precision,
                             .max_tokens = max_tokens(t),
                             .training = training,
@@ -161,7 +163,8 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
                             .beta2 = c->betas[1],
                             .eps = c->eps,
                             .weight_decay = c->weight_decay,
-                            .grad_clip = c->grad_clip};
+                            .grad_clip = c->grad_clip,
+                            .state = c->state};
   FT_TRY(ft_shard_new(t->comm, &t->hf.arch, &shard, &t->shard));
   if (training) FT_TRY(ft_optim_new(t->shard, &optim, &t->optim));
   FT_TRY(ft_comm_agree(t->comm, ft_model_new(&t->hf.arch, t->shard, &model, &t->model)));

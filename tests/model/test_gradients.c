@@ -76,7 +76,8 @@ static void randomize(ft_shard *shard) {
   assert_ok(ft_shard_weights_changed(shard));
 }
 
-static void open_setup(setup *s, const ft_arch *arch, bool checkpointing, int64_t piece_elements) {
+static void open_setup(setup *s, const ft_arch *arch, int64_t checkpointing,
+                       int64_t piece_elements) {
   ft_shard_options shard = {
       .stage = 3, .training = true, .compute = FT_F32, .piece_elements = piece_elements};
   ft_model_options model = {.compute = FT_F32,
@@ -217,23 +218,32 @@ static float *all_gradients(setup *s, int64_t *count) {
 
 static void activation_checkpointing_changes_no_bit(void **state) {
   (void)state;
-  setup s[2];
-  float *gradients[2];
-  double loss[2];
-  int64_t count[2];
+  enum { NUM = 6 }; /* none, every layer, every 2nd … 5th of five */
+  setup s[NUM];
+  float *gradients[NUM];
+  double loss[NUM];
+  int64_t count[NUM];
+  size_t bytes[NUM];
   ft_arch a = base;
   a.qk_norm = a.qkv_bias = true;
-  for (int i = 0; i < 2; i++) {
-    open_setup(&s[i], &a, i == 1, 700);
+  a.layers = 5;
+  for (int i = 0; i < NUM; i++) {
+    open_setup(&s[i], &a, i, 700);
     loss[i] = train(&s[i]);
     gradients[i] = all_gradients(&s[i], &count[i]);
+    bytes[i] = ft_mem_of(FT_MEM_ACTIVATIONS).current_bytes;
     close_setup(&s[i]);
+    assert_int_equal(count[i], count[0]);
+    assert_memory_equal(&loss[i], &loss[0], sizeof loss[0]);
+    assert_memory_equal(gradients[i], gradients[0], (size_t)count[0] * sizeof(float));
   }
-  assert_int_equal(count[0], count[1]);
-  assert_memory_equal(&loss[0], &loss[1], sizeof loss[0]);
-  assert_memory_equal(gradients[0], gradients[1], (size_t)count[0] * sizeof(float));
-  free(gradients[0]);
-  free(gradients[1]);
+  /* Kept whole: 5 layers; 0 and room for one; 2 and room for one; 3, 3, 4 and room for one. */
+  size_t layer = (bytes[0] - bytes[1]) / 4;
+  static const size_t kept[NUM] = {5, 1, 3, 4, 4, 5};
+  for (int i = 0; i < NUM; i++) {
+    assert_int_equal(bytes[0] - bytes[i], (5 - kept[i]) * layer);
+    free(gradients[i]);
+  }
 }
 
 static void a_batch_without_targets_gives_zero(void **state) {

@@ -34,7 +34,8 @@ static void defaults_are_those_of_the_design(void **state) {
   assert_int_equal(c.steps, 5);
   assert_true(c.epochs == 0);
   assert_int_equal(c.seq_len, 4096);
-  assert_true(c.packing && c.shuffle && c.activation_checkpointing);
+  assert_true(c.packing && c.shuffle && c.activation_checkpointing == 1);
+  assert_true(c.master == FT_MASTER_F32 && c.state == FT_MOMENTS_F32 && c.gradient == FT_F32);
   assert_int_equal(c.global_batch, 64);
   assert_int_equal(c.micro_batch, 1);
   assert_int_equal(c.precision, FT_BF16);
@@ -78,6 +79,28 @@ static void overrides_win(void **state) {
   ft_config_fini(&c);
 }
 
+static void memory_modes_are_read(void **state) {
+  (void)state;
+  static const char *const masters[] = {"fp32", "bf16+8", "bf16"};
+  ft_config c;
+  for (int i = 0; i < FT_MASTER_NUM; i++) {
+    char master[40];
+    snprintf(master, sizeof master, "optimizer.master=%s", masters[i]);
+    char *overrides[] = {master, "optimizer.state=int8", "train.gradient=bf16",
+                         "train.activation_checkpointing=3"};
+    assert_ok(load(minimal, overrides, FT_ARRAY_SIZE(overrides), &c));
+    assert_int_equal(c.master, i);
+    assert_string_equal(ft_master_name(c.master), masters[i]);
+    assert_true(c.state == FT_MOMENTS_INT8 && c.gradient == FT_BF16);
+    assert_int_equal(c.activation_checkpointing, 3);
+    ft_config_fini(&c);
+  }
+  char *off[] = {"train.activation_checkpointing=false"};
+  assert_ok(load(minimal, off, 1, &c));
+  assert_int_equal(c.activation_checkpointing, 0);
+  ft_config_fini(&c);
+}
+
 static void three_mistakes_are_three_lines(void **state) {
   (void)state;
   ft_config c;
@@ -97,7 +120,12 @@ static void single_mistakes_are_named(void **state) {
       {"train.global_batch=3.5", "whole number"},
       {"train.micro_batch=7", "multiple of train.micro_batch"},
       {"train.precision=fp8", "\"fp32\" or \"bf16\""},
-      {"train.gradient=bf16", "\"fp32\""},
+      {"train.gradient=int8", "\"fp32\" or \"bf16\""},
+      {"train.activation_checkpointing=0", "true, false or a whole number"},
+      {"train.activation_checkpointing=1.5", "true, false or a whole number"},
+      {"train.activation_checkpointing=often", "true, false or a whole number"},
+      {"optimizer.master=fp16", "\"fp32\" or \"bf16+8\" or \"bf16\""},
+      {"optimizer.state=bf16", "\"fp32\" or \"int8\""},
       {"optimizer.name=lion", "\"adamw\""},
       {"optimizer.betas=[0.9]", "two numbers"},
       {"optimizer.lr=-1", "between 0"},
@@ -142,6 +170,14 @@ static void resume_refuses_what_changes_the_result(void **state) {
                "train.micro_batch: the run was started with 1, now it is 2");
   assert_ok(ft_config_check_resume(a.json, &b, allow, 2));
   assert_fails(ft_config_check_resume(a.json, &b, unknown, 1), FT_ERR_CONFIG, "no such key");
+  ft_config_fini(&b);
+  /* What a checkpoint holds in one form cannot be had in another, allowed or not. */
+  char *other[] = {"optimizer.master=bf16+8", "train.activation_checkpointing=2"};
+  char *allow_other[] = {"optimizer.master"};
+  assert_ok(load(minimal, other, 2, &b));
+  assert_fails(ft_config_check_resume(a.json, &b, allow_other, 1), FT_ERR_CONFIG,
+               "optimizer.master: the run was started with \"fp32\" and its checkpoint holds that, "
+               "now it is \"bf16+8\"");
   ft_config_fini(&a);
   ft_config_fini(&b);
 }
@@ -179,6 +215,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(defaults_are_those_of_the_design),
       cmocka_unit_test(overrides_win),
+      cmocka_unit_test(memory_modes_are_read),
       cmocka_unit_test(three_mistakes_are_three_lines),
       cmocka_unit_test(single_mistakes_are_named),
       cmocka_unit_test(resume_refuses_what_changes_the_result),

@@ -1,0 +1,128 @@
+/* What training keeps in fewer bytes: names and sizes, the numbers that moments are rounded to, and
+ * AdamW divided among threads. */
+#include <string.h>
+
+#include "internal.h"
+
+/* ---------------------------------------------------------------- kinds */
+
+const char *ft_master_name(ft_master kind) {
+  static const char *const names[FT_MASTER_NUM] = {"fp32", "bf16+8", "bf16"};
+  FT_ASSERT(kind < FT_MASTER_NUM);
+  return names[kind];
+}
+
+size_t ft_master_bytes(ft_master kind) {
+  return kind == FT_MASTER_F32 ? 4 : 2;
+}
+
+size_t ft_master_low_bytes(ft_master kind) {
+  return kind == FT_MASTER_BF16_8;
+}
+
+const char *ft_moments_name(ft_moments kind) {
+  static const char *const names[FT_MOMENTS_NUM] = {"fp32", "int8"};
+  FT_ASSERT(kind < FT_MOMENTS_NUM);
+  return names[kind];
+}
+
+/* ---------------------------------------------------------------- quanta */
+
+/* Midpoint of interval j of the n of the decade that ends at `top`. */
+#define Q1(s, j, n, top) (float)(s(0.1 + 0.9 * ((j) + 0.5) / (n)) * (top))
+#define Q2(s, j, n, top) Q1(s, j, n, top), Q1(s, (j) + 1, n, top)
+#define Q4(s, j, n, top) Q2(s, j, n, top), Q2(s, (j) + 2, n, top)
+#define Q8(s, j, n, top) Q4(s, j, n, top), Q4(s, (j) + 4, n, top)
+#define Q16(s, j, n, top) Q8(s, j, n, top), Q8(s, (j) + 8, n, top)
+#define Q32(s, j, n, top) Q16(s, j, n, top), Q16(s, (j) + 16, n, top)
+#define Q64(s, j, n, top) Q32(s, j, n, top), Q32(s, (j) + 32, n, top)
+#define Q128(s, j, n, top) Q64(s, j, n, top), Q64(s, (j) + 64, n, top)
+/* The same from the last interval of a decade to its first, below zero. */
+#define N1(n, j, top) Q1(-, (n)-1 - (j), n, top)
+#define N2(n, j, top) N1(n, j, top), N1(n, (j) + 1, top)
+#define N4(n, j, top) N2(n, j, top), N2(n, (j) + 2, top)
+#define N8(n, j, top) N4(n, j, top), N4(n, (j) + 4, top)
+#define N16(n, j, top) N8(n, j, top), N8(n, (j) + 8, top)
+#define N32(n, j, top) N16(n, j, top), N16(n, (j) + 16, top)
+#define N64(n, j, top) N32(n, j, top), N32(n, (j) + 32, top)
+
+const float ft_quanta_signed[256] = {
+    N64(64, 0, 1.0),     N32(32, 0, 1e-1),    N16(16, 0, 1e-2),   N8(8, 0, 1e-3),
+    N4(4, 0, 1e-4),      N2(2, 0, 1e-5),      N1(1, 0, 1e-6),     0,
+    Q1(+, 0, 1, 1e-6),   Q2(+, 0, 2, 1e-5),   Q4(+, 0, 4, 1e-4),  Q8(+, 0, 8, 1e-3),
+    Q16(+, 0, 16, 1e-2), Q32(+, 0, 32, 1e-1), Q64(+, 0, 64, 1.0), 1};
+
+const float ft_quanta_unsigned[256] = {0,
+                                       Q2(+, 0, 2, 1e-6),
+                                       Q4(+, 0, 4, 1e-5),
+                                       Q8(+, 0, 8, 1e-4),
+                                       Q16(+, 0, 16, 1e-3),
+                                       Q32(+, 0, 32, 1e-2),
+                                       Q64(+, 0, 64, 1e-1),
+                                       Q128(+, 0, 128, 1.0),
+                                       1};
+
+void ft_quantize(bool has_sign, int64_t count, const float *restrict in, uint8_t *restrict codes,
+                 float *scale) {
+  FT_ASSERT(count <= FT_QUANTUM);
+  ft_vector_used()->quantize(has_sign, count, in, codes, scale);
+}
+
+void ft_dequantize(bool has_sign, int64_t count, const uint8_t *restrict codes, float scale,
+                   float *restrict out) {
+  ft_vector_used()->dequantize(has_sign, count, codes, scale, out);
+}
+
+/* ---------------------------------------------------------------- reading, setting, adding */
+
+static void key_of(uint64_t seed, ft_purpose purpose, uint32_t key[2]) {
+  uint64_t k = ft_random_key(seed, purpose);
+  key[0] = (uint32_t)k;
+  key[1] = (uint32_t)(k >> 32);
+}
+
+void ft_master_read(ft_master kind, const void *restrict w, const uint8_t *restrict low,
+                    int64_t count, float *restrict out) {
+  ft_vector_used()->master_read(kind, w, low, count, out);
+}
+
+/* Import only: plain is fast enough. */
+void ft_master_write(ft_master kind, const float *restrict in, int64_t count, void *restrict w,
+                     uint8_t *restrict low) {
+  uint16_t *high = w;
+  if (kind == FT_MASTER_F32)
+    memcpy(w, in, (size_t)count * sizeof *in);
+  else if (kind == FT_MASTER_BF16)
+    ft_convert(FT_BF16, w, FT_F32, in, count);
+  else
+    for (int64_t i = 0; i < count; i++) {
+      uint32_t bits = ft_f32_bits(in[i]);
+      uint32_t finite = (bits & 0x7f800000u) != 0x7f800000u ? 0x7fu + (bits >> 8 & 1u) : 0u;
+      bits += finite;
+      high[i] = (uint16_t)(bits >> 16);
+      low[i] = (uint8_t)(bits >> 8);
+    }
+}
+
+void ft_accumulate_bf16(uint64_t seed, uint64_t step, uint64_t first,
+                        uint16_t *restrict accumulator, ft_dtype from, const void *restrict in,
+                        int64_t count) {
+  uint32_t key[2];
+  FT_ASSERT(first % 8 == 0);
+  key_of(seed, FT_RANDOM_GRADIENT, key);
+  ft_vector_used()->accumulate_bf16(key, step, first, accumulator, from, in, count);
+}
+
+/* ---------------------------------------------------------------- AdamW */
+
+void ft_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *arrays, uint64_t seed,
+                            uint64_t step, uint64_t first, int64_t count) {
+  enum { PIECE = 16 * FT_QUANTUM };
+  const ft_vector *vector = ft_vector_used();
+  uint32_t key[2];
+  FT_ASSERT(first % FT_QUANTUM == 0);
+  key_of(seed, FT_RANDOM_MASTER, key);
+#pragma omp parallel for schedule(static) if (count > FT_PARALLEL_ELEMENTS)
+  for (int64_t i = 0; i < count; i += PIECE)
+    vector->adamw_packed(a, arrays, key, step, first, i, FT_MIN((int64_t)PIECE, count - i));
+}

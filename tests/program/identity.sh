@@ -2,7 +2,7 @@
 # Proves the arithmetic contract end to end: the same config gives the same `loss`, `grad_norm` and
 # `validation` as text, and the same exported weights as bytes, on any number of ranks and threads,
 # in every sharding stage, and when stopped and resumed on other ranks. For tied and untied heads,
-# in fp32 and bf16.
+# in fp32 and bf16, and with master weights, moments and gradient sums that take fewer bytes.
 #
 #   tests/program/identity.sh FTRUN SAMPLE_DATA [full]
 #
@@ -39,7 +39,7 @@ train() {
   shift 4
   OMP_NUM_THREADS=$threads on_ranks "$ranks" "$ftrun" train "$work/config.json" \
     "model.path=$work/$head" "train.precision=$precision" "sharding.stage=$stage" \
-    "run.dir=$run" "$@"
+    "run.dir=$run" ${modes[@]+"${modes[@]}"} "$@"
 }
 
 # Stops a run by SIGUSR1 once it has made two steps, then goes on with other ranks and stage.
@@ -88,31 +88,59 @@ layouts() {
         done
       done
     done
+  elif [ "$extent" = few ]; then
+    printf '%s\n' "2 2 3" "3 1 0"
   else
     printf '%s\n' "1 2 0" "2 2 3" "3 1 2" "5 1 0" "8 1 3"
   fi
 }
 
-num_equal=0
+# compare_layouts WHAT: one rank's run against all layouts, and against one that is resumed.
+compare_layouts() {
+  local what=$1 ranks threads stage
+  quietly train 1 1 3 "$work/one"
+  essence "$work/one" >"$work/wanted"
+  [ "$(grep -c loss "$work/wanted")" -ge 8 ] || fail "one rank wrote too few rows"
+  wanted_sum=$(export_sum "$work/one")
+  rm -rf "$work/one"
+  while read -r ranks threads stage; do
+    quietly train "$ranks" "$threads" "$stage" "$work/run"
+    must_equal "$what, $ranks ranks × $threads threads, stage $stage" "$work/run"
+  done < <(layouts)
+
+  # Finished early, then told to go further, on other ranks.
+  quietly train 5 1 3 "$work/run" train.steps=3
+  quietly train 2 1 1 "$work/run"
+  must_equal "$what, 3 steps on 5 ranks, then 2 ranks" "$work/run"
+}
+
+num_equal=0 modes=()
 prepare
 for head in tied untied; do
   for precision in fp32 bf16; do
-    quietly train 1 1 3 "$work/one"
-    essence "$work/one" >"$work/wanted"
-    [ "$(grep -c loss "$work/wanted")" -ge 8 ] || fail "one rank wrote too few rows"
-    wanted_sum=$(export_sum "$work/one")
-    rm -rf "$work/one"
-    while read -r ranks threads stage; do
-      quietly train "$ranks" "$threads" "$stage" "$work/run"
-      must_equal "$head $precision, $ranks ranks × $threads threads, stage $stage" "$work/run"
-    done < <(layouts)
-
-    # Finished early, then told to go further, on other ranks.
-    quietly train 5 1 3 "$work/run" train.steps=3
-    quietly train 2 1 1 "$work/run"
-    must_equal "$head $precision, 3 steps on 5 ranks, then 2 ranks" "$work/run"
+    compare_layouts "$head $precision"
   done
 done
+
+# With fewer bytes a parameter: numbers are not those of f32, and no other form goes on with them.
+[ "$extent" = full ] || extent=few
+head=untied precision=bf16
+f32_sum=$wanted_sum
+modes=(optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16
+  train.activation_checkpointing=2)
+compare_layouts "$head $precision ${modes[*]}"
+[ "$wanted_sum" != "$f32_sum" ] || fail "${modes[*]} changed nothing"
+head=tied precision=fp32
+modes=(optimizer.master=bf16 optimizer.state=int8 train.gradient=bf16)
+compare_layouts "$head $precision ${modes[*]}"
+quietly train 2 1 3 "$work/run" train.steps=2
+status=0
+train 2 1 3 "$work/run" optimizer.master=fp32 --allow optimizer.master >"$work/said" 2>&1 || status=$?
+[ "$status" -eq 78 ] || fail "resumed in another form: status $status, not 78"
+grep -q 'optimizer.master: .*"bf16".* now it is "fp32"' "$work/said" ||
+  fail "not both forms are named: $(cat "$work/said")"
+rm -rf "$work/run"
+modes=()
 
 # Interrupted in the middle of a step.
 head=tied precision=bf16

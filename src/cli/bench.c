@@ -341,8 +341,13 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
   for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
     cJSON_AddNumberToObject(time, ft_part_name(parts[i]), r->time[parts[i]]);
   cJSON *memory = cJSON_AddObjectToObject(json, "memory");
-  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++)
-    cJSON_AddNumberToObject(memory, ft_owner_name((ft_owner)owner), (double)r->memory[owner]);
+  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++) {
+    char key[64];
+    snprintf(key, sizeof key, "%s_bytes", ft_owner_name((ft_owner)owner));
+    for (char *at = key; (at = strchr(at, ' ')) != NULL;)
+      *at = '_';
+    cJSON_AddNumberToObject(memory, key, (double)r->memory[owner]);
+  }
   ft_err err = ft_json_print(json, true, &text);
   if (err == FT_OK) printf("%s\n", text);
   ft_free(text);

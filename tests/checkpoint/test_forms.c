@@ -33,13 +33,13 @@ static float *kept_values(ft_master kind, int64_t number, const ft_block *block)
   return values;
 }
 
-static void check_weights(ft_shard *shard, ft_master kind, int64_t version) {
+static void check_weights(ft_shard *shard, ft_master kind) {
   for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++) {
     const ft_block *block = ft_shard_block(shard, b);
     float *values = kept_values(kind, b, block);
     uint16_t *wanted = malloc((size_t)block->num_elements * sizeof *wanted);
     const void *found;
-    ft_shard_round_weights(ft_shard_options_of(shard), version, b, 0, block->num_elements, values,
+    ft_shard_round_weights(ft_shard_options_of(shard), 0, b, 0, block->num_elements, values,
                            wanted);
     assert_ok(ft_shard_acquire(shard, b, -1, &found));
     assert_memory_equal(found, wanted, (size_t)block->num_elements * sizeof *wanted);
@@ -90,12 +90,12 @@ static void every_form_comes_back(void **state) {
     for (int stage = 0; stage <= 3; stage++) {
       shard = new_shard((ft_master)kind, stage, 700, true);
       assert_ok(ft_checkpoint_restore(comm, checkpoint, shard, stage % 2));
-      check_weights(shard, (ft_master)kind, kind);
+      check_weights(shard, (ft_master)kind);
       ft_shard_free(shard);
     }
     shard = new_shard(FT_MASTER_F32, 3, 20000, false);
     assert_ok(ft_checkpoint_restore(comm, checkpoint, shard, false));
-    check_weights(shard, (ft_master)kind, kind);
+    check_weights(shard, (ft_master)kind);
     ft_shard_free(shard);
     check_numbers(checkpoint, (ft_master)kind);
     check_other_forms(checkpoint, (ft_master)kind);

@@ -61,6 +61,14 @@ bench 2 "${shape[@]}" --disk none --stage 2 --activation-checkpointing on
 grep -q '"disk_write_rate": null' "$work/json" || fail "--disk none was not heard"
 grep -q '"tokens": 51,' "$work/json" || fail "three rows of 17 tokens are 51"
 bench 1 "${shape[@]}" --disk none --precision fp32 --stage 0
+bench 2 "${shape[@]}" --disk none --master bf16+8 --state int8 --gradient bf16 \
+  --activation-checkpointing 2
+# Of a parameter: 3 bytes, 2 and two scales of 256, 2 and a sum of squares of 4096.
+awk -v p=43936 -v master="$(number master_weights_bytes)" -v state="$(number optimizer_state_bytes)" \
+  -v gradient="$(number gradients_bytes)" 'BEGIN {
+    padded = master / 3
+    exit !(padded >= p && padded < 1.1 * p && state == 2.03125 * padded && gradient > 2 * padded &&
+           gradient < 2.02 * padded) }' || fail "bytes of the memory modes: $(cat "$work/json")"
 
 # ---- a configuration, whose model has a config.json and nothing else
 mkdir model
@@ -85,5 +93,7 @@ refused 64 "six numbers" --shape 32,96,2,4,2,300,1
 refused 64 "multiple of the heads" --shape 33,96,2,4,2,300
 refused 64 "num_key_value_heads" --shape 32,96,2,4,3,300
 refused 64 "no multiple" "${shape[@]}" --micro-batch 2
-refused 64 "on or off" "${shape[@]}" --activation-checkpointing maybe
+refused 64 "on, off or a number" "${shape[@]}" --activation-checkpointing maybe
+refused 64 "fp32, bf16+8 or bf16" "${shape[@]}" --master fp16
+refused 64 "fp32 or int8" "${shape[@]}" --state bf16
 refused 66 "no such directory" "${shape[@]}" --disk nowhere

@@ -71,6 +71,8 @@ const ft_config_key *ft_config_keys(int64_t *count);
 ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_overrides,
                       ft_config *out);
 void ft_config_fini(ft_config *config);
+/* The value of a key ("run.dir"), resolved; NULL: there is no such key. Borrowed. */
+const cJSON *ft_config_value(const ft_config *config, const char *path);
 /* From an already resolved object (a run's config.json, a checkpoint's). json is copied. */
 ft_err ft_config_from_json(const cJSON *json, const char *where, ft_config *out);
 

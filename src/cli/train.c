@@ -5,12 +5,14 @@
 typedef struct arguments {
   run_arguments run;
   bool check;
+  const char *print; /* a key, or NULL */
   char *allow[32];
   int64_t num_allow;
 } arguments;
 
 static const struct argp_option options[] = {
     {"check", 'c', NULL, 0, "Do all but the steps: read, allocate, say what would happen", 0},
+    {"print", 'p', "KEY", 0, "Only print the value that KEY has here, for scripts (run.dir)", 0},
     {"allow", 'a', "KEY", 0, "Resume although KEY differs from how the run was started", 0},
     {0}};
 
@@ -19,6 +21,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   switch (key) {
   case 'c':
     a->check = true;
+    return 0;
+  case 'p':
+    a->print = argument;
     return 0;
   case 'a':
     if (a->num_allow == (int64_t)FT_ARRAY_SIZE(a->allow)) argp_error(state, "too many --allow");
@@ -33,6 +38,22 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   default:
     return ARGP_ERR_UNKNOWN;
   }
+}
+
+/* --print: a value of the resolved configuration, a string as it is, anything else as JSON. */
+static ft_err print_value(const arguments *a, ft_config *config) {
+  ft_err err = FT_OK;
+  char *text = NULL;
+  FT_TRY(ft_cli_alone("train --print"));
+  FT_TRY(ft_config_load(a->run.config, a->run.overrides, a->run.num_overrides, config));
+  const cJSON *value = ft_config_value(config, a->print);
+  FT_CHECK(value, FT_ERR_USAGE, "--print: there is no key \"%s\" (ftrun train --help lists them)",
+           a->print);
+  if (!cJSON_IsString(value)) FT_TRY(ft_json_print(value, false, &text));
+  printf("%s\n", text ? text : value->valuestring);
+out:
+  ft_free(text);
+  return err;
 }
 
 int ft_cli_train(int argc, char **argv) {
@@ -52,6 +73,10 @@ int ft_cli_train(int argc, char **argv) {
   ft_config config = {0};
   ft_comm *comm = NULL;
   ft_cli_parse(&argp, argc, argv, &a);
+  if (a.print) {
+    err = print_value(&a, &config);
+    goto out;
+  }
   ft_train_catch_signals();
   FT_TRY(ft_cli_start(&comm));
   FT_TRY(ft_cli_load_config(comm, &a.run, &config));
@@ -62,6 +87,6 @@ out:
   ft_free(a.run.overrides);
   int status = ft_cli_end(err);
   if (comm && ft_comm_check(comm) != FT_OK) ft_comm_leave(comm, status);
-  ft_cli_stop(comm);
+  if (!a.print) ft_cli_stop(comm);
   return status;
 }

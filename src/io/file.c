@@ -105,17 +105,27 @@ ft_err ft_pread_all(int fd, const char *path, void *data, size_t bytes, int64_t 
   return FT_OK;
 }
 
+/* A test may make a step of writing fail as the filesystem would (FT_FAULT=POINT=fail). */
+static bool made_to_fail(const char *point, int error) {
+  if (!ft_fault(point).fail) return false;
+  errno = error;
+  return true;
+}
+
 ft_err ft_file_temporary(const char *path, char **out) {
   return ft_format(out, "%s.tmp", path);
 }
 
 ft_err ft_file_create(const char *path, int *fd) {
-  *fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  *fd = -1;
+  if (!made_to_fail("file.create", EROFS))
+    *fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   return *fd < 0 ? ft_file_fail(FT_ERR_CREATE, path, "create") : FT_OK;
 }
 
 ft_err ft_file_pwrite(int fd, const char *path, const void *data, size_t bytes, int64_t offset) {
   size_t done = 0;
+  if (made_to_fail("file.write", ENOSPC)) return ft_file_fail(FT_ERR_IO, path, "write");
   while (done < bytes) {
     size_t piece = FT_MIN(bytes - done, (size_t)1 << 30);
     ssize_t put = pwrite(fd, (const char *)data + done, piece, offset + (int64_t)done);
@@ -128,7 +138,8 @@ ft_err ft_file_pwrite(int fd, const char *path, const void *data, size_t bytes, 
 
 ft_err ft_file_sync_close(int *fd, const char *path) {
   ft_err err = FT_OK;
-  if (fsync(*fd) != 0) err = ft_file_fail(FT_ERR_IO, path, "fsync");
+  if (made_to_fail("file.fsync", EIO) || fsync(*fd) != 0)
+    err = ft_file_fail(FT_ERR_IO, path, "fsync");
   /* some filesystems report a failed write only when the file is closed */
   if (close(*fd) != 0 && err == FT_OK) err = ft_file_fail(FT_ERR_IO, path, "close");
   *fd = -1;
@@ -147,7 +158,8 @@ ft_err ft_file_sync_parent(const char *path) {
     slash[slash == dir ? 1 : 0] = 0;
   fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) FT_TRY(ft_file_fail(FT_ERR_IO, dir, "open"));
-  if (fsync(fd) != 0) FT_TRY(ft_file_fail(FT_ERR_IO, dir, "fsync"));
+  if (made_to_fail("file.fsync_dir", EIO) || fsync(fd) != 0)
+    FT_TRY(ft_file_fail(FT_ERR_IO, dir, "fsync"));
 out:
   ft_file_close(&fd);
   ft_free(dir);
@@ -159,7 +171,7 @@ ft_err ft_commit_file(const char *temporary, const char *path) {
   int fd = open(temporary, O_RDONLY | O_CLOEXEC);
   if (fd < 0) FT_TRY(ft_file_fail(FT_ERR_IO, temporary, "open"));
   FT_TRY(ft_file_sync_close(&fd, temporary));
-  if (rename(temporary, path) != 0)
+  if (made_to_fail("file.rename", EIO) || rename(temporary, path) != 0)
     FT_TRY(ft_file_fail(FT_ERR_IO, path, "rename the temporary file to it"));
   FT_TRY(ft_file_sync_parent(path));
 out:

@@ -59,7 +59,9 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
   (void)info;
   (void)type;
   (void)at;
-  if (remove(path) == 0 || errno == ENOENT) return 0;
+  if (ft_fault("file.remove").fail)
+    errno = EIO;
+  else if (remove(path) == 0 || errno == ENOENT) return 0;
   ft_file_fail(FT_ERR_IO, path, "remove");
   return 1;
 }

@@ -401,6 +401,10 @@ void ft_config_fini(ft_config *c) {
   memset(c, 0, sizeof *c);
 }
 
+const cJSON *ft_config_value(const ft_config *config, const char *path) {
+  return find_key(path) ? value_at(config->json, path) : NULL;
+}
+
 static bool allowed(const char *path, char *const *allow, int64_t num_allow) {
   for (int64_t i = 0; i < num_allow; i++)
     if (strcmp(path, allow[i]) == 0) return true;

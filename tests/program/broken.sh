@@ -53,6 +53,12 @@ must() {
   "$@" || { cat "$work/said" >&2; fail "$name: not so: $*"; }
 }
 
+# equals RUN: a finished run has the metrics, the best step and the weights of the unbroken one.
+equals() {
+  essence "$1" | diff "$work/wanted" - >&2 && [ "$(export_sum "$1")" = "$wanted_sum" ] &&
+    cmp "$work/wanted-best" "$1/best" >&2
+}
+
 # go_on NAME RANKS: the stopped run, resumed, equals the unbroken one.
 go_on() {
   local name=$1 ranks=$2
@@ -64,6 +70,16 @@ go_on() {
   remembered "$work/run" | diff "$work/wanted-remembered" - >&2 || fail "$name: the checkpoints differ"
   rm -rf "$work/run"
   num_good=$((num_good + 1))
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.2
+  done
 }
 
 # newest: the step of the newest committed checkpoint, 0 if there is none.

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Runs a training command until it is finished, on machines without Slurm: again after a stop (status
+# 75) and after a crash, and not for ever.
+#
+#   launch/mpirun-loop.sh [OPTION...] mpirun -np 4 ftrun train CONFIG [KEY=VALUE...]
+#
+#   -f FRUITLESS  give up after so many attempts in a row that left no newer checkpoint (3)
+#   -a ATTEMPTS   give up after so many attempts altogether (100)
+#   -p SECONDS    pause after a crash, for networks and daemons to come to rest (5)
+#
+# What another attempt would not change is not tried again: a wrong command line, configuration,
+# model or data, numbers that are not finite, too little memory (status 64, 65, 66, 71, 78).
+#
+# TERM, INT (Ctrl-C), HUP, USR1 and USR2 sent to this script reach mpirun as USR1, which stops the
+# run with a checkpoint; it is not started again then. A second one ends mpirun at once.
+# The status is that of the last attempt; 75 if it was asked to stop.
+set -uo pipefail
+
+usage() {
+  sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+  exit "$1"
+}
+
+fruitless_allowed=3 attempts_allowed=100 pause=5
+while getopts +f:a:p:h option; do
+  case $option in
+    f) fruitless_allowed=$OPTARG ;;
+    a) attempts_allowed=$OPTARG ;;
+    p) pause=$OPTARG ;;
+    h) usage 0 ;;
+    *) usage 64 >&2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+for number in "$fruitless_allowed" "$attempts_allowed" "1$pause"; do
+  case $number in
+    *[!0-9]* | "" | 0) echo "mpirun-loop: a number was expected with -f, -a and -p" >&2; exit 64 ;;
+  esac
+done
+
+# ---- the words after "ftrun train" name the run directory
+words=("$@")
+train=-1
+for i in "${!words[@]}"; do
+  if [ "$i" -gt 0 ] && [ "${words[$i]}" = train ]; then train=$i; break; fi
+done
+if [ "$train" -lt 1 ]; then
+  echo "mpirun-loop: there is no \"ftrun train\" in: $*" >&2
+  exit 64
+fi
+run_dir=$("${words[$((train - 1))]}" train "${words[@]:$((train + 1))}" --print run.dir) || exit
+
+# The step of the newest committed checkpoint; -1: there is none.
+newest_step() {
+  local step=-1 manifest name
+  for manifest in "$run_dir"/checkpoints/step-*/manifest.json; do
+    [ -e "$manifest" ] || continue
+    name=${manifest%/manifest.json}
+    name=$((10#${name##*step-}))
+    [ "$name" -le "$step" ] || step=$name
+  done
+  echo "$step"
+}
+
+# ---- signals: a flag, because `wait` returns early when one comes
+asked=0 signalled=0 launcher=
+pass_on() {
+  signalled=1 asked=$((asked + 1))
+  [ -n "$launcher" ] || return 0
+  if [ "$asked" -eq 1 ]; then
+    echo "mpirun-loop: asked to stop; passing it on" >&2
+    kill -USR1 "$launcher" 2>/dev/null
+  else
+    kill -TERM "$launcher" 2>/dev/null
+  fi
+}
+trap pass_on TERM INT HUP USR1 USR2
+
+# Job control gives the launcher a process group of its own, so that Ctrl-C reaches only this script:
+# mpirun would turn it into a kill.
+set -m
+attempt=0 fruitless=0 status=75
+while [ "$asked" -eq 0 ]; do
+  attempt=$((attempt + 1))
+  before=$(newest_step)
+  "$@" </dev/null &
+  launcher=$!
+  while :; do
+    signalled=0
+    wait "$launcher"
+    status=$?
+    [ "$signalled" -eq 1 ] || break
+  done
+  launcher=
+  after=$(newest_step)
+  case $status in
+    0 | 64 | 65 | 66 | 71 | 78) exit "$status" ;;
+  esac
+  [ "$asked" -eq 0 ] || break
+  if [ "$after" -gt "$before" ]; then fruitless=0; else fruitless=$((fruitless + 1)); fi
+  said="attempt $attempt ended with status $status and step $after as the newest checkpoint"
+  [ "$after" -ge 0 ] || said="attempt $attempt ended with status $status, without any checkpoint"
+  if [ "$fruitless" -ge "$fruitless_allowed" ]; then
+    echo "mpirun-loop: $said: giving up, $fruitless in a row brought no step forward" >&2
+    exit "$status"
+  fi
+  if [ "$attempt" -ge "$attempts_allowed" ]; then
+    echo "mpirun-loop: $said: giving up after $attempt attempts" >&2
+    exit "$status"
+  fi
+  echo "mpirun-loop: $said: going on" >&2
+  if [ "$status" -ne 75 ] && [ "$pause" -gt 0 ]; then
+    sleep "$pause" &
+    wait $!
+  fi
+done
+exit 75

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Proves that launch/mpirun-loop.sh, as shipped, brings a run that crashes again and again to its end,
+# equal to the unbroken one; that it gives up where nothing comes forward, and does not try again what
+# cannot succeed; and that asking it to stop leaves a checkpoint.
+#
+#   tests/cluster/loop.sh FTRUN SAMPLE_DATA
+. "$(dirname "$0")/../program/common.sh"
+. "$root/tests/program/broken.sh"
+
+# loop FAULT OPTION... -- WORD...: what the script says goes to $work/said; returns its status.
+loop() {
+  local fault=$1 options=() status=0
+  shift
+  while [ "$1" != -- ]; do options+=("$1"); shift; done
+  shift
+  FT_FAULT=$fault timeout 100 "$root/launch/mpirun-loop.sh" "${options[@]}" "$@" \
+    >"$work/said" 2>&1 </dev/null || status=$?
+  return "$status"
+}
+
+# Each attempt is killed in its fourth update, and leaves a newer checkpoint than it found.
+crashes() {
+  must "crashes" loop "update@4=kill" -p 0 -- mpirun --oversubscribe -np 2 "$ftrun" train \
+    "$work/config.json"
+  must "crashes: attempts" [ "$(grep -c "ended with status 137 .*going on" "$work/said")" -eq 2 ]
+  go_on "crashes" 1
+}
+
+fruitless() {
+  local status=0
+  loop "forward@1=usr1" -f 2 -p 0 -- "$ftrun" train "$work/config.json" || status=$?
+  must "nothing comes forward" [ "$status" -eq 75 ]
+  must "nothing comes forward" grep -q "giving up, 2 in a row brought no step forward" "$work/said"
+  status=0
+  loop "backward@13=kill" -a 1 -p 0 -- "$ftrun" train "$work/config.json" || status=$?
+  must "no more attempts" [ "$status" -eq 137 ]
+  must "no more attempts" grep -q "giving up after 1 attempts" "$work/said"
+  rm -rf "$work/run"
+}
+
+mistakes() {
+  local status=0
+  loop "" -- "$ftrun" train "$work/config.json" train.steps=none || status=$?
+  must "a wrong configuration" [ "$status" -eq 78 ]
+  status=0
+  loop "" -- "$ftrun" train "$work/config.json" model.path="$work/nothing" || status=$?
+  must "a missing model" [ "$status" -eq 66 ]
+  must "a missing model" [ "$(grep -c "does not exist" "$work/said")" -eq 1 ]
+  status=0
+  loop "" -- "$ftrun" eval "$work/config.json" || status=$?
+  must "another command" [ "$status" -eq 64 ]
+  rm -rf "$work/run"
+}
+
+# Ctrl-C at the script: its process group gets SIGINT.
+asked_to_stop() {
+  local status=0 script
+  set -m
+  FT_FAULT="forward@13=slow:60" "$root/launch/mpirun-loop.sh" mpirun --oversubscribe -np 2 "$ftrun" \
+    train "$work/config.json" >"$work/said" 2>&1 </dev/null &
+  script=$!
+  set +m
+  wait_for 60 grep -q "forward: slow" "$work/run/log/rank-0.log" 2>/dev/null ||
+    { kill -KILL -- "-$script"; cat "$work/said" >&2; fail "the run did not begin"; }
+  kill -INT -- "-$script"
+  wait "$script" || status=$?
+  must "asked to stop" [ "$status" -eq 75 ]
+  must "asked to stop: the committed step" [ "$(newest)" -eq 1 ]
+  go_on "asked to stop" 3
+}
+
+prepare_broken
+crashes
+fruitless
+mistakes
+asked_to_stop
+echo "$num_good runs came to the unbroken one's metrics and weights"

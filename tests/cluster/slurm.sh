@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Proves that launch/slurm/ftrun.sbatch, as shipped, brings a run to its end under a real Slurm whatever
+# ends its attempts: a preemption by a job of higher priority, the time limit, `scontrol requeue`, a
+# node that falls off the network; with srun and with mpirun. Each run ends equal to the unbroken one.
+# And that it does not try for ever, nor again what cannot succeed.
+#
+#   tests/cluster/slurm.sh FTRUN SAMPLE_DATA CLUSTER_SCRIPTS
+#
+# CLUSTER_SCRIPTS has hosts-up, slurm-up and their counterparts: hosts in network namespaces and a
+# private Slurm on them, started here and ended here. Skipped (77) where something for it is missing.
+. "$(dirname "$0")/../program/common.sh"
+. "$root/tests/program/broken.sh"
+. "$root/tests/cluster/hosts.sh"
+need_programs slurmctld slurmd srun sbatch munged
+begin_hosts "$3" 14 10.78.0
+trap end_slurm EXIT
+
+# Ending the hosts ends Slurm's daemons there, faster than they end themselves.
+end_slurm() {
+  keep_work=yes end_hosts
+  [ ! -e "$work/slurm/slurm.conf" ] || slurm-down "$work/slurm" >/dev/null 2>&1
+  rm -rf "$work"
+}
+
+start_slurm() {
+  slurm-up -d "$work/slurm" -H "$work/hosts" -p 18100 -c 2 >"$work/said" 2>&1 ||
+    skip "Slurm does not start here: $(tail -n 1 "$work/said")"
+  # a node is given up after some seconds of silence instead of a minute
+  sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=6\nMessageTimeout=5/' "$work/slurm/slurm.conf"
+  on_head scontrol reconfigure
+}
+
+on_head() {
+  "$work/slurm/in-head" "$@"
+}
+
+# What the jobs run: ftrun, in the first attempt with the faults of $fault.
+make_program() {
+  cat >"$work/ftrun" <<END
+#!/bin/sh
+[ "\$SLURM_RESTART_COUNT" = "" ] || unset FT_FAULT
+exec "$ftrun" "\$@"
+END
+  chmod +x "$work/ftrun"
+}
+
+# submit NAME LAUNCHER SBATCH-OPTION... [-- KEY=VALUE...]
+submit() {
+  local name=$1 launcher=$2 options=()
+  shift 2
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+  [ $# -eq 0 ] || shift
+  job_of[$name]=$(FTRUN=$program FTRUN_LAUNCHER=$launcher FTRUN_FRUITLESS=2 FT_FAULT=$fault on_head \
+    sbatch --parsable -p low -o "$work/$name.log" "${options[@]}" \
+    "$root/launch/slurm/ftrun.sbatch" "$work/config.json" run.dir="$work/$name" "$@")
+}
+
+has_finished_step() {
+  grep -q "\"step\":$2,\"loss\"" "$work/$1/metrics.jsonl" 2>/dev/null
+}
+
+# State of a job, as COMPLETED, PENDING …
+state_of() {
+  on_head scontrol -o show job "${job_of[$1]}" | sed -E 's/.* JobState=([A-Z_]+).*/\1/'
+}
+
+is_over() {
+  case $(state_of "$1") in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) false ;; esac
+}
+
+broke() {
+  cat "$work/$1.log" >&2
+  tail -n 20 "$work/slurm/log/slurmctld.log" >&2
+  fail "$1: $2"
+}
+
+# came_through NAME: the job was started again, finished, and equals the unbroken run.
+came_through() {
+  local name=$1
+  wait_for 150 is_over "$name" || broke "$name" "not over, but $(state_of "$name")"
+  [ "$(state_of "$name")" = COMPLETED ] || broke "$name" "ended as $(state_of "$name")"
+  grep -q "attempt 2 of at most" "$work/$name.log" || broke "$name" "was never started again"
+  equals "$work/$name" || broke "$name" "does not equal the unbroken run"
+  num_good=$((num_good + 1))
+}
+
+submit_all() {
+  local program=$work/ftrun fault="forward=slow:1"
+  submit preempted srun -N 2 -w h1,h2 --signal=B:USR1@30
+  submit preempted-mpirun mpirun -N 2 -w h3,h4 --signal=B:USR1@30
+  submit requeued srun -N 2 -w h5,h6
+  submit requeued-mpirun mpirun -N 2 -w h7,h8
+  submit lost-node srun -N 2 -x h[1-8,12-14]
+  # a minute is Slurm's shortest limit; it looks twice a minute which jobs to warn, and so early
+  fault="forward=slow:3"
+  submit time-limit mpirun -N 2 -w h12,h13 -t 1 --signal=B:USR1@55
+  fault=""
+  submit mistaken srun -N 1 -w h14 -- model.path="$work/nothing"
+  program=$ftrun fault="forward@1=usr1"
+  submit nowhere srun -N 1 -w h14
+}
+
+# The events, each once its run has something to lose.
+break_them() {
+  local name node
+  for name in preempted preempted-mpirun requeued requeued-mpirun lost-node; do
+    wait_for 60 has_finished_step "$name" 1 || broke "$name" "did not begin"
+  done
+  on_head sbatch -p high -N 4 -w h1,h2,h3,h4 -o /dev/null --wrap "sleep 1" >"$work/said"
+  on_head scontrol requeue "${job_of[requeued]}"
+  on_head scontrol requeue "${job_of[requeued-mpirun]}"
+  node=$(on_head squeue -h -j "${job_of[lost-node]}" -o %N)
+  cut_host "$(sed -E 's/.*[^0-9]([0-9]+)\]?$/\1/' <<<"$node")"
+}
+
+# What cannot succeed is not tried again; what never comes anywhere, once more.
+not_for_ever() {
+  wait_for 60 is_over mistaken || broke mistaken "not over, but $(state_of mistaken)"
+  grep -q "attempt 1 ended with status 66" "$work/mistaken.log" || broke mistaken "another status"
+  ! grep -q "queued again" "$work/mistaken.log" || broke mistaken "was tried again"
+  wait_for 60 is_over nowhere || broke nowhere "not over, but $(state_of nowhere)"
+  grep -q "giving up: 2 attempts in a row" "$work/nowhere.log" || broke nowhere "did not give up"
+}
+
+declare -A job_of
+prepare_broken
+make_program
+start_slurm
+submit_all
+break_them
+for name in preempted preempted-mpirun requeued requeued-mpirun time-limit lost-node; do
+  came_through "$name"
+done
+not_for_ever
+echo "$num_good jobs came through and equal the unbroken run"

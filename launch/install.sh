@@ -3,6 +3,8 @@
 #
 #   launch/install.sh          what building and running needs
 #   launch/install.sh tests    that, and what the tests need
+#   launch/install.sh cluster  that, and a Slurm for the tests that start a private one; its services
+#                              are neither started nor enabled
 #
 # Asks apt only for what is missing, so a second run changes nothing. Works as root, or as a user
 # who may use sudo. Made for Debian 12.
@@ -23,11 +25,19 @@ tests=(
   clang libomp-dev                   # the second compiler
   python3                            # the layer check (standard library only)
 )
+cluster=(
+  slurmctld slurmd slurm-client      # Slurm
+  slurm-wlm-basic-plugins libpmix2   # how srun starts ranks
+  munge                              # who is who
+  iproute2                           # hosts in network namespaces
+)
+services=() # that come with the packages and are not to run
 
 case "${1:-}" in
   "") ;;
   tests) packages+=("${tests[@]}") ;;
-  *) say_error "install.sh: \"$1\" is not known; give nothing, or \"tests\""; exit 64 ;;
+  cluster) packages+=("${tests[@]}" "${cluster[@]}"); services=(munge slurmctld slurmd) ;;
+  *) say_error "install.sh: \"$1\" is not known; give nothing, \"tests\" or \"cluster\""; exit 64 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
@@ -55,6 +65,14 @@ else
   exit 77
 fi
 
+# Packages ask this file whether they may start services; where there is one, it is the machine's.
+policy=/usr/sbin/policy-rc.d
+if [ ${#services[@]} -gt 0 ] && [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+
 say "Installing ${#missing[@]} Debian packages: ${missing[*]}"
 log=$(mktemp "${TMPDIR:-/tmp}/ftrun-install.XXXXXX")
 apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
@@ -67,4 +85,9 @@ if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "${miss
   exit 69
 fi
 rm -f "$log"
+for service in "${services[@]}"; do
+  case " ${missing[*]} " in
+    *" $service "*) "${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1 || true ;;
+  esac
+done
 say "Installed."

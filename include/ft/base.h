@@ -138,6 +138,8 @@ void ft_log_close(void);
 
 /* Seconds since some fixed moment; monotonic. */
 double ft_now_s(void);
+/* Processor time that the calling thread has used. */
+double ft_thread_cpu_s(void);
 void ft_sleep_s(double seconds);
 
 /* ---------------------------------------------------------------- faults made on purpose */

@@ -32,13 +32,19 @@ ft_err ft_checkpoint_begin(ft_comm *comm, ft_shard *shard, const char *run_dir,
                            const ft_checkpoint_meta *meta, ft_checkpoint_writer **out);
 /* True once this rank's part is on disk. */
 bool ft_checkpoint_written(const ft_checkpoint_writer *writer);
-/* Waits for this rank's part; returns how many seconds writing it took. Not collective. */
-double ft_checkpoint_wait(ft_checkpoint_writer *writer);
+/* Waits for this rank's part, whose error is for ft_checkpoint_finish. Not collective. */
+void ft_checkpoint_wait(ft_checkpoint_writer *writer);
+/* What a checkpoint was and took, of all ranks together. */
+typedef struct ft_checkpoint_report {
+  int64_t bytes;
+  double seconds;     /* the slowest rank's writing */
+  double cpu_seconds; /* of the I/O threads */
+} ft_checkpoint_report;
 /* Waits for every rank's part; rank 0 writes manifest.json, which makes it a checkpoint. Frees the
  * writer. Collective over all ranks; errors are agreed, remove what was written of this checkpoint
- * and leave earlier ones whole. NULL is FT_OK. After FT_ERR_STOPPED (the job
- * stops; ft_comm.h) the writer is not freed: call again once collectives work again. */
-ft_err ft_checkpoint_finish(ft_checkpoint_writer *writer);
+ * and leave earlier ones whole. *report may be NULL. A NULL writer is FT_OK. After FT_ERR_STOPPED
+ * (the job stops; ft_comm.h) the writer is not freed: call again once collectives work again. */
+ft_err ft_checkpoint_finish(ft_checkpoint_writer *writer, ft_checkpoint_report *report);
 
 /* Keeps the newest `keep` (at least one) and `best` (-1: none), removes other checkpoints and what
  * was never committed and is older than the newest. Rank 0 works. Collective over all ranks; errors

@@ -16,10 +16,10 @@ struct ft_checkpoint_writer {
   int64_t *blocks; /* [num_datasets] block of a dataset */
   int64_t *ranges; /* of all blocks: starts, counts and locals, that the datasets point into */
   ft_slice_file file;
-  ft_io_job *job; /* NULL once it was waited for; then: */
-  ft_err written; /* its result, */
-  char *message;  /* of an error, */
-  double seconds; /* and the time it took */
+  ft_io_job *job;              /* NULL once it was waited for; then: */
+  ft_err written;              /* its result, */
+  char *message;               /* of an error, */
+  double seconds, cpu_seconds; /* the time it took */
 };
 
 /* ---------------------------------------------------------------- what is written */
@@ -170,11 +170,12 @@ out:
 
 static ft_err write_slices(void *arg) {
   ft_checkpoint_writer *w = arg;
-  double begin_s = ft_now_s();
+  double begin_s = ft_now_s(), begin_cpu_s = ft_thread_cpu_s();
   ft_fault_effect fault = ft_fault("checkpoint.write");
   ft_err err = ft_slices_write(w->path, w->datasets, w->num_datasets, &w->file);
   if (fault.slow_s > 0) ft_sleep_s(fault.slow_s);
   w->seconds = ft_now_s() - begin_s;
+  w->cpu_seconds = ft_thread_cpu_s() - begin_cpu_s;
   return err;
 }
 
@@ -226,6 +227,19 @@ out:
   return err;
 }
 
+/* Some rank could not begin: the others' files go again once nobody writes any more. */
+static ft_err give_up_writing(ft_checkpoint_writer *w, ft_err err) {
+  char *message = NULL;
+  (void)ft_strdup(ft_error_message(), &message);
+  if (w->job) (void)ft_io_wait(w->job);
+  w->job = NULL;
+  if (ft_comm_agree(w->comm, FT_OK) == FT_OK && ft_comm_rank(w->comm) == 0)
+    (void)checkpoint_remove(w->run_dir, w->step);
+  err = ft_fail(err, "%s", message ? message : "the checkpoint could not be begun");
+  ft_free(message);
+  return err;
+}
+
 ft_err ft_checkpoint_begin(ft_comm *comm, ft_shard *shard, const char *run_dir,
                            const ft_checkpoint_meta *meta, ft_checkpoint_writer **out) {
   ft_err err = FT_OK;
@@ -236,11 +250,14 @@ ft_err ft_checkpoint_begin(ft_comm *comm, ft_shard *shard, const char *run_dir,
   FT_TRY(ft_comm_sum_i64(comm, &total_bytes, 1));
   bool speaker = ft_comm_rank(comm) == 0;
   FT_TRY(ft_comm_agree(comm, speaker ? prepare_directory(w, total_bytes) : FT_OK));
-  FT_TRY(ft_comm_agree(comm, start_writing(w)));
+  err = ft_comm_agree(comm, start_writing(w));
+  if (err != FT_OK) {
+    err = give_up_writing(w, err);
+    goto out;
+  }
   *out = w;
   w = NULL;
 out:
-  if (w && w->job) (void)ft_io_wait(w->job); /* it borrows the writer */
   free_writer(w);
   return err;
 }
@@ -330,25 +347,38 @@ static ft_err wait_written(ft_checkpoint_writer *w) {
   return ft_fail(w->written, "%s", w->message ? w->message : "out of memory");
 }
 
-double ft_checkpoint_wait(ft_checkpoint_writer *w) {
-  (void)wait_written(w); /* its errors are for ft_checkpoint_finish */
-  return w->seconds;
+void ft_checkpoint_wait(ft_checkpoint_writer *w) {
+  (void)wait_written(w);
+}
+
+/* All ranks' numbers together. */
+static ft_err add_up(const ft_checkpoint_writer *w, ft_checkpoint_report *report) {
+  ft_err err = FT_OK;
+  int64_t sums[2] = {w->file.bytes, (int64_t)(w->cpu_seconds * 1e6)};
+  int64_t slowest = (int64_t)(w->seconds * 1e6);
+  FT_TRY(ft_comm_sum_i64(w->comm, sums, FT_ARRAY_SIZE(sums)));
+  FT_TRY(ft_comm_max_i64(w->comm, &slowest, 1));
+  *report = (ft_checkpoint_report){
+      .bytes = sums[0], .seconds = (double)slowest * 1e-6, .cpu_seconds = (double)sums[1] * 1e-6};
+out:
+  return err;
 }
 
 /* The manifest makes it a checkpoint on all ranks or on none. */
-static ft_err commit_together(ft_checkpoint_writer *w) {
+static ft_err commit_together(ft_checkpoint_writer *w, ft_checkpoint_report *report) {
   ft_err err = ft_comm_section_begin(w->comm);
   if (err != FT_OK) return err;
   (void)ft_fault("checkpoint.commit");
-  err = commit(w);
+  if (report) err = add_up(w, report);
+  if (err == FT_OK) err = commit(w);
   ft_comm_section_end(w->comm);
   return err;
 }
 
-ft_err ft_checkpoint_finish(ft_checkpoint_writer *w) {
+ft_err ft_checkpoint_finish(ft_checkpoint_writer *w, ft_checkpoint_report *report) {
   if (!w) return FT_OK;
   ft_err err = ft_comm_agree(w->comm, wait_written(w));
-  if (err == FT_OK) err = commit_together(w);
+  if (err == FT_OK) err = commit_together(w, report);
   if (err == FT_ERR_STOPPED) return err;
   if (err != FT_OK && ft_comm_rank(w->comm) == 0) {
     char *message = NULL; /* removing may fail too; what counts is why */

@@ -61,7 +61,8 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
   (void)at;
   if (ft_fault("file.remove").fail)
     errno = EIO;
-  else if (remove(path) == 0 || errno == ENOENT) return 0;
+  else if (remove(path) == 0 || errno == ENOENT)
+    return 0;
   ft_file_fail(FT_ERR_IO, path, "remove");
   return 1;
 }

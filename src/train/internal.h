@@ -34,8 +34,10 @@ typedef struct trainer {
   double shortest_step_s; /* wall time; 0: none yet */
   double peak_flops;      /* of all ranks together, measured at the start */
 
-  double best_loss;       /* on the first validation set, among steps with a checkpoint */
-  int64_t best_step;      /* -1: none yet */
+  double best_loss;  /* on the first validation set, among steps with a checkpoint */
+  int64_t best_step; /* -1: none yet */
+  double noted_loss; /* the two of the step that the file `best` names */
+  int64_t noted_step;
   int64_t evaluated_step; /* of the last evaluation that counts in the four around this; -1: none */
   int64_t evaluations_without_gain;
   double lowest_loss; /* on the first validation set, for patience */
@@ -52,7 +54,7 @@ typedef struct trainer {
   bool checkpoint_measured;
   bool finished;                      /* nothing is left to do */
   ft_run_lock *lock;                  /* rank 0 */
-  FILE *metrics;                      /* rank 0 */
+  struct ft_rows *metrics;            /* rank 0 */
   struct ft_tensorboard *tensorboard; /* rank 0 */
   double last_line_s;                 /* when the last progress line was shown */
 } trainer;
@@ -126,6 +128,8 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss);
 ft_err ft_metrics_open(trainer *t, const char *run_dir);
 ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes);
 ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation);
+/* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
+ft_err ft_metrics_sync(trainer *t);
 void ft_metrics_close(trainer *t);
 /* Keeps of metrics.jsonl what a run that reached `step` has written: an evaluation at `step` stays
  * if keep_evaluation. *has_evaluation: one at `step` is there. */
@@ -134,9 +138,11 @@ ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation
 
 /* ---- state.c: what a checkpoint carries beside the shard's state, and the file `best` */
 ft_err ft_trainer_begin_checkpoint(trainer *t);
-/* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist. */
+/* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist, and
+ * is not the best one any more. */
 ft_err ft_trainer_finish_checkpoint(trainer *t);
-/* After an evaluation of the newest checkpoint: `best` names it if it is. */
+/* `best` names the newest checkpoint if it is the best; where that cannot be written, it is not.
+ * Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_note_best(trainer *t);
 /* Loads a checkpoint; its weights must have the checksum that they had when they were saved. Logs
  * where the run goes on. */

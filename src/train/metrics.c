@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "rows.h"
 #include "tensorboard.h"
 
 /* ---------------------------------------------------------------- text */
@@ -74,8 +75,7 @@ ft_err ft_metrics_open(trainer *t, const char *run_dir) {
   ft_err err = FT_OK;
   char *path = NULL;
   FT_TRY(ft_path_join(run_dir, "metrics.jsonl", &path));
-  t->metrics = fopen(path, "a");
-  FT_CHECK(t->metrics, FT_ERR_CREATE, "cannot open %s: %s", path, strerror(errno));
+  FT_TRY(ft_rows_open(path, &t->metrics));
   ft_free(path);
   path = NULL;
   FT_TRY(ft_path_join(run_dir, "tensorboard", &path));
@@ -85,11 +85,15 @@ out:
   return err;
 }
 
-static ft_err write_line(trainer *t, const char *line) {
-  if (fprintf(t->metrics, "%s\n", line) < 0 || fflush(t->metrics) != 0)
-    return ft_fail(FT_ERR_IO, "cannot write %s/metrics.jsonl: %s", t->config->run_dir,
-                   strerror(errno));
-  return FT_OK;
+ft_err ft_metrics_sync(trainer *t) {
+  return ft_rows_sync(t->metrics);
+}
+
+/* The curves are a copy of the rows: what they cannot hold ends no run. */
+static void give_up_drawing(trainer *t) {
+  ft_log(FT_LOG_ERROR, "%s; this part of the run gets no more of them", ft_error_message());
+  ft_tensorboard_close(t->tensorboard);
+  t->tensorboard = NULL;
 }
 
 /* "null" where a number does not exist. */
@@ -129,8 +133,8 @@ ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int
            number(norm, sizeof norm, "%.17g", r->has_targets, r->grad_norm), r->lr,
            (long long)r->targets, (long long)r->tokens, r->seconds, rate,
            number(mfu, sizeof mfu, "%.4f", true, share), (long long)rss_bytes);
-  FT_TRY(write_line(t, line));
-  FT_TRY(draw_step(t, step, r, rate, share));
+  FT_TRY(ft_rows_add(t->metrics, line));
+  if (draw_step(t, step, r, rate, share) != FT_OK) give_up_drawing(t);
 out:
   return err;
 }
@@ -139,12 +143,13 @@ ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *valida
   ft_err err = FT_OK;
   char *line = NULL, tag[256];
   FT_TRY(ft_metrics_text(step, validation, &line));
-  FT_TRY(write_line(t, line));
+  FT_TRY(ft_rows_add(t->metrics, line));
   for (const cJSON *set = validation->child; set; set = set->next) {
     const cJSON *loss = ft_json_get(set, "loss");
     snprintf(tag, sizeof tag, "validation/%s", set->string);
-    if (cJSON_IsNumber(loss))
-      FT_TRY(ft_tensorboard_scalar(t->tensorboard, tag, step, loss->valuedouble));
+    if (cJSON_IsNumber(loss) &&
+        ft_tensorboard_scalar(t->tensorboard, tag, step, loss->valuedouble) != FT_OK)
+      give_up_drawing(t);
   }
 out:
   ft_free(line);
@@ -152,7 +157,7 @@ out:
 }
 
 void ft_metrics_close(trainer *t) {
-  if (t->metrics) fclose(t->metrics);
+  ft_rows_close(t->metrics);
   t->metrics = NULL;
   ft_tensorboard_close(t->tensorboard);
   t->tensorboard = NULL;

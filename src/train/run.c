@@ -168,6 +168,7 @@ static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpo
     FT_CHECK(t->step <= t->steps, FT_ERR_CONFIG,
              "%s has a checkpoint of step %lld, beyond the %lld steps asked for: raise train.steps",
              t->config->run_dir, (long long)t->step, (long long)t->steps);
+    FT_TRY(ft_trainer_note_best(t)); /* it may have been killed between the checkpoint and this */
     FT_TRY(rewind_metrics(t, evaluate));
   }
   if (t->rank == 0) err = ft_metrics_open(t, t->config->run_dir);

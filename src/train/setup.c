@@ -127,8 +127,9 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
   t->started_s = ft_process_started_s();
-  t->best_step = t->evaluated_step = t->committed_step = t->writer_step = -1;
-  t->lowest_loss = t->best_loss = 1e300;
+  t->best_step = t->noted_step = t->evaluated_step = -1;
+  t->committed_step = t->writer_step = -1;
+  t->lowest_loss = t->best_loss = t->noted_loss = 1e300;
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));

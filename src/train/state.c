@@ -37,6 +37,13 @@ static double extra_number(const cJSON *extra, const char *name, double otherwis
   return cJSON_IsNumber(value) ? value->valuedouble : otherwise;
 }
 
+/* A best step without a checkpoint is none: the one before stands. */
+static void forget_best(trainer *t, int64_t step) {
+  if (t->best_step != step) return;
+  t->best_step = t->noted_step;
+  t->best_loss = t->noted_loss;
+}
+
 ft_err ft_trainer_begin_checkpoint(trainer *t) {
   ft_err err = ft_trainer_finish_checkpoint(t);
   if (err == FT_ERR_STOPPED) return err;
@@ -52,71 +59,99 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
                              .extra = extra_of(t)};
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
-    err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
+    err = ft_run_lock_check(t->lock);
+    if (err == FT_OK && t->rank == 0) err = ft_metrics_sync(t); /* it counts on them */
+    err = ft_comm_agree(t->comm, err);
     if (err == FT_OK)
       err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->writer);
     t->writer_step = t->step;
+    if (err != FT_OK && err != FT_ERR_STOPPED) forget_best(t, t->step);
     ft_comm_section_end(t->comm);
   }
   cJSON_Delete(meta.extra);
   return err;
 }
 
-ft_err ft_trainer_note_best(trainer *t) {
+/* Rank 0: the file `best`. */
+static ft_err write_best(const trainer *t) {
   ft_err err = FT_OK;
   char *path = NULL, number[32];
-  if (t->rank == 0 && t->best_step >= 0 && t->best_step == t->committed_step) {
-    FT_TRY(ft_path_join(t->config->run_dir, "best", &path));
-    snprintf(number, sizeof number, "%lld\n", (long long)t->best_step);
-    FT_TRY(ft_write_file(path, number, strlen(number)));
-  }
+  FT_TRY(ft_path_join(t->config->run_dir, "best", &path));
+  snprintf(number, sizeof number, "%lld\n", (long long)t->best_step);
+  FT_TRY(ft_write_file(path, number, strlen(number)));
 out:
   ft_free(path);
-  return ft_comm_agree(t->comm, err);
+  return err;
 }
 
-/* The slowest rank's time counts. */
-static ft_err measure(trainer *t, double seconds) {
-  int64_t us = (int64_t)(seconds * 1e6);
-  ft_err err = ft_comm_max_i64(t->comm, &us, 1);
-  if (err != FT_OK) return err;
-  t->checkpoint_seconds = (double)us * 1e-6;
-  t->checkpoint_measured = true;
-  ft_trainer_plan_stop(t);
+ft_err ft_trainer_note_best(trainer *t) {
+  if (t->best_step < 0 || t->best_step != t->committed_step) return FT_OK;
+  ft_err err = ft_comm_agree(t->comm, t->rank == 0 ? write_best(t) : FT_OK);
+  if (err == FT_ERR_STOPPED) return err;
+  if (err != FT_OK) {
+    ft_log(FT_LOG_ERROR, "step %lld is not noted as the best: %s", (long long)t->best_step,
+           ft_error_message());
+    forget_best(t, t->best_step);
+  }
+  t->noted_step = t->best_step;
+  t->noted_loss = t->best_loss;
   return FT_OK;
 }
 
 /* For this rank's part of the checkpoint; a stop is noticed meanwhile. Unless the job has stopped
  * already: then the checkpoint is all that is still to come. */
-static ft_err wait_written(trainer *t, double *seconds) {
+static ft_err wait_written(trainer *t) {
   bool stopped = ft_comm_stopped(t->comm);
   const char *before = ft_comm_enter(t->comm, "writes a checkpoint");
   while (!stopped && !ft_checkpoint_written(t->writer) && !ft_comm_stopped(t->comm))
     ft_sleep_s(WRITE_POLL_S);
   if (!stopped && ft_comm_stopped(t->comm)) return ft_comm_check(t->comm);
-  *seconds = ft_checkpoint_wait(t->writer);
+  ft_checkpoint_wait(t->writer);
   (void)ft_comm_enter(t->comm, before);
+  return FT_OK;
+}
+
+static void say_written(const trainer *t, const ft_checkpoint_report *r) {
+  char checksum[CHECKSUM_BYTES];
+  double gb = (double)r->bytes * 1e-9;
+  print_checksum(t->writer_checksum, checksum);
+  ft_log(FT_LOG_INFO,
+         "checkpoint of step %lld written, its weights have checksum %s: %.3g GB in %.3g s (%.3g "
+         "GB/s, "
+         "%.2f core-seconds a GB)",
+         (long long)t->writer_step, checksum, gb, r->seconds,
+         r->seconds > 0 ? gb / r->seconds : 0.0, gb > 0 ? r->cpu_seconds / gb : 0.0);
+}
+
+/* Old checkpoints that cannot be removed are no reason to end. */
+static ft_err prune(trainer *t) {
+  ft_err err = ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, t->best_step);
+  if (err == FT_OK || err == FT_ERR_STOPPED) return err;
+  ft_log(FT_LOG_ERROR, "older checkpoints stay: %s", ft_error_message());
   return FT_OK;
 }
 
 ft_err ft_trainer_finish_checkpoint(trainer *t) {
   ft_err err = FT_OK;
-  double seconds = 0;
+  ft_checkpoint_report report;
   if (!t->writer) return FT_OK;
-  FT_TRY(wait_written(t, &seconds));
+  FT_TRY(wait_written(t));
   err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
-  if (err == FT_OK) err = ft_checkpoint_finish(t->writer); /* else the directory is another job's */
+  if (err == FT_OK) /* else the directory is another job's */
+    err = ft_checkpoint_finish(t->writer, &report);
   if (err == FT_ERR_STOPPED) return err;
   t->writer = NULL;
-  if (err != FT_OK) return err;
+  if (err != FT_OK) {
+    forget_best(t, t->writer_step);
+    return err;
+  }
   t->committed_step = t->writer_step;
-  char checksum[CHECKSUM_BYTES];
-  print_checksum(t->writer_checksum, checksum);
-  ft_log(FT_LOG_INFO, "checkpoint of step %lld written, its weights have checksum %s",
-         (long long)t->writer_step, checksum);
+  t->checkpoint_seconds = report.seconds;
+  t->checkpoint_measured = true;
+  say_written(t, &report);
   FT_TRY(ft_trainer_note_best(t));
-  FT_TRY(ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, t->best_step));
-  FT_TRY(measure(t, seconds));
+  FT_TRY(prune(t));
+  ft_trainer_plan_stop(t);
 out:
   return err;
 }
@@ -159,6 +194,8 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
   t->checkpoint_seconds = extra_number(meta->extra, "checkpoint_seconds", t->checkpoint_seconds);
   t->best_step = (int64_t)extra_number(meta->extra, "best_step", -1);
   t->best_loss = extra_number(meta->extra, "best_loss", 1e300);
+  t->noted_step = t->best_step;
+  t->noted_loss = t->best_loss;
   t->lowest_loss = extra_number(meta->extra, "lowest_loss", 1e300);
   t->skipped = (int64_t)extra_number(meta->extra, "skipped", 0);
   t->spike.count = (int64_t)extra_number(meta->extra, "losses", 0);

@@ -83,7 +83,7 @@ static inline ft_err save(ft_comm *comm, ft_shard *shard, const char *run_dir, i
   ft_err err = ft_checkpoint_begin(comm, shard, run_dir, &meta, &writer);
   cJSON_Delete(config);
   cJSON_Delete(meta.extra);
-  return err == FT_OK ? ft_checkpoint_finish(writer) : err;
+  return err == FT_OK ? ft_checkpoint_finish(writer, NULL) : err;
 }
 
 #endif

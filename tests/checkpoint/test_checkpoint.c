@@ -114,9 +114,9 @@ static void the_writer_works_in_the_background(void **state) {
   assert_true(ft_path_exists(in_step(9, rank_file(ft_comm_rank(comm)))));
   assert_false(ft_path_exists(in_step(9, "manifest.json")));
   assert_ok(ft_comm_barrier(comm));
-  assert_ok(ft_checkpoint_finish(writer));
+  assert_ok(ft_checkpoint_finish(writer, NULL));
   assert_true(ft_path_exists(in_step(9, "manifest.json")));
-  assert_ok(ft_checkpoint_finish(NULL));
+  assert_ok(ft_checkpoint_finish(NULL, NULL));
   ft_shard_free(shard);
 }
 

@@ -53,10 +53,12 @@ must() {
   "$@" || { cat "$work/said" >&2; fail "$name: not so: $*"; }
 }
 
-# equals RUN: a finished run has the metrics, the best step and the weights of the unbroken one.
+# equals RUN: a finished run has the metrics, the best step, the bookkeeping and the weights of the
+# unbroken one.
 equals() {
-  essence "$1" | diff "$work/wanted" - >&2 && [ "$(export_sum "$1")" = "$wanted_sum" ] &&
-    cmp "$work/wanted-best" "$1/best" >&2
+  essence "$1" | diff "$work/wanted" - >&2 && cmp "$work/wanted-best" "$1/best" >&2 &&
+    remembered "$1" | diff "$work/wanted-remembered" - >&2 &&
+    [ "$(export_sum "$1")" = "$wanted_sum" ]
 }
 
 # go_on NAME RANKS: the stopped run, resumed, equals the unbroken one.

@@ -55,6 +55,13 @@ expect 64 "$ftrun" train
 says 'the configuration is missing'
 expect 64 mpirun --oversubscribe -np 3 "$ftrun" train "$work/config.json" nonsense
 says_once '"nonsense"'
+expect 0 train --print run.dir run.dir=elsewhere
+[ "$(cat "$work/said")" = elsewhere ] || fail "--print run.dir printed $(cat "$work/said")"
+expect 0 train --print data.seq_len
+[ "$(cat "$work/said")" = 300 ] || fail "--print data.seq_len printed $(cat "$work/said")"
+expect 64 train --print run.nothing
+says 'there is no key "run.nothing"'
+expect 78 train --print run.dir train.steps=none
 expect 0 "$ftrun" train --help
 says optimizer.weight_decay --check --allow
 

@@ -75,12 +75,16 @@ ft_err ft_kernels_init(void) {
   size_t chosen;
   FT_TRY(choose_level(&chosen));
   used = levels[chosen].vector;
+  FT_TRY(ft_own_init());
   FT_TRY(ft_blas_init());
   FT_TRY(ft_onednn_init());
   char model[128];
   cpu_model(model, sizeof model);
-  snprintf(description, sizeof description, "%s, %s, %s, %s", model, used->name,
-           ft_onednn_version(), ft_blas_describe());
+  snprintf(description, sizeof description, "%s, %s, bf16 by %s, f32 by %s", model, used->name,
+           ft_own_has(FT_BF16)        ? "own kernels"
+           : ft_kernels_native_bf16() ? ft_onednn_version()
+                                      : "f32",
+           ft_own_has(FT_F32) ? "own kernels" : ft_blas_describe());
 out:
   return err;
 }

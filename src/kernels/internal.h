@@ -25,6 +25,38 @@ typedef struct ft_visible {
   int64_t window;   /* 0: none */
 } ft_visible;
 
+/* C [m, n] = A [m, k] · B [k, n] (+ bias [n]) (+ C). Element (i, j) of A is a[i · a_row + j ·
+ * a_column]; one of the two strides is 1, and likewise for B. */
+typedef struct ft_product {
+  ft_dtype type, out_type;
+  int64_t m, n, k;
+  const void *a, *b, *bias;
+  int64_t a_row, a_column, b_row, b_column;
+  void *c;
+  int64_t c_row;
+  bool accumulate;
+} ft_product;
+
+/* Whether it is the columns of A (of B) that lie row by row in memory. */
+static inline bool ft_product_a_flipped(const ft_product *p) {
+  return p->a_row == 1 && p->a_column != 1;
+}
+static inline bool ft_product_b_flipped(const ft_product *p) {
+  return p->b_row == 1 && p->b_column != 1;
+}
+
+/* The part of a product that one thread computes in one go: rows m0 … and columns n0 …, all of k.
+ */
+typedef struct ft_tile {
+  int64_t m0, n0, m, n;
+} ft_tile;
+
+/* The block of sums that own kernels keep in registers, and the longest stretch of a sum, in words
+ * (f32, or pairs of bf16), that they add up there. */
+#define FT_PRODUCT_ROWS 8
+#define FT_PRODUCT_COLUMNS 48
+#define FT_PRODUCT_DEPTH 1024
+
 typedef struct ft_vector {
   const char *name;
 
@@ -76,6 +108,12 @@ typedef struct ft_vector {
    * stride k) and `n` rows of w. */
   void (*dot_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
                    float *y, int64_t y_stride);
+
+  /* A tile of a product of f32 (of bf16) operands, in scratch of product_scratch floats for tiles
+   * of at most tile_m × tile_n. NULL where the instruction set is not wide enough. */
+  int64_t (*product_scratch)(const ft_product *p, int64_t tile_m, int64_t tile_n);
+  void (*product_tile_f32)(const ft_product *p, const ft_tile *t, float *scratch);
+  void (*product_tile_bf16)(const ft_product *p, const ft_tile *t, float *scratch);
 
   /* Multiply-adds on registers alone: returns their FLOP, *out keeps them from being left out. */
   double (*dot_products)(bool pairs, int64_t rounds, float *out);
@@ -150,32 +188,6 @@ void ft_scratch_fini(void);
 
 /* ---------------------------------------------------------------- matmul */
 
-/* C [m, n] = A [m, k] · B [k, n] (+ bias [n]) (+ C). Element (i, j) of A is a[i · a_row + j ·
- * a_column]; one of the two strides is 1, and likewise for B. */
-typedef struct ft_product {
-  ft_dtype type, out_type;
-  int64_t m, n, k;
-  const void *a, *b, *bias;
-  int64_t a_row, a_column, b_row, b_column;
-  void *c;
-  int64_t c_row;
-  bool accumulate;
-} ft_product;
-
-/* Whether it is the columns of A (of B) that lie row by row in memory. */
-static inline bool ft_product_a_flipped(const ft_product *p) {
-  return p->a_row == 1 && p->a_column != 1;
-}
-static inline bool ft_product_b_flipped(const ft_product *p) {
-  return p->b_row == 1 && p->b_column != 1;
-}
-
-/* The part of a product that one thread computes in one go: rows m0 … and columns n0 …, all of k.
- */
-typedef struct ft_tile {
-  int64_t m0, n0, m, n;
-} ft_tile;
-
 /* A grid of tiles that only the shape decides. Tiles are numbered by columns of tiles. */
 typedef struct ft_grid {
   int64_t m, n;           /* of the product */
@@ -187,6 +199,12 @@ ft_tile ft_grid_tile(const ft_grid *grid, int64_t index);
 
 /* At most this many rows of X take the way that reads W once, as it lies in memory. */
 #define FT_FEW_ROWS 4
+
+/* By this module's own kernels (AVX-512); false: this CPU, or what FTRUN_MATMUL asks for, leaves
+ * the type to a library. */
+ft_err ft_own_init(void);
+bool ft_own_has(ft_dtype type);
+ft_err ft_own_product(const ft_product *p);
 
 ft_err ft_onednn_init(void);
 void ft_onednn_fini(void);

@@ -67,6 +67,7 @@ static ft_err run(const ft_product *p) {
   if (p->m == 0 || p->n == 0) return FT_OK;
   if (p->m <= FT_FEW_ROWS && p->a_column == 1 && p->b_row == 1 && p->b_column == p->k)
     return few_rows(p);
+  if (ft_own_has(p->type)) return ft_own_product(p);
   if (p->type == FT_BF16 && ft_kernels_native_bf16()) return ft_onednn_product(p);
   return ft_blas_product(p);
 }

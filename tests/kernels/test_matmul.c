@@ -114,6 +114,35 @@ static void products_equal_reference(void **state) {
   for_each_level(check_all);
 }
 
+/* Sums longer than own kernels keep in registers at a time, tiles of several panels, blocks of rows
+ * and what remains of each. */
+static void own_kernels_equal_reference(void **state) {
+  (void)state;
+  const matmul_case large[] = {{9, 50, 4500, 0, 0, true, true},
+                               {150, 100, 2100, 3, 0, true, false},
+                               {2100, 50, 20, 0, 1, false, true},
+                               {130, 401, 32, 0, 0, false, false}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(large); i++)
+    for (int product = 0; product < NUM_PRODUCTS; product++)
+      for (int t = 0; t < 2; t++)
+        check_case(&large[i], product, both_types[t], both_types[(i + t) % 2]);
+}
+
+/* The libraries compute what own kernels do not, on other CPUs or when asked to. */
+static void libraries_equal_reference(void **state) {
+  (void)state;
+  ft_kernels_fini();
+  setenv("FTRUN_MATMUL", "library", 1);
+  assert_ok(ft_kernels_init());
+  check_all();
+  ft_kernels_fini();
+  setenv("FTRUN_MATMUL", "fast", 1);
+  assert_int_equal(ft_kernels_init(), FT_ERR_CONFIG);
+  assert_non_null(strstr(ft_error_message(), "FTRUN_MATMUL=fast is neither own nor library"));
+  unsetenv("FTRUN_MATMUL");
+  assert_ok(ft_kernels_init());
+}
+
 /* Several tiles in both dimensions, and a long sum: where a library left to itself would divide
  * differently for another number of threads. */
 static void check_threads(void) {
@@ -142,6 +171,11 @@ static void threads_do_not_change_bits(void **state) {
   (void)state;
   check_threads();
   ft_kernels_fini();
+  setenv("FTRUN_MATMUL", "library", 1);
+  assert_ok(ft_kernels_init());
+  check_threads();
+  unsetenv("FTRUN_MATMUL");
+  ft_kernels_fini();
   setenv("FTRUN_CPU", "avx2", 1);
   if (ft_kernels_init() == FT_OK) check_threads();
   ft_kernels_fini();
@@ -149,9 +183,12 @@ static void threads_do_not_change_bits(void **state) {
   assert_ok(ft_kernels_init());
 }
 
-/* More shapes than the cache of primitives holds, then the first again. */
+/* More shapes than oneDNN's cache of primitives holds, then the first again. */
 static void many_shapes(void **state) {
   (void)state;
+  ft_kernels_fini();
+  setenv("FTRUN_MATMUL", "library", 1);
+  assert_ok(ft_kernels_init());
   omp_set_num_threads(2);
   matmul_case c = {5, 16, 16, 0, 0, false, false};
   for (c.m = 5; c.m < 300; c.m++) {
@@ -161,6 +198,9 @@ static void many_shapes(void **state) {
   }
   c.m = 5;
   check_case(&c, FORWARD, FT_BF16, FT_F32);
+  ft_kernels_fini();
+  unsetenv("FTRUN_MATMUL");
+  assert_ok(ft_kernels_init());
 }
 
 static void bias_gradient_equals_reference(void **state) {
@@ -193,6 +233,8 @@ static int teardown(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products_equal_reference),
+      cmocka_unit_test(own_kernels_equal_reference),
+      cmocka_unit_test(libraries_equal_reference),
       cmocka_unit_test(threads_do_not_change_bits),
       cmocka_unit_test(many_shapes),
       cmocka_unit_test(bias_gradient_equals_reference),

@@ -18,6 +18,12 @@
 #define FT_ISA_NAME(name) FT_PASTE(name, FT_ISA)
 
 #define INLINE static inline __attribute__((always_inline, unused))
+/* The loop that follows has a constant number of rounds: no loop remains. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 #if defined(__AVX512F__)
 enum { LANES = 16 };
@@ -174,6 +180,15 @@ INLINE vf v_scale(vf x, vf n) {
 
 INLINE vf v_zero(void) {
   return (vf){0};
+}
+
+/* c + a · b of words */
+INLINE vf multiply_add(bool pairs, vf a, vf b, vf c) {
+#ifdef __AVX512BF16__
+  if (pairs) return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#endif
+  (void)pairs;
+  return v_fma(a, b, c);
 }
 
 /* Lane 0 + lane 1 + …, as a tree of fixed shape. */

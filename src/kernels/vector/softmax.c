@@ -6,12 +6,6 @@ enum { COLUMNS = FT_QUERY_BLOCK, GROUP = 4 * LANES > COLUMNS ? COLUMNS / LANES :
 
 static_assert(COLUMNS % (GROUP * LANES) == 0, "a block of queries is whole groups of vectors");
 
-#define UNROLL _Pragma("GCC unroll 4")
-#ifdef __clang__
-#undef UNROLL
-#define UNROLL _Pragma("unroll")
-#endif
-
 INLINE vi lane_numbers(void) {
   vi lanes;
   for (int i = 0; i < LANES; i++)

@@ -1,5 +1,6 @@
 /* Attention's small matrix products and the packing of their operands. A product keeps a block of C
  * in registers while it walks along the dimension that is summed over. */
+#include "transpose.h"
 #include "vector.h"
 
 #if defined(__AVX512F__)
@@ -9,22 +10,7 @@ enum { VECTORS = 2 };
 #endif
 enum { ROWS = 6 }; /* rows of C in a block */
 
-#define UNROLL _Pragma("GCC unroll 16")
-#ifdef __clang__
-#undef UNROLL
-#define UNROLL _Pragma("unroll")
-#endif
-
 /* ---------------------------------------------------------------- products */
-
-/* c + a · b of words */
-INLINE vf multiply_add(bool pairs, vf a, vf b, vf c) {
-#ifdef __AVX512BF16__
-  if (pairs) return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
-#endif
-  (void)pairs;
-  return v_fma(a, b, c);
-}
 
 INLINE void multiply_block(bool pairs, int rows, int vectors, int64_t steps, const float *a,
                            int64_t a_stride, const float *b, int64_t b_stride, float *c,
@@ -140,38 +126,15 @@ double FT_V(dot_products)(bool pairs, int64_t rounds, float *out) {
 /* ---------------------------------------------------------------- packing */
 
 #ifdef __AVX512F__
-/* 16 × 16 words in registers: pairs of words, then of two words, then of quarters. */
 INLINE void transpose_16(const float *in, int64_t in_stride, float *out, int64_t out_stride) {
-  __m512 x[16], y[16];
+  __m512 x[16];
   UNROLL
   for (int i = 0; i < 16; i++)
     x[i] = _mm512_loadu_ps(in + i * in_stride);
+  transpose_registers(x);
   UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
-  }
-  UNROLL
-  for (int i = 0; i < 16; i += 4) {
-    __m512d a = _mm512_castps_pd(y[i]), b = _mm512_castps_pd(y[i + 1]);
-    __m512d c = _mm512_castps_pd(y[i + 2]), d = _mm512_castps_pd(y[i + 3]);
-    x[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
-    x[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
-    x[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
-    x[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
-  }
-  /* x[4g + c] holds rows 4g … 4g+3 of columns c, c+4, c+8, c+12, a quarter each */
-  UNROLL
-  for (int c = 0; c < 4; c++) {
-    __m512 low02 = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88);
-    __m512 low13 = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
-    __m512 high02 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
-    __m512 high13 = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
-    _mm512_storeu_ps(out + c * out_stride, _mm512_shuffle_f32x4(low02, high02, 0x88));
-    _mm512_storeu_ps(out + (c + 4) * out_stride, _mm512_shuffle_f32x4(low13, high13, 0x88));
-    _mm512_storeu_ps(out + (c + 8) * out_stride, _mm512_shuffle_f32x4(low02, high02, 0xdd));
-    _mm512_storeu_ps(out + (c + 12) * out_stride, _mm512_shuffle_f32x4(low13, high13, 0xdd));
-  }
+  for (int i = 0; i < 16; i++)
+    _mm512_storeu_ps(out + i * out_stride, x[i]);
 }
 #endif
 

@@ -21,8 +21,13 @@
 
 #define FT_DECLARE(name) __typeof__(*((ft_vector *)0)->name) FT_V(name);
 FT_VECTOR_FUNCTIONS(FT_DECLARE)
+#ifdef __AVX512F__
+FT_DECLARE(product_scratch)
+FT_DECLARE(product_tile_f32)
+#endif
 #ifdef __AVX512BF16__
 FT_DECLARE(multiply_bf16)
+FT_DECLARE(product_tile_bf16)
 #endif
 
 #endif

@@ -273,4 +273,11 @@ void ft_usable_cpus(cpu_set_t *out);
 void ft_keep_libraries(void);
 void ft_look_for_leaks(bool look);
 
+/* ---- start_watch.c: ends the process with status 75 if it is not over in 300 s
+ * (FT_START_TIMEOUT). `host` is borrowed. Errors: FT_ERR_USAGE, FT_ERR_INTERNAL. */
+typedef struct ft_start_watch ft_start_watch;
+ft_err ft_start_watch_begin(int rank, int size, const char *host, ft_start_watch **out);
+/* NULL is legal. */
+void ft_start_watch_end(ft_start_watch *watch);
+
 #endif

@@ -144,6 +144,7 @@ static void see_crowding(ft_comm *comm) {
 ft_err ft_comm_new(ft_comm **out) {
   ft_err err = FT_OK;
   ft_comm *comm = NULL;
+  ft_start_watch *watch = NULL;
   *out = NULL;
   FT_TRY(start_mpi());
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *comm, (void **)&comm));
@@ -155,6 +156,8 @@ ft_err ft_comm_new(ft_comm **out) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(comm->lanes); i++)
     comm->lanes[i].board_window = MPI_WIN_NULL;
   if (gethostname(comm->host, sizeof comm->host - 1) != 0) strcpy(comm->host, "unknown");
+  FT_TRY(ft_start_watch_begin(comm->rank, comm->size, comm->host, &watch));
+  (void)ft_fault("start");
   FT_TRY(make_communicators(comm));
   FT_TRY(find_nodes(comm));
   FT_TRY(find_machine(comm));
@@ -164,6 +167,7 @@ ft_err ft_comm_new(ft_comm **out) {
   FT_TRY(ft_queue_start(comm));
   *out = comm;
 out:
+  ft_start_watch_end(watch);
   /* once MPI runs, others may be inside a collective: a rank that cannot go on ends the job */
   if (comm && err != FT_OK) ft_comm_abort(comm, err, "start");
   return err;

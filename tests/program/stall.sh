@@ -25,7 +25,16 @@ stalled() {
 
 waits='waits in (gather|reduce) of block [0-9] for 2\.[0-9] s: 2 of the 3 ranks of its node are there'
 
+# A rank that does not come where the ranks look for each other: nothing but a clock can tell.
+late_at_start() {
+  local status=0
+  FT_START_TIMEOUT=2 FT_FAULT="start/1=sleep:300" train 3 || status=$?
+  must "late at the start: status $status" [ "$status" -eq 75 ]
+  must "late at the start" grep -q "the ranks did not find each other within 2 s" "$work/said"
+}
+
 prepare_broken
+late_at_start
 stalled "a late rank" "forward@20/1=slow:300" 20 3 \
   "step 4: 1 of 3 ranks have not come to where rank [02] is, which trains, $waits:" \
   "  rank 1 \(host .*\) trains, is in no collective \(last sign of life [0-9.]* s ago\); 1 operations behind" \

@@ -143,6 +143,15 @@ static bool locks_are_trusted(const ft_run_lock *l) {
   return false;
 }
 
+/* Slurm starts a job again only after it has ended, or when it has given up the node that it ran
+ * on: a holder there may live, cut off from all others, and sees when it comes back that it lost
+ * the lock. */
+static bool is_restart_of(const holder *h) {
+  holder self;
+  describe_self(&self);
+  return *self.job && strcmp(self.job, h->job) == 0 && strcmp(self.restart, h->restart) != 0;
+}
+
 /* Whether what the file says of its last holder may be ignored, given that its lock could be had
  * (or that there are no locks here). */
 static bool is_gone(const ft_run_lock *l, const holder *h, bool locked) {
@@ -151,10 +160,7 @@ static bool is_gone(const ft_run_lock *l, const holder *h, bool locked) {
   bool same_host = strcmp(h->host, self.host) == 0;
   if (locked && (same_host || locks_are_trusted(l))) return true;
   if (same_host && h->pid > 0 && kill((pid_t)h->pid, 0) != 0 && errno == ESRCH) return true;
-  /* Slurm starts a job again only after it has ended. */
-  if (*self.job && strcmp(self.job, h->job) == 0 && strcmp(self.restart, h->restart) != 0)
-    return true;
-  return h->silence_s > SILENCE_S;
+  return is_restart_of(h) || h->silence_s > SILENCE_S;
 }
 
 typedef enum attempt { ATTEMPT_TAKEN, ATTEMPT_HELD, ATTEMPT_AGAIN } attempt;
@@ -178,7 +184,7 @@ static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
   bool elsewhere = !locked && errno == EWOULDBLOCK;
   if (!is_named(l)) goto out; /* it was removed meanwhile */
   bool known = read_holder(l, h);
-  if (elsewhere && h->silence_s > SILENCE_S) {
+  if (elsewhere && (h->silence_s > SILENCE_S || (known && is_restart_of(h)))) {
     if (known) say_taken_over(l, h);
     if (unlink(l->path) == 0 || errno == ENOENT) goto out;
   }

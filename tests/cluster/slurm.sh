@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Proves that launch/slurm/ftrun.sbatch, as shipped, brings a run to its end under a real Slurm whatever
 # ends its attempts: a preemption by a job of higher priority, the time limit, `scontrol requeue`, a
-# node that falls off the network; with srun and with mpirun. Each run ends equal to the unbroken one.
-# And that it does not try for ever, nor again what cannot succeed.
+# node that falls off the network, also the one with rank 0; with srun and with mpirun. Each run ends
+# equal to the unbroken one. And that it does not try for ever, nor again what cannot succeed.
 #
 #   tests/cluster/slurm.sh FTRUN SAMPLE_DATA CLUSTER_SCRIPTS
 #
@@ -12,7 +12,7 @@
 . "$root/tests/program/broken.sh"
 . "$root/tests/cluster/hosts.sh"
 need_programs slurmctld slurmd srun sbatch munged
-begin_hosts "$3" 14 10.78.0
+begin_hosts "$3" 17 10.78.0
 trap end_slurm EXIT
 
 # Ending the hosts ends Slurm's daemons there, faster than they end themselves.
@@ -91,6 +91,7 @@ submit_all() {
   submit requeued srun -N 2 -w h5,h6
   submit requeued-mpirun mpirun -N 2 -w h7,h8
   submit lost-node srun -N 2 -x h[1-8,12-14]
+  submit lost-first-node srun -N 2 -x h[1-8,12-14]
   # a minute is Slurm's shortest limit; it looks twice a minute which jobs to warn, and so early
   fault="forward=slow:3"
   submit time-limit mpirun -N 2 -w h12,h13 -t 1 --signal=B:USR1@55
@@ -102,15 +103,20 @@ submit_all() {
 
 # The events, each once its run has something to lose.
 break_them() {
-  local name node
-  for name in preempted preempted-mpirun requeued requeued-mpirun lost-node; do
+  local name
+  for name in preempted preempted-mpirun requeued requeued-mpirun lost-node lost-first-node; do
     wait_for 60 has_finished_step "$name" 1 || broke "$name" "did not begin"
   done
   on_head sbatch -p high -N 4 -w h1,h2,h3,h4 -o /dev/null --wrap "sleep 1" >"$work/said"
   on_head scontrol requeue "${job_of[requeued]}"
   on_head scontrol requeue "${job_of[requeued-mpirun]}"
-  node=$(on_head squeue -h -j "${job_of[lost-node]}" -o %N)
-  cut_host "$(sed -E 's/.*[^0-9]([0-9]+)\]?$/\1/' <<<"$node")"
+  cut_host "$(nodes_of lost-node | tail -n 1)"
+  cut_host "$(nodes_of lost-first-node | head -n 1)"
+}
+
+# The numbers of a job's hosts.
+nodes_of() {
+  on_head scontrol show hostnames "$(on_head squeue -h -j "${job_of[$1]}" -o %N)" | tr -d h
 }
 
 # What cannot succeed is not tried again; what never comes anywhere, once more.
@@ -128,7 +134,7 @@ make_program
 start_slurm
 submit_all
 break_them
-for name in preempted preempted-mpirun requeued requeued-mpirun time-limit lost-node; do
+for name in preempted preempted-mpirun requeued requeued-mpirun time-limit lost-node lost-first-node; do
   came_through "$name"
 done
 not_for_ever

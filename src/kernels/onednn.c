@@ -1,4 +1,4 @@
-/* bf16 products by oneDNN, one tile a call.
+/* bf16 products by oneDNN (2.x or 3.x), one tile a call.
  *
  * A primitive is code generated for one shape; it is made once and kept. oneDNN would divide its
  * work by the number of threads that it sees when a primitive is made: it is shown one, so neither
@@ -12,6 +12,27 @@
 
 /* Rows and columns of a tile, at most. */
 enum { TILE_M = 512, TILE_N = 1024 };
+
+/* Where the two versions of the interface differ: a description of memory is a structure in 2.x, a
+ * handle in 3.x. */
+#if DNNL_VERSION_MAJOR >= 3
+typedef const_dnnl_memory_desc_t description_pointer;
+static description_pointer pointer_to(const dnnl_memory_desc_t *d) {
+  return *d;
+}
+static void forget(dnnl_memory_desc_t *d) {
+  if (*d) dnnl_memory_desc_destroy(*d);
+  *d = NULL;
+}
+#else
+typedef const dnnl_memory_desc_t *description_pointer;
+static description_pointer pointer_to(const dnnl_memory_desc_t *d) {
+  return d;
+}
+static void forget(dnnl_memory_desc_t *d) {
+  (void)d;
+}
+#endif
 
 typedef struct shape {
   int64_t m, n, k, a_row, a_column, b_row, b_column, c_row;
@@ -62,6 +83,11 @@ const char *ft_onednn_version(void) {
 static void primitive_free(primitive *p) {
   if (!p) return;
   if (p->handle) dnnl_primitive_destroy(p->handle);
+  forget(&p->a);
+  forget(&p->b);
+  forget(&p->c);
+  forget(&p->bias);
+  forget(&p->scratchpad);
   ft_free(p);
 }
 
@@ -77,8 +103,49 @@ void ft_onednn_fini(void) {
 
 static dnnl_status_t describe_matrix(dnnl_memory_desc_t *out, dnnl_data_type_t type, int64_t rows,
                                      int64_t columns, int64_t row, int64_t column) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_memory_desc_create_with_strides(out, 2, (dnnl_dims_t){rows, columns}, type,
+                                              (dnnl_dims_t){row, column});
+#else
   return dnnl_memory_desc_init_by_strides(out, 2, (dnnl_dims_t){rows, columns}, type,
                                           (dnnl_dims_t){row, column});
+#endif
+}
+
+/* Adds what is in the result already. */
+static dnnl_status_t append_sum(dnnl_post_ops_t post_ops) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
+#else
+  return dnnl_post_ops_append_sum(post_ops, 1.0f);
+#endif
+}
+
+static dnnl_status_t make_descriptor(const primitive *p, dnnl_primitive_attr_t attributes,
+                                     dnnl_primitive_desc_t *out) {
+  const dnnl_memory_desc_t *bias = p->shape.bias ? &p->bias : NULL;
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_matmul_primitive_desc_create(out, engine, p->a, p->b, bias ? *bias : NULL, p->c,
+                                           attributes);
+#else
+  dnnl_matmul_desc_t matmul;
+  dnnl_status_t status = dnnl_matmul_desc_init(&matmul, &p->a, &p->b, bias, &p->c);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(out, &matmul, attributes, engine, NULL);
+#endif
+}
+
+/* What the primitive wants for scratchpad; the descriptor owns what it tells. */
+static dnnl_status_t keep_scratchpad(primitive *p, const_dnnl_primitive_desc_t descriptor) {
+  description_pointer wanted =
+      dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0);
+  p->scratchpad_bytes = dnnl_memory_desc_get_size(wanted);
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_memory_desc_clone(&p->scratchpad, wanted);
+#else
+  p->scratchpad = *wanted;
+  return dnnl_success;
+#endif
 }
 
 static dnnl_status_t make_attributes(const shape *s, dnnl_primitive_attr_t *out) {
@@ -88,27 +155,19 @@ static dnnl_status_t make_attributes(const shape *s, dnnl_primitive_attr_t *out)
     status = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
   if (status != dnnl_success || !s->accumulate) return status;
   status = dnnl_post_ops_create(&sum);
-  if (status == dnnl_success) status = dnnl_post_ops_append_sum(sum, 1.0f);
+  if (status == dnnl_success) status = append_sum(sum);
   if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(*out, sum);
   if (sum) dnnl_post_ops_destroy(sum);
   return status;
 }
 
 static dnnl_status_t make_handle(primitive *p) {
-  const shape *s = &p->shape;
-  dnnl_matmul_desc_t matmul;
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t descriptor = NULL;
-  dnnl_status_t status = make_attributes(s, &attributes);
-  if (status == dnnl_success)
-    status = dnnl_matmul_desc_init(&matmul, &p->a, &p->b, s->bias ? &p->bias : NULL, &p->c);
-  if (status == dnnl_success)
-    status = dnnl_primitive_desc_create(&descriptor, &matmul, attributes, engine, NULL);
-  if (status == dnnl_success) {
-    p->scratchpad = *dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0);
-    p->scratchpad_bytes = dnnl_memory_desc_get_size(&p->scratchpad);
-    status = dnnl_primitive_create(&p->handle, descriptor);
-  }
+  dnnl_status_t status = make_attributes(&p->shape, &attributes);
+  if (status == dnnl_success) status = make_descriptor(p, attributes, &descriptor);
+  if (status == dnnl_success) status = keep_scratchpad(p, descriptor);
+  if (status == dnnl_success) status = dnnl_primitive_create(&p->handle, descriptor);
   if (descriptor) dnnl_primitive_desc_destroy(descriptor);
   if (attributes) dnnl_primitive_attr_destroy(attributes);
   return status;
@@ -211,7 +270,8 @@ static dnnl_status_t run_tile(const primitive *p, const ft_product *x, const ft_
     void *data = (void *)(uintptr_t)operands[made].data;
     arguments[made].arg = operands[made].argument;
     arguments[made].memory = NULL;
-    status = dnnl_memory_create(&arguments[made].memory, operands[made].descriptor, engine, data);
+    status = dnnl_memory_create(&arguments[made].memory, pointer_to(operands[made].descriptor),
+                                engine, data);
   }
   if (status == dnnl_success) status = dnnl_primitive_execute(p->handle, stream, count, arguments);
   if (status == dnnl_success) status = dnnl_stream_wait(stream);

@@ -32,15 +32,21 @@ bool ft_own_has(ft_dtype type) {
   return has[type == FT_BF16];
 }
 
-/* Tiles: all of a panel of B is packed for the rows of one tile, and a packed A for its columns, so
- * they are large where that costs, and small enough that every thread finds several. */
+/* Number of tiles of `rows` rows and `panels` panels of columns. */
+static int64_t num_tiles(const ft_product *p, int64_t rows, int64_t panels) {
+  return ft_ceil_div(p->m, rows) * ft_ceil_div(p->n, panels * FT_PRODUCT_COLUMNS);
+}
+
+/* Tiles: B is packed for the rows of one tile, and A, where it is packed, for its columns. So they
+ * are large where that costs, and small enough that every thread finds several. */
 static ft_grid grid_of(const ft_product *p, int64_t threads) {
   bool flipped = ft_product_a_flipped(p);
-  int64_t rows = 1024, columns = flipped ? 8 : 4; /* panels */
-  int64_t panels = ft_ceil_div(p->n, FT_PRODUCT_COLUMNS), wanted = 4 * threads;
-  while (columns > 1 && ft_ceil_div(panels, columns) * ft_ceil_div(p->m, rows) < wanted)
+  int64_t rows = 1024, columns = flipped ? 8 : 4, wanted = 8 * threads; /* columns: in panels */
+  while (flipped && rows > 256 && num_tiles(p, rows, columns) < wanted)
+    rows /= 2;
+  while (columns > (flipped ? 2 : 1) && num_tiles(p, rows, columns) < wanted)
     columns /= 2;
-  while (rows > 64 && ft_ceil_div(panels, columns) * ft_ceil_div(p->m, rows) < wanted)
+  while (rows > 64 && num_tiles(p, rows, columns) < wanted)
     rows /= 2;
   rows = FT_MIN(rows, ft_round_up(p->m, FT_PRODUCT_ROWS));
   columns *= FT_PRODUCT_COLUMNS;

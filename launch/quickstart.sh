@@ -21,7 +21,7 @@ ftrun=build/src/cli/ftrun
 # Asked before and after; none of them is in the training data.
 prompts=(
   "Bram has 6 apples and finds 7 more. How many apples does he have?"
-  "Mara carries a basket. Bram carries a lamp. What does Bram carry?"
+  "Mara is at the mill. Bram carries a lamp. What does Bram carry?"
   "What is the opposite of blunt?"
   "What is 7 plus 8?"
 )

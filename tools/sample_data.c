@@ -335,22 +335,22 @@ static void ask_spelling(text *q, text *a) {
     say(a, c[1] ? "%c-" : "%c.", *c);
 }
 
-/* Answered by reading: who is where, or who carries what, in a story of two sentences. */
+/* Answered by reading: where one is, or what the other carries, in a story of two sentences. */
 static void ask_story(text *q, text *a) {
-  const person *first, *second;
-  const char *x, *y;
-  bool where = pick(2) == 0, about_first = pick(2) == 0;
-  pick_two(&first, &second);
-  if (where) {
-    pick_pair(spots, COUNT_OF(spots), &x, &y);
-    say(q, "%s is at the %s. %s is at the %s. ", first->name, x, second->name, y);
-    say(q, "Where is %s?", about_first ? first->name : second->name);
-    say(a, "%s is at the %s.", about_first ? first->name : second->name, about_first ? x : y);
+  const person *walker, *bearer;
+  const char *spot = ANY(spots), *thing = ANY(things);
+  pick_two(&walker, &bearer);
+  if (pick(2)) {
+    say(q, "%s is at the %s. %s carries a %s. ", walker->name, spot, bearer->name, thing);
   } else {
-    pick_pair(things, COUNT_OF(things), &x, &y);
-    say(q, "%s carries a %s. %s carries a %s. ", first->name, x, second->name, y);
-    say(q, "What does %s carry?", about_first ? first->name : second->name);
-    say(a, "%s carries a %s.", about_first ? first->name : second->name, about_first ? x : y);
+    say(q, "%s carries a %s. %s is at the %s. ", bearer->name, thing, walker->name, spot);
+  }
+  if (pick(2)) {
+    say(q, "Where is %s?", walker->name);
+    say(a, "%s is at the %s.", walker->name, spot);
+  } else {
+    say(q, "What does %s carry?", bearer->name);
+    say(a, "%s carries a %s.", bearer->name, thing);
   }
 }
 

@@ -7,7 +7,10 @@
 /* ---------------------------------------------------------------- words lately seen
  * One cache line a word, found by its hash, replaced by whoever comes next. */
 
-enum { CACHE_SLOTS = 1 << 15, CACHED_BYTES = 26, CACHED_IDS = 7 };
+#ifndef FT_BPE_CACHE_SLOTS /* fuzzing opens a tokenizer for every input */
+#define FT_BPE_CACHE_SLOTS (1 << 15)
+#endif
+enum { CACHE_SLOTS = FT_BPE_CACHE_SLOTS, CACHED_BYTES = 26, CACHED_IDS = 7 };
 
 struct ft_bpe_cached {
   uint64_t hash;

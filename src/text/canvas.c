@@ -154,7 +154,8 @@ static void flush(ft_canvas *c) {
   int64_t before = c->out->count;
   c->err = ft_tokenizer_encode_part(c->tokenizer, c->text, c->length, false, before > c->first, 0,
                                     c->out);
-  if (c->err == FT_OK && c->num_spans > 0) c->err = mask_run(c, before);
+  bool made = c->err == FT_OK && c->out->count > before; /* a text may have no token at all */
+  if (made && c->num_spans > 0) c->err = mask_run(c, before);
   c->length = 0;
   c->num_spans = 0;
 }

@@ -14,7 +14,7 @@ typedef struct step {
   step_kind kind;
   char *content; /* PREPEND, REPLACE */
   ft_pattern pattern;
-  ft_form_table *form;
+  const ft_form_table *form;
   bool left, right; /* STRIP */
   bool unusual;     /* content may bring ft_unicode_is_unusual code points */
 } step;
@@ -114,7 +114,7 @@ static ft_err load_step(ft_normalizer *n, const cJSON *json) {
            "NFKC, NFKD, Lowercase, Strip, StripAccents and ByteLevel",
            where, type);
   FT_TRY(add_step(n, kinds[k].kind, &s));
-  if (s->kind == FORM) FT_TRY(ft_form_table_new(kinds[k].form, &s->form));
+  if (s->kind == FORM) s->form = ft_form_table_of(kinds[k].form);
   if (s->kind == PREPEND) FT_TRY(ft_member_string(json, where, "prepend", &content));
   if (s->kind == REPLACE) {
     FT_TRY(ft_member_string(json, where, "content", &content));
@@ -151,7 +151,6 @@ void ft_normalizer_free(ft_normalizer *n) {
   for (int64_t i = 0; i < n->count; i++) {
     ft_free(n->steps[i].content);
     ft_pattern_fini(&n->steps[i].pattern);
-    ft_form_table_free(n->steps[i].form);
   }
   ft_free(n->steps);
   ft_free(n);

@@ -37,17 +37,17 @@ ft_err ft_normalizer_apply(const ft_normalizer *n, ft_normalizer_scratch *s,
 
 /* ---------------------------------------------------------------- inside normalizer*.c */
 
-typedef enum ft_form { FT_FORM_NFC, FT_FORM_NFD, FT_FORM_NFKC, FT_FORM_NFKD } ft_form;
+typedef enum ft_form { FT_FORM_NFC, FT_FORM_NFD, FT_FORM_NFKC, FT_FORM_NFKD, FT_NUM_FORMS } ft_form;
 
 /* Which code points a normalization form leaves alone whatever is around them. */
 typedef struct ft_form_table ft_form_table;
-ft_err ft_form_table_new(ft_form form, ft_form_table **out);
+/* Made once a process, when first asked for (it takes some milliseconds); constant then. */
+const ft_form_table *ft_form_table_of(ft_form form);
 /* Appends text in the form. */
 ft_err ft_form_apply(const ft_form_table *table, ft_normalizer_scratch *s, const char *text,
                      size_t bytes, ft_buffer *out);
 /* True if the form does not change text, by a quick look. */
 bool ft_form_keeps(const ft_form_table *table, const char *text, size_t bytes);
-void ft_form_table_free(ft_form_table *table);
 
 /* Searches for a pattern that is a string or a regular expression; at most one is set. */
 typedef struct ft_pattern {

@@ -3,6 +3,8 @@
  * order and composed again. */
 #include "normalizer.h"
 
+#include <pthread.h>
+
 #include "unicode.h"
 
 struct ft_form_table {
@@ -62,16 +64,11 @@ static void look_at(ft_form_table *table, uint32_t code) {
   if (count != 1 || parts[0] != (int32_t)code) set_changing(table, code);
 }
 
-ft_err ft_form_table_new(ft_form form, ft_form_table **out) {
+static void fill_table(ft_form_table *table, ft_form form) {
   /* nothing decomposes or combines in between or behind */
   static const uint32_t ranges[][2] = {
       {0xA0, 0x3400},    {0xA000, SYLLABLES}, {LAST_SYLLABLE + 1, 0xD800},
       {0xE000, 0x17000}, {0x18D00, 0x20000},  {0x2F000, 0x30000}};
-  void *memory;
-  *out = NULL;
-  ft_err err = ft_alloc(FT_MEM_TEXT, sizeof **out, &memory);
-  if (err != FT_OK) return err;
-  ft_form_table *table = memory;
   table->form = form;
   for (size_t i = 0; i < FT_ARRAY_SIZE(ranges); i++)
     for (uint32_t code = ranges[i][0]; code < ranges[i][1]; code++)
@@ -80,12 +77,17 @@ ft_err ft_form_table_new(ft_form form, ft_form_table **out) {
     set_changing(table, code);
   for (uint32_t code = 0x1161; code <= 0x11C2; code++) /* vowels and finals join a syllable */
     if (code <= 0x1175 || code >= 0x11A8) set_changing(table, code);
-  *out = table;
-  return FT_OK;
 }
 
-void ft_form_table_free(ft_form_table *table) {
-  ft_free(table);
+const ft_form_table *ft_form_table_of(ft_form form) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static ft_form_table tables[FT_NUM_FORMS];
+  static bool filled[FT_NUM_FORMS];
+  pthread_mutex_lock(&lock);
+  if (!filled[form]) fill_table(&tables[form], form);
+  filled[form] = true;
+  pthread_mutex_unlock(&lock);
+  return &tables[form];
 }
 
 bool ft_form_keeps(const ft_form_table *table, const char *text, size_t bytes) {

@@ -7,7 +7,7 @@
 
 #include "ft/text.h"
 
-enum { READ_BYTES = 1 << 20 };
+enum { READ_BYTES = 64 << 10 };
 
 struct ft_lines {
   char *path;

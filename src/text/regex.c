@@ -8,6 +8,7 @@
 #include "unicode.h"
 
 enum { JIT_STACK_START = 32 << 10, JIT_STACK_MAX = 64 << 20 };
+enum { FEWEST_TRIES = 10000000, TRIES_A_BYTE = 64 };
 
 struct ft_regex {
   pcre2_code *quick;
@@ -80,9 +81,7 @@ ft_err ft_regex_scratch_new(ft_regex_scratch **out) {
   s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
   FT_CHECK(s->data && s->context, FT_ERR_MEMORY, "no memory for regular expressions");
   if (s->stack) pcre2_jit_stack_assign(s->context, NULL, s->stack);
-  /* long runs of spaces are legal: the limits are there for patterns of strangers */
-  pcre2_set_match_limit(s->context, UINT32_MAX);
-  pcre2_set_depth_limit(s->context, UINT32_MAX);
+  pcre2_set_depth_limit(s->context, UINT32_MAX); /* the match limit bounds it, too */
   *out = s;
   memory = NULL;
 out:
@@ -102,6 +101,10 @@ void ft_regex_scratch_free(ft_regex_scratch *s) {
 static ft_err search(const ft_regex_matches *m, size_t *start, size_t *end, bool *found) {
   const ft_regex *regex = m->regex;
   pcre2_code *code = m->unusual && regex->exact ? regex->exact : regex->quick;
+  /* what a tokenizer's pattern needs grows with the text (a long run of spaces is legal); what a
+     stranger's may need grows without bounds */
+  size_t limit = FEWEST_TRIES + TRIES_A_BYTE * m->bytes;
+  pcre2_set_match_limit(m->scratch->context, (uint32_t)FT_MIN(limit, UINT32_MAX));
   int rc = pcre2_match(code, (PCRE2_SPTR)m->text, m->bytes, m->from, PCRE2_NO_UTF_CHECK,
                        m->scratch->data, m->scratch->context);
   if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its state on the heap */

@@ -46,18 +46,12 @@ ft_err ft_code_set_unite(ft_code_set *set, const ft_code_set *other);
 ft_err ft_code_set_intersect(ft_code_set *set, const ft_code_set *other);
 ft_err ft_code_set_invert(ft_code_set *set);
 
-/* General category of every code point, filled when first needed. */
-typedef struct ft_category_table {
-  uint8_t *categories; /* [FT_CODE_POINTS] */
-} ft_category_table;
-
 /* Adds what \s, \w, \d, \h (kind 's' 'w' 'd' 'h') stand for. */
-ft_err ft_code_set_add_kind(ft_code_set *set, char kind, ft_category_table *table);
+ft_err ft_code_set_add_kind(ft_code_set *set, char kind);
 /* Adds a \p{NAME}: a general category by short or long name, or a common POSIX name. *pcre2 is how
  * PCRE2 names the same as of its version of Unicode, or NULL. Errors: FT_ERR_DATA for other names.
  */
-ft_err ft_code_set_add_property(ft_code_set *set, const char *name, ft_category_table *table,
-                                const char **pcre2);
+ft_err ft_code_set_add_property(ft_code_set *set, const char *name, const char **pcre2);
 
 /* A growing string. */
 typedef struct ft_regex_text {
@@ -81,7 +75,6 @@ ft_err ft_regex_translate(const char *pattern, ft_regex_text *quick, ft_regex_te
 typedef struct ft_regex_parser {
   const char *pattern, *at; /* valid UTF-8, ends with a zero */
   bool caseless;            /* inside (?i) */
-  ft_category_table table;
 } ft_regex_parser;
 /* Reads an escape that stands for one code point; at the backslash. *code is -1 if it does not. */
 ft_err ft_regex_escape_code(ft_regex_parser *p, int64_t *code);

@@ -73,7 +73,7 @@ ft_err ft_regex_property(ft_regex_parser *p, ft_code_set *set, bool *negated, co
   memcpy(name, s, (size_t)(end - s));
   name[end - s] = 0;
   p->at = end + 1;
-  ft_err err = ft_code_set_add_property(set, name, &p->table, pcre2);
+  ft_err err = ft_code_set_add_property(set, name, pcre2);
   if (err == FT_ERR_DATA) ft_fail_prefix(err, "the regular expression \"%.500s\"", p->pattern);
   return err;
 }
@@ -122,7 +122,7 @@ static ft_err add_escape(ft_regex_parser *p, class_items *items) {
     bool negated = c == 'S' || c == 'W' || c == 'D' || c == 'H';
     char kind = negated ? (char)(c + 32) : c;
     if (!strchr("swdh", kind)) FT_TRY(ft_regex_refuse(p, "an escape that has no place in []"));
-    FT_TRY(ft_code_set_add_kind(&set, kind, &p->table));
+    FT_TRY(ft_code_set_add_kind(&set, kind));
     p->at += 2;
     const char *name = kind == 's'   ? negated ? "\\S" : "\\s"
                        : kind == 'd' ? negated ? "\\P{Nd}" : "\\p{Nd}"
@@ -138,18 +138,20 @@ out:
 static ft_err add_posix(ft_regex_parser *p, class_items *items, bool *done) {
   ft_err err = FT_OK;
   ft_code_set set = {0};
+  *done = false;
+  if (p->at[1] != ':') return FT_OK; /* it may be the end of the pattern */
   const char *name = p->at + 2, *end = strstr(name, ":]"), *unused;
   bool negated = *name == '^';
   name += negated;
-  *done = p->at[1] == ':' && end && end - name < 32;
+  *done = end && end >= name && end - name < 32;
   if (!*done) return FT_OK;
   char copy[32];
   memcpy(copy, name, (size_t)(end - name));
   copy[end - name] = 0;
   if (strcmp(copy, "xdigit") == 0)
-    FT_TRY(ft_code_set_add_kind(&set, 'h', &p->table));
+    FT_TRY(ft_code_set_add_kind(&set, 'h'));
   else if (strcmp(copy, "digit") == 0 || strcmp(copy, "space") == 0 || strcmp(copy, "word") == 0)
-    FT_TRY(ft_code_set_add_property(&set, copy, &p->table, &unused));
+    FT_TRY(ft_code_set_add_property(&set, copy, &unused));
   else
     FT_TRY(ft_regex_refuse(p, "of POSIX classes, digit, space, word and xdigit are supported"));
   p->at = end + 2;

@@ -98,17 +98,7 @@ out:
 
 /* ---------------------------------------------------------------- what escapes stand for */
 
-static ft_err fill_table(ft_category_table *table) {
-  if (table->categories) return FT_OK;
-  void *categories;
-  ft_err err = ft_alloc(FT_MEM_TEXT, FT_CODE_POINTS, &categories);
-  if (err != FT_OK) return err;
-  table->categories = categories;
-  ft_unicode_fill_categories(table->categories);
-  return FT_OK;
-}
-
-ft_err ft_code_set_add_kind(ft_code_set *set, char kind, ft_category_table *table) {
+ft_err ft_code_set_add_kind(ft_code_set *set, char kind) {
   ft_err err = FT_OK;
   ft_code_set added = {0};
   if (kind == 'h') { /* a hexadecimal digit */
@@ -116,13 +106,13 @@ ft_err ft_code_set_add_kind(ft_code_set *set, char kind, ft_category_table *tabl
     FT_TRY(append(&added, 'A', 'F'));
     FT_TRY(append(&added, 'a', 'f'));
   } else {
-    FT_TRY(fill_table(table));
-    for (uint32_t code = 0; code < FT_CODE_POINTS; code++) {
-      utf8proc_category_t category = table->categories[code];
-      bool is_in = kind == 's'   ? ft_category_is_space(code, category)
-                   : kind == 'w' ? ft_category_is_word(code, category)
-                                 : category == UTF8PROC_CATEGORY_ND;
-      if (is_in) FT_TRY(append(&added, code, code));
+    int64_t count;
+    const ft_code_run *runs = ft_unicode_runs(&count);
+    for (int64_t i = 0; i < count; i++) {
+      bool is_in = kind == 's'   ? runs[i].is_space
+                   : kind == 'w' ? runs[i].is_word
+                                 : runs[i].category == UTF8PROC_CATEGORY_ND;
+      if (is_in) FT_TRY(append(&added, runs[i].first, runs[i].last));
     }
   }
   FT_TRY(ft_code_set_unite(set, &added));
@@ -193,9 +183,10 @@ static const char *category_name(const char *squeezed) {
   return NULL;
 }
 
-ft_err ft_code_set_add_property(ft_code_set *set, const char *name, ft_category_table *table,
-                                const char **pcre2) {
+ft_err ft_code_set_add_property(ft_code_set *set, const char *name, const char **pcre2) {
   ft_err err = FT_OK;
+  int64_t count;
+  const ft_code_run *runs = ft_unicode_runs(&count);
   ft_code_set added = {0};
   char squeezed[32];
   squeeze(name, squeezed);
@@ -203,18 +194,17 @@ ft_err ft_code_set_add_property(ft_code_set *set, const char *name, ft_category_
   *pcre2 = NULL;
   for (size_t i = 0; !category && i < FT_ARRAY_SIZE(long_names); i++) {
     if (strcmp(squeezed, long_names[i].name) != 0) continue;
-    if (long_names[i].kind) return ft_code_set_add_kind(set, long_names[i].kind, table);
+    if (long_names[i].kind) return ft_code_set_add_kind(set, long_names[i].kind);
     category = long_names[i].short_name;
   }
   FT_CHECK(category, FT_ERR_DATA,
            "\\p{%s} is not supported; supported are general categories (L, Lu, Nd, …) and Digit, "
            "Space and Word",
            name);
-  FT_TRY(fill_table(table));
-  for (uint32_t code = 0; code < FT_CODE_POINTS; code++) {
-    const char *own = short_names[table->categories[code]];
+  for (int64_t i = 0; i < count; i++) {
+    const char *own = short_names[runs[i].category];
     if (own[0] == category[0] && (!category[1] || own[1] == category[1]))
-      FT_TRY(append(&added, code, code));
+      FT_TRY(append(&added, runs[i].first, runs[i].last));
   }
   FT_TRY(ft_code_set_unite(set, &added));
   *pcre2 = category;

@@ -7,6 +7,8 @@
 
 #include "unicode.h"
 
+enum { MAX_TEXT = 1 << 20 };
+
 /* ---------------------------------------------------------------- strings */
 
 void ft_regex_text_fini(ft_regex_text *t) {
@@ -15,6 +17,9 @@ void ft_regex_text_fini(ft_regex_text *t) {
 }
 
 ft_err ft_regex_put(ft_regex_text *t, const char *s, size_t bytes) {
+  if (t->length + bytes > MAX_TEXT) /* a class that is spelled out has some 10 KB */
+    return ft_fail(FT_ERR_DATA, "a regular expression of more than %d bytes, written out",
+                   MAX_TEXT);
   if (t->length + bytes + 1 > t->capacity) {
     size_t capacity = 2 * (t->length + bytes + 1);
     void *text = t->text;
@@ -152,7 +157,7 @@ out:
 static ft_err word_boundary(translator *t, bool negated) {
   ft_err err = FT_OK;
   ft_code_set word = {0};
-  FT_TRY(ft_code_set_add_kind(&word, 'w', &t->in.table));
+  FT_TRY(ft_code_set_add_kind(&word, 'w'));
   const char *parts[5] = {"(?:(?<=", ")(?!", ")|(?<!", ")(?=", "))"};
   if (negated) {
     parts[1] = ")(?=";
@@ -183,7 +188,7 @@ static ft_err escape(translator *t) {
   } else if (strchr("sSwWdDhH", c)) {
     bool negated = c < 'a';
     char kind = negated ? (char)(c + 32) : c;
-    FT_TRY(ft_code_set_add_kind(&set, kind, &t->in.table));
+    FT_TRY(ft_code_set_add_kind(&set, kind));
     t->in.at += 2;
     const char *quick = c == 's' ? "\\s" : c == 'S' ? "\\S" : c == 'd' ? "\\p{Nd}" : NULL;
     FT_TRY(put_set(t, &set, negated, quick));
@@ -381,6 +386,5 @@ ft_err ft_regex_translate(const char *pattern, ft_regex_text *quick, ft_regex_te
     FT_TRY(step(&t));
   if (t.depth > 0) FT_TRY(ft_regex_refuse(&t.in, "a ( without its )"));
 out:
-  ft_free(t.in.table.categories);
   return err;
 }

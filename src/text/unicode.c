@@ -2,6 +2,7 @@
  * Face's tokenizers were built with. */
 #include "unicode.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "unicode_tables.h"
@@ -108,16 +109,7 @@ bool ft_unicode_is_unusual(uint32_t code) {
          utf8proc_category((utf8proc_int32_t)code) == UTF8PROC_CATEGORY_CN;
 }
 
-void ft_unicode_fill_categories(uint8_t categories[FT_CODE_POINTS]) {
-  for (int32_t code = 0; code < FT_CODE_POINTS; code++)
-    categories[code] = (uint8_t)utf8proc_category(code);
-  for (size_t i = 0; i < FT_ARRAY_SIZE(categories_since_14); i++) {
-    ft_category_range r = categories_since_14[i];
-    memset(categories + r.first, (int)r.category, r.last - r.first + 1);
-  }
-}
-
-bool ft_category_is_space(uint32_t code, utf8proc_category_t category) {
+static bool is_space(uint32_t code, utf8proc_category_t category) {
   switch (category) {
   case UTF8PROC_CATEGORY_ZS:
   case UTF8PROC_CATEGORY_ZL:
@@ -130,7 +122,7 @@ bool ft_category_is_space(uint32_t code, utf8proc_category_t category) {
 
 bool ft_unicode_is_space(uint32_t code) {
   if (code < 0x80) return code == ' ' || (code >= '\t' && code <= '\r');
-  return ft_category_is_space(code, ft_unicode_category(code));
+  return is_space(code, ft_unicode_category(code));
 }
 
 /* Letters, marks, decimal digits, letter-like numbers, connectors, circled and squared letters. */
@@ -154,11 +146,45 @@ static bool is_common_word(uint32_t code, utf8proc_category_t category) {
   }
 }
 
-bool ft_category_is_word(uint32_t code, utf8proc_category_t category) {
+static bool is_word(uint32_t code, utf8proc_category_t category) {
   bool latin1_number =
       code == 0xB2 || code == 0xB3 || code == 0xB9 || (code >= 0xBC && code <= 0xBE);
   return latin1_number || is_common_word(code, category);
 }
+
+/* ---------------------------------------------------------------- runs */
+
+enum { MAX_RUNS = 8192 };
+static ft_code_run all_runs[MAX_RUNS];
+static int64_t num_runs;
+
+static void find_runs(void) {
+  for (uint32_t code = 0; code < FT_CODE_POINTS; code++) {
+    utf8proc_category_t category = ft_unicode_category(code);
+    ft_code_run now = {.first = code,
+                       .last = code,
+                       .category = category,
+                       .is_space = is_space(code, category),
+                       .is_word = is_word(code, category)};
+    ft_code_run *last = num_runs ? &all_runs[num_runs - 1] : NULL;
+    if (last && last->category == category && last->is_space == now.is_space &&
+        last->is_word == now.is_word) {
+      last->last = code;
+      continue;
+    }
+    FT_ASSERT(num_runs < MAX_RUNS);
+    all_runs[num_runs++] = now;
+  }
+}
+
+const ft_code_run *ft_unicode_runs(int64_t *count) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, find_runs);
+  *count = num_runs;
+  return all_runs;
+}
+
+/* ---------------------------------------------------------------- other kinds */
 
 bool ft_unicode_is_rust_word(uint32_t code) {
   return code == 0x200C || code == 0x200D || is_common_word(code, ft_unicode_category(code));

@@ -47,12 +47,15 @@ bool ft_utf8_check(const char *text, size_t bytes, size_t *at, bool *unusual);
 utf8proc_category_t ft_unicode_category(uint32_t code);
 /* Unassigned, or classed differently since Unicode 14, or a space to PCRE2 only. */
 bool ft_unicode_is_unusual(uint32_t code);
-/* General categories of all code points. */
-void ft_unicode_fill_categories(uint8_t categories[FT_CODE_POINTS]);
-/* White_Space, given the category. */
-bool ft_category_is_space(uint32_t code, utf8proc_category_t category);
-/* \w of Oniguruma, given the category. */
-bool ft_category_is_word(uint32_t code, utf8proc_category_t category);
+/* Code points that follow each other and are of one kind. */
+typedef struct ft_code_run {
+  uint32_t first, last;
+  utf8proc_category_t category; /* general category */
+  bool is_space;                /* White_Space */
+  bool is_word;                 /* \w of Oniguruma */
+} ft_code_run;
+/* All code points, in order. Found once a process (it takes some milliseconds), constant then. */
+const ft_code_run *ft_unicode_runs(int64_t *count);
 /* White_Space. */
 bool ft_unicode_is_space(uint32_t code);
 /* \w of Rust's regular expressions. */

@@ -291,7 +291,7 @@ static ft_err take_sets(mistakes *m, const ft_key *key, const cJSON *value, ft_c
 }
 
 static ft_err take(mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
-  void *to = (char *)c + key->offset;
+  void *to = key->offset == (size_t)-1 ? NULL : (char *)c + key->offset;
   bool null = !value || cJSON_IsNull(value);
   if (null && strcmp(key->public.initial, "required") == 0) {
     add_mistake(m, "%s: required (%s)", key->public.path, key->public.meaning);

@@ -220,6 +220,8 @@ static void regular_expressions_are_checked(void **state) {
       {"(", "without its )"},
       {")", "without its ("},
       {"[a", "without its ]"},
+      {"[", "without its ]"},
+      {"[[[", "without its ]"},
       {"[z-a]", "ends before it begins"},
       {"[]", "without its ]"},
       {"*a", "nothing to repeat"},

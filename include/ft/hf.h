@@ -52,6 +52,15 @@ typedef struct ft_hf_source {
 ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
                     ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir);
 
+/* Writes DIR/ftrun.sha256: the SHA-256 of every file but the weights, which carry checksums of
+ * their own. An export has it; who adds files to one calls this again. Not collective. Errors: as
+ * ft_read_file and ft_write_file. */
+ft_err ft_hf_write_sums(const char *dir);
+/* Compares the files that DIR/ftrun.sha256 lists with it. *num_files: how many; -1: there is no
+ * such list, as in a directory of another program. Errors: FT_ERR_DATA naming the file, FT_ERR_IO.
+ */
+ft_err ft_hf_verify_sums(const char *dir, int64_t *num_files);
+
 /* `init`: source of random weights: normal, std = initializer_range (0.02; residual projections
  * like Hugging Face: the same), norms 1, biases 0; a function of (seed, tensor, element) only. */
 ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_source *out);

@@ -27,8 +27,9 @@ ft_err ft_remove_tree(const char *path);
  * ft_free each (ft_free_names). Errors: FT_ERR_NOINPUT, FT_ERR_IO. */
 ft_err ft_list_dir(const char *path, char ***names, int64_t *num_names);
 void ft_free_names(char **names, int64_t num_names);
-/* Whole file with a terminating zero added; refuses more than max_bytes. Free with ft_free.
- * Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA (too large). */
+/* Whole file with a terminating zero added; refuses more than max_bytes, and what is no regular
+ * file (a device may never end, a FIFO never begin). Free with ft_free. Errors: FT_ERR_NOINPUT,
+ * FT_ERR_IO, FT_ERR_DATA. */
 ft_err ft_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes);
 /* Reads exactly bytes at offset, however many calls it takes. Errors: FT_ERR_IO, FT_ERR_DATA (past
  * the end). */
@@ -100,14 +101,15 @@ const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t
 int64_t ft_safetensors_num_files(const ft_safetensors *st);
 const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i);
 /* Elements start … start+count-1 in flat order, raw (t->dtype), by pread; needs no alignment in the
- * file. */
+ * file. Chunks that are read whole are compared with their checksums where the file has them
+ * (docs/formats.md), as every one that the writer below makes; the header was when the file was
+ * opened. */
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out);
 
-/* Reads one whole file and compares it with the checksum that the writer below leaves in its
- * __metadata__ (docs/formats.md). *found: it has one; a file of another program has not, and is not
- * read. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
-ft_err ft_safetensors_verify(const char *path, bool *found);
+/* Reads the whole of file number i and compares it with its checksums. *found: it has them; a file
+ * of another program has not, and is not read. Errors: FT_ERR_DATA, FT_ERR_IO. */
+ft_err ft_safetensors_verify(ft_safetensors *st, int64_t i, bool *found);
 
 /* Streaming writer of one file: names, shapes and dtypes first, then each tensor's elements in the
  * order given, in pieces of any size. The file appears under its name only when closed. */
@@ -134,6 +136,7 @@ typedef struct ft_tokens_file {
       offsets_at;      /* file offsets of the contiguous datasets; -1 if they are not */
   int64_t checksum_at; /* file offset of the checksum of all bytes before it; 0: there is none */
   int fd;
+  struct ft_tokens_private *private; /* of the reader */
 } ft_tokens_file;
 
 /* Opens and checks a token shard through HDF5 and notes where its datasets lie; later reads are
@@ -145,7 +148,8 @@ void ft_tokens_close(ft_tokens_file *f);
 /* All offsets [num_documents + 1], checked; free with ft_free. */
 ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets);
 /* tokens / mask of positions start … start+count-1. Token ids ≥ vocab_size are refused
- * (FT_ERR_DATA). */
+ * (FT_ERR_DATA). As the offsets, they are compared with the checksums of their chunks where the
+ * shard has them (docs/formats.md), as every one that prep writes. */
 ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
                       uint8_t *mask);
 /* Reads the whole file and compares it with its checksum. *found: it has one; a shard of another

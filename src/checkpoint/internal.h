@@ -1,7 +1,7 @@
 /* What the files of checkpoint share: names, and the tables of an opened checkpoint.
- * path.c names, lists and prunes; save.c writes; manifest.c reads the manifest; read.c reads and
- * verifies slices; weights.c reads weights in any form; restore.c fills a shard. Format:
- * docs/formats.md. */
+ * path.c names and lists, prune.c thins them out; save.c writes; manifest.c reads the manifest;
+ * read.c reads and verifies slices; weights.c reads weights in any form; restore.c fills a shard.
+ * Format: docs/formats.md. */
 #ifndef FT_CHECKPOINT_INTERNAL_H
 #define FT_CHECKPOINT_INTERNAL_H
 
@@ -20,6 +20,11 @@ ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char
 /* "rank-00003-of-00008.h5" */
 enum { CHECKPOINT_NAME_BYTES = 48 };
 void checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]);
+/* The steps of all directories, ascending; committed: only those with a manifest. Free with
+ * ft_free.
+ */
+ft_err checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
+                             int64_t *num_steps);
 /* Removes a checkpoint or what was to become one, the manifest first: what is left of it when this
  * is interrupted is no checkpoint. */
 ft_err checkpoint_remove(const char *run_dir, int64_t step);

@@ -170,9 +170,13 @@ static ft_err read_file_entry(ft_checkpoint *c, int64_t number, const cJSON *ite
   slice_file *f = &c->files[number];
   const char *digits = cJSON_IsString(hash) ? hash->valuestring : "";
   int64_t block = 0;
-  if (!cJSON_IsString(name) || strchr(name->valuestring, '/') || !cJSON_IsArray(slices) ||
-      !ft_json_i64(ft_json_get(item, "bytes"), &f->bytes) || f->bytes < 0 ||
-      !take_hash(&digits, &f->metadata_hash) || *digits)
+  char expected[CHECKPOINT_NAME_BYTES];
+  checkpoint_rank_name((int)number, c->world_size, expected);
+  FT_CHECK(cJSON_IsString(name) && strcmp(name->valuestring, expected) == 0, FT_ERR_DATA,
+           "%s: names file %lld \"%.100s\", \"%s\" was expected", c->manifest, (long long)number,
+           cJSON_IsString(name) ? name->valuestring : "", expected);
+  if (!cJSON_IsArray(slices) || !ft_json_i64(ft_json_get(item, "bytes"), &f->bytes) ||
+      f->bytes < 0 || !take_hash(&digits, &f->metadata_hash) || *digits)
     FT_TRY(damaged(c, "an entry of its files is impossible"));
   FT_TRY(ft_path_join(c->dir, name->valuestring, &f->path));
   for (const cJSON *slice = slices->child; slice; slice = slice->next)
@@ -322,7 +326,11 @@ static ft_err check_sizes(const ft_checkpoint *c) {
   struct stat info;
   for (int64_t i = 0; i < c->num_files; i++) {
     const slice_file *f = &c->files[i];
-    FT_CHECK(stat(f->path, &info) == 0, FT_ERR_DATA, "%s: is missing from the checkpoint", f->path);
+    FT_CHECK(lstat(f->path, &info) == 0, FT_ERR_DATA, "%s: is missing from the checkpoint",
+             f->path);
+    FT_CHECK(S_ISREG(info.st_mode), FT_ERR_DATA,
+             "%s: is %s; a checkpoint's files are regular files of its own directory", f->path,
+             S_ISLNK(info.st_mode) ? "a link" : "no file");
     FT_CHECK(info.st_size == f->bytes, FT_ERR_DATA,
              "%s: has %lld bytes, %lld were written: the file is %s; use an earlier checkpoint",
              f->path, (long long)info.st_size, (long long)f->bytes,

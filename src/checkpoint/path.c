@@ -1,4 +1,4 @@
-/* Where checkpoints lie, which there are, and which are removed. */
+/* Where checkpoints lie, which there are, and how one is removed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +37,8 @@ static int by_number(const void *a, const void *b) {
   return (*x > *y) - (*x < *y);
 }
 
-/* The steps of all directories, ascending; committed: only those with a manifest. */
-static ft_err list_steps(const char *run_dir, bool committed, int64_t **steps, int64_t *num_steps) {
+ft_err checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
+                             int64_t *num_steps) {
   ft_err err = FT_OK;
   char *dir = NULL, *manifest = NULL, **names = NULL;
   int64_t num_names = 0, num = 0;
@@ -68,7 +68,7 @@ out:
 }
 
 ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_steps) {
-  return list_steps(run_dir, true, steps, num_steps);
+  return checkpoint_list_steps(run_dir, true, steps, num_steps);
 }
 
 ft_err checkpoint_remove(const char *run_dir, int64_t step) {
@@ -82,31 +82,4 @@ out:
   ft_free(manifest);
   ft_free(dir);
   return err;
-}
-
-/* What rank 0 does in ft_checkpoint_prune. What is newer than the newest checkpoint may be one that
- * is being written. */
-static ft_err prune(const char *run_dir, int64_t keep, int64_t best) {
-  ft_err err = FT_OK;
-  int64_t *committed = NULL, *all = NULL, num_committed, num_all;
-  FT_TRY(list_steps(run_dir, true, &committed, &num_committed));
-  FT_TRY(list_steps(run_dir, false, &all, &num_all));
-  if (num_committed == 0) goto out;
-  int64_t newest = committed[num_committed - 1];
-  int64_t first_kept = committed[FT_MAX(0, num_committed - FT_MAX(1, keep))];
-  for (int64_t i = 0; i < num_all; i++) {
-    int64_t step = all[i];
-    bool is_checkpoint =
-        bsearch(&step, committed, (size_t)num_committed, sizeof step, by_number) != NULL;
-    bool kept = is_checkpoint ? step >= first_kept || step == best : step > newest;
-    if (!kept) FT_TRY(checkpoint_remove(run_dir, step));
-  }
-out:
-  ft_free(committed);
-  ft_free(all);
-  return err;
-}
-
-ft_err ft_checkpoint_prune(ft_comm *comm, const char *run_dir, int64_t keep, int64_t best) {
-  return ft_comm_agree(comm, ft_comm_rank(comm) == 0 ? prune(run_dir, keep, best) : FT_OK);
 }

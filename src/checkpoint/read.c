@@ -17,7 +17,7 @@ static ft_err open_file(ft_checkpoint *c, slice_file *f) {
     }
     c->num_open = 0;
   }
-  f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+  f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (f->fd < 0)
     return ft_fail(errno == ENOENT ? FT_ERR_DATA : FT_ERR_IO, "%s: cannot open: %s", f->path,
                    strerror(errno));

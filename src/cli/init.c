@@ -116,7 +116,10 @@ static ft_err init(const arguments *a) {
   FT_TRY(ft_hf_random_source(&config, (uint64_t)a->seed, &source));
   FT_TRY(
       ft_hf_export(tokenizer, &config, &source, a->has_dtype ? a->dtype : config.dtype, 0, a->out));
-  if (!tokenizer) FT_TRY(ft_tokenizer_write_bytes(a->out, config.arch.vocab));
+  if (!tokenizer) {
+    FT_TRY(ft_tokenizer_write_bytes(a->out, config.arch.vocab));
+    FT_TRY(ft_hf_write_sums(a->out));
+  }
   ft_log(FT_LOG_INFO, "%s: %s, %.2f M parameters, seed %lld, %s tokenizer", a->out,
          config.model_type, (double)ft_arch_num_parameters(&config.arch) / 1e6, (long long)a->seed,
          tokenizer ? "copied" : "byte-level");

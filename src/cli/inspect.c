@@ -119,8 +119,9 @@ static ft_err inspect_directory(const char *path) {
 
 /* Files that mean nothing without those beside them stand for their directory. */
 static bool stands_for_directory(const char *name) {
-  static const char *const names[] = {"config.json", "tokenizer.json", "manifest.json",
-                                      "metrics.jsonl", "model.safetensors.index.json"};
+  static const char *const names[] = {
+      "config.json",  "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+      "ftrun.sha256", "manifest.json",          "metrics.jsonl",  "model.safetensors.index.json"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
     if (strcmp(name, names[i]) == 0) return true;
   return is_slice_name(name);

@@ -87,11 +87,11 @@ static ft_err inspect_weights(const char *path, const ft_arch *arch) {
   int64_t num_files = ft_safetensors_num_files(st), verified = 0;
   for (int64_t i = 0; i < num_files; i++) {
     bool found;
-    FT_TRY(ft_safetensors_verify(ft_safetensors_file_at(st, i), &found));
+    FT_TRY(ft_safetensors_verify(st, i, &found));
     verified += found;
   }
-  ft_inspect_line("checksums", "%lld of %lld files have one%s", (long long)verified,
-                  (long long)num_files, verified ? ": verified" : "");
+  ft_inspect_line("checksums", "%lld of %lld files have them%s", (long long)verified,
+                  (long long)num_files, verified ? ": verified" : ": made by another program");
   if (arch) FT_TRY(ft_hf_check_weights(path, arch));
   if (verified < num_files) FT_TRY(read_values(st)); /* else nothing more could be found */
 out:
@@ -125,6 +125,18 @@ out:
   return err;
 }
 
+/* Everything but weights: first, since what is damaged there may look like another mistake. */
+static ft_err inspect_texts(const char *dir) {
+  int64_t num_files;
+  ft_err err = ft_hf_verify_sums(dir, &num_files);
+  if (err != FT_OK) return err;
+  if (num_files < 0)
+    ft_inspect_line("texts", "no checksums (ftrun.sha256)");
+  else
+    ft_inspect_line("texts", "%lld files verified", (long long)num_files);
+  return FT_OK;
+}
+
 static void describe(const ft_hf_config *config) {
   const ft_arch *a = &config->arch;
   ft_inspect_line("architecture", "%s", config->model_type);
@@ -144,6 +156,7 @@ ft_err ft_inspect_model(const char *dir) {
   bool has_weights = ft_inspect_has(dir, "model.safetensors") ||
                      ft_inspect_has(dir, "model.safetensors.index.json");
   printf("%s: model directory\n", dir);
+  FT_TRY(inspect_texts(dir));
   if (has_config) {
     FT_TRY(ft_hf_config_read(dir, &config));
     describe(&config);

@@ -1,4 +1,6 @@
 /* The files of a model directory that training leaves alone and an export carries along. */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -34,6 +36,20 @@ static bool is_file(const char *path) {
   return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
+/* Says where a link out of the directory led: its content becomes part of what is passed on. Links
+ * of a model cache lead to ../../blobs, which is the model's own. */
+static void tell_of_link(const char *dir, const char *path) {
+  struct stat info;
+  char real_dir[PATH_MAX], real[PATH_MAX], blobs[PATH_MAX + 16], cache[PATH_MAX];
+  if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return;
+  if (!realpath(dir, real_dir) || !realpath(path, real)) return;
+  snprintf(blobs, sizeof blobs, "%s/../../blobs", real_dir);
+  const char *const homes[] = {real_dir, realpath(blobs, cache) ? cache : real_dir};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(homes); i++)
+    if (starts_with(real, homes[i]) && real[strlen(homes[i])] == '/') return;
+  ft_log(FT_LOG_WARNING, "%s is a link to %s, which is copied", path, real);
+}
+
 /* Copies the plain files of a folder that `wanted` takes (NULL: all). */
 static ft_err copy_files(const char *from_dir, const char *to_dir, bool (*wanted)(const char *)) {
   ft_err err = FT_OK;
@@ -44,7 +60,10 @@ static ft_err copy_files(const char *from_dir, const char *to_dir, bool (*wanted
     if (wanted && !wanted(names[i])) continue;
     FT_TRY(ft_path_join(from_dir, names[i], &from));
     FT_TRY(ft_path_join(to_dir, names[i], &to));
-    if (is_file(from)) FT_TRY(ft_copy_file(from, to));
+    if (is_file(from)) {
+      tell_of_link(from_dir, from);
+      FT_TRY(ft_copy_file(from, to));
+    }
     ft_free(from);
     ft_free(to);
     from = to = NULL;

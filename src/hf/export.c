@@ -238,6 +238,7 @@ static ft_err write_all(exporter *ex, const char *model_dir, const ft_hf_config 
   FT_TRY(write_config(ex, config->json));
   if (model_dir) FT_TRY(ft_hf_copy_companions(model_dir, ex->dir));
   FT_TRY(write_weights(ex));
+  FT_TRY(ft_hf_write_sums(ex->dir));
 out:
   ft_free(ex->items);
   ft_free(ex->names);

@@ -73,17 +73,14 @@ out:
 
 ft_err ft_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes) {
   ft_err err = FT_OK;
-  struct stat info;
   *data = NULL;
   *bytes = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return open_failed(path);
-  if (fstat(fd, &info) != 0) FT_TRY(ft_file_fail(FT_ERR_IO, path, "stat"));
-  FT_CHECK(!S_ISDIR(info.st_mode), FT_ERR_DATA, "%s: is a directory, a file was expected", path);
-  size_t size = info.st_size > 0 ? (size_t)info.st_size : 0;
-  FT_CHECK(size <= max_bytes, FT_ERR_DATA, "%s: has %zu bytes, at most %zu are read here", path,
-           size, max_bytes);
-  FT_TRY(read_rest(fd, path, size, FT_MIN(max_bytes, SIZE_MAX / 4), data, bytes));
+  int fd = -1;
+  int64_t size;
+  FT_TRY(ft_file_open(path, &fd, &size));
+  FT_CHECK((size_t)size <= max_bytes, FT_ERR_DATA, "%s: has %lld bytes, at most %zu are read here",
+           path, (long long)size, max_bytes);
+  FT_TRY(read_rest(fd, path, (size_t)size, FT_MIN(max_bytes, SIZE_MAX / 4), data, bytes));
 out:
   ft_file_close(&fd);
   return err;

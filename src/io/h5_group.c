@@ -2,7 +2,7 @@
  * tables (a B-tree of nodes whose names lie in a local heap). */
 #include "h5_read.h"
 
-enum { MAX_LEVEL = 16 };
+enum { MAX_LEVEL = 16, MAX_NAME = 1024 };
 
 typedef struct collected {
   ft_h5_reader *reader;
@@ -15,6 +15,10 @@ typedef struct collected {
 static ft_err add_link(collected *l, const uint8_t *name, size_t length, uint64_t address) {
   ft_err err = FT_OK;
   char *copy = NULL;
+  if (length > MAX_NAME) return ft_h5_damaged(l->reader, "a name of more than 1024 bytes");
+  /* many links may share one long name in the file, and not here */
+  l->reader->budget_bytes -= (int64_t)(length + sizeof(ft_h5_link));
+  if (l->reader->budget_bytes < 0) return ft_h5_damaged(l->reader, "more than 64 MiB of metadata");
   if (memchr(name, 0, length)) return ft_h5_damaged(l->reader, "a name with a zero in it");
   if (l->count == l->capacity) {
     void *list = l->list;

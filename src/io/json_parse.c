@@ -12,7 +12,7 @@
 #include "file.h"
 #include "json.h"
 
-enum { MAX_DEPTH = 256, MAX_NUMBER = 1000, MAX_SHOWN = 40 };
+enum { MAX_FILE_BYTES = 1 << 30, MAX_DEPTH = 256, MAX_NUMBER = 1000, MAX_SHOWN = 40 };
 
 /* A key of an object that is still open, for the search for repeated ones. */
 typedef struct key {
@@ -416,7 +416,7 @@ ft_err ft_json_read(const char *path, cJSON **out) {
   char *text = NULL;
   size_t bytes;
   *out = NULL;
-  ft_err err = ft_read_file(path, SIZE_MAX, &text, &bytes);
+  ft_err err = ft_read_file(path, MAX_FILE_BYTES, &text, &bytes);
   if (err == FT_OK) err = ft_json_parse(text, bytes, path, out);
   ft_free(text);
   return err;

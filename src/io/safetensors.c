@@ -8,10 +8,7 @@
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read as they lie");
 
-typedef struct file {
-  char *path;
-  int fd;
-} file;
+typedef ft_safetensors_source file;
 
 /* A tensor of one of the files; `tensor` comes first, so that its address is the entry's. */
 typedef struct entry {
@@ -161,7 +158,7 @@ out:
 }
 
 /* Reads the header text of an open file. *buffer: file offset of the byte after it. */
-static ft_err read_header(const file *f, int64_t file_bytes, cJSON **header, int64_t *buffer) {
+static ft_err read_header(file *f, int64_t file_bytes, cJSON **header, int64_t *buffer) {
   ft_err err = FT_OK;
   uint64_t length = 0;
   void *text = NULL;
@@ -181,6 +178,7 @@ static ft_err read_header(const file *f, int64_t file_bytes, cJSON **header, int
            f->path);
   FT_TRY(ft_format(&where, "%s: header", f->path));
   FT_TRY(ft_json_parse(text, (size_t)length, where, header));
+  FT_TRY(ft_safetensors_take_hashes(f, *header, text, length, file_bytes));
   *buffer = 8 + (int64_t)length;
 out:
   ft_free(text);
@@ -223,7 +221,8 @@ static ft_err read_file(ft_safetensors *st, int64_t index) {
     e->file = index;
     FT_TRY(read_tensor(f->path, item, buffer, e));
   }
-  FT_TRY(check_tiling(f->path, st->entries + first, st->count - first, buffer, file_bytes));
+  entry *added = st->entries ? st->entries + first : NULL; /* a file may have no tensors */
+  FT_TRY(check_tiling(f->path, added, st->count - first, buffer, file_bytes));
 out:
   cJSON_Delete(header);
   return err;
@@ -410,6 +409,8 @@ void ft_safetensors_close(ft_safetensors *st) {
   for (int64_t i = 0; i < st->num_files; i++) {
     ft_file_close(&st->files[i].fd);
     ft_free(st->files[i].path);
+    ft_free(st->files[i].hashes);
+    ft_free(st->files[i].scratch);
   }
   ft_free(st->entries);
   ft_free(st->files);
@@ -438,6 +439,11 @@ int64_t ft_safetensors_num_files(const ft_safetensors *st) {
   return st->num_files;
 }
 
+ft_safetensors_source *ft_safetensors_source_at(ft_safetensors *st, int64_t i) {
+  FT_ASSERT(i >= 0 && i < st->num_files);
+  return &st->files[i];
+}
+
 const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i) {
   FT_ASSERT(i >= 0 && i < st->num_files);
   return st->files[i].path;
@@ -445,7 +451,7 @@ const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i) {
 
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out) {
-  const file *f = &st->files[((const entry *)(const void *)t)->file];
+  file *f = &st->files[((const entry *)(const void *)t)->file];
   if (!t->supported)
     return ft_fail(
         FT_ERR_DATA,
@@ -456,5 +462,6 @@ ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t s
     return ft_fail(FT_ERR_INTERNAL, "%s: elements %lld … +%lld of tensor %s, which has %lld",
                    f->path, (long long)start, (long long)count, t->name, (long long)t->elements);
   int64_t width = (int64_t)ft_dtype_bytes(t->dtype);
-  return ft_pread_all(f->fd, f->path, out, (size_t)(count * width), t->begin + start * width);
+  return ft_chunks_read(&f->chunks, f->fd, f->path, t->begin - f->chunks.at + start * width,
+                        count * width, out, &f->scratch);
 }

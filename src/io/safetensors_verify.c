@@ -1,85 +1,112 @@
-/* The checksum of a whole safetensors file, in the header that it covers. */
+/* The checksums of a safetensors file: in its header, of the header and of each chunk of the buffer
+ * behind it, so that any part can be read and verified. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "file.h"
 #include "safetensors.h"
 
-/* Reads the header's text; *text has a zero at its end. */
-static ft_err read_header(int fd, const char *path, int64_t file_bytes, char **text,
-                          uint64_t *length) {
-  ft_err err = FT_OK;
-  void *memory = NULL;
-  FT_CHECK(file_bytes >= 8, FT_ERR_DATA, "%s: has %lld bytes, too few for a safetensors file", path,
-           (long long)file_bytes);
-  FT_TRY(ft_pread_all(fd, path, length, 8, 0));
-  FT_CHECK(*length <= FT_SAFETENSORS_MAX_HEADER && (int64_t)*length <= file_bytes - 8, FT_ERR_DATA,
-           "%s: its header claims %llu bytes, the file has %lld", path, (unsigned long long)*length,
-           (long long)file_bytes);
-  FT_TRY(ft_alloc(FT_MEM_IO, (size_t)*length + 1, &memory));
-  *text = memory;
-  FT_TRY(ft_pread_all(fd, path, memory, (size_t)*length, 8));
-out:
-  return err;
-}
+enum { PIECE_BYTES = 1 << 22 };
 
-/* Known by its name or by the form of its value, so that damage to either is seen. */
-static const char *find_checksum(const cJSON *header) {
+static const char *const members[] = {FT_SAFETENSORS_HEADER_HASH, FT_SAFETENSORS_CHUNK,
+                                      FT_SAFETENSORS_HASHES};
+enum { HEADER_HASH, CHUNK, HASHES, NUM_MEMBERS };
+
+/* Their texts; *any: at least one is there. Damage to the name of one leaves the others. */
+static void find_members(const cJSON *header, const char *values[NUM_MEMBERS], bool *any) {
   const cJSON *metadata = ft_json_get(header, "__metadata__");
-  for (const cJSON *item = metadata ? metadata->child : NULL; item; item = item->next) {
-    const char *value = cJSON_IsString(item) ? item->valuestring : "";
-    if (strcmp(item->string, FT_SAFETENSORS_CHECKSUM) == 0 ||
-        strncmp(value, FT_SAFETENSORS_HASH, strlen(FT_SAFETENSORS_HASH)) == 0)
-      return value;
+  *any = false;
+  for (int i = 0; i < NUM_MEMBERS; i++) {
+    const cJSON *item = metadata ? ft_json_get(metadata, members[i]) : NULL;
+    values[i] = cJSON_IsString(item) ? item->valuestring : NULL;
+    *any = *any || item;
   }
-  return NULL;
 }
 
-/* The digits of the checksum inside the text; NULL if it has none. */
-static ft_err find_digits(const char *path, char *text, uint64_t length, char **digits) {
-  ft_err err = FT_OK;
-  cJSON *header = NULL;
-  const size_t prefix = strlen(FT_SAFETENSORS_HASH);
-  *digits = NULL;
-  FT_TRY(ft_json_parse(text, (size_t)length, path, &header));
-  const char *value = find_checksum(header);
-  if (!value) goto out;
-  char *at = strstr(text, value);
-  FT_CHECK(at && strncmp(value, FT_SAFETENSORS_HASH, prefix) == 0 &&
-               strlen(value) == prefix + FT_SAFETENSORS_DIGITS &&
-               strspn(value + prefix, "0123456789abcdef") == FT_SAFETENSORS_DIGITS,
-           FT_ERR_DATA, "%s: its checksum is \"%.40s\", \"xxh3:\" and 16 digits were expected",
-           path, value);
-  *digits = at + prefix;
-out:
-  cJSON_Delete(header);
-  return err;
+/* Sixteen hexadecimal digits. */
+static bool read_hash(const char *text, uint64_t *hash) {
+  *hash = 0;
+  for (int i = 0; i < FT_SAFETENSORS_DIGITS; i++) {
+    char c = text[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+    *hash = *hash << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return true;
 }
 
-ft_err ft_safetensors_verify(const char *path, bool *found) {
+static ft_err check_header(const ft_safetensors_source *f, const char *digits, char *text,
+                           uint64_t length) {
   ft_err err = FT_OK;
-  int fd = -1;
-  int64_t file_bytes;
-  uint64_t length = 0;
-  char *text = NULL, *digits = NULL;
   ft_hash *hash = NULL;
-  *found = false;
-  FT_TRY(ft_file_open(path, &fd, &file_bytes));
-  FT_TRY(read_header(fd, path, file_bytes, &text, &length));
-  FT_TRY(find_digits(path, text, length, &digits));
-  if (!digits) goto out;
-  uint64_t expected = strtoull(digits, NULL, 16); /* a quotation mark ends them */
-  memset(digits, '0', FT_SAFETENSORS_DIGITS);
+  uint64_t expected = 0;
+  char *at = digits ? strstr(text, digits) : NULL;
+  FT_CHECK(at && strlen(digits) == FT_SAFETENSORS_DIGITS && read_hash(digits, &expected),
+           FT_ERR_DATA, "%s: the checksum of its header is \"%.40s\", 16 digits were expected",
+           f->path, digits ? digits : "");
+  memset(at, '0', FT_SAFETENSORS_DIGITS);
   FT_TRY(ft_hash_new(&hash));
   ft_hash_add(hash, &length, sizeof length);
   ft_hash_add(hash, text, (size_t)length);
-  FT_TRY(ft_file_hash(fd, path, 8 + (int64_t)length, file_bytes, hash));
   FT_CHECK(ft_hash_value(hash) == expected, FT_ERR_DATA,
-           "%s: its checksum does not fit: the file is damaged; get it again", path);
-  *found = true;
+           "%s: the checksum of its header does not fit: the file is damaged; make or get it again",
+           f->path);
 out:
   ft_hash_free(hash);
-  ft_free(text);
-  ft_file_close(&fd);
+  return err;
+}
+
+static ft_err read_hashes(ft_safetensors_source *f, const char *digits, int64_t count) {
+  ft_err err = FT_OK;
+  void *memory;
+  FT_CHECK(strlen(digits) / FT_SAFETENSORS_DIGITS == (size_t)count &&
+               strlen(digits) % FT_SAFETENSORS_DIGITS == 0,
+           FT_ERR_DATA, "%s: has the digits of %.1f checksums, its data have %lld chunks", f->path,
+           (double)strlen(digits) / FT_SAFETENSORS_DIGITS, (long long)count);
+  FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof(uint64_t), &memory));
+  f->hashes = memory;
+  for (int64_t i = 0; i < count; i++)
+    FT_CHECK(read_hash(digits + i * FT_SAFETENSORS_DIGITS, &f->hashes[i]), FT_ERR_DATA,
+             "%s: the checksum of chunk %lld is not written in hexadecimal digits", f->path,
+             (long long)i);
+out:
+  return err;
+}
+
+ft_err ft_safetensors_take_hashes(ft_safetensors_source *f, const cJSON *header, char *text,
+                                  uint64_t length, int64_t file_bytes) {
+  ft_err err = FT_OK;
+  const char *values[NUM_MEMBERS];
+  bool any;
+  int64_t buffer = 8 + (int64_t)length;
+  /* ranks read parts that meet anywhere: no byte is read twice for it */
+  f->chunks = (ft_chunks){.at = buffer, .bytes = file_bytes - buffer, .whole_only = true};
+  find_members(header, values, &any);
+  if (!any) goto out;
+  FT_TRY(check_header(f, values[HEADER_HASH], text, length));
+  char *end = NULL;
+  long long size = values[CHUNK] ? strtoll(values[CHUNK], &end, 10) : 0;
+  FT_CHECK(
+      size > 0 && size <= FT_SAFETENSORS_MAX_CHUNK && *end == 0 && values[HASHES], FT_ERR_DATA,
+      "%s: has a checksum of its header, and none of its data, or chunks of an impossible size",
+      f->path);
+  FT_TRY(read_hashes(f, values[HASHES], ft_chunks_count(f->chunks.bytes, size)));
+  f->chunks.chunk_bytes = size;
+  f->chunks.hashes = f->hashes;
+out:
+  return err;
+}
+
+ft_err ft_safetensors_verify(ft_safetensors *st, int64_t i, bool *found) {
+  ft_err err = FT_OK;
+  void *buffer = NULL;
+  ft_safetensors_source *f = ft_safetensors_source_at(st, i);
+  *found = f->hashes != NULL;
+  if (!*found) goto out;
+  FT_TRY(ft_alloc(FT_MEM_IO, PIECE_BYTES, &buffer));
+  for (int64_t at = 0; at < f->chunks.bytes; at += PIECE_BYTES)
+    FT_TRY(ft_chunks_read(&f->chunks, f->fd, f->path, at, FT_MIN(PIECE_BYTES, f->chunks.bytes - at),
+                          buffer, &f->scratch));
+out:
+  ft_free(buffer);
   return err;
 }

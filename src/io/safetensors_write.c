@@ -10,9 +10,11 @@ struct ft_safetensors_writer {
   int fd;
   bool created;
   int64_t at, end; /* file offsets: next byte to write, and the finished file's size */
-  ft_hash *hash;
-  int64_t digits_at; /* file offset of the checksum's digits */
-  ft_err failed;     /* of an earlier write: the file cannot be committed */
+  char *header;    /* [header_bytes + 1]; its checksums are filled in at the end */
+  uint64_t header_bytes;
+  char *hashes_at; /* in the header: where the digits of the next chunk go */
+  ft_chunk_stream stream;
+  ft_err failed; /* of an earlier write: the file cannot be committed */
 };
 
 /* Adds a tensor's entry to the header; *end grows by its bytes. */
@@ -39,19 +41,50 @@ out:
   return err;
 }
 
-/* *text = the header, padded with spaces so that the buffer starts at a multiple of 8. The digits
- * of the checksum are zeros; they are the first such in it. */
+/* Adds __metadata__ with zeros in place of all checksums, of which there are some for `bytes` of
+ * data. */
+static ft_err add_metadata(cJSON *header, const char *path, int64_t bytes) {
+  ft_err err = FT_OK;
+  void *zeros = NULL;
+  char size[24];
+  int64_t digits = FT_SAFETENSORS_DIGITS * ft_chunks_count(bytes, FT_SAFETENSORS_CHUNK_BYTES);
+  FT_TRY(ft_alloc(FT_MEM_IO, (size_t)digits + 1, &zeros));
+  memset(zeros, '0', (size_t)digits);
+  snprintf(size, sizeof size, "%d", FT_SAFETENSORS_CHUNK_BYTES);
+  cJSON *metadata = cJSON_AddObjectToObject(header, "__metadata__");
+  FT_CHECK(cJSON_AddStringToObject(metadata, FT_SAFETENSORS_HEADER_HASH, "0000000000000000") &&
+               cJSON_AddStringToObject(metadata, FT_SAFETENSORS_CHUNK, size) &&
+               cJSON_AddStringToObject(metadata, FT_SAFETENSORS_HASHES, zeros) &&
+               cJSON_AddStringToObject(metadata, "format", "pt"),
+           FT_ERR_MEMORY, "%s: no memory for its header", path);
+out:
+  ft_free(zeros);
+  return err;
+}
+
+/* Bytes of the tensors' data. */
+static int64_t data_bytes(const ft_safetensor *tensors, int64_t count) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t bytes = (int64_t)ft_dtype_bytes(tensors[i].dtype);
+    for (int d = 0; d < FT_MIN(tensors[i].num_dims, 4); d++)
+      if (__builtin_mul_overflow(bytes, tensors[i].dims[d], &bytes)) return -1;
+    if (bytes < 0 || __builtin_add_overflow(total, bytes, &total)) return -1;
+  }
+  return total;
+}
+
+/* *text = the header, padded with spaces so that the buffer starts at a multiple of 8. */
 static ft_err make_header(const char *path, const ft_safetensor *tensors, int64_t count,
                           void **text, size_t *length, int64_t *buffer_bytes) {
   ft_err err = FT_OK;
   char *plain = NULL;
   *buffer_bytes = 0;
   cJSON *header = cJSON_CreateObject();
-  cJSON *metadata = cJSON_AddObjectToObject(header, "__metadata__");
-  bool made = cJSON_AddStringToObject(metadata, FT_SAFETENSORS_CHECKSUM,
-                                      FT_SAFETENSORS_HASH FT_SAFETENSORS_NO_DIGITS);
-  made = made && cJSON_AddStringToObject(metadata, "format", "pt");
-  FT_CHECK(made, FT_ERR_MEMORY, "%s: no memory for its header", path);
+  int64_t bytes = data_bytes(tensors, count);
+  FT_CHECK(bytes >= 0 && bytes < (int64_t)1 << 53, FT_ERR_INTERNAL,
+           "%s: a tensor has an impossible shape", path);
+  FT_TRY(add_metadata(header, path, bytes));
   for (int64_t i = 0; i < count; i++)
     FT_TRY(add_tensor(header, path, &tensors[i], buffer_bytes));
   FT_TRY(ft_json_print(header, false, &plain));
@@ -69,6 +102,14 @@ out:
   return err;
 }
 
+static ft_err write_header(ft_safetensors_writer *w) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_file_pwrite(w->fd, w->temporary, &w->header_bytes, 8, 0));
+  FT_TRY(ft_file_pwrite(w->fd, w->temporary, w->header, w->header_bytes, 8));
+out:
+  return err;
+}
+
 ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
                                  ft_safetensors_writer **out) {
   ft_err err = FT_OK;
@@ -80,23 +121,48 @@ ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors,
   w->fd = -1;
   FT_TRY(ft_strdup(path, &w->path));
   FT_TRY(ft_file_temporary(path, &w->temporary));
-  FT_TRY(make_header(path, tensors, count, &header, &length, &w->end));
+  err = make_header(path, tensors, count, &header, &length, &w->end);
+  w->header = header;
+  if (err != FT_OK) goto out;
   FT_TRY(ft_file_create(w->temporary, &w->fd));
   w->created = true;
-  FT_TRY(ft_hash_new(&w->hash));
-  uint64_t prefix = length;
-  ft_hash_add(w->hash, &prefix, sizeof prefix);
-  ft_hash_add(w->hash, header, length);
-  w->digits_at = 8 + (strstr(header, FT_SAFETENSORS_NO_DIGITS) - (const char *)header);
-  FT_TRY(ft_file_pwrite(w->fd, w->temporary, &prefix, 8, 0));
-  FT_TRY(ft_file_pwrite(w->fd, w->temporary, header, length, 8));
+  w->header_bytes = length;
+  w->hashes_at = strstr(w->header, "\"" FT_SAFETENSORS_HASHES "\":\"") +
+                 strlen("\"" FT_SAFETENSORS_HASHES "\":\"");
+  FT_TRY(ft_chunk_stream_init(&w->stream, FT_SAFETENSORS_CHUNK_BYTES));
+  FT_TRY(write_header(w));
   w->at = 8 + (int64_t)length;
   w->end += w->at;
   *out = w;
   memory = NULL;
 out:
-  ft_free(header);
   if (memory) (void)ft_safetensors_writer_close(memory, false);
+  return err;
+}
+
+/* Writes the digits of a hash over zeros of the header, and moves on. */
+static void put_hash(char **at, uint64_t hash) {
+  char digits[FT_SAFETENSORS_DIGITS + 1];
+  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
+  memcpy(*at, digits, FT_SAFETENSORS_DIGITS);
+  *at += FT_SAFETENSORS_DIGITS;
+}
+
+/* The last chunk's hash, then the header's own. */
+static ft_err complete_header(ft_safetensors_writer *w) {
+  ft_err err = FT_OK;
+  uint64_t hash;
+  ft_hash *sum = NULL;
+  char *own = strstr(w->header, "\"" FT_SAFETENSORS_HEADER_HASH "\":\"") +
+              strlen("\"" FT_SAFETENSORS_HEADER_HASH "\":\"");
+  if (ft_chunk_stream_end(&w->stream, &hash)) put_hash(&w->hashes_at, hash);
+  FT_TRY(ft_hash_new(&sum));
+  ft_hash_add(sum, &w->header_bytes, sizeof w->header_bytes);
+  ft_hash_add(sum, w->header, w->header_bytes);
+  put_hash(&own, ft_hash_value(sum));
+  FT_TRY(write_header(w));
+out:
+  ft_hash_free(sum);
   return err;
 }
 
@@ -105,20 +171,21 @@ ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t b
   if (bytes > (size_t)(w->end - w->at))
     return w->failed = ft_fail(FT_ERR_INTERNAL, "%s: more bytes than its %lld were written",
                                w->path, (long long)w->end);
-  ft_hash_add(w->hash, data, bytes);
   w->failed = ft_file_pwrite(w->fd, w->temporary, data, bytes, w->at);
   w->at += (int64_t)bytes;
+  while (bytes > 0) {
+    uint64_t hash;
+    if (ft_chunk_stream_add(&w->stream, &data, &bytes, &hash)) put_hash(&w->hashes_at, hash);
+  }
   return w->failed;
 }
 
 static ft_err commit(ft_safetensors_writer *w) {
   ft_err err = FT_OK;
-  char digits[FT_SAFETENSORS_DIGITS + 1];
   FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
   FT_CHECK(w->at == w->end, FT_ERR_INTERNAL, "%s: %lld of %lld bytes were written", w->path,
            (long long)w->at, (long long)w->end);
-  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)ft_hash_value(w->hash));
-  FT_TRY(ft_file_pwrite(w->fd, w->temporary, digits, FT_SAFETENSORS_DIGITS, w->digits_at));
+  FT_TRY(complete_header(w));
   FT_TRY(ft_file_sync_close(&w->fd, w->temporary));
   FT_TRY(ft_commit_file(w->temporary, w->path));
   w->created = false;
@@ -131,7 +198,8 @@ ft_err ft_safetensors_writer_close(ft_safetensors_writer *w, bool do_commit) {
   ft_err err = do_commit ? commit(w) : FT_OK;
   ft_file_close(&w->fd);
   if (w->created) unlink(w->temporary);
-  ft_hash_free(w->hash);
+  ft_chunk_stream_fini(&w->stream);
+  ft_free(w->header);
   ft_free(w->temporary);
   ft_free(w->path);
   ft_free(w);

@@ -9,6 +9,9 @@
 const char *const ft_tokens_kinds[FT_TOKENS_NUM_KINDS] = {
     [FT_TOKENS_TEXT] = "text", [FT_TOKENS_SFT] = "sft", [FT_TOKENS_PREFERENCE] = "preference"};
 
+const char *const ft_tokens_sets[FT_TOKENS_SETS] = {"tokens", "loss_mask", "offsets"};
+const size_t ft_tokens_widths[FT_TOKENS_SETS] = {4, 1, 8};
+
 bool ft_tokens_is_sha256(const char *text) {
   size_t length = strlen(text);
   return length == 0 || (length == 64 && strspn(text, "0123456789abcdef") == 64);
@@ -69,15 +72,18 @@ out:
   return err;
 }
 
+static bool has_link(const ft_h5_link *links, int64_t num_links, const char *name) {
+  for (int64_t i = 0; i < num_links; i++)
+    if (strcmp(links[i].name, name) == 0) return true;
+  return false;
+}
+
 /* Only what ftrun wrote has it. */
 static ft_err find_checksum(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
                             ft_tokens_file *f) {
   ft_err err = FT_OK;
   ft_h5_place place = {0};
-  bool found = false;
-  for (int64_t i = 0; i < num_links; i++)
-    found = found || strcmp(links[i].name, FT_TOKENS_CHECKSUM) == 0;
-  if (!found) goto out;
+  if (!has_link(links, num_links, FT_TOKENS_CHECKSUM)) goto out;
   FT_TRY(find_dataset(reader, links, num_links, FT_TOKENS_CHECKSUM, 8, &place));
   FT_CHECK(place.count == 1 && place.offset + 8 == reader->bytes, FT_ERR_DATA,
            "%s: dataset \"%s\" is not one number at the end of the file", f->path,
@@ -87,28 +93,61 @@ out:
   return err;
 }
 
+/* The hashes of each dataset's chunks: for all of them or for none. */
+static ft_err find_hashes(ft_h5_reader *reader, const ft_h5_object *root, const ft_h5_link *links,
+                          int64_t num_links, ft_tokens_private *own) {
+  ft_err err = FT_OK;
+  uint64_t chunk;
+  bool any = ft_h5_has_attribute(root, FT_TOKENS_CHUNK_NAME);
+  char name[32];
+  for (int i = 0; i < FT_TOKENS_SETS && !any; i++) {
+    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i]);
+    any = has_link(links, num_links, name);
+  }
+  if (!any) goto out;
+  FT_TRY(ft_h5_get_number(reader, root, FT_TOKENS_CHUNK_NAME, FT_TOKENS_MAX_CHUNK, &chunk));
+  FT_CHECK(chunk > 0, FT_ERR_DATA, "%s: chunk_elements is 0", reader->path);
+  for (int i = 0; i < FT_TOKENS_SETS; i++) {
+    ft_h5_place place = {0};
+    ft_chunks *c = &own->sets[i];
+    c->chunk_bytes = (int64_t)(chunk * ft_tokens_widths[i]);
+    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i]);
+    FT_TRY(find_dataset(reader, links, num_links, name, 8, &place));
+    FT_CHECK(place.count == ft_chunks_count(c->bytes, c->chunk_bytes), FT_ERR_DATA,
+             "%s: dataset \"%s\" has %lld elements, %lld were expected", reader->path, name,
+             (long long)place.count, (long long)ft_chunks_count(c->bytes, c->chunk_bytes));
+    c->hashes_at = place.offset;
+  }
+out:
+  return err;
+}
+
 static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
   ft_err err = FT_OK;
   ft_h5_object root = {0};
   ft_h5_link *links = NULL;
   int64_t num_links = 0;
-  ft_h5_place tokens, mask, offsets;
+  ft_h5_place places[FT_TOKENS_SETS];
   FT_TRY(ft_h5_object_init(reader, reader->root, &root));
   FT_TRY(read_attributes(reader, &root, f));
   FT_TRY(ft_h5_links(reader, &root, &links, &num_links));
-  FT_TRY(find_dataset(reader, links, num_links, "tokens", 4, &tokens));
-  FT_TRY(find_dataset(reader, links, num_links, "loss_mask", 1, &mask));
-  FT_TRY(find_dataset(reader, links, num_links, "offsets", 8, &offsets));
-  FT_CHECK(mask.count == tokens.count, FT_ERR_DATA,
+  for (int i = 0; i < FT_TOKENS_SETS; i++) {
+    size_t width = ft_tokens_widths[i];
+    FT_TRY(find_dataset(reader, links, num_links, ft_tokens_sets[i], width, &places[i]));
+    f->private->sets[i] =
+        (ft_chunks){.at = places[i].offset, .bytes = places[i].count * (int64_t)width};
+  }
+  f->num_tokens = places[FT_TOKENS_IDS].count;
+  FT_CHECK(places[FT_TOKENS_MASK].count == f->num_tokens, FT_ERR_DATA,
            "%s: loss_mask has %lld elements and tokens %lld, the same number was expected", f->path,
-           (long long)mask.count, (long long)tokens.count);
-  FT_CHECK(offsets.count >= 1, FT_ERR_DATA,
+           (long long)places[FT_TOKENS_MASK].count, (long long)f->num_tokens);
+  FT_CHECK(places[FT_TOKENS_OFFSETS].count >= 1, FT_ERR_DATA,
            "%s: offsets is empty, one more than documents was expected", f->path);
-  f->num_tokens = tokens.count;
-  f->num_documents = offsets.count - 1;
-  f->tokens_at = tokens.offset;
-  f->mask_at = mask.offset;
-  f->offsets_at = offsets.offset;
+  f->num_documents = places[FT_TOKENS_OFFSETS].count - 1;
+  f->tokens_at = places[FT_TOKENS_IDS].offset;
+  f->mask_at = places[FT_TOKENS_MASK].offset;
+  f->offsets_at = places[FT_TOKENS_OFFSETS].offset;
+  FT_TRY(find_hashes(reader, &root, links, num_links, f->private));
   FT_TRY(find_checksum(reader, links, num_links, f));
 out:
   ft_h5_links_free(links, num_links);
@@ -118,12 +157,14 @@ out:
 
 ft_err ft_tokens_open(const char *path, ft_tokens_file **out) {
   ft_err err = FT_OK;
-  void *memory = NULL;
+  void *memory = NULL, *own;
   ft_h5_reader reader = {.fd = -1};
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof(ft_tokens_file), &memory));
   ft_tokens_file *f = memory;
   f->fd = -1;
+  FT_TRY(ft_alloc(FT_MEM_DATA, sizeof(ft_tokens_private), &own));
+  f->private = own;
   FT_TRY(ft_strdup(path, &f->path));
   FT_TRY(ft_h5_reader_init(path, &reader));
   FT_TRY(read_layout(&reader, f));
@@ -140,11 +181,21 @@ out:
 void ft_tokens_close(ft_tokens_file *f) {
   if (!f) return;
   ft_file_close(&f->fd);
+  for (int i = 0; f->private && i < FT_TOKENS_SETS; i++)
+    ft_free(f->private->scratch[i]);
+  ft_free(f->private);
   ft_free(f->path);
   ft_free(f);
 }
 
 /* ---------------------------------------------------------------- reading */
+
+/* Elements of a dataset. */
+static ft_err read_set(ft_tokens_file *f, int set, int64_t start, int64_t count, void *out) {
+  int64_t width = (int64_t)ft_tokens_widths[set];
+  return ft_chunks_read(&f->private->sets[set], f->fd, f->path, start * width, count * width, out,
+                        &f->private->scratch[set]);
+}
 
 ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets) {
   ft_err err = FT_OK;
@@ -152,7 +203,7 @@ ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets) {
   int64_t count = f->num_documents + 1;
   *offsets = NULL;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof(int64_t), &memory));
-  FT_TRY(ft_pread_all(f->fd, f->path, memory, (size_t)count * 8, f->offsets_at));
+  FT_TRY(read_set(f, FT_TOKENS_OFFSETS, 0, count, memory));
   int64_t *o = memory;
   FT_CHECK(o[0] == 0, FT_ERR_DATA, "%s: offsets begin at %llu, 0 was expected", f->path,
            (unsigned long long)o[0]);
@@ -203,11 +254,11 @@ ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t 
            FT_ERR_INTERNAL, "%s: tokens %lld … +%lld of %lld", f->path, (long long)start,
            (long long)count, (long long)f->num_tokens);
   if (tokens) {
-    FT_TRY(ft_pread_all(f->fd, f->path, tokens, (size_t)count * 4, f->tokens_at + 4 * start));
+    FT_TRY(read_set(f, FT_TOKENS_IDS, start, count, tokens));
     FT_TRY(check_tokens(f, start, count, tokens));
   }
   if (mask) {
-    FT_TRY(ft_pread_all(f->fd, f->path, mask, (size_t)count, f->mask_at + start));
+    FT_TRY(read_set(f, FT_TOKENS_MASK, start, count, mask));
     FT_TRY(check_mask(f, start, count, mask));
   }
 out:

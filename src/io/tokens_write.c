@@ -19,8 +19,12 @@ typedef struct spill {
   int64_t at; /* bytes in the file */
 } spill;
 
-enum { TOKENS, MASK, OFFSETS, NUM_SPILLS };
-static const char *const names[NUM_SPILLS] = {"tokens", "loss_mask", "offsets"};
+/* The datasets, then the hashes of their chunks in the same order. */
+enum { TOKENS = FT_TOKENS_IDS, MASK = FT_TOKENS_MASK, OFFSETS = FT_TOKENS_OFFSETS };
+enum { NUM_SPILLS = 2 * FT_TOKENS_SETS };
+static const char *const names[NUM_SPILLS] = {"tokens",      "loss_mask",      "offsets",
+                                              "tokens.xxh3", "loss_mask.xxh3", "offsets.xxh3"};
+static const size_t widths[NUM_SPILLS] = {4, 1, 8, 8, 8, 8};
 
 struct ft_tokens_writer {
   char *path, *temporary;
@@ -28,6 +32,7 @@ struct ft_tokens_writer {
   uint32_t vocab_size;
   char tokenizer_sha256[65];
   spill spills[NUM_SPILLS];
+  ft_chunk_stream streams[FT_TOKENS_SETS];
   uint64_t num_tokens;
   ft_err failed; /* of an earlier write: the shard cannot be committed */
 };
@@ -74,6 +79,29 @@ static void spill_fini(spill *s) {
   ft_free(s->path);
 }
 
+/* Writes data of a dataset, and the hash of each chunk that they complete. */
+static ft_err write_hashed(ft_tokens_writer *w, int set, const void *data, size_t bytes) {
+  ft_err err = FT_OK;
+  uint64_t hash;
+  FT_TRY(spill_write(&w->spills[set], data, bytes));
+  while (bytes > 0)
+    if (ft_chunk_stream_add(&w->streams[set], &data, &bytes, &hash))
+      FT_TRY(spill_write(&w->spills[FT_TOKENS_SETS + set], &hash, sizeof hash));
+out:
+  return err;
+}
+
+/* The hashes of the last chunks; nothing more can be written then. */
+static ft_err end_hashes(ft_tokens_writer *w) {
+  ft_err err = FT_OK;
+  uint64_t hash;
+  for (int set = 0; set < FT_TOKENS_SETS; set++)
+    if (ft_chunk_stream_end(&w->streams[set], &hash))
+      FT_TRY(spill_write(&w->spills[FT_TOKENS_SETS + set], &hash, sizeof hash));
+out:
+  return err;
+}
+
 /* ---------------------------------------------------------------- the shard */
 
 ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t vocab_size,
@@ -95,7 +123,9 @@ ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t voca
   FT_TRY(ft_file_temporary(path, &w->temporary));
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(spill_open(&w->spills[i], path, names[i]));
-  FT_TRY(spill_write(&w->spills[OFFSETS], &zero, sizeof zero));
+  for (int i = 0; i < FT_TOKENS_SETS; i++)
+    FT_TRY(ft_chunk_stream_init(&w->streams[i], (int64_t)widths[i] * FT_TOKENS_CHUNK));
+  FT_TRY(write_hashed(w, OFFSETS, &zero, sizeof zero));
   *out = w;
   memory = NULL;
 out:
@@ -120,10 +150,10 @@ ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_
   ft_err err = w->failed;
   if (err != FT_OK) return err;
   FT_TRY(check_document(w, tokens, mask, count));
-  FT_TRY(spill_write(&w->spills[TOKENS], tokens, (size_t)count * 4));
-  FT_TRY(spill_write(&w->spills[MASK], mask, (size_t)count));
+  FT_TRY(write_hashed(w, TOKENS, tokens, (size_t)count * 4));
+  FT_TRY(write_hashed(w, MASK, mask, (size_t)count));
   w->num_tokens += (uint64_t)count;
-  FT_TRY(spill_write(&w->spills[OFFSETS], &w->num_tokens, 8));
+  FT_TRY(write_hashed(w, OFFSETS, &w->num_tokens, 8));
 out:
   w->failed = err;
   return err;
@@ -132,14 +162,14 @@ out:
 /* Lays the HDF5 file out around what was spilled. */
 static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS + 1],
                       ft_h5_image *image) {
-  static const size_t widths[NUM_SPILLS] = {4, 1, 8};
-  uint32_t version = FT_TOKENS_VERSION;
+  uint32_t version = FT_TOKENS_VERSION, chunk = FT_TOKENS_CHUNK;
   const ft_h5_attribute attributes[] = {
       {.name = "format", .kind = FT_H5_TEXT, .values = FT_TOKENS_FORMAT, .count = -1},
       {.name = "version", .kind = FT_H5_U32, .values = &version, .count = -1},
       {.name = "kind", .kind = FT_H5_TEXT, .values = ft_tokens_kinds[w->kind], .count = -1},
       {.name = "vocab_size", .kind = FT_H5_U32, .values = &w->vocab_size, .count = -1},
-      {.name = "tokenizer_sha256", .kind = FT_H5_TEXT, .values = w->tokenizer_sha256, .count = -1}};
+      {.name = "tokenizer_sha256", .kind = FT_H5_TEXT, .values = w->tokenizer_sha256, .count = -1},
+      {.name = FT_TOKENS_CHUNK_NAME, .kind = FT_H5_U32, .values = &chunk, .count = -1}};
   for (int i = 0; i < NUM_SPILLS; i++)
     datasets[i] = (ft_h5_dataset){.name = names[i],
                                   .type = {.width = widths[i]},
@@ -156,6 +186,7 @@ static ft_err commit(ft_tokens_writer *w) {
   ft_h5_image image = {0};
   int fd = -1;
   FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
+  FT_TRY(end_hashes(w));
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(spill_flush(&w->spills[i]));
   FT_TRY(lay_out(w, datasets, &image));
@@ -182,6 +213,8 @@ ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool do_commit) {
   ft_err err = do_commit ? commit(w) : FT_OK;
   for (int i = 0; i < NUM_SPILLS; i++)
     spill_fini(&w->spills[i]);
+  for (int i = 0; i < FT_TOKENS_SETS; i++)
+    ft_chunk_stream_fini(&w->streams[i]);
   ft_free(w->temporary);
   ft_free(w->path);
   ft_free(w);

@@ -272,6 +272,10 @@ static void missing_and_cut_files_are_refused(void **state) {
   assert_fails(ft_checkpoint_open(run_dir, 1, &c), FT_ERR_DATA, "is missing from the checkpoint");
   assert_non_null(strstr(ft_error_message(), rank_file(last)));
   assert_int_equal(rename(moved, path), 0);
+  assert_int_equal(rename(path, moved), 0); /* a link leads elsewhere, even if it does not now */
+  assert_int_equal(symlink(moved, path), 0);
+  assert_fails(ft_checkpoint_open(run_dir, 1, &c), FT_ERR_DATA, "is a link");
+  assert_int_equal(rename(moved, path), 0);
   assert_int_equal(truncate(path, bytes - 1), 0);
   assert_fails(ft_checkpoint_open(run_dir, 1, &c), FT_ERR_DATA, "the file is cut off");
   assert_non_null(strstr(ft_error_message(), rank_file(last)));
@@ -311,7 +315,8 @@ static void write_manifest(const char *text) {
 #define STATE "{\"name\":\"master\",\"entry_elements\":1,\"entry_bytes\":4}"
 #define BLOCKS "],\"blocks\":[{\"name\":\"a\",\"elements\":8},{\"name\":\"b\",\"elements\":4}],"
 #define FILES(slices)                                                                              \
-  "\"files\":[{\"name\":\"r\",\"bytes\":100,\"metadata_xxh3\":\"0123456789abcdef\",\"slices\":"    \
+  "\"files\":[{\"name\":\"rank-00000-of-00001.h5\",\"bytes\":100,\"metadata_xxh3\":"               \
+  "\"0123456789abcdef\",\"slices\":"                                                               \
   "[" slices "]}]"
 #define HASH "0123456789abcdef"
 #define GOOD_A "\"a 0+8 0/32/" HASH "\""
@@ -337,6 +342,8 @@ static void hostile_manifests_are_refused(void **state) {
       {HEAD STATE BLOCKS "\"files\":[]", "one file for each rank"},
       {HEAD STATE BLOCKS "\"files\":[{\"name\":\"../r\",\"bytes\":1,\"metadata_xxh3\":\"" HASH
                          "\",\"slices\":[]}]",
+       "names file 0 \"../r\", \"rank-00000-of-00001.h5\" was expected"},
+      {HEAD STATE BLOCKS "\"files\":[{\"name\":\"rank-00000-of-00001.h5\",\"bytes\":-1}]",
        "an entry of its files"},
       {HEAD STATE BLOCKS FILES(GOOD_A), "element 0 of block b exactly once"},
       {HEAD STATE BLOCKS FILES(GOOD_B "," GOOD_A), "not in order"},
@@ -355,7 +362,8 @@ static void hostile_manifests_are_refused(void **state) {
       {HEAD STATE BLOCKS FILES("\"a 0+8 0/93/" HASH "\"," GOOD_B), "does not lie inside"},
       {HEAD STATE BLOCKS FILES("\"a 0+8 0/32/0123\"," GOOD_B), "does not lie inside"},
       {HEAD STATE BLOCKS FILES("\"a 0+8 0/32/" HASH " 0/32/" HASH "\"," GOOD_B), "more slices"},
-      {HEAD STATE BLOCKS FILES(GOOD_A "," GOOD_B), "r: is missing from the checkpoint"},
+      {HEAD STATE BLOCKS FILES(GOOD_A "," GOOD_B),
+       "rank-00000-of-00001.h5: is missing from the checkpoint"},
   };
   if (!speaker()) return;
   assert_ok(ft_make_dirs(in_step(1, "")));

@@ -52,14 +52,15 @@ quietly on_ranks 2 "$ftrun" train "$work/config.json"
 # ---- a model directory
 victim=$work/model weights=$work/model/model.safetensors
 for at in 9 40 200 3001 500000; do damaged "$weights" "$at"; done
-damaged "$weights" 500001 'its checksum does not fit'
+damaged "$weights" 500001 'the checksum of bytes'
 victim=
-expect 0 "$work/model" 'model directory' llama 'layers        2' 'vocabulary    263, tied' 'F32 (' '1 of 1 files have one: verified'
+expect 0 "$work/model" 'model directory' llama 'layers        2' 'vocabulary    263, tied' 'F32 (' '1 of 1 files have them: verified' 'files verified'
 expect 0 "$work/model/config.json" 'model directory'
 expect 0 "$work/model/model.safetensors" 'safetensors file' 'F32 ('
 cp -r "$work/model" "$work/broken"
-sed 's/"checksum":"xxh3:/"whatever":"abcd:/' "$weights" >"$work/broken/model.safetensors" # as another program's
-expect 0 "$work/broken" '0 of 1 files have one' 'values        all finite'
+rm "$work/broken/ftrun.sha256" # as another program's, which knows none of these names
+sed 's/"ftrun\.\(xxh3\|chunk_bytes\|chunks_xxh3\)":/"other.\1":/g' "$weights" >"$work/broken/model.safetensors"
+expect 0 "$work/broken" 'no checksums (ftrun.sha256)' '0 of 1 files have them: made by another program' 'values        all finite'
 size=$(stat -c %s "$weights")
 printf '\0\0\x80\x7f' | dd of="$work/broken/model.safetensors" bs=1 seek=$((size - 4)) conv=notrunc status=none
 expect 65 "$work/broken" "$work/broken/model.safetensors" 'is not finite'
@@ -83,19 +84,20 @@ expect 0 "$work/data/train" "$shard"
 expect 0 "$work/data" "$shard" "$work/data/validation/00000.h5" "$work/data/test/00000.h5"
 documents=$(sed -n 's/^  documents *//p' <("$ftrun" inspect "$shard"))
 tokens=$(sed -n 's/^  tokens *//p' <("$ftrun" inspect "$shard"))
-# the file ends with its datasets: tokens, loss_mask, offsets and the checksum
+# the file ends with its datasets: tokens, loss_mask, offsets, the hashes of their chunks, the checksum
 size=$(stat -c %s "$shard")
-offsets_at=$((size - 8 - 8 * (documents + 1)))
+num_hashes=$(((tokens + 4095) / 4096 * 2 + (documents + 1 + 4095) / 4096))
+offsets_at=$((size - 8 - 8 * num_hashes - 8 * (documents + 1)))
 mask_at=$((offsets_at - (tokens + 7) / 8 * 8))
 tokens_at=$((mask_at - (4 * tokens + 7) / 8 * 8))
 victim=$work/data
-damaged "$shard" $((tokens_at + 3)) 'token 0 has id' 'the vocabulary has 263'
-damaged "$shard" $((mask_at + 5)) 'loss_mask of token 5 is'
-damaged "$shard" $((offsets_at + 15)) 'offset 1 is'
+damaged "$shard" $((tokens_at + 3)) "the checksum of bytes $tokens_at to"
+damaged "$shard" $((mask_at + 5)) "the checksum of bytes $mask_at to"
+damaged "$shard" $((offsets_at + 15)) "the checksum of bytes $offsets_at to"
 damaged "$shard" 30
 for at in 60 3000 $((tokens_at)) $((mask_at + 7)) $((size - 1)); do damaged "$shard" "$at"; done
 flip "$shard" $((mask_at + 7)) 0 # what only the checksum can tell: another mask
-expect 65 "$shard" "$shard" 'its checksum does not fit'
+expect 65 "$shard" "$shard" 'the checksum of bytes'
 flip "$shard" $((mask_at + 7)) 0
 cp "$shard" "$work/cut.h5"
 truncate -s $((offsets_at - 4)) "$work/cut.h5"
@@ -124,6 +126,34 @@ rm "$work/moved/manifest.json"
 expect 65 "$work/moved" "$work/moved" 'never finished'
 echo '{"step":' >>"$work/run/metrics.jsonl"
 expect 65 "$work/run" "$work/run/metrics.jsonl:"
+
+# ---- any bit of any file that has checksums: a seeded sample (tests/io and tests/checkpoint flip all)
+RANDOM=7
+sampled() {
+  local file=$1 victim=$2 i at
+  for ((i = 0; i < 15; i++)); do
+    at=$(((RANDOM * 32768 + RANDOM) % $(stat -c %s "$file")))
+    flip "$file" "$at" $((i % 8))
+    expect 65 "$victim" "$file"
+    flip "$file" "$at" $((i % 8))
+  done
+  expect 0 "$victim"
+}
+quietly "$ftrun" export "$work/run" --out "$work/exported" --dtype bf16
+rm "$work/run/metrics.jsonl"
+for name in model.safetensors config.json tokenizer.json tokenizer_config.json; do
+  sampled "$work/exported/$name" "$work/exported"
+done
+for ((i = 0; i < 15; i++)); do # a damaged list of checksums names itself, or itself and another file
+  at=$((RANDOM % $(stat -c %s "$work/exported/ftrun.sha256")))
+  flip "$work/exported/ftrun.sha256" "$at" $((i % 8))
+  expect 65 "$work/exported" ftrun.sha256
+  flip "$work/exported/ftrun.sha256" "$at" $((i % 8))
+done
+(cd "$work/exported" && sha256sum --quiet -c ftrun.sha256) || fail "sha256sum does not read ftrun.sha256"
+sampled "$shard" "$work/data"
+sampled "$last/$slices" "$last"
+sampled "$last/manifest.json" "$work/run"
 
 # ---- what it does not know
 expect 66 "$work/absent" absent

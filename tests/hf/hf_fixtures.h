@@ -70,6 +70,20 @@ static const char small[] =
     "{\"model_type\":\"llama\",\"vocab_size\":100,\"hidden_size\":64,\"intermediate_size\":48,"
     "\"num_hidden_layers\":4,\"num_attention_heads\":4}";
 
+/* Makes a safetensors file one of another program, which knows no checksums: their members get
+ * names that nobody looks for. */
+static inline void forget_checksums(const char *path) {
+  char *data, *at;
+  size_t bytes;
+  int found = 0;
+  assert_ok(ft_read_file(path, 1 << 20, &data, &bytes));
+  for (at = data + 8; (at = strstr(at, "\"ftrun.")); found++)
+    memcpy(at, "\"other.", 7);
+  assert_int_equal(found, 3);
+  assert_ok(ft_write_file(path, data, bytes));
+  ft_free(data);
+}
+
 /* Reads `base` with the members of `change` put over its own. */
 static inline ft_err read_changed(const char *base, const char *change, ft_hf_config *out) {
   cJSON *json = cJSON_Parse(base), *changes = cJSON_Parse(change);

@@ -95,6 +95,29 @@ static void errors_name_the_file(void **state) {
   close(fd);
 }
 
+/* What may never end, or never begin, is not waited for, whether named or linked to. */
+static void special_files_are_refused(void **state) {
+  (void)state;
+  char *data;
+  size_t bytes;
+  cJSON *json;
+  assert_int_equal(symlink("/dev/zero", in_scratch("endless.json")), 0);
+  assert_fails(ft_json_read(in_scratch("endless.json"), &json), FT_ERR_DATA,
+               "is a special file, a regular file was expected");
+  assert_int_equal(mkfifo(in_scratch("fifo"), 0600), 0);
+  assert_fails(ft_read_file(in_scratch("fifo"), 9, &data, &bytes), FT_ERR_DATA, "special file");
+}
+
+/* JSON of any size that a sparse file may have is not read into memory. */
+static void oversized_json_is_refused(void **state) {
+  (void)state;
+  cJSON *json;
+  write_bytes(in_scratch("big.json"), "{}", 2);
+  assert_int_equal(truncate(in_scratch("big.json"), (off_t)1 << 40), 0);
+  assert_fails(ft_json_read(in_scratch("big.json"), &json), FT_ERR_DATA,
+               "has 1099511627776 bytes, at most 1073741824 are read here");
+}
+
 /* A file that cannot grow stands for a full disk: the old content stays, nothing else is left. */
 static void failed_writes_leave_the_old_file(void **state) {
   (void)state;
@@ -114,8 +137,12 @@ static void failed_writes_leave_the_old_file(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(paths_join), TEST(directories_are_made_listed_and_removed), TEST(files_round_trip),
-      TEST(errors_name_the_file), TEST(failed_writes_leave_the_old_file)};
+  const struct CMUnitTest tests[] = {TEST(paths_join),
+                                     TEST(directories_are_made_listed_and_removed),
+                                     TEST(files_round_trip),
+                                     TEST(errors_name_the_file),
+                                     TEST(special_files_are_refused),
+                                     TEST(oversized_json_is_refused),
+                                     TEST(failed_writes_leave_the_old_file)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

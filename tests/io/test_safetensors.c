@@ -82,6 +82,11 @@ static void broken_files_are_refused(void **state) {
 /* Unaligned, out of order, with padding, empty tensors, scalars and dtypes that cannot be read. */
 static void odd_files_are_read(void **state) {
   (void)state;
+  ft_safetensors *nothing;
+  write_file("no tensors", -1, "{}", 0);
+  assert_ok(ft_safetensors_open(in_scratch("no tensors"), &nothing));
+  assert_int_equal(ft_safetensors_count(nothing), 0);
+  ft_safetensors_close(nothing);
   write_file("a", -1,
              "{\"__metadata__\":{\"format\":\"pt\"}," T("z", "F32", "[1,2]", 1, 9) "," T(
                  "u", "U8", "[1]", 0, 1) "," T("none", "F32", "[0,7]", 9,
@@ -244,8 +249,89 @@ static void many_tensors_take_no_quadratic_time(void **state) {
   free(data);
 }
 
+/* ---------------------------------------------------------------- checksums */
+
+static void flip(const char *path, int64_t at, int bit) {
+  FILE *file = fopen(path, "r+b");
+  assert_non_null(file);
+  fseek(file, at, SEEK_SET);
+  int byte = fgetc(file);
+  fseek(file, at, SEEK_SET);
+  fputc(byte ^ (1 << bit), file);
+  assert_int_equal(fclose(file), 0);
+}
+
+/* Opens a file and reads each tensor from element `from` on, as a rank does, or verifies it. */
+static ft_err read_file(const char *path, int64_t from, bool verify) {
+  static char data[4 << 20];
+  ft_safetensors *st;
+  bool found;
+  ft_err err = ft_safetensors_open(path, &st);
+  if (err != FT_OK) return err;
+  for (int64_t i = 0; err == FT_OK && !verify && i < ft_safetensors_count(st); i++) {
+    const ft_safetensor *t = ft_safetensors_at(st, i);
+    err = ft_safetensors_read(st, t, from, t->elements - from, data);
+  }
+  if (verify) {
+    err = ft_safetensors_verify(st, 0, &found);
+    assert_true(found);
+  }
+  ft_safetensors_close(st);
+  return err;
+}
+
+static void write_tensors(const char *path, int64_t elements) {
+  ft_safetensor tensors[] = {
+      {.name = "a", .dtype = FT_F32, .num_dims = 1, .dims = {elements}},
+      {.name = "b\"\\", .dtype = FT_BF16, .num_dims = 2, .dims = {2, elements}}};
+  ft_safetensors_writer *w;
+  assert_ok(ft_safetensors_writer_new(path, tensors, 2, &w));
+  for (int64_t i = 0; i < 2 * elements; i++) {
+    uint32_t value = (uint32_t)i * 2654435761u;
+    assert_ok(ft_safetensors_write(w, &value, 4));
+  }
+  assert_ok(ft_safetensors_writer_close(w, true));
+}
+
+/* Every single bit of a small file. */
+static void every_flipped_bit_is_found(void **state) {
+  (void)state;
+  const char *path = in_scratch("bits.safetensors");
+  write_tensors(path, 8);
+  assert_ok(read_file(path, 0, true));
+  for (int64_t at = 0; at < file_size(path); at++)
+    for (int bit = 0; bit < 8; bit++) {
+      flip(path, at, bit);
+      assert_fails(read_file(path, 0, true), FT_ERR_DATA, "bits.safetensors: ");
+      flip(path, at, bit);
+    }
+  assert_ok(read_file(path, 0, true));
+}
+
+/* Chunks that are read whole are compared; a part of one is not, so that no byte is read twice. */
+static void whole_chunks_are_verified(void **state) {
+  (void)state;
+  const char *path = in_scratch("large.safetensors");
+  const int64_t elements = 200000; /* two tensors of 800,000 bytes, chunks of 65,536 */
+  write_tensors(path, elements);
+  int64_t buffer = file_size(path) - 8 * elements;
+  static const int64_t starts[] = {0, 1, 16383, 16384, 16385, 199999};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(starts); i++)
+    assert_ok(read_file(path, starts[i], false));
+  assert_ok(read_file(path, 0, true));
+  flip(path, buffer + 10, 3);
+  assert_fails(read_file(path, 0, true), FT_ERR_DATA, "the checksum of bytes ");
+  assert_fails(read_file(path, 0, false), FT_ERR_DATA, "does not fit");
+  assert_ok(read_file(path, 1, false)); /* a part of the first chunk */
+  flip(path, buffer + 10, 3);
+  flip(path, buffer + 8 * elements - 1, 0);
+  assert_fails(read_file(path, 0, false), FT_ERR_DATA, "large.safetensors: ");
+  assert_fails(read_file(path, 0, true), FT_ERR_DATA, "large.safetensors: ");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(every_flipped_bit_is_found),     TEST(whole_chunks_are_verified),
       TEST(broken_files_are_refused),       TEST(odd_files_are_read),
       TEST(indexes_are_followed),           TEST(files_round_trip),
       TEST(unfinished_files_do_not_appear), TEST(many_tensors_take_no_quadratic_time)};

@@ -337,11 +337,83 @@ static void broken_contents_are_refused(void **state) {
   write_shard(in_scratch("cut.h5"));
   assert_int_equal(truncate(in_scratch("cut.h5"), file_size(in_scratch("cut.h5")) - 8), 0);
   assert_fails(ft_tokens_open(in_scratch("cut.h5"), &f), FT_ERR_DATA,
-               "by its own account 2009856: the file is cut off");
+               "by its own account 2011432: the file is cut off");
+}
+
+static void flip(const char *path, int64_t at, int bit) {
+  FILE *file = fopen(path, "r+b");
+  assert_non_null(file);
+  fseek(file, at, SEEK_SET);
+  int byte = fgetc(file);
+  fseek(file, at, SEEK_SET);
+  fputc(byte ^ (1 << bit), file);
+  assert_int_equal(fclose(file), 0);
+}
+
+/* What a run does with a shard. */
+static ft_err read_shard(const char *path, bool verify) {
+  ft_err err = FT_OK;
+  ft_tokens_file *f;
+  uint32_t tokens[3];
+  uint8_t mask[3];
+  int64_t *offsets = NULL;
+  bool found = true;
+  FT_TRY(ft_tokens_open(path, &f));
+  err = ft_tokens_offsets(f, &offsets);
+  for (int64_t d = 0; err == FT_OK && d < f->num_documents; d++)
+    err = ft_tokens_read(f, offsets[d], offsets[d + 1] - offsets[d], tokens, mask);
+  if (err == FT_OK && verify) err = ft_tokens_verify(f, &found);
+  assert_true(found);
+  ft_free(offsets);
+  ft_tokens_close(f);
+out:
+  return err;
+}
+
+/* Every single bit: verifying finds it, and where it changes what is read, reading does. */
+static void every_flipped_bit_is_found(void **state) {
+  (void)state;
+  ft_tokens_writer *w;
+  ft_tokens_file *f;
+  const char *path = in_scratch("bits.h5");
+  assert_ok(ft_tokens_writer_new(path, FT_TOKENS_SFT, 1000, "", &w));
+  for (int i = 0; i < 4; i++)
+    assert_ok(ft_tokens_write(w, (uint32_t[]){7, 8, 9}, (uint8_t[]){0, 1, 1}, 3));
+  assert_ok(ft_tokens_writer_close(w, true));
+  assert_ok(ft_tokens_open(path, &f));
+  const int64_t parts[3][2] = {{f->tokens_at, 4 * 12}, {f->mask_at, 12}, {f->offsets_at, 8 * 5}};
+  ft_tokens_close(f);
+  assert_ok(read_shard(path, true));
+  for (int64_t at = 0; at < file_size(path); at++)
+    for (int bit = 0; bit < 8; bit++) {
+      bool is_data = false;
+      for (int i = 0; i < 3; i++)
+        is_data = is_data || (at >= parts[i][0] && at < parts[i][0] + parts[i][1]);
+      flip(path, at, bit);
+      assert_fails(read_shard(path, !is_data), FT_ERR_DATA, "bits.h5: ");
+      flip(path, at, bit);
+    }
+  assert_ok(read_shard(path, true));
+}
+
+/* Names longer than any that is used are not kept, however many links share one. */
+static void long_names_are_refused(void **state) {
+  (void)state;
+  char name[1100];
+  ft_tokens_file *f;
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = 0;
+  cook(in_scratch("long.h5"), &(recipe){0});
+  hid_t file = H5Fopen(in_scratch("long.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+  H5Gclose(H5Gcreate2(file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  H5Fclose(file);
+  assert_fails(ft_tokens_open(in_scratch("long.h5"), &f), FT_ERR_DATA,
+               "a name of more than 1024 bytes");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(every_flipped_bit_is_found), TEST(long_names_are_refused),
       TEST(shards_by_h5py_are_read),    TEST(shards_round_trip),
       TEST(empty_and_aborted_shards),   TEST(broken_shards_are_refused),
       TEST(broken_offsets_are_refused), TEST(broken_contents_are_refused)};

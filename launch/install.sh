@@ -23,6 +23,7 @@ packages=(
 tests=(
   libcmocka-dev                      # unit tests
   clang libomp-dev                   # the second compiler
+  libclang-rt-dev                    # its sanitizers and libFuzzer
   python3                            # the layer check (standard library only)
 )
 cluster=(

@@ -4,10 +4,11 @@
 #
 #   launch/test.sh
 #
-# The three builds: gcc, as users build it (all tests); clang, for its other set of warnings; gcc
-# with the address and undefined-behaviour sanitizers (the modules' tests, not the whole program's).
-# A warning of either compiler is a failure. Safe to run twice: builds are kept and brought up to
-# date. On 2 cores this takes less than 10 minutes from scratch.
+# The three builds: gcc, as users build it (all tests); clang, for its other set of warnings and for
+# the fuzz targets (docs/reliability.md), which have sanitizers of their own; gcc with the address
+# and undefined-behaviour sanitizers (the modules' tests, not the whole program's). A warning of
+# either compiler is a failure. Safe to run twice: builds are kept and brought up to date. On 2 cores
+# this takes less than 10 minutes from scratch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/terminal.sh
@@ -71,7 +72,10 @@ stage "All tests"
 run_tests build
 
 stage "Build with clang"
-pass_or_fail "clang build without warnings" build build-clang clang --buildtype=release
+pass_or_fail "clang build without warnings" build build-clang clang --buildtype=release -Dfuzz=true
+
+stage "Damaged and hostile files, by libFuzzer"
+run_tests build-clang --suite fuzz
 
 stage "Build with the address and undefined-behaviour sanitizers"
 pass_or_fail "sanitizer build without warnings" build build-sanitize gcc \

@@ -104,6 +104,18 @@ void ft_progress_validation(int64_t step, const cJSON *validation) {
   if (*line) ft_log(FT_LOG_INFO, "validation after step %lld:%s", (long long)step, line);
 }
 
+/* What the ranks of rank 0's node have accounted, and what they take. Collective over all ranks. */
+static ft_err say_node(trainer *t) {
+  bool here = ft_comm_node_of(t->comm, t->rank) == ft_comm_node_of(t->comm, 0);
+  int64_t mine[3] = {here ? (int64_t)ft_mem_total().current_bytes : 0, here ? ft_pss_bytes() : 0,
+                     here};
+  ft_err err = ft_comm_sum_i64(t->comm, mine, 3);
+  if (err == FT_OK && t->rank == 0 && mine[1] > 0)
+    ft_log(FT_LOG_INFO, "memory of the %lld ranks of this node, MiB: accounted %.1f, resident %.1f",
+           (long long)mine[2], (double)mine[0] / 1048576.0, (double)mine[1] / 1048576.0);
+  return err;
+}
+
 void ft_progress_end(trainer *t) {
   char line[512] = "";
   for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++) {
@@ -114,4 +126,5 @@ void ft_progress_end(trainer *t) {
                ft_owner_name((ft_owner)owner), peak);
   }
   ft_log(FT_LOG_INFO, "peak memory of rank %d, MiB: %s", t->rank, line);
+  (void)say_node(t); /* a run that is finished does not fail for it */
 }

@@ -55,6 +55,8 @@ passes() {
   must "killed after an evaluation" [ "$status" -ne 0 ]
   stopped "last checkpoint being written" 2 \
     "checkpoint.write@1/1=usr1,checkpoint.write@1=slow:0.5" 7
+  must "an evaluation that the checkpoint does not know of is made again" \
+    grep -q "validation after step 6:" "$work/said"
   go_on "stopped in passes and evaluations" 3
 }
 

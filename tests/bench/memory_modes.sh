@@ -51,7 +51,8 @@ for mode in "${modes[@]}"; do
   read -r -a words <<<"$mode"
   tail -n 1 "runs/${words[0]}-$seed/metrics.jsonl" 2>/dev/null | grep -q '"step":500,"validation"' ||
     "$build/src/cli/ftrun" train "$here/../../configs/quickstart-stories.json" train.steps=500 \
-      validation.every=100 "run.seed=$seed" "run.dir=runs/${words[0]}-$seed" "${words[@]:1}" >&2
+      train.micro_batch=2 schedule.warmup_steps=20 validation.every=100 checkpoint.every=200 \
+      "run.seed=$seed" "run.dir=runs/${words[0]}-$seed" "${words[@]:1}" >&2
 done
 echo "| mode | step 100 | 200 | 300 | 400 | 500 | training, last 50 |"
 echo "|---|---|---|---|---|---|---|"

@@ -99,9 +99,15 @@ INLINE void ask_for(bool pairs, const char *row, int64_t step, int64_t bytes) {
   }
 }
 
+/* The first `count` of 16 lanes. */
+INLINE __mmask16 first_lanes(int64_t count) {
+  if (count >= 16) return (__mmask16)0xffff;
+  return (__mmask16)((1u << FT_MAX(count, (int64_t)0)) - 1);
+}
+
 /* 16 words of rows `at` and, for pairs, the one below: the first `count` of them, the rest zero. */
 INLINE __m512 join_rows(bool pairs, const void *row, const void *below, int64_t count) {
-  __mmask16 mask = count >= 16 ? 0xffff : (__mmask16)((1u << FT_MAX(count, (int64_t)0)) - 1);
+  __mmask16 mask = first_lanes(count);
   if (!pairs) return _mm512_maskz_loadu_ps(mask, row);
   __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row));
   if (!below) return _mm512_castsi512_ps(low);
@@ -141,7 +147,7 @@ INLINE void pack_rows(bool pairs, int64_t steps, int64_t k, int64_t columns, con
 /* The first `count` elements of 16 words at `in`, the rest zero. */
 INLINE __m512 load_words(bool pairs, const char *in, int64_t count) {
   if (!pairs) {
-    __mmask16 mask = count >= 16 ? 0xffff : (__mmask16)((1u << FT_MAX(count, (int64_t)0)) - 1);
+    __mmask16 mask = first_lanes(count);
     return _mm512_maskz_loadu_ps(mask, in);
   }
   __mmask32 mask = count >= 32 ? 0xffffffff : (1u << FT_MAX(count, (int64_t)0)) - 1;

@@ -50,7 +50,7 @@ passes() {
   stopped "first step" 3 "backward@1/2=usr2" ""
   stopped "update, which is finished first" 3 "update@1/1=usr1" 1
   stopped "backward pass, one rank" 1 "backward@27=usr1" 3
-  stopped "evaluation, best checkpoint" 3 "evaluate@1=usr1" 6
+  stopped "evaluation, best checkpoint" 3 "evaluate@1=usr1,evaluate@1=sleep:0.5" 6
   FT_FAULT="backward@1/0=kill" train 2 || status=$?
   must "killed after an evaluation" [ "$status" -ne 0 ]
   stopped "last checkpoint being written" 2 \
@@ -65,7 +65,7 @@ checkpoints() {
   stopped "backward pass, last rank" 4 "backward@3/3=int" 1
   stopped "update with a checkpoint due" 2 "update@1/0=usr1" 2
   stopped "checkpoint being written" 2 "checkpoint.write@1/1=usr1,checkpoint.write@1/0=slow:0.5" 4
-  stopped "checkpoint being committed" 3 "checkpoint.commit@1/2=usr1" 6
+  stopped "checkpoint being committed" 3 "checkpoint.commit@1/2=usr1,checkpoint.commit@1=sleep:0.5" 6
   go_on "stopped around checkpoints" 1
 }
 

@@ -1,10 +1,9 @@
-/* f32 products by OpenBLAS, and bf16 products where the CPU has no bf16 dot product: converted to
- * f32 piece by piece, multiplied, and rounded once.
+/* f32 products by OpenBLAS where own kernels do not compute them, and bf16 products where the CPU
+ * has no bf16 dot product: converted to f32 piece by piece, multiplied, and rounded once.
  *
  * The library starts a thread for each core as soon as it is loaded, in every rank. It is therefore
  * loaded here, after it has been told to start none: tiles and threads are ours. A value that the
- * user has set is kept. (It also reads OPENBLAS_CORETYPE then: set to a name without AVX-512, as
- * Haswell, it halves the speed of CPUs that have it; unset, it finds the right one.) */
+ * user has set is kept, as is OPENBLAS_CORETYPE, which it reads then too. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

@@ -32,7 +32,7 @@ bool ft_own_has(ft_dtype type) {
   return has[type == FT_BF16];
 }
 
-/* Number of tiles of `rows` rows and `panels` panels of columns. */
+/* How many tiles of `rows` rows and `panels` panels of columns there are. */
 static int64_t num_tiles(const ft_product *p, int64_t rows, int64_t panels) {
   return ft_ceil_div(p->m, rows) * ft_ceil_div(p->n, panels * FT_PRODUCT_COLUMNS);
 }

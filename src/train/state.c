@@ -117,8 +117,7 @@ static void say_written(const trainer *t, const ft_checkpoint_report *r) {
   print_checksum(t->writer_checksum, checksum);
   ft_log(FT_LOG_INFO,
          "checkpoint of step %lld written, its weights have checksum %s: %.3g GB in %.3g s (%.3g "
-         "GB/s, "
-         "%.2f core-seconds a GB)",
+         "GB/s, %.2f core-seconds a GB)",
          (long long)t->writer_step, checksum, gb, r->seconds,
          r->seconds > 0 ? gb / r->seconds : 0.0, gb > 0 ? r->cpu_seconds / gb : 0.0);
 }

@@ -14,6 +14,11 @@ typedef struct ft_model_options {
   /* Of every so many layers (the first, …) keep only the input and compute the rest again; 0: keep
    * everything. */
   int64_t activation_checkpointing;
+  int64_t logits_bytes; /* that logits of one piece may take; 0: 256 MiB, or what FT_LOGITS_BYTES
+                           says; tests set a few */
+  bool bounded_head;    /* where the head's gradient would be summed in f32 in more than four times
+                           logits_bytes, it is made in pieces of the vocabulary, from logits that
+                           are computed once more (tied: twice) */
 } ft_model_options;
 
 /* A micro-batch as the model sees it; everything borrowed. */
@@ -25,7 +30,8 @@ typedef struct ft_model_batch {
   const int64_t *offsets;   /* [num_documents + 1] */
 } ft_model_batch;
 
-/* Allocates activations and workspace. Not collective. shard is borrowed. Errors: FT_ERR_MEMORY. */
+/* Allocates activations and workspace. Not collective. shard is borrowed. Errors: FT_ERR_MEMORY,
+ * FT_ERR_USAGE (FT_LOGITS_BYTES). */
 ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options *options,
                     ft_model **out);
 void ft_model_free(ft_model *model);

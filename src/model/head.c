@@ -1,5 +1,6 @@
 /* The final norm, the output head and the cross-entropy. Only rows with a target take part, in
- * pieces whose logits stay within a bound: [tokens, vocab] never exists whole. */
+ * pieces whose logits stay within a bound: [tokens, vocab] never exists whole. A head whose
+ * gradient is large is made in pieces of the vocabulary after that (head_pieces.c). */
 #include <string.h>
 
 #include "internal.h"
@@ -43,15 +44,20 @@ out:
   return err;
 }
 
+/* Index of the head in its block; -1: tied, its gradient leaves with the embedding's. */
+static int head_tensor(const ft_model *m, int64_t block) {
+  const ft_block *b = ft_shard_block(m->shard, block);
+  const ft_tensor *t = ft_block_tensor(b, FT_ROLE_HEAD);
+  return t ? (int)(t - b->tensors) : -1;
+}
+
 /* The head matrix' gradient from m->d_head, or from the one piece there was. */
 static ft_err send_head(ft_model *m, int64_t block, int64_t rows) {
   ft_err err = FT_OK;
-  const ft_block *b = ft_shard_block(m->shard, block);
-  const ft_tensor *t = ft_block_tensor(b, FT_ROLE_HEAD);
-  if (!t) return FT_OK; /* tied: it leaves with the embedding */
-  int tensor = (int)(t - b->tensors);
+  int tensor = head_tensor(m, block);
+  if (tensor < 0) return FT_OK;
   ft_time_enter(FT_TIME_HEAD);
-  for (int64_t row = 0, n; row < t->rows; row += n) {
+  for (int64_t row = 0, n; row < m->arch.vocab; row += n) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
     if (rows == 0)
@@ -92,20 +98,25 @@ ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, con
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_ELEMENTWISE);
   int64_t block = m->arch.layers + 1, rows = select_rows(m, batch, x);
+  bool in_pieces = backward && rows > 0 && m->num_vocab_pieces > 0;
+  m->head_rows = rows;
+  m->head_scale = scale;
   *loss = 0;
   if (rows > 0)
     ft_rmsnorm_forward(m->type, rows, m->d, m->head_x, NULL, NULL, norm, m->arch.norm_eps,
                        m->head_h, m->head_rstd);
-  else if (backward && m->d_head)
-    memset(m->d_head, 0, (size_t)(m->arch.vocab * m->d) * sizeof(float));
   for (int64_t first = 0; first < rows; first += m->logit_rows) {
     int64_t n = FT_MIN(m->logit_rows, rows - first);
-    FT_TRY(loss_piece(m, head, first, n, backward, scale));
+    FT_TRY(loss_piece(m, head, first, n, backward && !in_pieces, scale));
+    if (in_pieces) ft_head_log_sums(m, first, n);
     for (int64_t i = 0; i < n; i++)
       *loss += (double)m->row_loss[i];
   }
   if (backward) {
-    FT_TRY(send_head(m, block, rows));
+    if (in_pieces)
+      FT_TRY(ft_head_pieces_backward(m, head, head_tensor(m, block)));
+    else
+      FT_TRY(send_head(m, block, rows));
     FT_TRY(norm_backward(m, batch, block, rows, norm));
   }
 out:

@@ -50,9 +50,20 @@ struct ft_model {
   int32_t *target_ids;   /* [tokens] */
   void *head_x, *head_h; /* [tokens, d] */
   float *head_rstd, *head_dx, *row_loss;
-  float *logits;  /* [logit_rows, vocab] */
-  void *d_logits; /* [logit_rows, vocab] */
-  float *d_head; /* [vocab, d] sum over pieces (tied, or more than one piece possible); else NULL */
+  int64_t head_rows; /* that there are in this micro-batch */
+  double head_scale;
+  int64_t num_logits, num_d_logits; /* elements */
+  float *logits;                    /* [logit_rows, vocab], or a piece of the vocabulary's */
+  void *d_logits;                   /* the same */
+  int64_t d_head_rows;
+  float *d_head; /* [d_head_rows, d] sum over pieces of tokens: of the whole head (tied, or more
+                    than one piece possible), of some rows (tied, in pieces of the vocabulary), or
+                    NULL */
+
+  /* the head's gradient in pieces of the vocabulary (head_pieces.c); else 0 and NULL */
+  int64_t num_vocab_pieces, vocab_columns; /* of one piece */
+  double *log_sums;   /* [tokens, num_vocab_pieces] log of each piece's sum of exponentials */
+  int32_t *piece_ids; /* [tokens] targets counted from where a piece begins */
 
   void **allocations; /* everything above, to free */
   int64_t num_allocations, room_allocations;
@@ -103,6 +114,22 @@ ft_err ft_model_send_bias(ft_model *m, int64_t block, ft_role role, int64_t toke
  * gradients (open). */
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const void *head,
                     const void *norm, bool backward, double scale, double *loss);
+
+/* ---- head_pieces.c: head, as above. Where m->num_vocab_pieces is 0, only plan and tied_rows are
+ * called. */
+
+/* Decides how the head's work is cut, from shapes and options alone. Errors: FT_ERR_USAGE. */
+ft_err ft_head_plan(ft_model *m);
+/* Notes m->log_sums of rows first … first+rows-1, whose logits are in m->logits. */
+void ft_head_log_sums(ft_model *m, int64_t first, int64_t rows);
+/* The gradient of head_h into m->branch, by way of m->dx. tensor: index of the head in its block,
+ * which is open, where its gradient is sent; -1: tied, it leaves with the embedding. */
+ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor);
+/* The head's part of a tied matrix' gradient, rows row … row+*num_rows-1, or NULL if there is none;
+ * it lies there until the next call, and may be of fewer rows than were asked for. Rows are asked
+ * for in their order, all of them. */
+ft_err ft_head_tied_rows(ft_model *m, const void *head, int64_t row, int64_t *num_rows,
+                         const float **gradient);
 
 /* Logits [num_rows, vocab] of some rows of the last layer's output x. */
 ft_err ft_model_logits_of(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,

@@ -3,9 +3,6 @@
 
 #include "internal.h"
 
-/* Logits of one piece of the loss take at most this much. */
-static const int64_t max_logits_bytes = (int64_t)256 << 20;
-
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out) {
   ft_err err = FT_OK;
   if (m->num_allocations == m->room_allocations) {
@@ -83,10 +80,7 @@ out:
 
 static ft_err alloc_scratch(ft_model *m, int64_t t) {
   size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
-  int64_t training = m->options.training, vocab = m->arch.vocab, d = m->d;
-  m->logit_rows = FT_MAX(max_logits_bytes / (vocab * (int64_t)f32), 1);
-  bool in_pieces = m->arch.tied || m->logit_rows < t;
-  m->logit_rows = FT_MIN(m->logit_rows, t);
+  int64_t training = m->options.training, d = m->d, pieces = m->num_vocab_pieces;
   const buffer buffers[] = {
       {&m->branch, t * d, e},
       {&m->wide, t * m->f, e},
@@ -102,10 +96,12 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
       {&m->head_h, t * d, e},
       {&m->head_rstd, t, f32},
       {&m->head_dx, training * t * d, f32},
-      {&m->row_loss, m->logit_rows, f32},
-      {&m->logits, m->logit_rows * vocab, f32},
-      {&m->d_logits, m->type == FT_F32 ? 0 : training * m->logit_rows * vocab, e},
-      {&m->d_head, in_pieces ? training * vocab * d : 0, f32},
+      {&m->row_loss, pieces > 0 ? t : m->logit_rows, f32},
+      {&m->logits, m->num_logits, f32},
+      {&m->d_logits, m->type == FT_F32 ? 0 : m->num_d_logits, e},
+      {&m->d_head, m->d_head_rows * d, f32},
+      {&m->log_sums, pieces * t, sizeof(double)},
+      {&m->piece_ids, pieces > 0 ? t : 0, sizeof(int32_t)},
   };
   ft_err err = alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
   if (m->type == FT_F32)
@@ -130,6 +126,7 @@ ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options
   m->q = arch->heads * arch->head_dim;
   m->kv = arch->kv_heads * arch->head_dim;
   m->qkv = m->q + 2 * m->kv;
+  FT_TRY(ft_head_plan(m));
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
   ft_model_inverse_frequencies(arch, m->inv_freq);

@@ -85,12 +85,18 @@ static void release_head(ft_model *m) {
   ft_shard_release(m->shard, head_block(m));
 }
 
+/* Whether the embedding's gradient needs the embedding: tied, with the head's part in pieces. */
+static bool head_again(const ft_model *m) {
+  return m->arch.tied && m->num_vocab_pieces > 0;
+}
+
 static ft_err backward_layers(ft_model *m, const ft_model_batch *batch) {
   ft_err err = FT_OK;
   const void *weights;
   for (int64_t layer = m->arch.layers - 1; layer >= 0; layer--) {
     layer_activations *a = activations_of(m, layer);
-    FT_TRY(ft_shard_acquire(m->shard, layer + 1, layer > 0 ? layer : -1, &weights));
+    FT_TRY(
+        ft_shard_acquire(m->shard, layer + 1, layer > 0 || head_again(m) ? layer : -1, &weights));
     FT_TRY(ft_shard_gradient_open(m->shard, layer + 1));
     if (batch) {
       FT_TRY(begin_layer(m, "backward"));
@@ -108,15 +114,23 @@ out:
 /* The embedding's gradient; tied: with the head's added in f32. */
 static ft_err backward_embedding(ft_model *m, const ft_model_batch *batch) {
   ft_err err = FT_OK;
-  ft_time_enter(FT_TIME_ELEMENTWISE);
+  const void *weights = NULL;
+  if (head_again(m)) FT_TRY(ft_shard_acquire(m->shard, 0, -1, &weights));
   FT_TRY(ft_shard_gradient_open(m->shard, 0));
   for (int64_t row = 0, rows; batch && row < m->arch.vocab; row += rows) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, 0, row, &rows, &out));
-    FT_TRY(ft_embedding_backward(m->type, batch->num_tokens, m->d, batch->tokens, m->dx, row, rows,
-                                 m->arch.tied ? m->d_head + row * m->d : NULL, out));
+    for (int64_t r = row, n; r < row + rows; r += n) {
+      const float *head;
+      n = row + rows - r;
+      FT_TRY(ft_head_tied_rows(m, weights, r, &n, &head));
+      ft_time_enter(FT_TIME_ELEMENTWISE);
+      FT_TRY(ft_embedding_backward(m->type, batch->num_tokens, m->d, batch->tokens, m->dx, r, n,
+                                   head, ft_model_at_mut(m, out, (r - row) * m->d)));
+    }
   }
   FT_TRY(ft_shard_gradient_close(m->shard));
+  if (head_again(m)) ft_shard_release(m->shard, 0);
 out:
   return err;
 }

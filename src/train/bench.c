@@ -120,7 +120,8 @@ static ft_err open_bench(bench *b) {
   const ft_model_options model = {.compute = o->precision,
                                   .max_tokens = o->micro_batch * o->seq_len,
                                   .training = true,
-                                  .activation_checkpointing = o->activation_checkpointing};
+                                  .activation_checkpointing = o->activation_checkpointing,
+                                  .bounded_head = o->gradient == FT_BF16};
   const ft_optim_options optim = {.beta1 = 0.9,
                                   .beta2 = 0.95,
                                   .eps = 1e-8,

@@ -159,7 +159,8 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
   ft_model_options model = {.compute = c->precision,
                             .max_tokens = max_tokens(t),
                             .training = training,
-                            .activation_checkpointing = c->activation_checkpointing};
+                            .activation_checkpointing = c->activation_checkpointing,
+                            .bounded_head = c->gradient == FT_BF16};
   ft_optim_options optim = {.beta1 = c->betas[0],
                             .beta2 = c->betas[1],
                             .eps = c->eps,

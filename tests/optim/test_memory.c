@@ -20,7 +20,7 @@ typedef struct layout {
   ft_master master;
   ft_moments state;
   ft_dtype gradient, compute;
-  int64_t piece; /* 0: the default */
+  int64_t piece, logits_bytes; /* 0: the default */
 } layout;
 
 /* Bytes of one rank, by owner. */
@@ -65,21 +65,36 @@ static void add_shard(const layout *l, int place, bytes *b) {
       2.0 * (double)(largest_piece * width) + (double)((l->ranks - 1) * largest_slice * width);
 }
 
+/* What the output head takes: logits and their gradients, and what the head's gradient is summed in
+ * over pieces of tokens; or, where that would be large, the same in pieces of the vocabulary. */
+static double head_workspace(const layout *l) {
+  const ft_arch *a = &l->arch;
+  int64_t t = l->tokens, bound = l->logits_bytes ? l->logits_bytes : 256 * (int64_t)MIB;
+  int64_t rows = FT_MAX(bound / (4 * a->vocab), 1), half = l->compute == FT_BF16 ? 2 : 0;
+  bool sums = a->tied || rows < t;
+  rows = FT_MIN(rows, t);
+  if (!sums || l->gradient == FT_F32 || 4 * a->vocab * a->hidden <= 4 * bound)
+    return (double)rows * (4 + (double)a->vocab * (double)(4 + half)) +
+           (sums ? 4 * (double)a->vocab * (double)a->hidden : 0);
+  int64_t whole = FT_MAX((bound / (4 * t) - 16) / 64 * 64, 64);
+  int64_t columns =
+      FT_MIN(ft_round_up(ft_ceil_div(a->vocab, ft_ceil_div(a->vocab, whole)), 64), a->vocab);
+  int64_t pieces = ft_ceil_div(a->vocab, columns), elements = t * (columns + 16);
+  double summed = a->tied ? (double)FT_MAX(bound / 16 / a->hidden, 1) : 0;
+  return (double)t * (4 + 4 + 8 * (double)pieces) + 4 * (double)FT_MAX(elements, rows * a->vocab) +
+         (double)(half * elements) + 4 * FT_MIN(summed, (double)a->vocab) * (double)a->hidden;
+}
+
 /* What a micro-batch of `tokens` takes; without the scratch of kernels. */
 static void add_model(const layout *l, bytes *b) {
   const ft_arch *a = &l->arch;
   double t = (double)l->tokens, w = (double)ft_dtype_bytes(l->compute), d = (double)a->hidden;
-  double f = (double)a->ffn, q = (double)(a->heads * a->head_dim), vocab = (double)a->vocab;
+  double f = (double)a->ffn, q = (double)(a->heads * a->head_dim);
   double qkv = q + 2.0 * (double)(a->kv_heads * a->head_dim), layers = (double)a->layers;
   double layer = t * (w * (3 * d + qkv + q + 2 * f) + 4 * (2 + (double)a->heads));
   double again = l->every ? (double)ft_ceil_div(a->layers, l->every) : 0;
   b->activations = (layers + 1) * t * d * w + layer * (layers - again + (again > 0));
-  double rows = (double)FT_MAX(256 * (int64_t)MIB / (4 * a->vocab), 1);
-  bool sums = a->tied || rows < t;
-  if (rows > t) rows = t;
-  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4) +
-                 rows * (4 + vocab * (4 + (l->compute == FT_BF16 ? w : 0))) +
-                 (sums ? 4 * vocab * d : 0) +
+  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4) + head_workspace(l) +
                  4 * ((double)FT_MAX(a->hidden, a->head_dim) + (double)(a->head_dim / 2));
 }
 
@@ -111,7 +126,9 @@ static void check(const layout *l) {
   const ft_model_options m = {.compute = l->compute,
                               .max_tokens = l->tokens,
                               .training = true,
-                              .activation_checkpointing = l->every};
+                              .activation_checkpointing = l->every,
+                              .logits_bytes = l->logits_bytes,
+                              .bounded_head = l->gradient == FT_BF16};
   assert_ok(ft_shard_new(comm, &l->arch, &options, &shard));
   assert_ok(ft_optim_new(shard, &o, &optim));
   assert_ok(ft_model_new(&l->arch, shard, &m, &model));
@@ -153,9 +170,15 @@ static void formulas_are_what_is_accounted(void **state) {
   l.gradient = FT_BF16;
   l.arch.tied = true;
   check(&l);
+  l.logits_bytes = 20000; /* eleven pieces of the vocabulary, sums of 13 rows */
+  check(&l);
   l.every = 2;
   l.master = FT_MASTER_BF16;
   l.compute = FT_F32;
+  check(&l);
+  l.arch.tied = false;
+  check(&l);
+  l.logits_bytes = 0;
   check(&l);
 }
 
@@ -192,10 +215,12 @@ static void large_models_fit(void **state) {
     ft_arch arch;
     int ranks;
     double at_most;
-  } cases[] = {{"7B", shape(4096, 11008, 32, 32, 32, 32000), 1, 60.0 * GB},
-               {"7B", shape(4096, 11008, 32, 32, 32, 32000), 2, 60.0 * GB},
-               {"13B", shape(5120, 13824, 40, 40, 40, 32000), 2, 120.0 * GB},
-               {"70B", shape(8192, 28672, 80, 64, 8, 32000), 8, 600.0 * GB}};
+  } cases[] = {{"Llama 2 7B", shape(4096, 11008, 32, 32, 32, 32000), 1, 60.0 * GB},
+               {"Llama 2 7B", shape(4096, 11008, 32, 32, 32, 32000), 2, 60.0 * GB},
+               {"Llama 2 13B", shape(5120, 13824, 40, 40, 40, 32000), 2, 120.0 * GB},
+               {"Llama 2 70B", shape(8192, 28672, 80, 64, 8, 32000), 8, 600.0 * GB},
+               {"Llama 3 8B", shape(4096, 14336, 32, 32, 8, 128256), 1, 62.0 * GB},
+               {"Llama 3 70B", shape(8192, 28672, 80, 64, 8, 128256), 8, 600.0 * GB}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
     layout l = {.arch = cases[i].arch,
                 .ranks = cases[i].ranks,

@@ -123,7 +123,9 @@ for head in tied untied; do
 done
 
 # With fewer bytes a parameter: numbers are not those of f32, and no other form goes on with them.
+# The head's gradient is made in pieces of the vocabulary, as that of a large head is.
 [ "$extent" = full ] || extent=few
+export FT_LOGITS_BYTES=20000
 head=untied precision=bf16
 f32_sum=$wanted_sum
 modes=(optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16
@@ -139,8 +141,11 @@ train 2 1 3 "$work/run" optimizer.master=fp32 --allow optimizer.master >"$work/s
 [ "$status" -eq 78 ] || fail "resumed in another form: status $status, not 78"
 grep -q 'optimizer.master: .*"bf16".* now it is "fp32"' "$work/said" ||
   fail "not both forms are named: $(cat "$work/said")"
+grep -qE "head's gradient is made in [3-9] pieces" "$work/said" ||
+  fail "the head was small: $(cat "$work/said")"
 rm -rf "$work/run"
 modes=()
+unset FT_LOGITS_BYTES
 
 # Interrupted in the middle of a step.
 head=tied precision=bf16

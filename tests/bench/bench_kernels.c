@@ -1,18 +1,21 @@
 /* Speed of the kernels as shares of what this machine can do: matmul and attention of the bf16 (or
  * f32) peak, which is measured beside each of them with a loop of dot products in registers;
- * elementwise kernels of the speed of copying memory.
+ * elementwise kernels of the speed of copying memory; AdamW in every form that it can keep, of the
+ * speed of copying arrays as large.
  *
- *   bench_kernels [matmul] [attention] [elementwise] [decode] [threads=N] [type=f32] [seconds=S]
+ *   bench_kernels [matmul] [attention] [elementwise] [optimizer] [decode] [threads=N] [type=f32]
+ *                 [seconds=S]
  *
  * With one thread CPU time is taken, which other programs on the machine disturb less; with more,
  * wall time. Each number is the best of several runs. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <omp.h>
 
-#include "ft/kernels.h"
+#include "ft/kernels_packed.h"
 
 static double seconds_each = 0.4;
 static ft_dtype type = FT_BF16;
@@ -272,6 +275,106 @@ static void bench_elementwise(void) {
   ft_free(x.position), ft_free(x.target);
 }
 
+/* ---------------------------------------------------------------- optimizer */
+
+enum { PARAMETERS = 32 << 20 };
+
+/* Room for the largest form of everything. */
+typedef struct packed {
+  ft_adamw_arrays arrays;
+  char *memory[7];
+} packed;
+
+static void run_packed(void *p) {
+  const ft_adamw a = {1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1.0f};
+  ft_adamw_update_packed(&a, &((packed *)p)->arrays, 1, 1, 0, PARAMETERS);
+}
+static void run_large_copy(void *p) {
+  packed *x = p;
+  const int64_t piece = 1 << 20;
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < 4 * (int64_t)PARAMETERS; at += piece)
+    memcpy(x->memory[0] + at, x->memory[1] + at, (size_t)piece);
+}
+static void run_bf16_sums(void *p) {
+  packed *x = p;
+  const int64_t piece = 4096;
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < PARAMETERS; at += piece)
+    ft_accumulate_bf16(1, 1, (uint64_t)at, (uint16_t *)(void *)x->memory[0] + at, FT_BF16,
+                       x->memory[1] + 2 * at, piece);
+}
+
+/* Numbers as training has them: moments of gradients whose sizes differ by some decades. */
+static void fill_forms(packed *x, ft_master master, ft_moments moments, ft_dtype gradient) {
+  void *m = x->memory[2], *v = x->memory[3];
+  x->arrays = (ft_adamw_arrays){.master = master,
+                                .w = x->memory[0],
+                                .w_low = master == FT_MASTER_BF16_8 ? (void *)x->memory[1] : NULL,
+                                .moments = moments,
+                                .m = m,
+                                .v = v,
+                                .m_scale = (void *)x->memory[5],
+                                .v_scale = (void *)x->memory[6],
+                                .gradient = gradient,
+                                .g = x->memory[4]};
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < PARAMETERS; at += FT_QUANTUM) {
+    float w[FT_QUANTUM], g[FT_QUANTUM], first[FT_QUANTUM], second[FT_QUANTUM];
+    for (int64_t i = 0; i < FT_QUANTUM; i++) {
+      uint32_t r[4];
+      ft_random_words(1, FT_RANDOM_BENCH, 3, (uint64_t)(at + i), r);
+      w[i] = ((float)r[0] - 0x1p31f) * 0x1p-36f;
+      g[i] = ldexpf((float)r[1] - 0x1p31f, -(int)(r[2] % 16) - 41);
+      first[i] = 0.3f * g[i];
+      second[i] = g[i] * g[i];
+    }
+    ft_master_write(master, w, FT_QUANTUM, x->memory[0] + at * (int64_t)ft_master_bytes(master),
+                    (uint8_t *)x->memory[1] + at);
+    ft_convert(gradient, x->memory[4] + at * (int64_t)ft_dtype_bytes(gradient), FT_F32, g,
+               FT_QUANTUM);
+    if (moments == FT_MOMENTS_F32) {
+      memcpy((float *)m + at, first, sizeof first);
+      memcpy((float *)v + at, second, sizeof second);
+    } else {
+      ft_quantize(true, FT_QUANTUM, first, (uint8_t *)m + at, x->arrays.m_scale + at / FT_QUANTUM);
+      ft_quantize(false, FT_QUANTUM, second, (uint8_t *)v + at,
+                  x->arrays.v_scale + at / FT_QUANTUM);
+    }
+  }
+}
+
+static void report_bytes(const char *name, job j, double bytes, packed *x) {
+  const job copy = {run_large_copy, x, 8.0 * PARAMETERS};
+  j.work = bytes * PARAMETERS;
+  double roof = best_rate(&copy), rate = best_rate(&j);
+  roof = FT_MAX(roof, best_rate(&copy));
+  printf("%-44s %8.1f GB/s  %5.3f of copying (%.1f)  %.3f ns each\n", name, rate / 1e9, rate / roof,
+         roof / 1e9, bytes * 1e9 / rate);
+  fflush(stdout);
+}
+
+static void bench_optimizer(void) {
+  packed x;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(x.memory); i++)
+    check(ft_alloc_array(FT_MEM_OTHER, PARAMETERS, 4, (void **)&x.memory[i]));
+  for (int master = 0; master < FT_MASTER_NUM; master++)
+    for (int moments = 0; moments < FT_MOMENTS_NUM; moments++)
+      for (int g = FT_F32; g <= FT_BF16; g++) {
+        char name[96];
+        double w = (double)ft_master_bytes(master) + (double)ft_master_low_bytes(master);
+        double both = moments == FT_MOMENTS_F32 ? 8 : 2 + 8.0 / FT_QUANTUM;
+        snprintf(name, sizeof name, "adamw %s, moments %s, gradient %s", ft_master_name(master),
+                 ft_moments_name(moments), ft_dtype_name(g));
+        fill_forms(&x, master, moments, g);
+        report_bytes(name, (job){run_packed, &x, 0}, 2 * (w + both) + (double)ft_dtype_bytes(g),
+                     &x);
+      }
+  report_bytes("adding gradients in bf16", (job){run_bf16_sums, &x, 0}, 6, &x);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(x.memory); i++)
+    ft_free(x.memory[i]);
+}
+
 /* ---------------------------------------------------------------- generation */
 
 typedef struct decode {
@@ -314,6 +417,7 @@ int main(int argc, char **argv) {
   } parts[] = {{"matmul", bench_matmul},
                {"attention", bench_attention},
                {"elementwise", bench_elementwise},
+               {"optimizer", bench_optimizer},
                {"decode", bench_decode}};
   bool chosen[FT_ARRAY_SIZE(parts)] = {false}, any = false;
   for (int i = 1; i < argc; i++) {

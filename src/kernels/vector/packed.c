@@ -1,7 +1,8 @@
 /* Master weights, moments and gradient sums in fewer bytes, and AdamW over them. Everything is done
  * FT_QUANTUM elements at a time: unpacked into arrays that stay in the first cache, computed in
  * f32, packed again. Plain C loops without branches, which compilers turn into vectors; every
- * operation is rounded on its own, so any width gives the same bits. */
+ * operation is rounded on its own, so any width gives the same bits. AVX-512 looks things up in
+ * tables of 32 and 256 numbers that registers hold. */
 #include "random.h"
 #include "vector.h"
 
@@ -37,11 +38,50 @@ INLINE void write_random(ft_master kind, const float *in, int64_t count, const u
 
 /* ---------------------------------------------------------------- moments */
 
+#ifdef __AVX512F__
+
+/* table[code]: by the lower five bits of the code among each 32 numbers, then by the upper three.
+ */
+INLINE vf look_up(const vf table[16], __m512i code) {
+  const __mmask16 bit5 = _mm512_test_epi32_mask(code, _mm512_set1_epi32(32));
+  const __mmask16 bit6 = _mm512_test_epi32_mask(code, _mm512_set1_epi32(64));
+  const __mmask16 bit7 = _mm512_test_epi32_mask(code, _mm512_set1_epi32(128));
+  vf of_64[4];
+  UNROLL
+  for (int i = 0; i < 4; i++) {
+    vf low = _mm512_permutex2var_ps(table[4 * i], code, table[4 * i + 1]);
+    vf high = _mm512_permutex2var_ps(table[4 * i + 2], code, table[4 * i + 3]);
+    of_64[i] = _mm512_mask_blend_ps(bit5, low, high);
+  }
+  vf lower = _mm512_mask_blend_ps(bit6, of_64[0], of_64[1]);
+  return _mm512_mask_blend_ps(bit7, lower, _mm512_mask_blend_ps(bit6, of_64[2], of_64[3]));
+}
+
+void FT_V(dequantize)(bool has_sign, int64_t count, const uint8_t *codes, float scale, float *out) {
+  const float *quanta = has_sign ? ft_quanta_signed : ft_quanta_unsigned;
+  vf table[16];
+  UNROLL
+  for (int i = 0; i < 16; i++)
+    table[i] = v_load(quanta + 16 * i);
+  for (int64_t i = 0; i < count; i += LANES) {
+    int64_t n = FT_MIN(count - i, (int64_t)LANES);
+    uint8_t part[LANES] = {0};
+    const uint8_t *from = codes + i;
+    if (n < LANES) from = memcpy(part, from, (size_t)n);
+    __m512i code = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from));
+    v_put(false, out, i, n, look_up(table, code) * v_set(scale));
+  }
+}
+
+#else
+
 void FT_V(dequantize)(bool has_sign, int64_t count, const uint8_t *codes, float scale, float *out) {
   const float *quanta = has_sign ? ft_quanta_signed : ft_quanta_unsigned;
   for (int64_t i = 0; i < count; i++)
     out[i] = quanta[codes[i]] * scale;
 }
+
+#endif
 
 INLINE float largest(int64_t count, const float *in) {
   int32_t most = 0; /* magnitudes are ordered as their bits are */
@@ -51,6 +91,70 @@ INLINE float largest(int64_t count, const float *in) {
   }
   return ft_f32_from_bits((uint32_t)most);
 }
+
+#ifdef __AVX512F__
+
+/* Decades by binary exponent, from -24 (and less) to 0: how many of the six borders between decades
+ * lie below, and the border that lies within, or none. */
+#define NONE 2.0f
+static const int32_t decades_below[32] = {0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3,
+                                          3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 6};
+static const float decades_border[32] = {NONE, NONE,  NONE,  NONE, 1e-6f, NONE,  NONE, 1e-5f, NONE,
+                                         NONE, 1e-4f, NONE,  NONE, NONE,  1e-3f, NONE, NONE,  1e-2f,
+                                         NONE, NONE,  1e-1f, NONE, NONE,  NONE,  NONE};
+static const float decades_power[16] = {1e6f, 1e5f, 1e4f, 1e3f, 1e2f, 1e1f, 1.0f};
+static const float decades_factor[16] = {1, 2, 4, 8, 16, 32, 64};
+#undef NONE
+
+/* Number of the interval as `interval` below has it. */
+INLINE __m512i v_interval(vf x, float first, float below) {
+  __m512i exponent = _mm512_srli_epi32(_mm512_castps_si512(x), 23);
+  exponent = _mm512_subs_epu16(exponent, _mm512_set1_epi32(127 - 24));
+  __m512i decade = _mm512_permutex2var_epi32(_mm512_loadu_si512(decades_below), exponent,
+                                             _mm512_loadu_si512(decades_below + 16));
+  vf border = _mm512_permutex2var_ps(v_load(decades_border), exponent, v_load(decades_border + 16));
+  __mmask16 above = _mm512_cmp_ps_mask(x, border, _CMP_GE_OQ);
+  decade = _mm512_mask_add_epi32(decade, above, decade, _mm512_set1_epi32(1));
+  vf power = _mm512_permutexvar_ps(decade, v_load(decades_power));
+  vf factor = _mm512_permutexvar_ps(decade, v_load(decades_factor)) * v_set(first);
+  vf place = (x * power - v_set(0.1f)) * v_set(1.0f / 0.9f); /* times a power of 2: exact */
+  return _mm512_cvttps_epi32(v_fma(place, factor, factor + v_set(below)));
+}
+
+/* Codes of magnitudes in [0, 1] (1 is what is not a number, too) of these values. */
+INLINE __m512i v_codes(bool has_sign, vf value, vf x) {
+  const __mmask16 whole = _mm512_cmp_ps_mask(x, v_set(1.0f), _CMP_GE_OQ);
+  if (has_sign) {
+    const __m512i zero = _mm512_set1_epi32(127);
+    __mmask16 negative = _mm512_cmp_ps_mask(value, v_zero(), _CMP_LT_OQ);
+    __m512i k = _mm512_min_epi32(v_interval(x, 1, 0), zero);
+    __m512i above = _mm512_mask_mov_epi32(k, whole, _mm512_set1_epi32(128));
+    return _mm512_mask_sub_epi32(_mm512_add_epi32(zero, above), negative, zero, k);
+  }
+  __mmask16 positive = _mm512_cmp_ps_mask(value, v_zero(), _CMP_GT_OQ);
+  __m512i k = _mm512_min_epi32(v_interval(x, 2, -1), _mm512_set1_epi32(254));
+  k = _mm512_mask_mov_epi32(k, whole, _mm512_set1_epi32(255));
+  return _mm512_mask_max_epi32(k, positive, k, _mm512_set1_epi32(1));
+}
+
+INLINE void quantize(bool has_sign, int64_t count, const float *in, uint8_t *codes, float *scale) {
+  const float most = largest(count, in);
+  const vf divisor = v_set(most > 0 ? most : 1.0f);
+  const __m512i all = _mm512_set1_epi32(has_sign || most > 0 ? 255 : 0);
+  for (int64_t i = 0; i < count; i += LANES) {
+    vf value = v_get(false, in, i, count - i);
+    vf x = v_min(_mm512_abs_ps(value) / divisor, v_set(1.0f));
+    __m512i code = _mm512_and_si512(v_codes(has_sign, value, x), all);
+    __m128i bytes = _mm512_cvtepi32_epi8(code);
+    if (count - i >= LANES)
+      _mm_storeu_si128((void *)(codes + i), bytes);
+    else
+      memcpy(codes + i, &bytes, (size_t)(count - i));
+  }
+  *scale = most;
+}
+
+#else
 
 /* Number of the interval, counted from that of the smallest numbers (1), that x in [0, 1] lies in.
  * Decade d, from 10^(d-7) to 10^(d-6), has n = first · 2^d intervals, numbered from `below` on. */
@@ -96,6 +200,8 @@ INLINE void quantize(bool has_sign, int64_t count, const float *in, uint8_t *cod
   }
   *scale = most;
 }
+
+#endif
 
 void FT_V(quantize)(bool has_sign, int64_t count, const float *in, uint8_t *codes, float *scale) {
   if (has_sign)

@@ -60,6 +60,9 @@ ft_err ft_hf_write_sums(const char *dir);
  * such list, as in a directory of another program. Errors: FT_ERR_DATA naming the file, FT_ERR_IO.
  */
 ft_err ft_hf_verify_sums(const char *dir, int64_t *num_files);
+/* The same for who is about to use the directory: a listed file that is missing is no mistake here,
+ * whoever needs it says so. */
+ft_err ft_hf_check_sums(const char *dir);
 
 /* `init`: source of random weights: normal, std = initializer_range (0.02; residual projections
  * like Hugging Face: the same), norms 1, biases 0; a function of (seed, tensor, element) only. */

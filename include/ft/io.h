@@ -78,6 +78,8 @@ typedef struct ft_safetensor {
   int64_t elements;
   bool supported;      /* its elements can be read: F32, BF16 or F16, at most 4 dimensions */
   char dtype_name[12]; /* as the file says: "BF16", "I64" … */
+  bool has_sum;        /* the file has a checksum of this tensor: */
+  uint64_t sum;        /* what ft_safetensors_part_sum gives for all of it */
 } ft_safetensor;
 
 typedef struct ft_safetensors ft_safetensors;
@@ -103,9 +105,16 @@ const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i);
 /* Elements start … start+count-1 in flat order, raw (t->dtype), by pread; needs no alignment in the
  * file. Chunks that are read whole are compared with their checksums where the file has them
  * (docs/formats.md), as every one that the writer below makes; the header was when the file was
- * opened. */
+ * opened. A chunk that is read in part only is not: who reads all of a tensor, alone or together
+ * with others, adds up what follows and compares it with the tensor's sum. */
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out);
+/* What these elements, raw as they were read, contribute to the tensor's checksum. Contributions
+ * of parts add up modulo 2^64, in any order; parts begin and end at multiples of
+ * FT_SAFETENSORS_UNIT elements, or at the tensor's end. */
+enum { FT_SAFETENSORS_UNIT = 256 };
+uint64_t ft_safetensors_part_sum(const ft_safetensor *t, int64_t start, int64_t count,
+                                 const void *raw);
 
 /* Reads the whole of file number i and compares it with its checksums. *found: it has them; a file
  * of another program has not, and is not read. Errors: FT_ERR_DATA, FT_ERR_IO. */

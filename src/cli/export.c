@@ -81,6 +81,7 @@ static ft_err export_run(const arguments *a) {
   FT_TRY(ft_run_find_step(a->run, a->step, &step));
   FT_TRY(ft_checkpoint_open(a->run, step, &r.checkpoint));
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
+  FT_TRY(ft_hf_check_sums(config.model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config.model_path, &hf));
   ft_dtype dtype = a->has_dtype ? a->dtype : hf.dtype;
   r.arch = hf.arch;

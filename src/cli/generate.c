@@ -162,6 +162,7 @@ static ft_err open_text(generator *g) {
   ft_template wanted = FT_TEMPLATE_AUTO;
   if (g->arguments->template_name)
     FT_TRY(ft_template_by_name(g->arguments->template_name, &wanted));
+  FT_TRY(ft_hf_check_sums(g->arguments->model));
   FT_TRY(ft_hf_config_read(g->arguments->model, &g->hf));
   FT_TRY(ft_tokenizer_open(g->arguments->model, &g->tokenizer));
   if (g->arguments->chat) {

@@ -196,6 +196,7 @@ static ft_err prep(arguments *a) {
   ft_hf_config config = {0};
   ft_prep_report report = {0};
   FT_TRY(ft_cli_alone("prep"));
+  FT_TRY(ft_hf_check_sums(a->prep.model_dir));
   FT_TRY(ft_hf_config_read(a->prep.model_dir, &config));
   a->prep.inputs = a->inputs;
   a->prep.max_positions = config.arch.max_positions;

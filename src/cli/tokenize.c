@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "common.h"
+#include "ft/hf.h"
 #include "ft/text.h"
 #include "show_tokens.h"
 
@@ -141,6 +142,7 @@ static ft_err tokenize(const arguments *a) {
   ft_err err = FT_OK;
   job j = {.arguments = a, .input = a->input ? a->input : "-", .render = {.bos = -1, .eos = -1}};
   FT_TRY(ft_cli_alone("tokenize"));
+  FT_TRY(ft_hf_check_sums(a->model));
   FT_TRY(ft_tokenizer_open(a->model, &j.tokenizer));
   if (a->chat)
     FT_TRY(ft_render_options_init(a->model, j.tokenizer, a->template, a->system, &j.render));

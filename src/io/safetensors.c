@@ -209,8 +209,10 @@ static ft_err read_file(ft_safetensors *st, int64_t index) {
   file *f = &st->files[index];
   int64_t file_bytes, buffer = 0, first = st->count;
   cJSON *header = NULL;
+  const char *digits;
   FT_TRY(ft_file_open(f->path, &f->fd, &file_bytes));
   FT_TRY(read_header(f, file_bytes, &header, &buffer));
+  FT_TRY(ft_safetensors_sums(f, header, &digits));
   for (const cJSON *item = header->child; item; item = item->next) {
     if (strcmp(item->string, "__metadata__") == 0) {
       FT_TRY(check_metadata(f->path, item));
@@ -220,6 +222,7 @@ static ft_err read_file(ft_safetensors *st, int64_t index) {
     FT_TRY(add_entry(st, item->string, &e));
     e->file = index;
     FT_TRY(read_tensor(f->path, item, buffer, e));
+    FT_TRY(ft_safetensors_take_sum(f, &digits, &e->tensor));
   }
   entry *added = st->entries ? st->entries + first : NULL; /* a file may have no tensors */
   FT_TRY(check_tiling(f->path, added, st->count - first, buffer, file_bytes));

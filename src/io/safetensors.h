@@ -13,6 +13,8 @@ enum { FT_SAFETENSORS_MAX_HEADER = 100000000 };
 #define FT_SAFETENSORS_HEADER_HASH "ftrun.xxh3"
 #define FT_SAFETENSORS_HASHES "ftrun.chunks_xxh3"
 #define FT_SAFETENSORS_CHUNK "ftrun.chunk_bytes"
+/* … and of each tensor, by units of FT_SAFETENSORS_UNIT elements. */
+#define FT_SAFETENSORS_SUMS "ftrun.tensors_xxh3"
 enum { FT_SAFETENSORS_DIGITS = 16 };
 enum { FT_SAFETENSORS_CHUNK_BYTES = 1 << 16, FT_SAFETENSORS_MAX_CHUNK = 1 << 24 };
 
@@ -31,5 +33,34 @@ ft_safetensors_source *ft_safetensors_source_at(ft_safetensors *st, int64_t i);
  * header's, which is changed. Errors: FT_ERR_DATA, FT_ERR_MEMORY. */
 ft_err ft_safetensors_take_hashes(ft_safetensors_source *f, const cJSON *header, char *text,
                                   uint64_t length, int64_t file_bytes);
+/* FT_SAFETENSORS_DIGITS hexadecimal digits. False: they are not. */
+bool ft_safetensors_read_hash(const char *digits, uint64_t *hash);
+
+/* ---------------------------------------------------------------- checksums of tensors */
+
+/* *digits: those of the tensors' checksums, one after another in the order of the header, or NULL:
+ * it has none. Call it after ft_safetensors_take_hashes, which verifies the header. Errors:
+ * FT_ERR_DATA. */
+ft_err ft_safetensors_sums(const ft_safetensors_source *f, const cJSON *header,
+                           const char **digits);
+/* Takes the first checksum of *digits, if there are any, and moves on. Errors: FT_ERR_DATA. */
+ft_err ft_safetensors_take_sum(const ft_safetensors_source *f, const char **digits,
+                               ft_safetensor *t);
+
+/* Sums tensors whose bytes are written as a stream, in order. */
+typedef struct ft_sum_stream {
+  ft_safetensor *tensors; /* [count] dtype and elements are used */
+  int64_t count, at;      /* the tensor at hand, of which so much is complete: */
+  int64_t done;           /* elements, summed */
+  size_t used;            /* bytes of the next unit */
+  uint64_t sum;
+  char unit[FT_SAFETENSORS_UNIT * sizeof(float)];
+} ft_sum_stream;
+/* Of each tensor, dtype, num_dims and dims are used. Free with _fini. */
+ft_err ft_sum_stream_init(ft_sum_stream *s, const ft_safetensor *tensors, int64_t count);
+void ft_sum_stream_fini(ft_sum_stream *s);
+/* Takes bytes from *data, at most those of one tensor, and moves *data and *bytes on. True: a
+ * tensor is complete, *sum is its checksum. Call it until it is false; *bytes are then taken. */
+bool ft_sum_stream_add(ft_sum_stream *s, const void **data, size_t *bytes, uint64_t *sum);
 
 #endif

@@ -23,8 +23,7 @@ static void find_members(const cJSON *header, const char *values[NUM_MEMBERS], b
   }
 }
 
-/* Sixteen hexadecimal digits. */
-static bool read_hash(const char *text, uint64_t *hash) {
+bool ft_safetensors_read_hash(const char *text, uint64_t *hash) {
   *hash = 0;
   for (int i = 0; i < FT_SAFETENSORS_DIGITS; i++) {
     char c = text[i];
@@ -40,7 +39,8 @@ static ft_err check_header(const ft_safetensors_source *f, const char *digits, c
   ft_hash *hash = NULL;
   uint64_t expected = 0;
   char *at = digits ? strstr(text, digits) : NULL;
-  FT_CHECK(at && strlen(digits) == FT_SAFETENSORS_DIGITS && read_hash(digits, &expected),
+  FT_CHECK(at && strlen(digits) == FT_SAFETENSORS_DIGITS &&
+               ft_safetensors_read_hash(digits, &expected),
            FT_ERR_DATA, "%s: the checksum of its header is \"%.40s\", 16 digits were expected",
            f->path, digits ? digits : "");
   memset(at, '0', FT_SAFETENSORS_DIGITS);
@@ -65,9 +65,9 @@ static ft_err read_hashes(ft_safetensors_source *f, const char *digits, int64_t 
   FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof(uint64_t), &memory));
   f->hashes = memory;
   for (int64_t i = 0; i < count; i++)
-    FT_CHECK(read_hash(digits + i * FT_SAFETENSORS_DIGITS, &f->hashes[i]), FT_ERR_DATA,
-             "%s: the checksum of chunk %lld is not written in hexadecimal digits", f->path,
-             (long long)i);
+    FT_CHECK(ft_safetensors_read_hash(digits + i * FT_SAFETENSORS_DIGITS, &f->hashes[i]),
+             FT_ERR_DATA, "%s: the checksum of chunk %lld is not written in hexadecimal digits",
+             f->path, (long long)i);
 out:
   return err;
 }

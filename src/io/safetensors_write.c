@@ -13,7 +13,9 @@ struct ft_safetensors_writer {
   char *header;    /* [header_bytes + 1]; its checksums are filled in at the end */
   uint64_t header_bytes;
   char *hashes_at; /* in the header: where the digits of the next chunk go */
+  char *sums_at;   /* … and those of the next tensor */
   ft_chunk_stream stream;
+  ft_sum_stream sums;
   ft_err failed; /* of an earlier write: the file cannot be committed */
 };
 
@@ -41,24 +43,33 @@ out:
   return err;
 }
 
+/* *zeros = digits of `count` checksums that are not known yet. */
+static ft_err make_zeros(int64_t count, void **zeros) {
+  size_t digits = (size_t)count * FT_SAFETENSORS_DIGITS;
+  ft_err err = ft_alloc(FT_MEM_IO, digits + 1, zeros); /* with a zero at the end */
+  if (err == FT_OK) memset(*zeros, '0', digits);
+  return err;
+}
+
 /* Adds __metadata__ with zeros in place of all checksums, of which there are some for `bytes` of
- * data. */
-static ft_err add_metadata(cJSON *header, const char *path, int64_t bytes) {
+ * data in `count` tensors. */
+static ft_err add_metadata(cJSON *header, const char *path, int64_t bytes, int64_t count) {
   ft_err err = FT_OK;
-  void *zeros = NULL;
+  void *zeros = NULL, *sums = NULL;
   char size[24];
-  int64_t digits = FT_SAFETENSORS_DIGITS * ft_chunks_count(bytes, FT_SAFETENSORS_CHUNK_BYTES);
-  FT_TRY(ft_alloc(FT_MEM_IO, (size_t)digits + 1, &zeros));
-  memset(zeros, '0', (size_t)digits);
+  FT_TRY(make_zeros(ft_chunks_count(bytes, FT_SAFETENSORS_CHUNK_BYTES), &zeros));
+  FT_TRY(make_zeros(count, &sums));
   snprintf(size, sizeof size, "%d", FT_SAFETENSORS_CHUNK_BYTES);
   cJSON *metadata = cJSON_AddObjectToObject(header, "__metadata__");
   FT_CHECK(cJSON_AddStringToObject(metadata, FT_SAFETENSORS_HEADER_HASH, "0000000000000000") &&
                cJSON_AddStringToObject(metadata, FT_SAFETENSORS_CHUNK, size) &&
                cJSON_AddStringToObject(metadata, FT_SAFETENSORS_HASHES, zeros) &&
+               cJSON_AddStringToObject(metadata, FT_SAFETENSORS_SUMS, sums) &&
                cJSON_AddStringToObject(metadata, "format", "pt"),
            FT_ERR_MEMORY, "%s: no memory for its header", path);
 out:
   ft_free(zeros);
+  ft_free(sums);
   return err;
 }
 
@@ -84,7 +95,7 @@ static ft_err make_header(const char *path, const ft_safetensor *tensors, int64_
   int64_t bytes = data_bytes(tensors, count);
   FT_CHECK(bytes >= 0 && bytes < (int64_t)1 << 53, FT_ERR_INTERNAL,
            "%s: a tensor has an impossible shape", path);
-  FT_TRY(add_metadata(header, path, bytes));
+  FT_TRY(add_metadata(header, path, bytes, count));
   for (int64_t i = 0; i < count; i++)
     FT_TRY(add_tensor(header, path, &tensors[i], buffer_bytes));
   FT_TRY(ft_json_print(header, false, &plain));
@@ -110,6 +121,11 @@ out:
   return err;
 }
 
+/* Where a member's digits begin in the header. */
+static char *digits_of(const ft_safetensors_writer *w, const char *member) {
+  return strstr(w->header, member) + strlen(member);
+}
+
 ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
                                  ft_safetensors_writer **out) {
   ft_err err = FT_OK;
@@ -127,9 +143,10 @@ ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors,
   FT_TRY(ft_file_create(w->temporary, &w->fd));
   w->created = true;
   w->header_bytes = length;
-  w->hashes_at = strstr(w->header, "\"" FT_SAFETENSORS_HASHES "\":\"") +
-                 strlen("\"" FT_SAFETENSORS_HASHES "\":\"");
+  w->hashes_at = digits_of(w, "\"" FT_SAFETENSORS_HASHES "\":\"");
+  w->sums_at = digits_of(w, "\"" FT_SAFETENSORS_SUMS "\":\"");
   FT_TRY(ft_chunk_stream_init(&w->stream, FT_SAFETENSORS_CHUNK_BYTES));
+  FT_TRY(ft_sum_stream_init(&w->sums, tensors, count));
   FT_TRY(write_header(w));
   w->at = 8 + (int64_t)length;
   w->end += w->at;
@@ -148,13 +165,19 @@ static void put_hash(char **at, uint64_t hash) {
   *at += FT_SAFETENSORS_DIGITS;
 }
 
+static void add_sums(ft_safetensors_writer *w, const void *data, size_t bytes) {
+  uint64_t sum;
+  while (ft_sum_stream_add(&w->sums, &data, &bytes, &sum))
+    put_hash(&w->sums_at, sum);
+}
+
 /* The last chunk's hash, then the header's own. */
 static ft_err complete_header(ft_safetensors_writer *w) {
   ft_err err = FT_OK;
   uint64_t hash;
   ft_hash *sum = NULL;
-  char *own = strstr(w->header, "\"" FT_SAFETENSORS_HEADER_HASH "\":\"") +
-              strlen("\"" FT_SAFETENSORS_HEADER_HASH "\":\"");
+  char *own = digits_of(w, "\"" FT_SAFETENSORS_HEADER_HASH "\":\"");
+  add_sums(w, NULL, 0); /* of empty tensors at the end */
   if (ft_chunk_stream_end(&w->stream, &hash)) put_hash(&w->hashes_at, hash);
   FT_TRY(ft_hash_new(&sum));
   ft_hash_add(sum, &w->header_bytes, sizeof w->header_bytes);
@@ -173,6 +196,7 @@ ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t b
                                w->path, (long long)w->end);
   w->failed = ft_file_pwrite(w->fd, w->temporary, data, bytes, w->at);
   w->at += (int64_t)bytes;
+  add_sums(w, data, bytes);
   while (bytes > 0) {
     uint64_t hash;
     if (ft_chunk_stream_add(&w->stream, &data, &bytes, &hash)) put_hash(&w->hashes_at, hash);
@@ -199,6 +223,7 @@ ft_err ft_safetensors_writer_close(ft_safetensors_writer *w, bool do_commit) {
   ft_file_close(&w->fd);
   if (w->created) unlink(w->temporary);
   ft_chunk_stream_fini(&w->stream);
+  ft_sum_stream_fini(&w->sums);
   ft_free(w->header);
   ft_free(w->temporary);
   ft_free(w->path);

@@ -89,8 +89,10 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, mi
 static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   mistakes m = {0};
   ft_err first = FT_OK;
-  note(&m, &first, ft_hf_config_read(model_dir, &t->hf));
-  if (first == FT_OK)
+  if (t->rank == 0) note(&m, &first, ft_hf_check_sums(model_dir)); /* first: it explains others */
+  ft_err found = ft_hf_config_read(model_dir, &t->hf);
+  note(&m, &first, found);
+  if (found == FT_OK)
     open_with_model(t, model_dir, training, &m, &first);
   else
     look_for_data(t->config, training, &m, &first);

@@ -95,6 +95,7 @@ expect 64 'positions' "$ftrun" prep --model "$model" --input "$work/many.jsonl" 
 expect 66 'absent' "$ftrun" prep --model "$model" --input "$work/absent" --out "$work/none"
 expect 66 'absent' "$ftrun" prep --model "$work/absent" --input "$work/many.jsonl" --out "$work/none"
 cp -r "$model" "$work/small"
+rm "$work/small/ftrun.sha256" # it is changed on purpose
 sed -i -e 's/"vocab_size": 263/"vocab_size": 260/' -e 's/^    257,/    257/' -e '/^    260/d' "$work/small/config.json"
 expect 65 'does not fit' "$ftrun" prep --model "$work/small" --input "$work/many.jsonl" --out "$work/none"
 grep -qF "$work/small/tokenizer.json" "$work/err" || fail "the tokenizer's file is not named"

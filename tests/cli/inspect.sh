@@ -59,7 +59,7 @@ expect 0 "$work/model/config.json" 'model directory'
 expect 0 "$work/model/model.safetensors" 'safetensors file' 'F32 ('
 cp -r "$work/model" "$work/broken"
 rm "$work/broken/ftrun.sha256" # as another program's, which knows none of these names
-sed 's/"ftrun\.\(xxh3\|chunk_bytes\|chunks_xxh3\)":/"other.\1":/g' "$weights" >"$work/broken/model.safetensors"
+sed 's/"ftrun\.\(xxh3\|chunk_bytes\|chunks_xxh3\|tensors_xxh3\)":/"other.\1":/g' "$weights" >"$work/broken/model.safetensors"
 expect 0 "$work/broken" 'no checksums (ftrun.sha256)' '0 of 1 files have them: made by another program' 'values        all finite'
 size=$(stat -c %s "$weights")
 printf '\0\0\x80\x7f' | dd of="$work/broken/model.safetensors" bs=1 seek=$((size - 4)) conv=notrunc status=none

@@ -127,6 +127,58 @@ static void damaged_weights_are_named_everywhere(void **state) {
   ft_hf_config_fini(&config);
 }
 
+/* Flips a bit of a file of the model, at rank 0; the others wait. */
+static void flip(const char *name, int64_t at, int bit) {
+  if (ft_comm_rank(comm) == 0) {
+    FILE *f = fopen(in_root(name), "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+    int byte = fgetc(f);
+    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+    fputc(byte ^ (1 << bit), f);
+    assert_int_equal(fclose(f), 0);
+  }
+  assert_ok(ft_comm_barrier(comm));
+}
+
+/* With one bit of a tensor's element flipped, which leaves it a number, all ranks name the tensor.
+ */
+static void check_flip(ft_shard *shard, const char *file, const ft_safetensor *t, int64_t element,
+                       int bit) {
+  int64_t at = t->begin + element * (int64_t)ft_dtype_bytes(t->dtype);
+  char message[128];
+  snprintf(message, sizeof message, "the checksum of tensor %s (bytes %lld to", t->name,
+           (long long)t->begin);
+  flip(file, at, bit);
+  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA, message);
+  flip(file, at, bit);
+}
+
+/* A model smaller than a chunk of its file: every chunk is shared by ranks, and by tensors. */
+static void a_flipped_bit_is_named_everywhere(void **state) {
+  (void)state;
+  ft_hf_config config = config_of_tiny(0);
+  ft_hf_source source;
+  ft_safetensors *st;
+  assert_ok(ft_hf_random_source(&config, 5, &source));
+  for (int stage = 0; stage <= 3; stage += 3) {
+    write_shared(&config, &source, stage ? FT_BF16 : FT_F32, 0);
+    ft_shard *shard = new_shard(&config.arch, stage, true, FT_F32, 1000);
+    assert_ok(ft_safetensors_open(in_root("model"), &st));
+    for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
+      const ft_safetensor *t = ft_safetensors_at(st, i);
+      check_flip(shard, "model/model.safetensors", t, 0, 0);
+      check_flip(shard, "model/model.safetensors", t, t->elements - 1, (int)(i % 7));
+    }
+    ft_safetensors_close(st);
+    assert_ok(ft_hf_import(in_root("model"), shard, comm));
+    ft_shard_free(shard);
+    assert_ok(ft_comm_barrier(comm));
+  }
+  ft_hf_random_source_free(&source);
+  ft_hf_config_fini(&config);
+}
+
 static void another_model_is_refused_everywhere(void **state) {
   (void)state;
   ft_hf_config config = config_of_tiny(0), other = config_of_tiny(1);
@@ -153,6 +205,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(imported_weights_are_those_in_the_files),
       cmocka_unit_test(damaged_weights_are_named_everywhere),
+      cmocka_unit_test(a_flipped_bit_is_named_everywhere),
       cmocka_unit_test(another_model_is_refused_everywhere),
   };
   int failed = cmocka_run_group_tests(tests, share_root, unshare_root);

@@ -430,6 +430,46 @@ static void unreadable_dtypes_are_refused(void **state) {
   ft_hf_config_fini(&config);
 }
 
+static void flip(const char *path, int64_t at, int bit) {
+  FILE *f = fopen(path, "r+b");
+  assert_non_null(f);
+  fseek(f, (long)at, SEEK_SET);
+  int byte = fgetc(f);
+  fseek(f, (long)at, SEEK_SET);
+  fputc(byte ^ (1 << bit), f);
+  assert_int_equal(fclose(f), 0);
+}
+
+/* The index and the config carry no checksums themselves; a bit of any byte is flipped. */
+static void flipped_bits_of_texts_are_found(void **state) {
+  (void)state;
+  static const char *const names[] = {"flips/model.safetensors.index.json", "flips/config.json"};
+  ft_hf_config config = config_of(tiny_configs[3]);
+  ft_hf_source source;
+  int64_t num_files;
+  assert_ok(ft_hf_random_source(&config, 5, &source));
+  assert_ok(ft_hf_export(NULL, &config, &source, FT_BF16, 6000, in_root("flips")));
+  for (size_t n = 0; n < FT_ARRAY_SIZE(names); n++) {
+    char *text, path[MAX_PATH];
+    size_t bytes;
+    snprintf(path, sizeof path, "%s", in_root(names[n]));
+    assert_ok(ft_read_file(path, 1 << 20, &text, &bytes));
+    ft_free(text);
+    for (int64_t at = 0; at < (int64_t)bytes; at++) {
+      flip(path, at, (int)(at % 8));
+      assert_fails(ft_hf_check_sums(in_root("flips")), FT_ERR_DATA, strchr(names[n], '/'));
+      flip(path, at, (int)(at % 8));
+    }
+    assert_ok(ft_hf_check_sums(in_root("flips")));
+  }
+  unlink(
+      in_root(names[0])); /* whoever needs it will say so; of a whole directory it is a mistake */
+  assert_ok(ft_hf_check_sums(in_root("flips")));
+  assert_fails(ft_hf_verify_sums(in_root("flips"), &num_files), FT_ERR_DATA, "is missing");
+  ft_hf_random_source_free(&source);
+  ft_hf_config_fini(&config);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(exports_hold_every_tensor),
@@ -442,6 +482,7 @@ int main(void) {
       cmocka_unit_test(wrong_tensors_are_listed),
       cmocka_unit_test(a_copy_of_a_tied_head_is_harmless),
       cmocka_unit_test(unreadable_dtypes_are_refused),
+      cmocka_unit_test(flipped_bits_of_texts_are_found),
   };
   return cmocka_run_group_tests(tests, make_root, remove_root);
 }

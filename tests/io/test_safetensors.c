@@ -329,11 +329,62 @@ static void whole_chunks_are_verified(void **state) {
   assert_fails(read_file(path, 0, true), FT_ERR_DATA, "large.safetensors: ");
 }
 
+/* Adds up what parts of `units` units give, read from the last to the first. */
+static uint64_t sum_of_parts(ft_safetensors *st, const ft_safetensor *t, int64_t units) {
+  static char data[1 << 20];
+  int64_t part = units * FT_SAFETENSORS_UNIT;
+  uint64_t sum = 0;
+  for (int64_t start = (t->elements / part) * part; start >= 0; start -= part) {
+    int64_t count = FT_MIN(part, t->elements - start);
+    assert_ok(ft_safetensors_read(st, t, start, count, data));
+    sum += ft_safetensors_part_sum(t, start, count, data);
+  }
+  return sum;
+}
+
+/* However a tensor is cut into parts; for tensors of every length that is special. */
+static void sums_of_parts_are_those_of_tensors(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {0, 1, 255, 256, 257, 0, 512, 70000, 0};
+  enum { COUNT = FT_ARRAY_SIZE(lengths) };
+  ft_safetensor tensors[COUNT];
+  char names[COUNT][8];
+  const char *path = in_scratch("sums.safetensors");
+  ft_safetensors_writer *w;
+  ft_safetensors *st;
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(names[i], sizeof names[i], "t%d", COUNT - i);
+    tensors[i] = (ft_safetensor){
+        .name = names[i], .dtype = (ft_dtype)(i % 3), .num_dims = 1, .dims = {lengths[i]}};
+  }
+  assert_ok(ft_safetensors_writer_new(path, tensors, COUNT, &w));
+  for (int i = 0; i < COUNT; i++)
+    for (int64_t k = 0; k < lengths[i] * (int64_t)ft_dtype_bytes(tensors[i].dtype); k++)
+      assert_ok(ft_safetensors_write(w, &(char){(char)(k * 7 + i)}, 1));
+  assert_ok(ft_safetensors_writer_close(w, true));
+  assert_ok(ft_safetensors_open(path, &st));
+  for (int64_t i = 0; i < COUNT; i++) {
+    const ft_safetensor *t = ft_safetensors_at(st, i);
+    assert_true(t->has_sum);
+    for (int64_t units = 1; units < 300; units = 3 * units + 1)
+      assert_true(sum_of_parts(st, t, units) == t->sum);
+    if (t->elements == 0) continue;
+    flip(path, t->begin + (t->elements - 1) / 2, 5);
+    assert_true(sum_of_parts(st, t, 1) != t->sum);
+    flip(path, t->begin + (t->elements - 1) / 2, 5);
+  }
+  ft_safetensors_close(st);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(every_flipped_bit_is_found),     TEST(whole_chunks_are_verified),
-      TEST(broken_files_are_refused),       TEST(odd_files_are_read),
-      TEST(indexes_are_followed),           TEST(files_round_trip),
-      TEST(unfinished_files_do_not_appear), TEST(many_tensors_take_no_quadratic_time)};
+  const struct CMUnitTest tests[] = {TEST(every_flipped_bit_is_found),
+                                     TEST(whole_chunks_are_verified),
+                                     TEST(sums_of_parts_are_those_of_tensors),
+                                     TEST(broken_files_are_refused),
+                                     TEST(odd_files_are_read),
+                                     TEST(indexes_are_followed),
+                                     TEST(files_round_trip),
+                                     TEST(unfinished_files_do_not_appear),
+                                     TEST(many_tensors_take_no_quadratic_time)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

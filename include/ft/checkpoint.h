@@ -46,6 +46,11 @@ typedef struct ft_checkpoint_report {
  * (the job stops; ft_comm.h) the writer is not freed: call again once collectives work again. */
 ft_err ft_checkpoint_finish(ft_checkpoint_writer *writer, ft_checkpoint_report *report);
 
+/* Gives members of a committed checkpoint's meta.extra other values. Its manifest is replaced as a
+ * whole; interrupted or failing, it stays as it was. Rank 0 works. Collective over all ranks;
+ * errors are agreed. Errors: as ft_checkpoint_open and ft_write_file. */
+ft_err ft_checkpoint_amend(ft_comm *comm, const char *run_dir, int64_t step, const cJSON *members);
+
 /* Keeps the newest `keep` (at least one) and `best` (-1: none), removes other checkpoints and what
  * was never committed and is older than the newest. Rank 0 works. Collective over all ranks; errors
  * are agreed. */

@@ -39,6 +39,7 @@ typedef struct trainer {
   double noted_loss; /* the two of the step that the file `best` names */
   int64_t noted_step;
   int64_t evaluated_step; /* of the last evaluation that counts in the four around this; -1: none */
+  int64_t saved_evaluation; /* what evaluated_step was when the newest checkpoint was begun */
   int64_t evaluations_without_gain;
   double lowest_loss; /* on the first validation set, for patience */
 
@@ -141,6 +142,9 @@ ft_err ft_trainer_begin_checkpoint(trainer *t);
 /* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist, and
  * is not the best one any more. */
 ft_err ft_trainer_finish_checkpoint(trainer *t);
+/* Lets the committed checkpoint of this step know of an evaluation that was made after it.
+ * Collective over all ranks; errors are agreed. */
+ft_err ft_trainer_amend_checkpoint(trainer *t);
 /* `best` names the newest checkpoint if it is the best; where that cannot be written, it is not.
  * Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_note_best(trainer *t);

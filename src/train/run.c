@@ -207,7 +207,8 @@ out:
 static ft_err leave_checkpoint(trainer *t) {
   ft_err err = FT_OK;
   FT_TRY(ft_trainer_finish_checkpoint(t));
-  if (t->step == 0 || t->step == t->committed_step) goto out;
+  if (t->step == 0) goto out;
+  if (t->step == t->committed_step) return ft_trainer_amend_checkpoint(t);
   FT_TRY(ft_trainer_begin_checkpoint(t));
   FT_TRY(ft_trainer_finish_checkpoint(t));
 out:

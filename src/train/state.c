@@ -57,6 +57,7 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
                              .tokens = t->tokens,
                              .config = t->config->json,
                              .extra = extra_of(t)};
+  t->saved_evaluation = t->evaluated_step;
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
     err = ft_run_lock_check(t->lock);
@@ -155,6 +156,28 @@ out:
   return err;
 }
 
+/* A run that was stopped between its last update and the evaluation that is due then has a
+ * checkpoint that does not know of the evaluation, which is made when the run goes on. No other
+ * checkpoint follows that would. */
+ft_err ft_trainer_amend_checkpoint(trainer *t) {
+  if (t->evaluated_step != t->step || t->saved_evaluation == t->step) return FT_OK;
+  cJSON *members = extra_of(t);
+  cJSON_DeleteItemFromObjectCaseSensitive(members, "weights_checksum"); /* of its writing */
+  cJSON_DeleteItemFromObjectCaseSensitive(members, "checkpoint_seconds");
+  ft_err err = ft_comm_section_begin(t->comm);
+  if (err == FT_OK) {
+    err = ft_comm_agree(t->comm, ft_run_lock_check(t->lock));
+    if (err == FT_OK) err = ft_checkpoint_amend(t->comm, t->config->run_dir, t->step, members);
+    ft_comm_section_end(t->comm);
+  }
+  cJSON_Delete(members);
+  if (err != FT_OK) return err;
+  t->saved_evaluation = t->step;
+  ft_log(FT_LOG_INFO, "the checkpoint of step %lld now knows of its evaluation",
+         (long long)t->step);
+  return prune(t);
+}
+
 /* A test aid: memory that errs while a checkpoint is loaded. */
 static void spoil(trainer *t) {
   if (ft_fault("restored").fail && ft_shard_kept(t->shard, 0) > 0)
@@ -201,6 +224,7 @@ ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t 
   t->spike.mean = extra_number(meta->extra, "loss_mean", 0);
   t->spike.variance = extra_number(meta->extra, "loss_variance", 0);
   t->evaluated_step = (int64_t)extra_number(meta->extra, "evaluated_step", -1);
+  t->saved_evaluation = t->evaluated_step;
   t->evaluations_without_gain = (int64_t)extra_number(meta->extra, "evaluations_without_gain", 0);
   ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
          (long long)t->step, ft_checkpoint_world_size(checkpoint), t->size);

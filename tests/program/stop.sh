@@ -6,7 +6,9 @@
 # takes, the checkpoint is there within a second. FT_FAULT makes each happen at the same place every
 # time (docs/reliability.md).
 #
-#   tests/program/stop.sh FTRUN SAMPLE_DATA
+#   tests/program/stop.sh FTRUN SAMPLE_DATA [places|times]
+#
+# `places`: all but what is looked at to the second, which `times` is; without either, all.
 . "$(dirname "$0")/common.sh"
 . "$here/broken.sh"
 
@@ -58,6 +60,10 @@ passes() {
   must "an evaluation that the checkpoint does not know of is made again" \
     grep -q "validation after step 6:" "$work/said"
   go_on "stopped in passes and evaluations" 3
+  must "six steps" train 1 train.steps=6
+  stopped "last evaluation" 2 "evaluate@1/1=usr1,evaluate@1=sleep:1" 7
+  [ "$(grep -c '"validation"' "$work/run/metrics.jsonl")" -eq 3 ] || fail "the last evaluation was made"
+  go_on "stopped in the last evaluation" 3
 }
 
 # Around checkpoints.
@@ -127,10 +133,14 @@ END
 }
 
 prepare_broken
-passes
-checkpoints
-long_steps
-signals_to_mpirun
-go_on "stopped in long steps" 2
-killed
+if [ "${3:-places}" = places ]; then
+  passes
+  checkpoints
+  killed
+fi
+if [ "${3:-times}" = times ]; then
+  long_steps
+  signals_to_mpirun
+  go_on "stopped in long steps" 2
+fi
 echo "after every stop the run went on to the unbroken one's metrics and weights"

@@ -8,12 +8,17 @@
 # the fuzz targets (docs/reliability.md), which have sanitizers of their own; gcc with the address
 # and undefined-behaviour sanitizers (the modules' tests, not the whole program's). A warning of
 # either compiler is a failure. Safe to run twice: builds are kept and brought up to date. On 2 cores
-# this takes less than 10 minutes from scratch.
+# this takes less than 8 minutes from scratch.
+#
+# Many tests compute little and mostly wait (suite `waits`). They run at the same time, while the other
+# compiler uses the cores at a priority that leaves them to any test that wants them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/terminal.sh
 
 passed=0 failed=0
+clang_log=$(mktemp "${TMPDIR:-/tmp}/ftrun-test.XXXXXX")
+trap 'rm -f "$clang_log"; kill $(jobs -p) 2>/dev/null || true' EXIT
 
 # pass_or_fail NAME COMMAND...: one thing that either holds or not. Its output is shown if it fails.
 pass_or_fail() {
@@ -38,6 +43,14 @@ build() {
   # --reconfigure looks for libraries anew: the folder may be older than what is installed now.
   [ ! -f "$folder/build.ninja" ] || again=(--reconfigure)
   CC=$compiler meson setup "${again[@]}" --werror "$@" "$folder" && ninja -C "$folder"
+}
+
+# finished PROCESS LOG: waits for a part of this script that runs beside it, and shows what it said.
+finished() {
+  local status=0
+  wait "$1" || status=$?
+  cat "$2"
+  return "$status"
 }
 
 # run_tests FOLDER [MESON TEST OPTION...]: adds meson's own counts.
@@ -68,25 +81,29 @@ launch/install.sh tests
 stage "Build with gcc, as users do"
 pass_or_fail "gcc build without warnings" build build gcc --buildtype=release
 
-stage "All tests"
-run_tests build
+stage "Tests that mostly wait; meanwhile, build with clang"
+(renice -n 19 "$BASHPID" && build build-clang clang -Doptimization=0 -Dfuzz=true) \
+  >"$clang_log" 2>&1 </dev/null &
+clang_build=$!
+run_tests build --suite waits --num-processes 6
+pass_or_fail "clang build without warnings" finished "$clang_build" "$clang_log"
 
-stage "Build with clang"
-pass_or_fail "clang build without warnings" build build-clang clang --buildtype=release -Dfuzz=true
+stage "All other tests"
+run_tests build --no-suite waits --num-processes 3
 
 stage "Damaged and hostile files, by libFuzzer"
 run_tests build-clang --suite fuzz
 
 stage "Build with the address and undefined-behaviour sanitizers"
 pass_or_fail "sanitizer build without warnings" build build-sanitize gcc \
-  --buildtype=debugoptimized -Db_sanitize=address,undefined
+  -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined
 
 stage "The modules' tests under the sanitizers"
 # A finding ends a test with an error. What the libraries below us never free is not ours.
 export ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/sanitizer.supp:print_suppressions=0
-run_tests build-sanitize --no-suite program --timeout-multiplier 4
+run_tests build-sanitize --no-suite program --num-processes 4 --timeout-multiplier 4
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -51,10 +51,11 @@ static const char *environment(const char *name) {
 }
 
 static void describe_self(holder *h) {
-  *h = (holder){.pid = getpid(), .started = (double)time(NULL)};
-  if (gethostname(h->host, sizeof h->host - 1) != 0) strcpy(h->host, "unknown");
-  snprintf(h->job, sizeof h->job, "%.63s", environment("SLURM_JOB_ID"));
-  snprintf(h->restart, sizeof h->restart, "%.31s", environment("SLURM_RESTART_COUNT"));
+  holder self = {.pid = getpid(), .started = (double)time(NULL)};
+  if (gethostname(self.host, sizeof self.host - 1) != 0) strcpy(self.host, "unknown");
+  snprintf(self.job, sizeof self.job, "%.63s", environment("SLURM_JOB_ID"));
+  snprintf(self.restart, sizeof self.restart, "%.31s", environment("SLURM_RESTART_COUNT"));
+  *h = self;
 }
 
 static void take_text(const cJSON *json, const char *name, char *out, size_t size) {

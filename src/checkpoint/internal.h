@@ -1,7 +1,7 @@
 /* What the files of checkpoint share: names, and the tables of an opened checkpoint.
- * path.c names and lists, prune.c thins them out; save.c writes, amend.c changes a manifest; manifest.c reads the manifest;
- * read.c reads and verifies slices; weights.c reads weights in any form; restore.c fills a shard.
- * Format: docs/formats.md. */
+ * path.c names and lists, prune.c thins them out; save.c writes, amend.c changes a manifest;
+ * manifest.c reads the manifest; read.c reads and verifies slices; weights.c reads weights in any
+ * form; restore.c fills a shard. Format: docs/formats.md. */
 #ifndef FT_CHECKPOINT_INTERNAL_H
 #define FT_CHECKPOINT_INTERNAL_H
 

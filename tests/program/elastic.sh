@@ -35,10 +35,23 @@ done <<END
 7 0
 16 3
 END
-status=0
-FT_FAULT="restored/1=fail" train 2 --check || status=$?
-must "other weights: status $status" [ "$status" -eq 65 ]
-must "other weights" grep -q "the weights of step 2 have checksum [0-9a-f]*, they had $written" "$work/said"
+
+# other_weights MASTER: a checkpoint with this form of master weights, which are others when loaded.
+other_weights() {
+  local status=0
+  FT_FAULT="restored/1=fail" train 2 --check "optimizer.master=$1" || status=$?
+  must "other weights, $1: status $status" [ "$status" -eq 65 ]
+  must "other weights, $1" grep -q "the weights of step 2 have checksum [0-9a-f]*, they had $written" \
+    "$work/said"
+}
+
+other_weights fp32
+for master in bf16+8 bf16; do
+  rm -rf "$work/run"
+  must "master $master" train 1 train.steps=2 "optimizer.master=$master"
+  written=$(checksum "checkpoint of step 2 written")
+  other_weights "$master"
+done
 
 bytes=$(wc -c <"$work/model/model.safetensors")
 rm -rf "$work/run"

@@ -54,6 +54,21 @@ every_step() {
   done
 }
 
+# The same where a run has nothing left but its last evaluation, of which its checkpoint is then told.
+every_step_of_telling() {
+  local point n status
+  for point in file.create file.write file.fsync file.rename file.fsync_dir; do
+    for ((n = 1; ; n++)); do
+      must "six steps" train 1 train.steps=6
+      status=0
+      FT_FAULT="evaluate@1/1=usr1,evaluate@1=sleep:1" train 2 || status=$?
+      must "stopped in the last evaluation: status $status" [ "$status" -eq 75 ]
+      killed_at "$point $n of telling a checkpoint" 2 "$point@$n/0" || break
+    done
+    echo "$point: $((n - 1)) times when a checkpoint is told of an evaluation"
+  done
+}
+
 some_steps() {
   local point
   for point in "${points[@]}"; do
@@ -123,7 +138,7 @@ moments() {
 prepare_broken
 case ${3:-} in
   "") some_steps; moments 3 ;;
-  steps) every_step 1 0; every_step 2 0; every_step 2 1 ;;
+  steps) every_step 1 0; every_step 2 0; every_step 2 1; every_step_of_telling ;;
   moments) moments "${4:-200}" ;;
   *) fail "kill.sh: \"$3\" is not known" ;;
 esac

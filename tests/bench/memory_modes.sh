@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes the table of docs/memory.md: the quickstart's model, 500 steps on its stories, with each
-# form of master weights, moments and gradient sums, beside AdamW in f32. Takes some two minutes of
-# one core a mode; what has been trained already is only shown.
+# form of master weights, moments and gradient sums, beside AdamW in f32. Takes one to two minutes
+# of one core a mode; what has been trained already is only shown. memory_curves.py draws what seeds
+# 1 to 3 have left in DIR.
 #
-#   tests/bench/memory_modes.sh BUILD DIR [SEED]
+#   tests/bench/memory_modes.sh BUILD DIR [SEED [MODE...]]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../launch/terminal.sh"
@@ -11,6 +12,9 @@ build=$(cd "$1" && pwd) dir=$2 seed=${3:-1}
 export OMP_NUM_THREADS=1
 mkdir -p "$dir"
 cd "$dir"
+shift 2
+[ $# -eq 0 ] || shift
+wanted=" $* "
 
 modes=(
   "fp32"
@@ -21,6 +25,11 @@ modes=(
   "int8 optimizer.state=int8"
   "gradient-bf16 train.gradient=bf16"
 )
+if [ $# -gt 0 ]; then
+  for i in "${!modes[@]}"; do
+    [[ $wanted == *" ${modes[$i]%% *} "* ]] || unset "modes[$i]"
+  done
+fi
 
 prepare() {
   local set number

@@ -147,8 +147,9 @@ void ft_shard_release(ft_shard *shard, int64_t block);
 
 /* ---------------------------------------------------------------- gradients */
 
-/* Before a step: accumulators become zero. Not collective. */
-void ft_shard_zero_gradients(ft_shard *shard);
+/* Before a step: nothing has been added up yet, and contributions of `num_micro_batches` will be
+ * (0: the gradient is zero). Not collective, same value on every rank. */
+void ft_shard_begin_step(ft_shard *shard, int64_t num_micro_batches);
 /* Before each round of micro-batches: ranks 0 … contributors-1 bring one contribution to every
  * block of this round, the others none. Not collective, same value on every rank. */
 void ft_shard_round(ft_shard *shard, int contributors);
@@ -169,7 +170,7 @@ ft_err ft_shard_gradient_close(ft_shard *shard);
 /* Waits until every contribution of the step has been added (stage 0: and the sums are everywhere).
  * Collective over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_shard_reduce_finish(ft_shard *shard);
-/* √ of the sum of squares of all gradients: per chunk in double, combined in global chunk order:
+/* √ of the sum of squares of all gradients, once all contributions are there: per chunk in double, combined in global chunk order:
  * the same on every rank and for every N. Not finite if any element is not. Collective over all
  * ranks. */
 ft_err ft_shard_gradient_norm(ft_shard *shard, double *norm);

@@ -22,27 +22,27 @@ ft_engine ft_engine_of(const ft_attention *a) {
                      .multiply = pairs ? vector->multiply_bf16 : vector->multiply_f32};
 }
 
-void ft_pack_rows(const ft_engine *e, int64_t rows, const void *x, int64_t stride, void *out) {
+ft_words ft_rows_of(const ft_engine *e, int64_t rows, const void *x, int64_t stride, void *room) {
   ft_dtype to = e->pairs ? FT_BF16 : FT_F32;
+  if (e->type == to && stride % e->per_word == 0) return (ft_words){x, stride / e->per_word};
   for (int64_t r = 0; r < rows; r++)
-    e->vector->convert(to, (float *)out + r * e->head_words, e->type, ft_at(e->type, x, r * stride),
+    e->vector->convert(to, (float *)room + r * e->head_words, e->type, ft_at(e->type, x, r * stride),
                        e->head_dim);
+  return (ft_words){room, e->head_words};
 }
 
-void ft_pack_columns(const ft_engine *e, int64_t rows, const void *packed_rows, void *out,
-                     int64_t padded) {
-  e->vector->transpose(rows, e->head_words, packed_rows, e->head_words, out, padded, padded);
+void ft_pack_columns(const ft_engine *e, int64_t rows, ft_words x, void *out, int64_t padded) {
+  e->vector->transpose(rows, e->head_words, x.data, x.stride, out, padded, padded);
 }
 
-void ft_pack_pairs(const ft_engine *e, int64_t rows, const void *packed_rows, void *out) {
+void ft_pack_pairs(const ft_engine *e, int64_t rows, ft_words x, void *out) {
   float *to = out;
   int64_t steps = ft_engine_steps(e, rows), padding = e->head_padded - e->head_dim;
   if (e->pairs)
-    e->vector->interleave(rows, e->head_dim, packed_rows, e->head_dim, out, e->head_padded);
+    e->vector->interleave(rows, e->head_dim, x.data, 2 * x.stride, out, e->head_padded);
   for (int64_t s = 0; s < steps; s++) {
     if (!e->pairs)
-      memcpy(to + s * e->head_padded, (const float *)packed_rows + s * e->head_dim,
-             (size_t)e->head_dim * sizeof *to);
+      memcpy(to + s * e->head_padded, x.data + s * x.stride, (size_t)e->head_dim * sizeof *to);
     memset(to + s * e->head_padded + e->head_dim, 0, (size_t)padding * sizeof *to);
   }
 }
@@ -151,10 +151,11 @@ typedef struct tile {
 static void forward_start(const forward *f, const forward_scratch *s, const tile *t) {
   const ft_engine *e = &f->e;
   int64_t row = t->start + t->query0;
-  ft_pack_rows(e, t->queries, ft_at(e->type, f->q, row * f->q_stride + t->head * e->head_dim),
-               f->q_stride, s->scores);
-  ft_pack_columns(e, t->queries, s->scores,
-                  s->q_columns + t->number * e->head_words * FT_QUERY_BLOCK, FT_QUERY_BLOCK);
+  ft_words q =
+      ft_rows_of(e, t->queries, ft_at(e->type, f->q, row * f->q_stride + t->head * e->head_dim),
+                 f->q_stride, s->scores);
+  ft_pack_columns(e, t->queries, q, s->q_columns + t->number * e->head_words * FT_QUERY_BLOCK,
+                  FT_QUERY_BLOCK);
   memset(s->o + t->number * e->head_padded * FT_QUERY_BLOCK, 0,
          (size_t)(e->head_padded * FT_QUERY_BLOCK) * sizeof *s->o);
   for (int64_t i = 0; i < FT_QUERY_BLOCK; i++) {
@@ -164,8 +165,8 @@ static void forward_start(const forward *f, const forward_scratch *s, const tile
 }
 
 /* One block of keys (packed) for one block of queries. */
-static void forward_keys(const forward *f, const forward_scratch *s, const tile *t, int64_t key0,
-                         int64_t keys) {
+static void forward_keys(const forward *f, const forward_scratch *s, const tile *t, ft_words k,
+                         int64_t key0, int64_t keys) {
   const ft_engine *e = &f->e;
   const int64_t width = FT_QUERY_BLOCK;
   keys = FT_MIN(keys, t->query0 + t->queries - key0);
@@ -173,7 +174,7 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
   if (f->a->window > 0 && t->query0 - (key0 + keys - 1) >= f->a->window) return;
   ft_visible visible = ft_visible_of(f->a, t->query0, t->queries, key0, keys);
   float *o = s->o + t->number * e->head_padded * width;
-  e->multiply(keys, width, e->head_words, s->k_rows, e->head_words,
+  e->multiply(keys, width, e->head_words, k.data, k.stride,
               s->q_columns + t->number * e->head_words * width, width, s->scores, width, false);
   if (e->vector->softmax_step(e->pairs, keys, s->scores, e->scale_log2, &visible,
                               s->largest + t->number * width, s->sum + t->number * width,
@@ -225,13 +226,14 @@ static void forward_unit(const forward *f, const forward_scratch *s, const ft_un
   int64_t key0 = ft_first_key(f->a, u->block * f->sub_blocks * FT_QUERY_BLOCK);
   for (; key0 < last; key0 += FT_KEY_BLOCK) {
     int64_t keys = FT_MIN((int64_t)FT_KEY_BLOCK, last - key0), row = start + key0;
-    ft_pack_rows(e, keys, ft_at(e->type, f->v, row * f->v_stride + column), f->v_stride, s->k_rows);
-    ft_pack_pairs(e, keys, s->k_rows, s->v_pairs);
+    const void *v = ft_at(e->type, f->v, row * f->v_stride + column);
+    const void *k = ft_at(e->type, f->k, row * f->k_stride + column);
+    ft_pack_pairs(e, keys, ft_rows_of(e, keys, v, f->v_stride, s->k_rows), s->v_pairs);
     ft_pack_flipped(e, keys, s->v_pairs, s->v_flipped, ft_engine_steps(e, FT_KEY_BLOCK));
-    ft_pack_rows(e, keys, ft_at(e->type, f->k, row * f->k_stride + column), f->k_stride, s->k_rows);
+    ft_words k_rows = ft_rows_of(e, keys, k, f->k_stride, s->k_rows);
     for (int64_t i = 0; i < tiles; i++) {
       tile t = tile_of(f, u, i);
-      if (t.queries > 0) forward_keys(f, s, &t, key0, keys);
+      if (t.queries > 0) forward_keys(f, s, &t, k_rows, key0, keys);
     }
   }
   for (int64_t i = 0; i < tiles; i++) {

@@ -47,13 +47,17 @@ static inline int64_t ft_engine_steps(const ft_engine *e, int64_t rows) {
   return ft_ceil_div(rows, e->per_word);
 }
 
-/* All outputs are arrays of 4-byte words. x has row stride `stride` in elements. */
-void ft_pack_rows(const ft_engine *e, int64_t rows, const void *x, int64_t stride, void *out);
-/* out [head_words, padded]; from what ft_pack_rows gave. */
-void ft_pack_columns(const ft_engine *e, int64_t rows, const void *packed_rows, void *out,
-                     int64_t padded);
+/* The form "rows" of x, whose rows are `stride` elements apart: x itself where its values are words
+ * already, else words in `room` [rows, head_words]. */
+typedef struct ft_words {
+  const float *data;
+  int64_t stride; /* words */
+} ft_words;
+ft_words ft_rows_of(const ft_engine *e, int64_t rows, const void *x, int64_t stride, void *room);
+/* All outputs are arrays of 4-byte words. out [head_words, padded] */
+void ft_pack_columns(const ft_engine *e, int64_t rows, ft_words x, void *out, int64_t padded);
 /* out [steps(rows), head_padded] */
-void ft_pack_pairs(const ft_engine *e, int64_t rows, const void *packed_rows, void *out);
+void ft_pack_pairs(const ft_engine *e, int64_t rows, ft_words x, void *out);
 /* out [head_dim, out_stride]; from what ft_pack_pairs gave. */
 void ft_pack_flipped(const ft_engine *e, int64_t rows, const void *packed_pairs, void *out,
                      int64_t out_stride);

@@ -31,7 +31,7 @@ typedef struct backward {
 
 typedef struct backward_scratch {
   /* the block of keys */
-  float *k_rows, *v_rows; /* [keys, words] */
+  float *k_room, *v_room; /* [keys, words], for rows that are not words yet */
   float *k_flipped;       /* [head_dim, keys / 2] */
   float *dk, *dv;         /* [keys, head_padded] */
   /* the block of queries */
@@ -49,8 +49,8 @@ typedef struct backward_scratch {
 static int64_t backward_layout(const backward *b, float *base, backward_scratch *s) {
   const ft_engine *e = &b->e;
   int64_t at = 0, keys = FT_KEY_BLOCK, q = FT_QUERY_BLOCK, strip = FT_KEY_STRIP;
-  ft_carve(base, &at, keys * e->head_words, &s->k_rows);
-  ft_carve(base, &at, keys * e->head_words, &s->v_rows);
+  ft_carve(base, &at, keys * e->head_words, &s->k_room);
+  ft_carve(base, &at, keys * e->head_words, &s->v_room);
   ft_carve(base, &at, e->head_dim * keys, &s->k_flipped);
   ft_carve(base, &at, keys * e->head_padded, &s->dk);
   ft_carve(base, &at, keys * e->head_padded, &s->dv);
@@ -76,6 +76,7 @@ typedef struct key_block {
   int64_t first_block;     /* number of the document's first block of queries */
   int64_t kv_head, number; /* number of the block within the document */
   int64_t key0, keys;
+  ft_words k, v;
 } key_block;
 
 static key_block key_block_of(const backward *b, int64_t index) {
@@ -91,15 +92,15 @@ static key_block key_block_of(const backward *b, int64_t index) {
                      .keys = FT_MIN((int64_t)FT_KEY_BLOCK, length - key0)};
 }
 
-static void load_keys(const backward *b, const backward_scratch *s, const key_block *kb) {
+static void load_keys(const backward *b, const backward_scratch *s, key_block *kb) {
   const ft_engine *e = &b->e;
   int64_t row = kb->start + kb->key0, column = kb->kv_head * e->head_dim;
   size_t bytes = (size_t)(kb->keys * e->head_padded) * sizeof(float);
-  ft_pack_rows(e, kb->keys, ft_at(e->type, b->k, row * b->k_stride + column), b->k_stride,
-               s->k_rows);
-  ft_pack_rows(e, kb->keys, ft_at(e->type, b->v, row * b->v_stride + column), b->v_stride,
-               s->v_rows);
-  ft_pack_pairs(e, kb->keys, s->k_rows, s->rows);
+  kb->k = ft_rows_of(e, kb->keys, ft_at(e->type, b->k, row * b->k_stride + column), b->k_stride,
+                     s->k_room);
+  kb->v = ft_rows_of(e, kb->keys, ft_at(e->type, b->v, row * b->v_stride + column), b->v_stride,
+                     s->v_room);
+  ft_pack_pairs(e, kb->keys, kb->k, s->rows);
   ft_pack_flipped(e, kb->keys, s->rows, s->k_flipped, ft_engine_steps(e, FT_KEY_BLOCK));
   memset(s->dk, 0, bytes);
   memset(s->dv, 0, bytes);
@@ -129,14 +130,14 @@ static void load_queries(const backward *b, const backward_scratch *s, const key
                          const query_block *qb) {
   const ft_engine *e = &b->e;
   int64_t row = kb->start + qb->query0, column = qb->head * e->head_dim;
-  ft_pack_rows(e, qb->queries, ft_at(e->type, b->q, row * b->q_stride + column), b->q_stride,
-               s->rows);
-  ft_pack_columns(e, qb->queries, s->rows, s->q_columns, FT_QUERY_BLOCK);
-  ft_pack_pairs(e, qb->queries, s->rows, s->q_pairs);
-  ft_pack_rows(e, qb->queries, ft_at(e->type, b->d_o, row * b->o_stride + column), b->o_stride,
-               s->rows);
-  ft_pack_columns(e, qb->queries, s->rows, s->do_columns, FT_QUERY_BLOCK);
-  ft_pack_pairs(e, qb->queries, s->rows, s->do_pairs);
+  ft_words q = ft_rows_of(e, qb->queries, ft_at(e->type, b->q, row * b->q_stride + column),
+                          b->q_stride, s->rows);
+  ft_pack_columns(e, qb->queries, q, s->q_columns, FT_QUERY_BLOCK);
+  ft_pack_pairs(e, qb->queries, q, s->q_pairs);
+  ft_words d_o = ft_rows_of(e, qb->queries, ft_at(e->type, b->d_o, row * b->o_stride + column),
+                            b->o_stride, s->rows);
+  ft_pack_columns(e, qb->queries, d_o, s->do_columns, FT_QUERY_BLOCK);
+  ft_pack_pairs(e, qb->queries, d_o, s->do_pairs);
   for (int64_t i = 0; i < FT_QUERY_BLOCK; i++) {
     int64_t at = qb->head * b->tokens + row + i;
     bool used = i < qb->queries; /* lanes without a query get probabilities of zero */
@@ -155,9 +156,9 @@ static void strip_backward(const backward *b, const backward_scratch *s, const k
   /* with f32 the rows of dSᵀ are what dQ needs too: they stay for the whole block of keys */
   float *ds_words = s->ds_words + j0 / e->per_word * width;
   float *ds_rows = e->pairs ? s->ds_rows : ds_words;
-  e->multiply(keys, width, e->head_words, s->k_rows + j0 * e->head_words, e->head_words,
+  e->multiply(keys, width, e->head_words, kb->k.data + j0 * kb->k.stride, kb->k.stride,
               s->q_columns, width, s->scores, width, false);
-  e->multiply(keys, width, e->head_words, s->v_rows + j0 * e->head_words, e->head_words,
+  e->multiply(keys, width, e->head_words, kb->v.data + j0 * kb->v.stride, kb->v.stride,
               s->do_columns, width, s->dp, width, false);
   e->vector->softmax_backward(e->pairs, keys, s->scores, s->dp, e->scale_log2, s->lse, s->delta,
                               &visible, s->p_rows, ds_rows, ds_words);

@@ -43,21 +43,16 @@ static const float *gradient_values(const ft_shard *s, const part *b, int64_t lo
   return room;
 }
 
-/* Sums of squares of this rank's chunks of a block, in flat order. Returns their number. */
-static int64_t square_chunks(const ft_shard *s, const part *b, double *sums) {
+double square_chunk(const ft_shard *s, const part *b, int64_t local, int64_t count) {
+  float room[FT_CHUNK];
+  return ft_sum_of_squares(gradient_values(s, b, local, count, room), count);
+}
+
+/* This rank's chunks of a block, in flat order. */
+static int64_t own_chunks_of(const part *b) {
   int64_t num = 0;
-  for (int64_t i = 0; i < b->num_owned; i++) {
-    const ft_range *r = &b->owned[i];
-    int64_t chunks = num_chunks(r->count);
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < chunks; c++) {
-      float room[FT_CHUNK];
-      int64_t count = FT_MIN((int64_t)FT_CHUNK, r->count - c * FT_CHUNK);
-      const float *values = gradient_values(s, b, r->local + c * FT_CHUNK, count, room);
-      sums[num + c] = ft_sum_of_squares(values, count);
-    }
-    num += chunks;
-  }
+  for (int64_t i = 0; i < b->num_pieces; i++)
+    num += num_chunks(b->slices[i].count);
   return num;
 }
 
@@ -76,15 +71,15 @@ ft_err ft_shard_gradient_norm(ft_shard *s, double *norm) {
   ft_err err = FT_OK;
   double total = 0;
   void *sums = NULL;
-  FT_ASSERT(s->options.training);
+  FT_ASSERT(s->options.training && sums_are_complete(s));
   FT_TRY(ft_shard_check(s));
   for (int64_t first = 0, end; first < s->num_blocks; first = end) {
     int64_t num = 0;
     group_blocks(s, first, &end);
     for (int64_t i = first; i < end; i++)
-      num += square_chunks(s, &s->parts[i], s->chunk_sums + num);
-    FT_TRY(
-        ft_comm_gather(s->comm, 0, s->chunk_sums, (size_t)num * sizeof(double), &sums, s->sizes));
+      num += own_chunks_of(&s->parts[i]);
+    const double *own = s->chunk_sums + s->parts[first].first_chunk[0];
+    FT_TRY(ft_comm_gather(s->comm, 0, own, (size_t)num * sizeof(double), &sums, s->sizes));
     if (s->rank == 0) {
       offsets_from_sizes(s);
       for (int64_t i = first; i < end; i++)
@@ -128,10 +123,8 @@ static void square_segment(void *arg, int tensor, int64_t flat, int64_t count) {
   squares *q = arg;
   (void)tensor;
   if (q->sums) {
-    float room[FT_CHUNK];
     int64_t local = q->range->local + (flat - q->range->start);
-    const float *values = gradient_values(q->shard, q->part, local, count, room);
-    q->sums[q->num] = ft_sum_of_squares(values, count);
+    q->sums[q->num] = square_chunk(q->shard, q->part, local, count);
   }
   q->num++;
 }

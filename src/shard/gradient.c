@@ -40,22 +40,27 @@ static void add(const reduction *r, int64_t start, char *sums, int rank, const c
 }
 
 /* On the communication thread. A chunk of the accumulator takes all contributions, in order of
- * rank, while it is in cache. */
+ * rank, while it is in cache; there it begins at zero in a step's first round, and is squared for
+ * the norm in the last. */
 static void add_contributions(void *arg) {
   const reduction *r = arg;
   const ft_shard *s = r->shard;
   const part *b = &s->parts[r->block];
   const ft_range *slice = &b->slices[r->piece];
   char *sums = s->gradient + (size_t)(b->kept_offset + slice->local) * gradient_bytes(s);
+  double *squares = s->chunk_sums + b->first_chunk[r->piece];
   for (int64_t at = 0; at < slice->count; at += FT_CHUNK) {
     int64_t count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
     int remote = 0;
+    if (r->first_contribution == 0)
+      memset(sums + (size_t)at * gradient_bytes(s), 0, (size_t)count * gradient_bytes(s));
     for (int rank = 0; rank < r->contributors; rank++) {
       const char *values = contribution(r, slice, rank, remote);
       if (!on_my_node(s, rank)) remote++;
       add(r, slice->start + at, sums + (size_t)at * gradient_bytes(s), rank,
           values + (size_t)at * s->element_bytes, count);
     }
+    if (r->last_round) squares[at / FT_CHUNK] = square_chunk(s, b, slice->local + at, count);
   }
 }
 
@@ -117,6 +122,7 @@ static ft_err send_piece(ft_shard *s) {
   r->piece = s->open_piece++;
   r->contributors = s->contributors;
   r->first_contribution = s->first_contribution;
+  r->last_round = sums_are_complete(s);
   if (contributes(s)) {
     clear_padding(r);
     look_at_piece(s, r);
@@ -139,19 +145,22 @@ static ft_err send_piece(ft_shard *s) {
 
 /* ---------------------------------------------------------------- a round */
 
-void ft_shard_zero_gradients(ft_shard *s) {
-  const int64_t stride = 4 << 20, bytes = s->kept_elements * (int64_t)gradient_bytes(s);
-#pragma omp parallel for schedule(static)
-  for (int64_t at = 0; at < bytes; at += stride)
-    memset(s->gradient + at, 0, (size_t)FT_MIN(stride, bytes - at));
+void ft_shard_begin_step(ft_shard *s, int64_t num_micro_batches) {
+  FT_ASSERT(num_micro_batches >= 0);
+  if (num_micro_batches == 0) {
+    memset(s->gradient, 0, (size_t)s->kept_elements * gradient_bytes(s));
+    memset(s->chunk_sums, 0, (size_t)s->own_chunks * sizeof *s->chunk_sums);
+  }
   s->contributors = 0;
   s->first_contribution = 0;
+  s->num_contributions = num_micro_batches;
 }
 
 void ft_shard_round(ft_shard *s, int contributors) {
   FT_ASSERT(contributors >= 0 && contributors <= s->size && s->open_block < 0);
   s->first_contribution += s->contributors;
   s->contributors = contributors;
+  FT_ASSERT(s->first_contribution + contributors <= s->num_contributions);
 }
 
 ft_err ft_shard_gradient_open(ft_shard *s, int64_t block) {

@@ -23,6 +23,7 @@ typedef struct part {
   int64_t num_pieces;
   ft_range *pieces;      /* [num_pieces] */
   ft_range *slices;      /* [num_pieces] this rank's, empty ones too */
+  int64_t *first_chunk;  /* [num_pieces] number of a slice's first chunk among this rank's */
   ft_range *owned;       /* [num_owned] the same without the empty ones */
   ft_range *kept_ranges; /* [num_kept_ranges] */
   ft_range *converted;   /* [num_converted] what this rank rounds for its node's full copy */
@@ -60,6 +61,7 @@ typedef struct reduction {
   int64_t block, piece;
   int contributors;
   int64_t first_contribution;
+  bool last_round; /* the sums are complete with it */
   char *data; /* [largest piece] this rank's send buffer, in the compute type */
   ft_request *request;
   messages sends, receives;
@@ -111,12 +113,13 @@ struct ft_shard {
   int turn;                   /* the send buffer that comes next; the same on all ranks */
   int contributors;           /* of this round */
   int64_t first_contribution; /* of this round: micro-batches of earlier ones in this step */
+  int64_t num_contributions;  /* of the step */
   int64_t open_block, open_piece;
   ft_bad_number *bad; /* where a number that is not finite is noted; NULL: nobody looks */
   int next_tensor;    /* what gradient_rows is asked for next */
   int64_t next_row;
 
-  double *chunk_sums; /* [own_chunks] */
+  double *chunk_sums; /* [own_chunks] sums of squares of the gradient */
   size_t *sizes;      /* [size] scratch of rank 0's combining */
 };
 
@@ -142,6 +145,13 @@ static inline void read_master(const ft_shard *s, const part *b, int64_t local, 
   master_at(s, b, local, &w, &low);
   ft_master_read(s->options.master, w, low, count, out);
 }
+
+/* With this round the step's sums are complete. */
+static inline bool sums_are_complete(const ft_shard *s) {
+  return s->first_contribution + s->contributors == s->num_contributions;
+}
+/* digest.c: sum of squares of kept elements `local` … of a block's gradient, at most FT_CHUNK. */
+double square_chunk(const ft_shard *s, const part *b, int64_t local, int64_t count);
 
 /* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
  * flight still borrow our memory). */

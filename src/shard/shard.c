@@ -77,9 +77,12 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
   ft_err err = FT_OK;
   bool whole = s->options.stage == 0;
   int64_t limit = s->options.piece_elements;
+  void *numbers;
   b->num_pieces = cut_pieces(&b->block, limit, NULL);
   FT_TRY(new_ranges(b->num_pieces, &b->pieces));
   FT_TRY(new_ranges(b->num_pieces, &b->slices));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, b->num_pieces, sizeof(int64_t), &numbers));
+  b->first_chunk = numbers;
   FT_TRY(new_ranges(b->num_pieces, &b->owned));
   FT_TRY(new_ranges(b->num_pieces, &b->kept_ranges));
   FT_TRY(new_ranges(b->num_pieces, &b->converted));
@@ -100,6 +103,7 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
     if (mine.count > 0) b->converted[b->num_converted++] = mine;
     s->largest_piece = FT_MAX(s->largest_piece, b->pieces[i].count);
     s->largest_slice = FT_MAX(s->largest_slice, own.count);
+    b->first_chunk[i] = s->own_chunks;
     s->own_chunks += ft_ceil_div(own.count, FT_CHUNK);
   }
   b->kept = whole ? b->block.num_elements : local;
@@ -276,6 +280,7 @@ static void free_parts(ft_shard *s) {
     part *b = &s->parts[i];
     ft_free(b->pieces);
     ft_free(b->slices);
+    ft_free(b->first_chunk);
     ft_free(b->owned);
     ft_free(b->kept_ranges);
     ft_free(b->converted);

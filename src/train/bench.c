@@ -156,9 +156,7 @@ static ft_err train_step(bench *b, int64_t step) {
   const ft_bench_options *o = b->options;
   int64_t num_micro_batches = o->rows / o->micro_batch;
   double loss, norm;
-  ft_time_enter(FT_TIME_OPTIMIZER);
-  ft_shard_zero_gradients(b->shard);
-  ft_time_enter(FT_TIME_OTHER);
+  ft_shard_begin_step(b->shard, num_micro_batches);
   for (int64_t first = 0; first < num_micro_batches; first += b->size) {
     int contributors = (int)FT_MIN((int64_t)b->size, num_micro_batches - first);
     ft_shard_round(b->shard, contributors);

@@ -197,9 +197,7 @@ ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_rep
   a.losses = memory;
   r->tokens = 0;
   r->flops = 0;
-  ft_time_enter(FT_TIME_OPTIMIZER);
-  ft_shard_zero_gradients(t->shard);
-  ft_time_enter(FT_TIME_OTHER);
+  ft_shard_begin_step(t->shard, a.plan.num_micro_batches);
   for (int64_t round = 0; round < a.plan.rounds; round++)
     FT_TRY(train_round(t, &a, round));
   FT_TRY(ft_shard_reduce_finish(t->shard));

@@ -120,7 +120,7 @@ static double loss_of(setup *s) {
 
 static double train(setup *s) {
   double loss;
-  ft_shard_zero_gradients(s->shard);
+  ft_shard_begin_step(s->shard, 1);
   ft_shard_round(s->shard, 1);
   assert_ok(ft_model_train(s->model, &s->batch.view, 1.0, &loss));
   assert_ok(ft_shard_reduce_finish(s->shard));

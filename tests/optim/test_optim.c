@@ -30,7 +30,7 @@ static ft_shard *train(int stage, bool tied, ft_dtype compute, const ft_optim_op
   set_all_weights(shard, 77);
   assert_ok(ft_shard_weights_changed(shard));
   for (int64_t t = 1; t <= NUM_STEPS; t++) {
-    ft_shard_zero_gradients(shard);
+    ft_shard_begin_step(shard, MICRO_BATCHES);
     reduce_all(shard, comm, t * 10, MICRO_BATCHES, compute);
     assert_ok(ft_shard_gradient_norm(shard, &norms[t - 1]));
     ft_optim_step(optim, t, lr_of(t), norms[t - 1]);

@@ -70,23 +70,28 @@ static inline void set_all_weights(ft_shard *shard, uint64_t what) {
   }
 }
 
-/* Brings micro-batch `what`'s gradient of a block; -1: none. As the model does it. */
-static inline void contribute(ft_shard *shard, int64_t number, int64_t what, ft_dtype compute) {
+/* Brings a gradient of a block, as the model does it; NULL: none. */
+static inline void contribute_values(ft_shard *shard, int64_t number, const float *values,
+                                     ft_dtype compute) {
   assert_ok(ft_shard_gradient_open(shard, number));
-  if (what >= 0) {
-    const ft_block *block = ft_shard_block(shard, number);
-    float *values = block_values((uint64_t)what, number, block);
-    for (int i = 0; i < block->num_tensors; i++) {
-      const ft_tensor *t = &block->tensors[i];
-      for (int64_t row = 0, rows; row < t->rows; row += rows) {
-        void *out;
-        assert_ok(ft_shard_gradient_rows(shard, i, row, &rows, &out));
-        ft_convert(compute, out, FT_F32, values + t->offset + row * t->cols, rows * t->cols);
-      }
+  const ft_block *block = ft_shard_block(shard, number);
+  for (int i = 0; values && i < block->num_tensors; i++) {
+    const ft_tensor *t = &block->tensors[i];
+    for (int64_t row = 0, rows; row < t->rows; row += rows) {
+      void *out;
+      assert_ok(ft_shard_gradient_rows(shard, i, row, &rows, &out));
+      ft_convert(compute, out, FT_F32, values + t->offset + row * t->cols, rows * t->cols);
     }
-    free(values);
   }
   assert_ok(ft_shard_gradient_close(shard));
+}
+
+/* Brings micro-batch `what`'s gradient of a block; -1: none. */
+static inline void contribute(ft_shard *shard, int64_t number, int64_t what, ft_dtype compute) {
+  const ft_block *block = ft_shard_block(shard, number);
+  float *values = what >= 0 ? block_values((uint64_t)what, number, block) : NULL;
+  contribute_values(shard, number, values, compute);
+  free(values);
 }
 
 /* The sum over micro-batches 0 … num-1, in order, of what contribute sends (first = its offset). */

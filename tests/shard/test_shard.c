@@ -175,7 +175,7 @@ static void check_gradients(int stage, bool tied, ft_dtype compute, int64_t piec
   for (size_t i = 0; i < FT_ARRAY_SIZE(steps); i++) {
     int64_t first = (int64_t)i * 100 + 1;
     double norm;
-    ft_shard_zero_gradients(shard);
+    ft_shard_begin_step(shard, steps[i]);
     be_late((int64_t)i);
     reduce_all(shard, comm, first, steps[i], compute);
     check_sums(shard, stage, first, steps[i], compute);
@@ -201,10 +201,17 @@ static void norm_of_infinity_is_not_finite(void **state) {
   (void)state;
   ft_arch arch = small_arch(true);
   ft_shard *shard = new_shard(&arch, 3, true, FT_BF16, 5000);
-  int64_t num;
   double norm;
-  const ft_range *r = ft_shard_ranges(shard, 2, &num);
-  if (num > 0) ft_shard_gradient(shard, 2)[r[num - 1].local] = INFINITY;
+  ft_shard_begin_step(shard, 1);
+  ft_shard_round(shard, 1);
+  for (int64_t b = ft_shard_num_blocks(shard) - 1; b >= 0; b--) {
+    const ft_block *block = ft_shard_block(shard, b);
+    float *values = block_values(1, b, block);
+    if (b == 2) values[block->num_elements / 2] = INFINITY;
+    contribute_values(shard, b, ft_comm_rank(comm) == 0 ? values : NULL, FT_BF16);
+    free(values);
+  }
+  assert_ok(ft_shard_reduce_finish(shard));
   assert_ok(ft_shard_gradient_norm(shard, &norm));
   assert_false(isfinite(norm));
   ft_shard_free(shard);
@@ -219,7 +226,7 @@ static void gathers_and_reductions_interleave(void **state) {
   int64_t last = arch.layers + 1;
   set_all_weights(shard, 9);
   assert_ok(ft_shard_weights_changed(shard));
-  ft_shard_zero_gradients(shard);
+  ft_shard_begin_step(shard, NUM_MICRO_BATCHES);
   for (int64_t done = 0; done < NUM_MICRO_BATCHES; done += size) {
     int contributors = (int)FT_MIN(NUM_MICRO_BATCHES - done, (int64_t)size);
     ft_shard_round(shard, contributors);

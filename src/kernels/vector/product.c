@@ -202,17 +202,6 @@ INLINE void pack_odd(int64_t steps, int64_t k, int64_t rows, const char *in, int
 
 /* ---------------------------------------------------------------- results */
 
-INLINE void put(bool bf16, void *out, int64_t count, vf x) {
-#ifdef __AVX512BF16__
-  if (bf16 && count >= LANES) {
-    __m256bh rounded = _mm512_cvtneps_pbh(x); /* nearest even */
-    memcpy(out, &rounded, sizeof rounded);
-    return;
-  }
-#endif
-  v_put(bf16, out, 0, count, x);
-}
-
 /* Sums of some rows and up to 48 columns to C: with the bias and what was there. */
 INLINE void finish(const ft_product *p, bool bf16, int64_t rows, int64_t columns, const float *sums,
                    int64_t sums_row, const float *bias, char *c) {
@@ -223,7 +212,7 @@ INLINE void finish(const ft_product *p, bool bf16, int64_t rows, int64_t columns
       vf x = v_load(sums + r * sums_row + j);
       if (p->bias) x += v_load(bias + j);
       if (p->accumulate) x += v_get(bf16, out, 0, columns - j);
-      put(bf16, out, columns - j, x);
+      v_put(bf16, out, 0, columns - j, x);
     }
 }
 

@@ -79,7 +79,7 @@ INLINE __m512i v_round_bf16(vf x) {
   __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
   return _mm512_mask_or_epi32(rounded, nan, u, _mm512_set1_epi32(0x400000));
 }
-INLINE void v_store_bf16(uint16_t *p, vf x) {
+INLINE void v_store_bf16_exactly(uint16_t *p, vf x) {
   __m512i high = _mm512_srli_epi32(v_round_bf16(x), 16);
   _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(high));
 }
@@ -119,7 +119,7 @@ INLINE __m256i v_round_bf16(vf x) {
   __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
   return _mm256_blendv_epi8(rounded, quiet, nan);
 }
-INLINE void v_store_bf16(uint16_t *p, vf x) {
+INLINE void v_store_bf16_exactly(uint16_t *p, vf x) {
   __m256i high = _mm256_srli_epi32(v_round_bf16(x), 16);
   __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(high, high), 0x88);
   _mm_storeu_si128((void *)p, _mm256_castsi256_si128(packed));
@@ -160,7 +160,7 @@ INLINE __m128i v_round_bf16(vf x) {
   __m128i quiet = _mm_or_si128(u, _mm_set1_epi32(0x400000));
   return _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded));
 }
-INLINE void v_store_bf16(uint16_t *p, vf x) {
+INLINE void v_store_bf16_exactly(uint16_t *p, vf x) {
   __m128i high = _mm_srai_epi32(v_round_bf16(x), 16); /* signed, so that packing keeps it */
   _mm_storel_epi64((void *)p, _mm_packs_epi32(high, high));
 }
@@ -177,6 +177,16 @@ INLINE vf v_scale(vf x, vf n) {
 #endif
 
 /* ---------------------------------------------------------------- built from these */
+
+/* Rounded to the nearest bf16, ties to even. Where the CPU has an instruction for it, what is
+ * smaller than the smallest normal number becomes zero. */
+INLINE void v_store_bf16(uint16_t *p, vf x) {
+#ifdef __AVX512BF16__
+  _mm256_storeu_si256((void *)p, (__m256i)_mm512_cvtneps_pbh(x));
+#else
+  v_store_bf16_exactly(p, x);
+#endif
+}
 
 INLINE vf v_zero(void) {
   return (vf){0};

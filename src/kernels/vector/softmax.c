@@ -51,12 +51,7 @@ INLINE void store_row(bool pairs, void *rows, int64_t j, int64_t column, vf x) {
     v_store((float *)rows + j * COLUMNS + column, x);
     return;
   }
-  uint16_t *to = (uint16_t *)rows + j * COLUMNS + column;
-#ifdef __AVX512BF16__
-  _mm256_storeu_si256((void *)to, (__m256i)_mm512_cvtneps_pbh(x));
-#else
-  v_store_bf16(to, x);
-#endif
+  v_store_bf16((uint16_t *)rows + j * COLUMNS + column, x);
 }
 
 /* ---------------------------------------------------------------- forward */

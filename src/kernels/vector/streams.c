@@ -24,6 +24,14 @@ static void f16_from_f32(uint16_t *out, const float *in, int64_t count) {
     out[i] = ft_f16_from_f32(in[i]);
 }
 
+static void bf16_from_f32(uint16_t *out, const float *in, int64_t count) {
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    v_store_bf16_exactly(out + i, v_load(in + i));
+  for (; i < count; i++)
+    out[i] = ft_bf16_from_f32(in[i]);
+}
+
 static void f32_from_any(float *out, ft_dtype from, const void *in, int64_t count) {
   if (from == FT_F16)
     f32_from_f16(out, in, count);
@@ -43,8 +51,7 @@ void FT_V(convert)(ft_dtype to, void *out, ft_dtype from, const void *in, int64_
     if (to == FT_F16)
       f16_from_f32(out, in, count);
     else
-      for (int64_t i = 0; i < count; i += LANES)
-        v_put(true, out, i, count - i, v_get(false, in, i, count - i));
+      bf16_from_f32(out, in, count);
   } else { /* one half precision to the other: through f32, which holds both exactly */
     enum { PIECE = 256 };
     float wide[PIECE];

@@ -26,8 +26,8 @@ ft_words ft_rows_of(const ft_engine *e, int64_t rows, const void *x, int64_t str
   ft_dtype to = e->pairs ? FT_BF16 : FT_F32;
   if (e->type == to && stride % e->per_word == 0) return (ft_words){x, stride / e->per_word};
   for (int64_t r = 0; r < rows; r++)
-    e->vector->convert(to, (float *)room + r * e->head_words, e->type, ft_at(e->type, x, r * stride),
-                       e->head_dim);
+    e->vector->convert(to, (float *)room + r * e->head_words, e->type,
+                       ft_at(e->type, x, r * stride), e->head_dim);
   return (ft_words){room, e->head_words};
 }
 
@@ -38,8 +38,7 @@ void ft_pack_columns(const ft_engine *e, int64_t rows, ft_words x, void *out, in
 void ft_pack_pairs(const ft_engine *e, int64_t rows, ft_words x, void *out) {
   float *to = out;
   int64_t steps = ft_engine_steps(e, rows), padding = e->head_padded - e->head_dim;
-  if (e->pairs)
-    e->vector->interleave(rows, e->head_dim, x.data, 2 * x.stride, out, e->head_padded);
+  if (e->pairs) e->vector->interleave(rows, e->head_dim, x.data, 2 * x.stride, out, e->head_padded);
   for (int64_t s = 0; s < steps; s++) {
     if (!e->pairs)
       memcpy(to + s * e->head_padded, x.data + s * x.stride, (size_t)e->head_dim * sizeof *to);
@@ -79,9 +78,8 @@ ft_unit ft_units_get(const ft_units *units, int64_t index) {
     else
       high = middle;
   }
-  int64_t blocks = (units->first[low + 1] - units->first[low]) / units->heads;
   int64_t within = index - units->first[low];
-  return (ft_unit){.document = low, .head = within / blocks, .block = within % blocks};
+  return (ft_unit){.document = low, .head = within % units->heads, .block = within / units->heads};
 }
 
 /* First block of keys that a query at `row` (of its document) may see. */
@@ -96,6 +94,17 @@ ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries,
   bool causal = keys - 1 <= diagonal;             /* the first query sees the last key */
   bool near = a->window == 0 || last < a->window; /* the last query sees the first key */
   return (ft_visible){.all = causal && near, .diagonal = diagonal, .window = a->window};
+}
+
+void ft_multiply_seen(const ft_engine *e, const ft_visible *visible, int64_t keys, ft_words a,
+                      const float *b, float *out) {
+  const int64_t width = FT_QUERY_BLOCK;
+  ft_band band = {0};
+  for (int64_t row = 0; row < keys; row += band.rows) {
+    band = ft_band_at(visible, row, keys);
+    e->multiply(band.rows, width - band.column, e->head_words, a.data + row * a.stride, a.stride,
+                b + band.column, width, out + row * width + band.column, width, false);
+  }
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -174,8 +183,8 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
   if (f->a->window > 0 && t->query0 - (key0 + keys - 1) >= f->a->window) return;
   ft_visible visible = ft_visible_of(f->a, t->query0, t->queries, key0, keys);
   float *o = s->o + t->number * e->head_padded * width;
-  e->multiply(keys, width, e->head_words, k.data, k.stride,
-              s->q_columns + t->number * e->head_words * width, width, s->scores, width, false);
+  ft_multiply_seen(e, &visible, keys, k, s->q_columns + t->number * e->head_words * width,
+                   s->scores);
   if (e->vector->softmax_step(e->pairs, keys, s->scores, e->scale_log2, &visible,
                               s->largest + t->number * width, s->sum + t->number * width,
                               s->rescale, s->p))

@@ -62,8 +62,8 @@ void ft_pack_pairs(const ft_engine *e, int64_t rows, ft_words x, void *out);
 void ft_pack_flipped(const ft_engine *e, int64_t rows, const void *packed_pairs, void *out,
                      int64_t out_stride);
 
-/* Units of work of a call, numbered document by document and head by head: `first[d]` is the first
- * of document d. */
+/* Units of work of a call, numbered document by document, block by block and head by head, so that
+ * threads which take neighbours seldom meet in one head: `first[d]` is the first of document d. */
 typedef struct ft_units {
   const int64_t *first; /* [num_documents + 1] */
   int64_t num_documents, heads, count;
@@ -80,6 +80,24 @@ ft_unit ft_units_get(const ft_units *units, int64_t index);
 int64_t ft_first_key(const ft_attention *a, int64_t row);
 ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries, int64_t key0,
                          int64_t keys);
+
+/* Rows of a block of keys that causality hides from the same whole vectors of queries: what is
+ * hidden from all of them need not be computed. */
+typedef struct ft_band {
+  int64_t row, rows; /* of keys, within the block */
+  int64_t column;    /* first query, within its block, that sees any of them: a multiple of 16 */
+} ft_band;
+/* The band that starts at `row` of `keys` rows. */
+static inline ft_band ft_band_at(const ft_visible *visible, int64_t row, int64_t keys) {
+  if (visible->all) return (ft_band){0, keys, 0};
+  int64_t column = FT_MAX((int64_t)0, row - visible->diagonal) / 16 * 16;
+  int64_t end = FT_MIN(keys, visible->diagonal + column + 16);
+  return (ft_band){row, end - row, column};
+}
+
+/* Sᵀ or dPᵀ [keys, 64]: a [keys, head_words] times b [head_words, 64], but for what is hidden. */
+void ft_multiply_seen(const ft_engine *e, const ft_visible *visible, int64_t keys, ft_words a,
+                      const float *b, float *out);
 
 /* Cuts `count` floats from memory that starts at `base` (NULL: only counts them); *at moves on, and
  * is returned. */

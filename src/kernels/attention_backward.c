@@ -151,21 +151,27 @@ static void strip_backward(const backward *b, const backward_scratch *s, const k
                            const query_block *qb, int64_t j0, int64_t keys) {
   const ft_engine *e = &b->e;
   const int64_t width = FT_QUERY_BLOCK, steps = ft_engine_steps(e, qb->queries);
-  const int64_t row_words = width / e->per_word;
+  const int64_t row_words = width / e->per_word, padded = e->head_padded;
   ft_visible visible = ft_visible_of(b->a, qb->query0, qb->queries, kb->key0 + j0, keys);
   /* with f32 the rows of dSᵀ are what dQ needs too: they stay for the whole block of keys */
   float *ds_words = s->ds_words + j0 / e->per_word * width;
   float *ds_rows = e->pairs ? s->ds_rows : ds_words;
-  e->multiply(keys, width, e->head_words, kb->k.data + j0 * kb->k.stride, kb->k.stride,
-              s->q_columns, width, s->scores, width, false);
-  e->multiply(keys, width, e->head_words, kb->v.data + j0 * kb->v.stride, kb->v.stride,
-              s->do_columns, width, s->dp, width, false);
+  ft_words k = {kb->k.data + j0 * kb->k.stride, kb->k.stride};
+  ft_words v = {kb->v.data + j0 * kb->v.stride, kb->v.stride};
+  ft_multiply_seen(e, &visible, keys, k, s->q_columns, s->scores);
+  ft_multiply_seen(e, &visible, keys, v, s->do_columns, s->dp);
   e->vector->softmax_backward(e->pairs, keys, s->scores, s->dp, e->scale_log2, s->lse, s->delta,
                               &visible, s->p_rows, ds_rows, ds_words);
-  e->multiply(keys, e->head_padded, steps, s->p_rows, row_words, s->do_pairs, e->head_padded,
-              s->dv + j0 * e->head_padded, e->head_padded, true);
-  e->multiply(keys, e->head_padded, steps, ds_rows, row_words, s->q_pairs, e->head_padded,
-              s->dk + j0 * e->head_padded, e->head_padded, true);
+  ft_band band = {0};
+  for (int64_t row = 0; row < keys; row += band.rows) {
+    band = ft_band_at(&visible, row, keys);
+    int64_t first = band.column / e->per_word, at = row * row_words + first;
+    int64_t out = (j0 + row) * padded;
+    e->multiply(band.rows, padded, steps - first, s->p_rows + at, row_words,
+                s->do_pairs + first * padded, padded, s->dv + out, padded, true);
+    e->multiply(band.rows, padded, steps - first, ds_rows + at, row_words,
+                s->q_pairs + first * padded, padded, s->dk + out, padded, true);
+  }
 }
 
 static void write_dq(const backward *b, const backward_scratch *s, const key_block *kb,
@@ -193,8 +199,7 @@ static void add_dq(const backward *b, const backward_scratch *s, const key_block
   e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys), s->k_flipped,
               ft_engine_steps(e, FT_KEY_BLOCK), s->ds_words, FT_QUERY_BLOCK, s->dq, FT_QUERY_BLOCK,
               false);
-  for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn;
-       spins++) {
+  for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn; spins++) {
     if (ft_kernels_stopping()) return; /* whose turn it is may never come */
     if (spins > 100) sched_yield();
   }
@@ -233,7 +238,7 @@ static void unit_backward(const backward *b, const backward_scratch *s, int64_t 
 /* delta = Σ dO · O, the part of the softmax's gradient that a row has in common. */
 static void make_delta(const backward *b) {
   const ft_engine *e = &b->e;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(dynamic, 16)
   for (int64_t t = 0; t < b->tokens; t++)
     for (int64_t h = 0; h < b->a->heads; h++) {
       int64_t at = t * b->o_stride + h * e->head_dim;

@@ -1,6 +1,7 @@
 /* Kernels whose work is divided by elements or rows: conversions, residual, SwiGLU, norms, rotary
  * embedding, AdamW. Each row or element is computed by one thread; sums over rows are taken in
- * parts that only the shape decides. */
+ * parts that only the shape decides. Threads take pieces as they come: one of them may share its
+ * core with the communication thread. */
 #include <string.h>
 
 #include "internal.h"
@@ -36,7 +37,7 @@ enum { PIECE = 4096 };
 
 void ft_add(ft_dtype type, int64_t count, const void *a, const void *b, void *out) {
   const ft_vector *vector = ft_vector_used();
-#pragma omp parallel for schedule(static) if (count > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 4) if (count > FT_PARALLEL_ELEMENTS)
   for (int64_t i = 0; i < count; i += PIECE)
     vector->add(type, FT_MIN((int64_t)PIECE, count - i), ft_at(type, a, i), ft_at(type, b, i),
                 ft_at_out(type, out, i));
@@ -46,7 +47,7 @@ void ft_swiglu_forward(ft_dtype type, int64_t rows, int64_t n, const void *gate,
                        void *a) {
   const ft_vector *vector = ft_vector_used();
   int64_t count = rows * n;
-#pragma omp parallel for schedule(static) if (count > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 4) if (count > FT_PARALLEL_ELEMENTS)
   for (int64_t i = 0; i < count; i += PIECE)
     vector->swiglu_forward(type, FT_MIN((int64_t)PIECE, count - i), ft_at(type, gate, i),
                            ft_at(type, up, i), ft_at_out(type, a, i));
@@ -56,7 +57,7 @@ void ft_swiglu_backward(ft_dtype type, int64_t rows, int64_t n, const void *da, 
                         const void *up, void *dgate, void *dup, void *a) {
   const ft_vector *vector = ft_vector_used();
   int64_t count = rows * n;
-#pragma omp parallel for schedule(static) if (count > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 4) if (count > FT_PARALLEL_ELEMENTS)
   for (int64_t i = 0; i < count; i += PIECE)
     vector->swiglu_backward(type, FT_MIN((int64_t)PIECE, count - i), ft_at(type, da, i),
                             ft_at(type, gate, i), ft_at(type, up, i), ft_at_out(type, dgate, i),
@@ -76,7 +77,7 @@ void ft_adamw_update(const ft_adamw *a, int64_t count, float *restrict w, float 
 void ft_rmsnorm_forward(ft_dtype type, int64_t rows, int64_t n, const void *x, const void *residual,
                         void *sum_out, const void *w, float eps, void *y, float *rstd) {
   const ft_vector *vector = ft_vector_used();
-#pragma omp parallel for schedule(static) if (rows * n > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 16) if (rows * n > FT_PARALLEL_ELEMENTS)
   for (int64_t r = 0; r < rows; r++) {
     float of_row = vector->rmsnorm_forward(
         type, n, ft_at(type, x, r * n), residual ? ft_at(type, residual, r * n) : NULL,
@@ -106,7 +107,7 @@ void ft_rmsnorm_backward(ft_dtype type, int64_t rows, int64_t n, const void *dy,
   const ft_vector *vector = ft_vector_used();
   int64_t each = rows_of_part(rows), parts = ft_ceil_div(rows, each);
   float *sums = ft_scratch_needed((size_t)(parts * n) * sizeof *sums);
-#pragma omp parallel for schedule(static) if (rows * n > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 1) if (rows * n > FT_PARALLEL_ELEMENTS)
   for (int64_t p = 0; p < parts; p++) {
     memset(sums + p * n, 0, (size_t)n * sizeof *sums);
     for (int64_t r = p * each; r < FT_MIN((p + 1) * each, rows); r++)
@@ -121,7 +122,7 @@ void ft_head_norm_forward(ft_dtype type, int64_t rows, int64_t heads, int64_t he
                           const void *x, int64_t stride, const void *w, float eps, void *y,
                           float *rstd) {
   const ft_vector *vector = ft_vector_used();
-#pragma omp parallel for schedule(static) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 16) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
   for (int64_t r = 0; r < rows; r++)
     for (int64_t h = 0; h < heads; h++) {
       int64_t at = r * stride + h * head_dim;
@@ -137,7 +138,7 @@ void ft_head_norm_backward(ft_dtype type, int64_t rows, int64_t heads, int64_t h
   const ft_vector *vector = ft_vector_used();
   int64_t each = rows_of_part(rows), parts = ft_ceil_div(rows, each);
   float *sums = ft_scratch_needed((size_t)(parts * head_dim) * sizeof *sums);
-#pragma omp parallel for schedule(static) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 1) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
   for (int64_t p = 0; p < parts; p++) {
     memset(sums + p * head_dim, 0, (size_t)head_dim * sizeof *sums);
     for (int64_t r = p * each; r < FT_MIN((p + 1) * each, rows); r++)
@@ -159,7 +160,7 @@ void ft_rotary(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim, voi
   const ft_vector *vector = ft_vector_used();
   int64_t half = head_dim / 2;
   FT_ASSERT(half <= MOST && head_dim % 2 == 0);
-#pragma omp parallel for schedule(static) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 16) if (rows * heads * head_dim > FT_PARALLEL_ELEMENTS)
   for (int64_t r = 0; r < rows; r++) {
     float cosine[MOST], sine[MOST];
     vector->angles(half, position[r], inv_freq, cosine, sine);

@@ -6,7 +6,7 @@
 void ft_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
                           const void *table, void *out) {
   size_t bytes = (size_t)n * ft_dtype_bytes(type);
-#pragma omp parallel for schedule(static) if (tokens * n > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 64) if (tokens * n > FT_PARALLEL_ELEMENTS)
   for (int64_t t = 0; t < tokens; t++)
     memcpy(ft_at_out(type, out, t * n), ft_at(type, table, (int64_t)ids[t] * n), bytes);
 }
@@ -35,7 +35,7 @@ ft_err ft_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const
   if (err != FT_OK) return err;
   int64_t *next = first + num_rows;
   list_tokens(tokens, ids, row0, num_rows, first, next);
-#pragma omp parallel for schedule(static) if (num_rows * n > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 64) if (num_rows * n > FT_PARALLEL_ELEMENTS)
   for (int64_t r = 0; r < num_rows; r++)
     for (int64_t c = 0; c < n; c += COLUMNS) {
       float sum[COLUMNS] = {0};

@@ -4,7 +4,7 @@
 static void rows_of(ft_dtype type, int64_t from, int64_t to, int64_t vocab, const float *logits,
                     const int32_t *target, float scale, float *loss, void *dlogits) {
   const ft_vector *vector = ft_vector_used();
-#pragma omp parallel for schedule(static) if ((to - from) * vocab > FT_PARALLEL_ELEMENTS)
+#pragma omp parallel for schedule(dynamic, 1) if ((to - from) * vocab > FT_PARALLEL_ELEMENTS)
   for (int64_t r = from; r < to; r++) {
     FT_ASSERT(target[r] >= 0 && target[r] < vocab);
     loss[r] = vector->cross_entropy(type, vocab, logits + r * vocab, target[r], scale,

@@ -52,9 +52,8 @@ ft_err ft_layer_qkv(ft_model *m, int64_t layer, const void *weights, int64_t tok
                          ft_model_weight(m, block, weights, FT_ROLE_K_NORM), m->arch.norm_eps,
                          column(m, a->qkv, m->q), a->rstd_k);
   }
-  ft_rotary(m->type, tokens, m->arch.heads, hd, a->qkv, m->qkv, positions, m->inv_freq, false);
-  ft_rotary(m->type, tokens, m->arch.kv_heads, hd, column(m, a->qkv, m->q), m->qkv, positions,
-            m->inv_freq, false);
+  ft_rotary(m->type, tokens, m->arch.heads + m->arch.kv_heads, hd, a->qkv, m->qkv, positions,
+            m->inv_freq, false); /* k's columns follow q's */
 out:
   return err;
 }
@@ -162,9 +161,8 @@ static ft_err attention_backward(ft_model *m, int64_t layer, const void *weights
                                column(m, a->qkv, m->q + m->kv), m->qkv, a->o, m->d_o, m->q, a->lse,
                                m->d_qkv, dk, dv));
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_rotary(m->type, tokens, m->arch.heads, hd, m->d_qkv, m->qkv, batch->positions, m->inv_freq,
-            true);
-  ft_rotary(m->type, tokens, m->arch.kv_heads, hd, dk, m->qkv, batch->positions, m->inv_freq, true);
+  ft_rotary(m->type, tokens, m->arch.heads + m->arch.kv_heads, hd, m->d_qkv, m->qkv,
+            batch->positions, m->inv_freq, true);
   if (a->qk) {
     ft_head_norm_backward(m->type, tokens, m->arch.heads, hd, m->d_qkv, a->qk, m->qkv, a->rstd_q,
                           ft_model_weight(m, block, weights, FT_ROLE_Q_NORM), m->d_qkv, d_q_norm);

@@ -151,6 +151,13 @@ INLINE vf probability(bool all, const float *scores, vf scale, vf base, const ft
   return all ? p : choose(visible_mask(visible, column, j), p, v_zero());
 }
 
+/* p · (dp − mean); where the query does not see the key, dp may be anything. */
+INLINE vf gradient(bool all, vf p, const float *dp, vf mean, const ft_visible *visible,
+                   int64_t column, int64_t j) {
+  vf ds = p * (v_load(dp + j * COLUMNS + column) - mean);
+  return all ? ds : choose(visible_mask(visible, column, j), ds, v_zero());
+}
+
 INLINE void softmax_backward(bool all, bool pairs, int64_t keys, const float *scores,
                              const float *dp, float scale_log2, const float *lse_log2,
                              const float *delta, const ft_visible *visible, void *p_rows,
@@ -160,12 +167,12 @@ INLINE void softmax_backward(bool all, bool pairs, int64_t keys, const float *sc
     vf base = -v_load(lse_log2 + column), mean = v_load(delta + column);
     for (int64_t j = 0; j < keys; j += 2) {
       vf p = probability(all, scores, scale, base, visible, column, j), second = v_zero();
-      vf ds = p * (v_load(dp + j * COLUMNS + column) - mean);
+      vf ds = gradient(all, p, dp, mean, visible, column, j);
       store_row(pairs, p_rows, j, column, p);
       store_row(pairs, ds_rows, j, column, ds);
       if (j + 1 < keys) {
         p = probability(all, scores, scale, base, visible, column, j + 1);
-        second = p * (v_load(dp + (j + 1) * COLUMNS + column) - mean);
+        second = gradient(all, p, dp, mean, visible, column, j + 1);
         store_row(pairs, p_rows, j + 1, column, p);
         store_row(pairs, ds_rows, j + 1, column, second);
       }

@@ -68,14 +68,13 @@ INLINE void multiply(bool pairs, int64_t rows, int64_t columns, int64_t steps, c
   for (; j + VECTORS * LANES <= columns; j += VECTORS * LANES)
     multiply_panel(pairs, VECTORS, rows, steps, a, a_stride, b + j, b_stride, c + j, c_stride,
                    accumulate);
-  if (columns - j >= VECTORS / 2 * LANES) {
-    multiply_panel(pairs, VECTORS / 2, rows, steps, a, a_stride, b + j, b_stride, c + j, c_stride,
-                   accumulate);
-    j += VECTORS / 2 * LANES;
-  }
-  if (columns - j >= LANES)
-    multiply_panel(pairs, 1, rows, steps, a, a_stride, b + j, b_stride, c + j, c_stride,
-                   accumulate);
+#define REST(n)                                                                                    \
+  case n:                                                                                          \
+    multiply_panel(pairs, FT_MIN(n, VECTORS), rows, steps, a, a_stride, b + j, b_stride, c + j,    \
+                   c_stride, accumulate);                                                          \
+    break;
+  switch ((columns - j) / LANES) { REST(1) REST(2) REST(3) default : break; }
+#undef REST
 }
 
 void FT_V(multiply_f32)(int64_t rows, int64_t columns, int64_t steps, const void *a,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -27,5 +28,16 @@
     if (!strstr(ft_error_message(), part))                                                         \
       fail_msg("%s: message \"%s\" lacks \"%s\"", #call, ft_error_message(), part);                \
   } while (0)
+
+/* Flips one bit of a file; twice is never. */
+static inline void flip_bit(const char *path, int64_t at, int bit) {
+  FILE *f = fopen(path, "r+b");
+  assert_non_null(f);
+  assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+  int byte = fgetc(f);
+  assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+  assert_int_equal(fputc(byte ^ (1 << bit), f), byte ^ (1 << bit));
+  assert_int_equal(fclose(f), 0);
+}
 
 #endif

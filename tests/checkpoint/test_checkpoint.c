@@ -191,16 +191,6 @@ static void another_model_or_optimizer_is_refused(void **state) {
 
 /* ---------------------------------------------------------------- damage */
 
-static void flip(const char *path, int64_t at, int bit) {
-  char byte;
-  int fd = open(path, O_RDWR);
-  assert_true(fd >= 0);
-  assert_int_equal(pread(fd, &byte, 1, at), 1);
-  byte = (char)(byte ^ (1 << bit));
-  assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-  close(fd);
-}
-
 static int64_t size_of(const char *path) {
   struct stat info;
   assert_int_equal(stat(path, &info), 0);
@@ -216,10 +206,10 @@ static void every_changed_byte_is_found(void **state) {
     int64_t bytes = size_of(path);
     for (int64_t i = 0, at = 0; at < bytes; i++, at += i < 200 ? 13 : bytes / 150 + i % 7) {
       ft_checkpoint *c;
-      flip(path, at, (int)(i % 8));
+      flip_bit(path, at, (int)(i % 8));
       assert_ok(ft_checkpoint_open(run_dir, 1, &c));
       assert_fails(ft_checkpoint_verify(c), FT_ERR_DATA, name);
-      flip(path, at, (int)(i % 8));
+      flip_bit(path, at, (int)(i % 8));
       if (i % 50 == 0) assert_ok(ft_checkpoint_verify(c));
       ft_checkpoint_close(c);
     }
@@ -227,9 +217,9 @@ static void every_changed_byte_is_found(void **state) {
   const char *manifest = in_step(1, "manifest.json");
   for (int64_t at = 0; speaker() && at < size_of(manifest); at++) {
     ft_checkpoint *c;
-    flip(manifest, at, (int)(at % 8));
+    flip_bit(manifest, at, (int)(at % 8));
     assert_fails(ft_checkpoint_open(run_dir, 1, &c), FT_ERR_DATA, "manifest.json: ");
-    flip(manifest, at, (int)(at % 8));
+    flip_bit(manifest, at, (int)(at % 8));
   }
 }
 
@@ -246,7 +236,7 @@ static void damage_is_named_on_all_ranks(void **state) {
   assert_ok(ft_slices_open(path, &list, &count));
   for (int64_t i = 0; i < count; i++) {
     if (strcmp(list[i].name, "/layer.2/m") != 0) continue;
-    if (speaker()) flip(path, list[i].file_offset + (int64_t)list[i].bytes - 1, 3);
+    if (speaker()) flip_bit(path, list[i].file_offset + (int64_t)list[i].bytes - 1, 3);
   }
   ft_slices_free(list, count);
   ft_shard *shard = new_training_shard(comm, 3, 20000, 3);

@@ -2,6 +2,7 @@
  * number format, file layout and kind of model, and that a directory that one rank cannot use fails
  * on all of them with the same words. Alone: mpirun -np 3 build/tests/hf/test_hf_import */
 #include "hf_fixtures.h"
+#include "ranks_test.h"
 
 #include <math.h>
 
@@ -129,15 +130,7 @@ static void damaged_weights_are_named_everywhere(void **state) {
 
 /* Flips a bit of a file of the model, at rank 0; the others wait. */
 static void flip(const char *name, int64_t at, int bit) {
-  if (ft_comm_rank(comm) == 0) {
-    FILE *f = fopen(in_root(name), "r+b");
-    assert_non_null(f);
-    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
-    int byte = fgetc(f);
-    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
-    fputc(byte ^ (1 << bit), f);
-    assert_int_equal(fclose(f), 0);
-  }
+  if (ft_comm_rank(comm) == 0) flip_bit(in_root(name), at, bit);
   assert_ok(ft_comm_barrier(comm));
 }
 
@@ -196,20 +189,11 @@ static void another_model_is_refused_everywhere(void **state) {
 }
 
 int main(void) {
-  /* A rank that fails must not leave the others waiting for it. */
-  setenv("CMOCKA_TEST_ABORT", "1", 1);
-  if (ft_comm_new(&comm) != FT_OK || ft_kernels_init() != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(imported_weights_are_those_in_the_files),
       cmocka_unit_test(damaged_weights_are_named_everywhere),
       cmocka_unit_test(a_flipped_bit_is_named_everywhere),
       cmocka_unit_test(another_model_is_refused_everywhere),
   };
-  int failed = cmocka_run_group_tests(tests, share_root, unshare_root);
-  ft_kernels_fini();
-  ft_comm_free(comm);
-  return failed;
+  return run_on_ranks(&comm, tests, FT_ARRAY_SIZE(tests), share_root, unshare_root);
 }

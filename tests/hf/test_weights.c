@@ -430,16 +430,6 @@ static void unreadable_dtypes_are_refused(void **state) {
   ft_hf_config_fini(&config);
 }
 
-static void flip(const char *path, int64_t at, int bit) {
-  FILE *f = fopen(path, "r+b");
-  assert_non_null(f);
-  fseek(f, (long)at, SEEK_SET);
-  int byte = fgetc(f);
-  fseek(f, (long)at, SEEK_SET);
-  fputc(byte ^ (1 << bit), f);
-  assert_int_equal(fclose(f), 0);
-}
-
 /* The index and the config carry no checksums themselves; a bit of any byte is flipped. */
 static void flipped_bits_of_texts_are_found(void **state) {
   (void)state;
@@ -456,9 +446,9 @@ static void flipped_bits_of_texts_are_found(void **state) {
     assert_ok(ft_read_file(path, 1 << 20, &text, &bytes));
     ft_free(text);
     for (int64_t at = 0; at < (int64_t)bytes; at++) {
-      flip(path, at, (int)(at % 8));
+      flip_bit(path, at, (int)(at % 8));
       assert_fails(ft_hf_check_sums(in_root("flips")), FT_ERR_DATA, strchr(names[n], '/'));
-      flip(path, at, (int)(at % 8));
+      flip_bit(path, at, (int)(at % 8));
     }
     assert_ok(ft_hf_check_sums(in_root("flips")));
   }

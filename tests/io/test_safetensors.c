@@ -251,16 +251,6 @@ static void many_tensors_take_no_quadratic_time(void **state) {
 
 /* ---------------------------------------------------------------- checksums */
 
-static void flip(const char *path, int64_t at, int bit) {
-  FILE *file = fopen(path, "r+b");
-  assert_non_null(file);
-  fseek(file, at, SEEK_SET);
-  int byte = fgetc(file);
-  fseek(file, at, SEEK_SET);
-  fputc(byte ^ (1 << bit), file);
-  assert_int_equal(fclose(file), 0);
-}
-
 /* Opens a file and reads each tensor from element `from` on, as a rank does, or verifies it. */
 static ft_err read_file(const char *path, int64_t from, bool verify) {
   static char data[4 << 20];
@@ -301,9 +291,9 @@ static void every_flipped_bit_is_found(void **state) {
   assert_ok(read_file(path, 0, true));
   for (int64_t at = 0; at < file_size(path); at++)
     for (int bit = 0; bit < 8; bit++) {
-      flip(path, at, bit);
+      flip_bit(path, at, bit);
       assert_fails(read_file(path, 0, true), FT_ERR_DATA, "bits.safetensors: ");
-      flip(path, at, bit);
+      flip_bit(path, at, bit);
     }
   assert_ok(read_file(path, 0, true));
 }
@@ -319,12 +309,12 @@ static void whole_chunks_are_verified(void **state) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(starts); i++)
     assert_ok(read_file(path, starts[i], false));
   assert_ok(read_file(path, 0, true));
-  flip(path, buffer + 10, 3);
+  flip_bit(path, buffer + 10, 3);
   assert_fails(read_file(path, 0, true), FT_ERR_DATA, "the checksum of bytes ");
   assert_fails(read_file(path, 0, false), FT_ERR_DATA, "does not fit");
   assert_ok(read_file(path, 1, false)); /* a part of the first chunk */
-  flip(path, buffer + 10, 3);
-  flip(path, buffer + 8 * elements - 1, 0);
+  flip_bit(path, buffer + 10, 3);
+  flip_bit(path, buffer + 8 * elements - 1, 0);
   assert_fails(read_file(path, 0, false), FT_ERR_DATA, "large.safetensors: ");
   assert_fails(read_file(path, 0, true), FT_ERR_DATA, "large.safetensors: ");
 }
@@ -369,9 +359,9 @@ static void sums_of_parts_are_those_of_tensors(void **state) {
     for (int64_t units = 1; units < 300; units = 3 * units + 1)
       assert_true(sum_of_parts(st, t, units) == t->sum);
     if (t->elements == 0) continue;
-    flip(path, t->begin + (t->elements - 1) / 2, 5);
+    flip_bit(path, t->begin + (t->elements - 1) / 2, 5);
     assert_true(sum_of_parts(st, t, 1) != t->sum);
-    flip(path, t->begin + (t->elements - 1) / 2, 5);
+    flip_bit(path, t->begin + (t->elements - 1) / 2, 5);
   }
   ft_safetensors_close(st);
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "../shard/fixture.h"
+#include "ranks_test.h"
 #include "ft/kernels_ref.h"
 #include "ft/optim.h"
 
@@ -234,18 +235,9 @@ static void bytes_are_as_promised(void **state) {
 }
 
 int main(void) {
-  /* A rank that fails must not leave the others waiting for it. */
-  setenv("CMOCKA_TEST_ABORT", "1", 1);
-  if (ft_comm_new(&comm) != FT_OK || ft_kernels_init() != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_bits_for_any_layout),
       cmocka_unit_test(bytes_are_as_promised),
   };
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  ft_kernels_fini();
-  ft_comm_free(comm);
-  return failed;
+  return run_on_ranks(&comm, tests, FT_ARRAY_SIZE(tests), NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../shard/fixture.h"
+#include "ranks_test.h"
 #include "ft/optim.h"
 
 static ft_comm *comm;
@@ -154,19 +155,10 @@ static void clip_that_does_not_bite(void **state) {
 }
 
 int main(void) {
-  /* A rank that fails must not leave the others waiting for it. */
-  setenv("CMOCKA_TEST_ABORT", "1", 1);
-  if (ft_comm_new(&comm) != FT_OK || ft_kernels_init() != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_bits_for_any_layout),
       cmocka_unit_test(close_to_double),
       cmocka_unit_test(clip_that_does_not_bite),
   };
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  ft_kernels_fini();
-  ft_comm_free(comm);
-  return failed;
+  return run_on_ranks(&comm, tests, FT_ARRAY_SIZE(tests), NULL, NULL);
 }

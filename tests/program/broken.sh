@@ -3,32 +3,9 @@
 # test: FTRUN SAMPLE_DATA.
 ftrun=$1 sample_data=$2 num_good=0
 
-essence() {
-  sed -E 's/,"lr":.*//' "$1/metrics.jsonl"
-}
-
-export_sum() {
-  quietly "$ftrun" export "$1" --out "$1-export" --dtype fp32 || return
-  sha256sum <"$1-export/model.safetensors"
-  rm -rf "$1-export"
-}
-
 prepare() {
-  "$sample_data" questions 260 3 >"$work/questions.jsonl"
   quietly "$ftrun" init --config "$here/identity-untied.json" --seed 5 --out "$work/model"
-  quietly "$ftrun" prep --model "$work/model" --input "$work/questions.jsonl" --out "$work/data"
-  cat >"$work/config.json" <<END
-{"model": {"path": "$work/model"},
- "data": {"train": [{"path": "$work/data/train"}],
-          "validation": [{"name": "questions", "path": "$work/data/validation"}],
-          "seq_len": 300},
- "train": {"global_batch": 12, "micro_batch": 2, "steps": 7},
- "optimizer": {"lr": 1e-3},
- "schedule": {"name": "constant", "warmup_steps": 2},
- "validation": {"every": 3},
- "checkpoint": {"every": 2},
- "run": {"dir": "$work/run", "seed": 9}}
-END
+  prepare_run "$work/model" 7 "$work/run"
 }
 
 # remembered RUN: what the newest checkpoint carries beside the weights, but for times.

@@ -28,3 +28,37 @@ on_ranks() {
   shift
   if [ "$ranks" -eq 1 ]; then "$@"; else mpirun --oversubscribe -np "$ranks" "$@"; fi
 }
+
+# What follows needs $ftrun and $sample_data.
+
+# essence RUN: rows in the form "step, loss, grad_norm" or "step, validation": what must not depend on
+# layout, nor on what happened to the run.
+essence() {
+  sed -E 's/,"lr":.*//' "$1/metrics.jsonl"
+}
+
+# export_sum RUN: SHA-256 of the exported f32 weights.
+export_sum() {
+  quietly "$ftrun" export "$1" --out "$1-export" --dtype fp32 || return
+  sha256sum <"$1-export/model.safetensors"
+  rm -rf "$1-export"
+}
+
+# prepare_run MODEL STEPS RUN: data for the model, and $work/config.json of a small run with
+# evaluations and checkpoints.
+prepare_run() {
+  "$sample_data" questions 260 3 >"$work/questions.jsonl"
+  quietly "$ftrun" prep --model "$1" --input "$work/questions.jsonl" --out "$work/data"
+  cat >"$work/config.json" <<END
+{"model": {"path": "$1"},
+ "data": {"train": [{"path": "$work/data/train"}],
+          "validation": [{"name": "questions", "path": "$work/data/validation"}],
+          "seq_len": 300},
+ "train": {"global_batch": 12, "micro_batch": 2, "steps": $2},
+ "optimizer": {"lr": 1e-3},
+ "schedule": {"name": "constant", "warmup_steps": 2},
+ "validation": {"every": 3},
+ "checkpoint": {"every": 2},
+ "run": {"dir": "$3", "seed": 9}}
+END
+}

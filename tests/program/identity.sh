@@ -11,18 +11,6 @@
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2 extent=${3:-selection}
 
-# Rows in the form "step, loss, grad_norm" or "step, validation": what must not depend on layout.
-essence() {
-  sed -E 's/,"lr":.*//' "$1/metrics.jsonl"
-}
-
-# export_sum RUN: SHA-256 of the exported f32 weights.
-export_sum() {
-  quietly "$ftrun" export "$1" --out "$1-export" --dtype fp32 || return
-  sha256sum <"$1-export/model.safetensors"
-  rm -rf "$1-export"
-}
-
 # must_equal NAME RUN: the run against the reference run of this model and precision.
 must_equal() {
   local name=$1 run=$2
@@ -59,23 +47,10 @@ train_interrupted() {
 }
 
 prepare() {
-  "$sample_data" questions 260 3 >"$work/questions.jsonl"
   for head in tied untied; do
     quietly "$ftrun" init --config "$here/identity-$head.json" --seed 5 --out "$work/$head"
   done
-  quietly "$ftrun" prep --model "$work/tied" --input "$work/questions.jsonl" --out "$work/data"
-  cat >"$work/config.json" <<END
-{"model": {"path": ""},
- "data": {"train": [{"path": "$work/data/train"}],
-          "validation": [{"name": "questions", "path": "$work/data/validation"}],
-          "seq_len": 300},
- "train": {"global_batch": 12, "micro_batch": 2, "steps": 5},
- "optimizer": {"lr": 1e-3},
- "schedule": {"name": "constant", "warmup_steps": 2},
- "validation": {"every": 3},
- "checkpoint": {"every": 2},
- "run": {"dir": "", "seed": 9}}
-END
+  prepare_run "$work/tied" 5 "" # model and run are named when it trains
 }
 
 # "RANKS THREADS STAGE" of the layouts that are compared with 1 rank, 1 thread, stage 3.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "ranks_test.h"
 
 static ft_comm *comm;
 
@@ -342,12 +343,6 @@ static void impossible_options_are_refused(void **state) {
 }
 
 int main(void) {
-  /* A rank that fails must not leave the others waiting for it. */
-  setenv("CMOCKA_TEST_ABORT", "1", 1);
-  if (ft_comm_new(&comm) != FT_OK || ft_kernels_init() != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gathered_weights_are_those_set),
       cmocka_unit_test(turn_from_forward_to_backward_reuses),
@@ -359,8 +354,5 @@ int main(void) {
       cmocka_unit_test(memory_goes_back),
       cmocka_unit_test(impossible_options_are_refused),
   };
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  ft_kernels_fini();
-  ft_comm_free(comm);
-  return failed;
+  return run_on_ranks(&comm, tests, FT_ARRAY_SIZE(tests), NULL, NULL);
 }

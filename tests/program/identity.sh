@@ -30,10 +30,11 @@ train() {
     "run.dir=$run" ${modes[@]+"${modes[@]}"} "$@"
 }
 
-# Stops a run by SIGUSR1 once it has made two steps, then goes on with other ranks and stage.
+# Stops a run by SIGUSR1 once it has made two steps, in one that takes a minute if nothing stops it,
+# then goes on with other ranks and stage.
 train_interrupted() {
   local run=$1 pid status=0 waited=0
-  train 3 1 3 "$run" train.steps=60 >"$work/said" 2>&1 </dev/null &
+  FT_FAULT="backward@13=slow:60" train 3 1 3 "$run" train.steps=60 >"$work/said" 2>&1 </dev/null &
   pid=$!
   until [ "$(grep -c grad_norm "$run/metrics.jsonl" 2>/dev/null || true)" -ge 2 ] 2>/dev/null; do
     sleep 0.02

@@ -163,20 +163,20 @@ out:
   return err;
 }
 
-ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options, double *flops_per_s) {
+ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
+                        double flops_per_s[FT_BENCH_MATMUL_RUNS]) {
   ft_err err = FT_OK;
   matmuls m = {.type = options->precision, .tokens = options->micro_batch * options->seq_len};
-  double seconds = INFINITY;
   FT_TRY(ft_comm_agree(comm, allocate(&m, &options->arch)));
   err = run_matmuls(&m, &options->arch); /* creates what is reused */
   FT_TRY(ft_comm_agree(comm, err));
-  for (int run = 0; run < 2; run++) {
+  for (int run = 0; run < FT_BENCH_MATMUL_RUNS; run++) {
     double begin = ft_now_s();
     err = run_matmuls(&m, &options->arch);
-    seconds = FT_MIN(seconds, ft_now_s() - begin);
+    double seconds = ft_now_s() - begin;
     FT_TRY(ft_comm_agree(comm, err));
+    FT_TRY(ft_bench_rate(comm, m.flops, seconds, &flops_per_s[run]));
   }
-  FT_TRY(ft_bench_rate(comm, m.flops, seconds, flops_per_s));
 out:
   ft_free(m.x);
   ft_free(m.y);

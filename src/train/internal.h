@@ -78,8 +78,10 @@ ft_err ft_trainer_measure_peak(trainer *t);
  * are agreed. */
 ft_err ft_bench_memory(ft_comm *comm, double *bytes_per_s);
 ft_err ft_bench_disk(ft_comm *comm, const char *dir, double *bytes_per_s);
-/* FLOP/s of one micro-batch's matmuls, one after the other. */
-ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options, double *flops_per_s);
+/* FLOP/s of one micro-batch's matmuls, one after the other, several times. */
+enum { FT_BENCH_MATMUL_RUNS = 3 };
+ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
+                        double flops_per_s[FT_BENCH_MATMUL_RUNS]);
 /* Turns this rank's `work` done in `seconds` into all ranks' work per time of the slowest. */
 ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s);
 

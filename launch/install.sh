@@ -25,6 +25,7 @@ tests=(
   clang libomp-dev                   # the second compiler
   libclang-rt-dev                    # its sanitizers and libFuzzer
   python3                            # the layer check (standard library only)
+  procps                             # pgrep and pkill: signals to single ranks
 )
 cluster=(
   slurmctld slurmd slurm-client      # Slurm

@@ -92,7 +92,8 @@ double ft_comm_waited_s(const ft_comm *comm);
 
 ft_err ft_comm_barrier(ft_comm *comm);
 ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes);
-ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count); /* in place; exact */
+ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count);  /* in place; exact */
+ft_err ft_comm_sum_u64(ft_comm *comm, uint64_t *values, int64_t count); /* modulo 2^64 */
 ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count);
 /* Every rank's `bytes` (they may differ) to root, in rank order. On root *out is a new array
  * (ft_free) and sizes[size] (caller's array; NULL: not wanted) its parts' sizes; elsewhere *out is

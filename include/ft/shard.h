@@ -170,9 +170,9 @@ ft_err ft_shard_gradient_close(ft_shard *shard);
 /* Waits until every contribution of the step has been added (stage 0: and the sums are everywhere).
  * Collective over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_shard_reduce_finish(ft_shard *shard);
-/* √ of the sum of squares of all gradients, once all contributions are there: per chunk in double, combined in global chunk order:
- * the same on every rank and for every N. Not finite if any element is not. Collective over all
- * ranks. */
+/* √ of the sum of squares of all gradients, once all contributions are there: per chunk in double,
+ * combined in global chunk order: the same on every rank and for every N. Not finite if any element
+ * is not. Collective over all ranks. */
 ft_err ft_shard_gradient_norm(ft_shard *shard, double *norm);
 /* Sums of squares (not their roots) per tensor, same order rules, on every rank:
  * out[FT_MAX_BLOCK_TENSORS] of `block`. For tests and inspection. Collective over all ranks. */

@@ -5,8 +5,6 @@
 
 #include "internal.h"
 
-enum { MAX_MANIFEST_BYTES = 1 << 30 };
-
 /* Members of what train keeps take the place of those of the same name. */
 static ft_err put_members(const ft_checkpoint *c, const cJSON *members) {
   for (const cJSON *item = members->child; item; item = item->next) {

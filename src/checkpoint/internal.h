@@ -7,6 +7,9 @@
 
 #include "ft/checkpoint.h"
 
+/* A manifest that claims to be larger is not read. */
+enum { MAX_MANIFEST_BYTES = 1 << 30 };
+
 #define FT_CHECKPOINT_FORMAT "ftrun-checkpoint"
 #define FT_CHECKPOINT_MANIFEST "manifest.json"
 enum { FT_CHECKPOINT_VERSION = 1, FT_CHECKPOINT_MAX_STATES = 64 };

@@ -6,8 +6,6 @@
 
 #include "internal.h"
 
-enum { MAX_MANIFEST_BYTES = 1 << 30 };
-
 static ft_err damaged(const ft_checkpoint *c, const char *what) {
   return ft_fail(FT_ERR_DATA, "%s: %s", c->manifest, what);
 }

@@ -105,6 +105,23 @@ ft_err ft_comm_sum_i64(ft_comm *comm, int64_t *values, int64_t count) {
   return reduce(comm, FT_REDUCE_SUM, values, count);
 }
 
+/* In halves, so that no sum of signed numbers overflows. */
+ft_err ft_comm_sum_u64(ft_comm *comm, uint64_t *values, int64_t count) {
+  enum { PIECE = 64 };
+  for (int64_t at = 0; at < count; at += PIECE) {
+    int64_t halves[2 * PIECE], n = FT_MIN((int64_t)PIECE, count - at);
+    for (int64_t i = 0; i < n; i++) {
+      halves[2 * i] = (int64_t)(values[at + i] & 0xffffffffu);
+      halves[2 * i + 1] = (int64_t)(values[at + i] >> 32);
+    }
+    ft_err err = ft_comm_sum_i64(comm, halves, 2 * n);
+    if (err != FT_OK) return err;
+    for (int64_t i = 0; i < n; i++)
+      values[at + i] = (uint64_t)halves[2 * i] + ((uint64_t)halves[2 * i + 1] << 32);
+  }
+  return FT_OK;
+}
+
 ft_err ft_comm_max_i64(ft_comm *comm, int64_t *values, int64_t count) {
   return reduce(comm, FT_REDUCE_MAX, values, count);
 }

@@ -93,15 +93,14 @@ out:
   return err;
 }
 
-/* Compares the tensors of a block. halves: [FT_ROLE_NUM][2] of the sums over all ranks. */
-static ft_err check_block(const importer *in, int64_t block, const int64_t *halves) {
+/* Compares the tensors of a block with its sums over all ranks. */
+static ft_err check_block(const importer *in, int64_t block) {
   ft_err err = FT_OK;
   const ft_block *b = ft_shard_block(in->shard, block);
   for (int i = 0; i < b->num_tensors; i++) {
     const ft_safetensor *source = find_source(in, block, &b->tensors[i]);
-    uint64_t sum = (uint64_t)halves[2 * i] + ((uint64_t)halves[2 * i + 1] << 32);
     FT_CHECK(
-        !source->has_sum || sum == source->sum, FT_ERR_DATA,
+        !source->has_sum || in->sums[block * FT_ROLE_NUM + i] == source->sum, FT_ERR_DATA,
         "%s: the checksum of tensor %s (bytes %lld to %lld) does not fit: the file is damaged; "
         "make or get it again",
         ft_safetensors_file(in->st, source), source->name, (long long)source->begin,
@@ -111,20 +110,13 @@ out:
   return err;
 }
 
-/* Adds up what the ranks have read, modulo 2^64 in halves, so that no sum of signed numbers
- * overflows. Every rank comes to the same verdict. */
+/* Adds up what the ranks have read. Every rank comes to the same verdict. */
 static ft_err check_sums(importer *in, ft_comm *comm) {
   ft_err err = FT_OK;
-  int64_t num_blocks = ft_shard_num_blocks(in->shard), halves[FT_ROLE_NUM * 2];
-  for (int64_t block = 0; block < num_blocks; block++) {
-    const uint64_t *sums = &in->sums[block * FT_ROLE_NUM];
-    for (int i = 0; i < FT_ROLE_NUM; i++) {
-      halves[2 * i] = (int64_t)(sums[i] & 0xffffffffu);
-      halves[2 * i + 1] = (int64_t)(sums[i] >> 32);
-    }
-    FT_TRY(ft_comm_sum_i64(comm, halves, FT_ARRAY_SIZE(halves)));
-    FT_TRY(check_block(in, block, halves));
-  }
+  int64_t num_blocks = ft_shard_num_blocks(in->shard);
+  FT_TRY(ft_comm_sum_u64(comm, in->sums, num_blocks * FT_ROLE_NUM));
+  for (int64_t block = 0; block < num_blocks; block++)
+    FT_TRY(check_block(in, block));
 out:
   return err;
 }

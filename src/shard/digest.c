@@ -229,10 +229,8 @@ ft_err ft_shard_checksum(ft_shard *s, uint64_t *out) {
   for (int64_t i = 0; i < s->num_blocks; i++)
     for (int64_t k = 0; k < s->parts[i].num_owned; k++)
       sum += hash_range(s, i, &s->parts[i].owned[k]);
-  /* Added modulo 2^64 in halves, so that no sum of signed numbers overflows. */
-  int64_t halves[2] = {(int64_t)(sum & 0xffffffffu), (int64_t)(sum >> 32)};
-  FT_TRY(ft_comm_sum_i64(s->comm, halves, 2));
-  *out = (uint64_t)halves[0] + ((uint64_t)halves[1] << 32);
+  FT_TRY(ft_comm_sum_u64(s->comm, &sum, 1));
+  *out = sum;
 out:
   return err;
 }

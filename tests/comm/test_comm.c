@@ -262,16 +262,21 @@ static void sums_and_maxima(void **state) {
   enum { MOST = 1100 }; /* few values go another way than many */
   static const int64_t counts[] = {0, 1, 17, 1023, 1024, 1025, MOST};
   int64_t sum[MOST], max[MOST];
+  uint64_t wrapped[MOST];
   for (size_t c = 0; c < FT_ARRAY_SIZE(counts); c++) {
     for (int64_t i = 0; i < counts[c]; i++) {
       sum[i] = ((int64_t)1 << 53) + i * (rank + 1); /* a double would lose it */
       max[i] = i % size == rank ? INT64_MAX - i : -i - rank;
+      wrapped[i] = UINT64_MAX - (uint64_t)(i * (rank + 1)); /* goes round from two ranks on */
     }
     assert_ok(ft_comm_sum_i64(comm, sum, counts[c]));
     assert_ok(ft_comm_max_i64(comm, max, counts[c]));
+    assert_ok(ft_comm_sum_u64(comm, wrapped, counts[c]));
     for (int64_t i = 0; i < counts[c]; i++) {
       assert_int_equal(sum[i], size * ((int64_t)1 << 53) + i * size * (size + 1) / 2);
       assert_int_equal(max[i], INT64_MAX - i);
+      uint64_t expected = (uint64_t)size * UINT64_MAX - (uint64_t)(i * size * (size + 1) / 2);
+      assert_true(wrapped[i] == expected);
     }
   }
 }

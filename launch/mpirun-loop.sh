@@ -38,6 +38,9 @@ for number in "$fruitless_allowed" "$attempts_allowed" "1$pause"; do
   esac
 done
 
+# See launch/terminal.sh: no warning of mpirun's event loop when several ranks end at the same time.
+export EVENT_NOEPOLL="${EVENT_NOEPOLL:-1}"
+
 # ---- the words after "ftrun train" name the run directory
 words=("$@")
 train=-1

@@ -120,9 +120,14 @@ ft_err ft_file_create(const char *path, int *fd) {
   return *fd < 0 ? ft_file_fail(FT_ERR_CREATE, path, "create") : FT_OK;
 }
 
+ft_err ft_file_may_write(const char *path) {
+  return made_to_fail("file.write", ENOSPC) ? ft_file_fail(FT_ERR_IO, path, "write") : FT_OK;
+}
+
 ft_err ft_file_pwrite(int fd, const char *path, const void *data, size_t bytes, int64_t offset) {
   size_t done = 0;
-  if (made_to_fail("file.write", ENOSPC)) return ft_file_fail(FT_ERR_IO, path, "write");
+  ft_err err = ft_file_may_write(path);
+  if (err != FT_OK) return err;
   while (done < bytes) {
     size_t piece = FT_MIN(bytes - done, (size_t)1 << 30);
     ssize_t put = pwrite(fd, (const char *)data + done, piece, offset + (int64_t)done);

@@ -15,6 +15,8 @@ ft_err ft_file_open(const char *path, int *fd, int64_t *bytes);
 ft_err ft_file_temporary(const char *path, char **out);
 /* Creates (truncates) a file for writing. Errors: FT_ERR_CREATE. */
 ft_err ft_file_create(const char *path, int *fd);
+/* A test may make the next write fail here (FT_FAULT=file.write=fail). Called by ft_file_pwrite. */
+ft_err ft_file_may_write(const char *path);
 /* Writes all bytes at an offset, however many calls it takes. Errors: FT_ERR_IO. */
 ft_err ft_file_pwrite(int fd, const char *path, const void *data, size_t bytes, int64_t offset);
 /* fsync and close; *fd becomes -1. Errors: FT_ERR_IO. */

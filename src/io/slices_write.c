@@ -1,29 +1,24 @@
 /* Writing slice files: laid out first, then the data are hashed and written to their places, then
  * the metadata with their checksums to the file's start. */
-#define _GNU_SOURCE /* sync_file_range */
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "file.h"
 #include "h5_write.h"
 #include "slices.h"
+#include "stream.h"
 
-/* Data go in pieces that stay in the processor's cache between hashing and writing. Each window is
- * sent to the disk while the next is filled: the disk never waits for the final fsync, and no more
- * than two windows of page cache are taken from the run. */
-enum { PIECE_BYTES = 1 << 20, WINDOW_BYTES = 32 << 20 };
+/* Data go in pieces that stay in the processor's cache between hashing and writing. */
+enum { PIECE_BYTES = 1 << 20 };
 
 enum { NUM_ATTRIBUTES = 6 };
 
 typedef struct writer {
   const char *temporary;
-  int fd;
+  ft_stream stream;
   ft_slice_dataset *datasets;
   int64_t count;
-  ft_h5_dataset *stored;                /* [2 count] data and hashes of each */
-  char **hash_names;                    /* [count] */
-  int64_t window_start, previous_start; /* of what was written last; -1: nothing yet */
+  ft_h5_dataset *stored; /* [2 count] data and hashes of each */
+  char **hash_names;     /* [count] */
 } writer;
 
 int64_t ft_slices_num_hashes(const int64_t *counts, int64_t num_ranges, int64_t chunk_elements) {
@@ -105,23 +100,6 @@ out:
 
 /* ---------------------------------------------------------------- data */
 
-/* Starts writing a window back when it is full, and waits for the one before. Where the filesystem
- * cannot, the fsync at the end does all. */
-static void pace(writer *w, int64_t from, int64_t to) {
-  if (w->window_start < 0 || from < w->window_start) w->window_start = from;
-  if (to - w->window_start < WINDOW_BYTES) return;
-  (void)sync_file_range(w->fd, w->window_start, to - w->window_start, SYNC_FILE_RANGE_WRITE);
-  if (w->previous_start >= 0) {
-    int64_t bytes = w->window_start - w->previous_start;
-    (void)sync_file_range(w->fd, w->previous_start, bytes,
-                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                              SYNC_FILE_RANGE_WAIT_AFTER);
-    (void)posix_fadvise(w->fd, w->previous_start, bytes, POSIX_FADV_DONTNEED);
-  }
-  w->previous_start = w->window_start;
-  w->window_start = to;
-}
-
 /* Hashes and writes one range of a dataset. *at: file offset, moves on; returns by *hashes the next
  * free place. */
 static ft_err write_range(writer *w, const ft_slice_dataset *d, const char *data, int64_t elements,
@@ -134,8 +112,7 @@ static ft_err write_range(writer *w, const ft_slice_dataset *d, const char *data
     int64_t now = FT_MIN(piece, bytes - done);
     for (int64_t c = 0; c < now; c += chunk)
       *(*hashes)++ = ft_hash64(data + done + c, (size_t)FT_MIN(chunk, now - c), 0);
-    FT_TRY(ft_file_pwrite(w->fd, w->temporary, data + done, (size_t)now, *at));
-    pace(w, *at, *at + now);
+    FT_TRY(ft_stream_write(&w->stream, data + done, (size_t)now, *at));
     *at += now;
   }
 out:
@@ -156,7 +133,7 @@ static ft_err write_dataset(writer *w, ft_slice_dataset *d) {
   }
   size_t bytes = (size_t)d->num_hashes * sizeof(uint64_t);
   d->checksum = ft_hash64(hashes, bytes, 0);
-  FT_TRY(ft_file_pwrite(w->fd, w->temporary, hashes, bytes, d->hashes_offset));
+  if (bytes > 0) FT_TRY(ft_stream_write(&w->stream, hashes, bytes, d->hashes_offset));
 out:
   ft_free(hashes);
   return err;
@@ -186,17 +163,19 @@ static ft_err write_all(writer *w, const char *path, ft_slice_file *file) {
   FT_TRY(lay_out(w, &image));
   ft_free(image.bytes);
   image.bytes = NULL;
-  FT_TRY(ft_file_create(w->temporary, &w->fd));
+  FT_TRY(ft_stream_open(&w->stream, w->temporary));
   for (int64_t i = 0; i < w->count; i++)
     FT_TRY(write_dataset(w, &w->datasets[i]));
+  FT_TRY(ft_stream_flush(&w->stream));
   FT_TRY(lay_out(w, &image)); /* now with checksums */
-  FT_TRY(ft_file_pwrite(w->fd, w->temporary, image.bytes, image.used, 0));
-  if (ftruncate(w->fd, image.file_bytes) != 0)
+  int fd = w->stream.fd;
+  FT_TRY(ft_file_pwrite(fd, w->temporary, image.bytes, image.used, 0));
+  if (ftruncate(fd, image.file_bytes) != 0)
     FT_TRY(ft_file_fail(FT_ERR_IO, w->temporary, "set the size"));
   file->bytes = image.file_bytes;
-  FT_TRY(ft_slices_hash_metadata(w->fd, w->temporary, file->bytes, w->datasets, w->count,
+  FT_TRY(ft_slices_hash_metadata(fd, w->temporary, file->bytes, w->datasets, w->count,
                                  &file->metadata_hash));
-  FT_TRY(ft_file_sync_close(&w->fd, w->temporary));
+  FT_TRY(ft_file_sync_close(&w->stream.fd, w->temporary));
   FT_TRY(ft_commit_file(w->temporary, path));
 out:
   ft_free(image.bytes);
@@ -207,13 +186,12 @@ ft_err ft_slices_write(const char *path, ft_slice_dataset *datasets, int64_t cou
                        ft_slice_file *file) {
   ft_err err = FT_OK;
   char *temporary = NULL;
-  writer w = {
-      .datasets = datasets, .count = count, .fd = -1, .window_start = -1, .previous_start = -1};
+  writer w = {.datasets = datasets, .count = count, .stream = {.fd = -1}};
   FT_TRY(ft_file_temporary(path, &temporary));
   w.temporary = temporary;
   FT_TRY(write_all(&w, path, file));
 out:
-  ft_file_close(&w.fd);
+  ft_stream_close(&w.stream);
   if (err != FT_OK && temporary) unlink(temporary);
   for (int64_t i = 0; w.hash_names && i < count; i++)
     ft_free(w.hash_names[i]);

@@ -172,9 +172,9 @@ typedef enum ft_part {
   FT_TIME_BACKWARD_WEIGHT, /* gradients of their weights */
   FT_TIME_HEAD,            /* matmuls of the output head, all three */
   FT_TIME_ATTENTION,
-  FT_TIME_ELEMENTWISE,   /* norms, rotary embedding, SwiGLU, sums, embedding, biases' gradients */
-  FT_TIME_LOSS,          /* cross-entropy and its gradient */
-  FT_TIME_OPTIMIZER,     /* gradient norm, update, derived weights */
+  FT_TIME_ELEMENTWISE, /* norms, rotary embedding, SwiGLU, sums, embedding, biases' gradients */
+  FT_TIME_LOSS,        /* cross-entropy and its gradient */
+  FT_TIME_OPTIMIZER,   /* gradient norm, update, derived weights; of a rank alone, gradient sums */
   FT_TIME_COMMUNICATION, /* waiting for other ranks or for this one's communication thread */
   FT_TIME_DATA,          /* waiting for data */
   FT_TIME_NUM_PARTS

@@ -39,29 +39,32 @@ static void add(const reduction *r, int64_t start, char *sums, int rank, const c
                        o->compute, values, count);
 }
 
-/* On the communication thread. A chunk of the accumulator takes all contributions, in order of
- * rank, while it is in cache; there it begins at zero in a step's first round, and is squared for
- * the norm in the last. */
-static void add_contributions(void *arg) {
-  const reduction *r = arg;
+/* A chunk of the accumulator, from element `at` of this rank's slice on, takes all contributions in
+ * order of rank, while it is in cache; there it begins at zero in a step's first round, and is
+ * squared for the norm in the last. */
+static void add_to_chunk(const reduction *r, const ft_range *slice, int64_t at) {
   const ft_shard *s = r->shard;
   const part *b = &s->parts[r->block];
-  const ft_range *slice = &b->slices[r->piece];
-  char *sums = s->gradient + (size_t)(b->kept_offset + slice->local) * gradient_bytes(s);
-  double *squares = s->chunk_sums + b->first_chunk[r->piece];
-  for (int64_t at = 0; at < slice->count; at += FT_CHUNK) {
-    int64_t count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
-    int remote = 0;
-    if (r->first_contribution == 0)
-      memset(sums + (size_t)at * gradient_bytes(s), 0, (size_t)count * gradient_bytes(s));
-    for (int rank = 0; rank < r->contributors; rank++) {
-      const char *values = contribution(r, slice, rank, remote);
-      if (!on_my_node(s, rank)) remote++;
-      add(r, slice->start + at, sums + (size_t)at * gradient_bytes(s), rank,
-          values + (size_t)at * s->element_bytes, count);
-    }
-    if (r->last_round) squares[at / FT_CHUNK] = square_chunk(s, b, slice->local + at, count);
+  int64_t local = slice->local + at, count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
+  char *sums = s->gradient + (size_t)(b->kept_offset + local) * gradient_bytes(s);
+  int remote = 0;
+  if (r->first_contribution == 0) memset(sums, 0, (size_t)count * gradient_bytes(s));
+  for (int rank = 0; rank < r->contributors; rank++) {
+    const char *values = contribution(r, slice, rank, remote);
+    if (!on_my_node(s, rank)) remote++;
+    add(r, slice->start + at, sums, rank, values + (size_t)at * s->element_bytes, count);
   }
+  if (r->last_round)
+    s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_chunk(s, b, local, count);
+}
+
+/* On the communication thread, or, of a rank that is alone, on the compute threads. */
+static void add_contributions(void *arg) {
+  const reduction *r = arg;
+  const ft_range *slice = &r->shard->parts[r->block].slices[r->piece];
+#pragma omp parallel for schedule(static) if (is_alone(r->shard))
+  for (int64_t at = 0; at < slice->count; at += FT_CHUNK)
+    add_to_chunk(r, slice, at);
 }
 
 /* ---------------------------------------------------------------- sending a piece */
@@ -126,6 +129,12 @@ static ft_err send_piece(ft_shard *s) {
   if (contributes(s)) {
     clear_padding(r);
     look_at_piece(s, r);
+  }
+  if (is_alone(s)) {
+    ft_part before = ft_time_enter(FT_TIME_OPTIMIZER);
+    add_contributions(r);
+    ft_time_enter(before);
+    return FT_OK;
   }
   list_messages(r);
   const ft_exchange e = {.name = "reduce",

@@ -127,6 +127,12 @@ static inline bool on_my_node(const ft_shard *s, int rank) {
   return ft_comm_node_of(s->comm, rank) == s->node;
 }
 
+/* Nobody is waited for: the compute threads then do what the communication thread would, which would
+ * take a core from one of them while the others wait. */
+static inline bool is_alone(const ft_shard *s) {
+  return s->size == 1;
+}
+
 static inline size_t gradient_bytes(const ft_shard *s) {
   return ft_dtype_bytes(s->options.gradient);
 }

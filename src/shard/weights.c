@@ -35,16 +35,20 @@ void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, in
                         to + lead);
 }
 
-/* Elements start … of a block, kept from `local` on: master weights to the compute type. */
+/* Elements start … of a block, kept from `local` on: master weights to the compute type, unless
+ * they were frozen in it. */
 static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_t local,
                          int64_t count, char *to) {
   const part *b = &s->parts[block];
   const ft_shard_options *o = &s->options;
   float values[FT_CHUNK];
-  char *w;
-  uint8_t *low;
-  master_at(s, b, local, &w, &low);
-  if (o->master == FT_MASTER_F32) {
+  char *w = NULL;
+  uint8_t *low = NULL;
+  if (!s->frozen) master_at(s, b, local, &w, &low);
+  if (s->frozen) {
+    memcpy(to, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
+           (size_t)count * s->element_bytes);
+  } else if (o->master == FT_MASTER_F32) {
     ft_shard_round_weights(o, s->version, block, start, count, (const float *)(void *)w, to);
   } else if (o->master == FT_MASTER_BF16 && o->compute == FT_BF16) {
     memcpy(to, w, (size_t)count * sizeof(uint16_t)); /* nothing to round */
@@ -58,23 +62,32 @@ static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_
   }
 }
 
+/* Master weights of a range of a block to the compute type, at `to`; on the compute threads if this
+ * is one of them. */
+static void round_range(const ft_shard *s, int64_t block, const ft_range *r, char *to,
+                        bool on_compute_threads) {
+#pragma omp parallel for schedule(static) if (on_compute_threads)
+  for (int64_t at = 0; at < r->count; at += FT_CHUNK)
+    round_master(s, block, r->start + at, r->local + at, FT_MIN((int64_t)FT_CHUNK, r->count - at),
+                 to + (size_t)at * s->element_bytes);
+}
+
 /* ---------------------------------------------------------------- moving a block */
 
-/* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread.
- */
-static void fill_slot(void *arg) {
-  const slot *p = arg;
+/* Rounds (or copies) this rank's slices of the block into its slot. */
+static void fill(const slot *p, bool on_compute_threads) {
   const ft_shard *s = p->shard;
   const part *b = &s->parts[p->block];
   for (int64_t i = 0; i < b->num_owned; i++) {
     const ft_range *r = &b->owned[i];
     char *to = p->data + (size_t)r->start * s->element_bytes;
-    if (s->frozen)
-      memcpy(to, s->frozen + (size_t)(b->kept_offset + r->local) * s->element_bytes,
-             (size_t)r->count * s->element_bytes);
-    else
-      round_master(s, p->block, r->start, r->local, r->count, to);
+    round_range(s, p->block, r, to, on_compute_threads);
   }
+}
+
+/* On the communication thread. */
+static void fill_slot(void *arg) {
+  fill(arg, false);
 }
 
 /* Lists what crosses between nodes: each rank's slices go once to every other node, to the rank
@@ -150,7 +163,13 @@ static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
   ft_err err = wait_for(s, &p->request);
   if (err != FT_OK) return err;
   p->block = block;
-  post_gather(p, &kind);
+  if (is_alone(s)) {
+    ft_part before = ft_time_enter(FT_TIME_OPTIMIZER);
+    fill(p, true);
+    ft_time_enter(before);
+  } else {
+    post_gather(p, &kind);
+  }
   return FT_OK;
 }
 
@@ -164,7 +183,7 @@ static ft_err acquire_gathered(ft_shard *s, int64_t block, int64_t next, const v
   }
   p->num_holders++;
   p->used = ++s->clock;
-  slot *ahead = next < 0 ? p : find_slot(s, next);
+  slot *ahead = next < 0 || is_alone(s) ? p : find_slot(s, next);
   if (!ahead && (ahead = free_slot(s, -1)) != NULL) {
     FT_TRY(start_gather(s, ahead, next));
     ahead->used = s->clock;
@@ -204,11 +223,7 @@ static void convert_full_copy(ft_shard *s) {
     const part *b = &s->parts[i];
     for (int64_t k = 0; k < b->num_converted; k++) {
       const ft_range *r = &b->converted[k];
-      char *to = full + (size_t)(b->full_offset + r->start) * s->element_bytes;
-#pragma omp parallel for schedule(static)
-      for (int64_t at = 0; at < r->count; at += FT_CHUNK)
-        round_master(s, i, r->start + at, r->local + at, FT_MIN((int64_t)FT_CHUNK, r->count - at),
-                     to + (size_t)at * s->element_bytes);
+      round_range(s, i, r, full + (size_t)(b->full_offset + r->start) * s->element_bytes, true);
     }
   }
 }

@@ -48,6 +48,9 @@ void ft_round_stochastic(uint64_t seed, uint64_t step, uint64_t first, int64_t c
 /* accumulator[i] += in[i], in f32. */
 void ft_accumulate(float *restrict accumulator, ft_dtype from, const void *restrict in,
                    int64_t count);
+/* memcpy past the caches, for what nobody reads soon: its old content is not fetched first. One
+ * thread; others see it after whatever makes them wait for this one. */
+void ft_store_far(void *restrict out, const void *restrict in, size_t bytes);
 /* Sum of squares in double, in an order fixed by count alone (count ≤ 4096: one chunk). */
 double ft_sum_of_squares(const float *in, int64_t count);
 

@@ -26,6 +26,10 @@ void ft_accumulate(float *restrict accumulator, ft_dtype from, const void *restr
   ft_vector_used()->accumulate(accumulator, from, in, count);
 }
 
+void ft_store_far(void *restrict out, const void *restrict in, size_t bytes) {
+  ft_vector_used()->store_far(out, in, bytes);
+}
+
 double ft_sum_of_squares(const float *in, int64_t count) {
   return ft_vector_used()->sum_of_squares(in, count);
 }

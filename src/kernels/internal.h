@@ -65,6 +65,7 @@ typedef struct ft_vector {
   void (*round_stochastic)(uint16_t *out, const float *in, int64_t count, const uint32_t key[2],
                            uint64_t step, uint64_t first);
   void (*accumulate)(float *accumulator, ft_dtype from, const void *in, int64_t count);
+  void (*store_far)(void *out, const void *in, size_t bytes);
   double (*sum_of_squares)(const float *in, int64_t count);
   void (*add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
   /* sums[c] = Σ over rows of in[row][c], for `columns` columns */

@@ -34,18 +34,11 @@ static void offsets_from_sizes(ft_shard *s) {
 
 /* ---------------------------------------------------------------- the gradient norm */
 
-/* Kept elements `local` … of a block's gradient as f32: where they lie, or copied to `room`. */
-static const float *gradient_values(const ft_shard *s, const part *b, int64_t local, int64_t count,
-                                    float room[FT_CHUNK]) {
-  const char *at = s->gradient + (size_t)(b->kept_offset + local) * gradient_bytes(s);
-  if (s->options.gradient == FT_F32) return (const float *)(const void *)at;
-  ft_convert(FT_F32, room, s->options.gradient, at, count);
-  return room;
-}
-
-double square_chunk(const ft_shard *s, const part *b, int64_t local, int64_t count) {
+double square_sums(const ft_shard *s, const void *sums, int64_t count) {
   float room[FT_CHUNK];
-  return ft_sum_of_squares(gradient_values(s, b, local, count, room), count);
+  if (s->options.gradient == FT_F32) return ft_sum_of_squares(sums, count);
+  ft_convert(FT_F32, room, s->options.gradient, sums, count);
+  return ft_sum_of_squares(room, count);
 }
 
 /* This rank's chunks of a block, in flat order. */
@@ -124,7 +117,7 @@ static void square_segment(void *arg, int tensor, int64_t flat, int64_t count) {
   (void)tensor;
   if (q->sums) {
     int64_t local = q->range->local + (flat - q->range->start);
-    q->sums[q->num] = square_chunk(q->shard, q->part, local, count);
+    q->sums[q->num] = square_sums(q->shard, gradient_at(q->shard, q->part, local), count);
   }
   q->num++;
 }

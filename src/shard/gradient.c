@@ -40,22 +40,26 @@ static void add(const reduction *r, int64_t start, char *sums, int rank, const c
 }
 
 /* A chunk of the accumulator, from element `at` of this rank's slice on, takes all contributions in
- * order of rank, while it is in cache; there it begins at zero in a step's first round, and is
- * squared for the norm in the last. */
+ * order of rank, while it is in cache, and is squared for the norm in a step's last round. In the
+ * first it begins at zero, and what the accumulator held before is not fetched. */
 static void add_to_chunk(const reduction *r, const ft_range *slice, int64_t at) {
   const ft_shard *s = r->shard;
   const part *b = &s->parts[r->block];
   int64_t local = slice->local + at, count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
-  char *sums = s->gradient + (size_t)(b->kept_offset + local) * gradient_bytes(s);
+  size_t bytes = (size_t)count * gradient_bytes(s);
+  bool first = r->first_contribution == 0;
+  float room[FT_CHUNK];
+  char *sums = first ? (char *)room : gradient_at(s, b, local);
   int remote = 0;
-  if (r->first_contribution == 0) memset(sums, 0, (size_t)count * gradient_bytes(s));
+  if (first) memset(room, 0, bytes);
   for (int rank = 0; rank < r->contributors; rank++) {
     const char *values = contribution(r, slice, rank, remote);
     if (!on_my_node(s, rank)) remote++;
     add(r, slice->start + at, sums, rank, values + (size_t)at * s->element_bytes, count);
   }
   if (r->last_round)
-    s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_chunk(s, b, local, count);
+    s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_sums(s, sums, count);
+  if (first) ft_store_far(gradient_at(s, b, local), room, bytes);
 }
 
 /* On the communication thread, or, of a rank that is alone, on the compute threads. */

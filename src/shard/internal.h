@@ -62,7 +62,7 @@ typedef struct reduction {
   int contributors;
   int64_t first_contribution;
   bool last_round; /* the sums are complete with it */
-  char *data; /* [largest piece] this rank's send buffer, in the compute type */
+  char *data;      /* [largest piece] this rank's send buffer, in the compute type */
   ft_request *request;
   messages sends, receives;
 } reduction;
@@ -127,14 +127,18 @@ static inline bool on_my_node(const ft_shard *s, int rank) {
   return ft_comm_node_of(s->comm, rank) == s->node;
 }
 
-/* Nobody is waited for: the compute threads then do what the communication thread would, which would
- * take a core from one of them while the others wait. */
+/* Nobody is waited for: the compute threads then do what the communication thread would, which
+ * would take a core from one of them while the others wait. */
 static inline bool is_alone(const ft_shard *s) {
   return s->size == 1;
 }
 
 static inline size_t gradient_bytes(const ft_shard *s) {
   return ft_dtype_bytes(s->options.gradient);
+}
+/* Kept element `local` of a block in the gradient sums. */
+static inline char *gradient_at(const ft_shard *s, const part *b, int64_t local) {
+  return s->gradient + (size_t)(b->kept_offset + local) * gradient_bytes(s);
 }
 /* Kept element `local` of a block in the arrays of the master weights; low may be NULL. */
 static inline void master_at(const ft_shard *s, const part *b, int64_t local, char **w,
@@ -156,8 +160,8 @@ static inline void read_master(const ft_shard *s, const part *b, int64_t local, 
 static inline bool sums_are_complete(const ft_shard *s) {
   return s->first_contribution + s->contributors == s->num_contributions;
 }
-/* digest.c: sum of squares of kept elements `local` … of a block's gradient, at most FT_CHUNK. */
-double square_chunk(const ft_shard *s, const part *b, int64_t local, int64_t count);
+/* digest.c: sum of squares of `count` gradient sums, at most FT_CHUNK. */
+double square_sums(const ft_shard *s, const void *sums, int64_t count);
 
 /* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
  * flight still borrow our memory). */

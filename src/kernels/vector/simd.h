@@ -39,6 +39,16 @@ typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 /* ---------------------------------------------------------------- operations with an instruction
  */
 
+/* A cache line, past the caches; `out` is aligned to it. */
+INLINE void v_store_line_far(void *out, const void *in) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(out, _mm512_loadu_si512(in));
+#else
+  for (int i = 0; i < 4; i++)
+    _mm_stream_si128((__m128i *)out + i, _mm_loadu_si128((const __m128i *)in + i));
+#endif
+}
+
 #if defined(__AVX512F__)
 
 INLINE vf v_load(const float *p) {

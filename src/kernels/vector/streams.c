@@ -81,6 +81,18 @@ void FT_V(add_f32)(int64_t count, float *out, const float *in) {
     out[i] += in[i];
 }
 
+void FT_V(store_far)(void *out, const void *in, size_t bytes) {
+  enum { LINE = 64 };
+  char *to = out;
+  const char *from = in;
+  size_t head = FT_MIN(-(uintptr_t)to % LINE, bytes), at = head;
+  memcpy(to, from, head);
+  for (; at + LINE <= bytes; at += LINE)
+    v_store_line_far(to + at, from + at);
+  memcpy(to + at, from + at, bytes - at);
+  _mm_sfence();
+}
+
 /* Sixteen partial sums whatever the width, added as a tree: the same bits on every CPU. */
 double FT_V(sum_of_squares)(const float *in, int64_t count) {
   enum { PARTS = 16 };

@@ -16,7 +16,7 @@
   X(head_norm_backward) X(angles) X(rotate) X(cross_entropy) X(adamw) X(dot_rows) X(dot_products)                \
   X(multiply_f32) X(transpose) X(interleave) X(softmax_step) X(softmax_backward)                   \
   X(scale_columns) X(add_f32) X(dot) X(decode) X(master_read) X(quantize) X(dequantize)            \
-  X(accumulate_bf16) X(adamw_packed)
+  X(accumulate_bf16) X(adamw_packed) X(store_far)
 /* clang-format on */
 
 #define FT_DECLARE(name) __typeof__(*((ft_vector *)0)->name) FT_V(name);

@@ -27,7 +27,7 @@ one_fails() {
     rm -rf "$work/run"
   done <<END
 file.create@2/1|cannot create: Read-only file system
-file.write@30/1|cannot write: No space left on device
+file.write@3/1|cannot write: No space left on device
 file.fsync@3/1|cannot fsync: Input/output error
 file.rename@2/1|cannot rename .*: Input/output error
 file.fsync_dir@2/1|cannot fsync: Input/output error

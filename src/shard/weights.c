@@ -35,30 +35,28 @@ void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, in
                         to + lead);
 }
 
-/* Elements start … of a block, kept from `local` on: master weights to the compute type, unless
- * they were frozen in it. */
+/* At most FT_CHUNK elements start … of a block, kept from `local` on: master weights to the compute
+ * type, unless they were frozen in it. */
 static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_t local,
                          int64_t count, char *to) {
   const part *b = &s->parts[block];
   const ft_shard_options *o = &s->options;
-  float values[FT_CHUNK];
-  char *w = NULL;
-  uint8_t *low = NULL;
-  if (!s->frozen) master_at(s, b, local, &w, &low);
   if (s->frozen) {
     memcpy(to, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
            (size_t)count * s->element_bytes);
-  } else if (o->master == FT_MASTER_F32) {
+    return;
+  }
+  float values[FT_CHUNK];
+  char *w;
+  uint8_t *low;
+  master_at(s, b, local, &w, &low);
+  if (o->master == FT_MASTER_F32) {
     ft_shard_round_weights(o, s->version, block, start, count, (const float *)(void *)w, to);
   } else if (o->master == FT_MASTER_BF16 && o->compute == FT_BF16) {
     memcpy(to, w, (size_t)count * sizeof(uint16_t)); /* nothing to round */
   } else {
-    for (int64_t at = 0; at < count; at += FT_CHUNK) {
-      int64_t n = FT_MIN((int64_t)FT_CHUNK, count - at);
-      read_master(s, b, local + at, n, values);
-      ft_shard_round_weights(o, s->version, block, start + at, n, values,
-                             to + (size_t)at * s->element_bytes);
-    }
+    read_master(s, b, local, count, values);
+    ft_shard_round_weights(o, s->version, block, start, count, values, to);
   }
 }
 
@@ -74,20 +72,16 @@ static void round_range(const ft_shard *s, int64_t block, const ft_range *r, cha
 
 /* ---------------------------------------------------------------- moving a block */
 
-/* Rounds (or copies) this rank's slices of the block into its slot. */
-static void fill(const slot *p, bool on_compute_threads) {
+/* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread,
+ * or, of a rank that is alone, on the compute threads. */
+static void fill_slot(void *arg) {
+  const slot *p = arg;
   const ft_shard *s = p->shard;
   const part *b = &s->parts[p->block];
   for (int64_t i = 0; i < b->num_owned; i++) {
     const ft_range *r = &b->owned[i];
-    char *to = p->data + (size_t)r->start * s->element_bytes;
-    round_range(s, p->block, r, to, on_compute_threads);
+    round_range(s, p->block, r, p->data + (size_t)r->start * s->element_bytes, is_alone(s));
   }
-}
-
-/* On the communication thread. */
-static void fill_slot(void *arg) {
-  fill(arg, false);
 }
 
 /* Lists what crosses between nodes: each rank's slices go once to every other node, to the rank
@@ -165,7 +159,7 @@ static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
   p->block = block;
   if (is_alone(s)) {
     ft_part before = ft_time_enter(FT_TIME_OPTIMIZER);
-    fill(p, true);
+    fill_slot(p);
     ft_time_enter(before);
   } else {
     post_gather(p, &kind);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that launch/mpirun-loop.sh, as shipped, brings a run that crashes again and again to its end,
 # equal to the unbroken one; that it gives up where nothing comes forward, and does not try again what
-# cannot succeed; and that asking it to stop leaves a checkpoint.
+# cannot succeed; and that asking it to stop leaves a checkpoint. Also asking the batch script of
+# launch/slurm, without a Slurm, whatever else comes at the same moment.
 #
 #   tests/cluster/loop.sh FTRUN SAMPLE_DATA
 . "$(dirname "$0")/../program/common.sh"
@@ -69,9 +70,32 @@ asked_to_stop() {
   go_on "asked to stop" 3
 }
 
+# What Slurm does to the batch script ahead of a preemption: USR1 and CONT, of which either may be there
+# first, or both at once. The script is not Slurm's here, so it cannot be queued again.
+warned_by_slurm() {
+  local status=0 script signals=("$@")
+  mkdir -p "$work/no-slurm"
+  printf '#!/bin/sh\nexit 1\n' | tee "$work/no-slurm/scontrol" >"$work/no-slurm/squeue"
+  chmod +x "$work/no-slurm/"*
+  FT_FAULT="forward@13=slow:60" SLURM_JOB_ID=1 FTRUN=$ftrun FTRUN_LAUNCHER=mpirun \
+    PATH=$work/no-slurm:$PATH bash "$root/launch/slurm/ftrun.sbatch" "$work/config.json" \
+    >"$work/said" 2>&1 </dev/null &
+  script=$!
+  wait_for 60 grep -q "forward: slow" "$work/run/log/rank-0.log" 2>/dev/null ||
+    { kill -TERM "$script"; cat "$work/said" >&2; fail "the run did not begin"; }
+  for signal in "${signals[@]}"; do kill "-$signal" "$script"; done
+  wait "$script" || status=$?
+  must "warned by Slurm: ${signals[*]}" [ "$status" -eq 75 ]
+  must "warned by Slurm: ${signals[*]}" grep -q "stopped by SIGUSR1" "$work/said"
+  go_on "warned by Slurm: ${signals[*]}" 1
+}
+
 prepare_broken
 crashes
 fruitless
 mistakes
 asked_to_stop
+warned_by_slurm USR1
+warned_by_slurm CONT USR1
+warned_by_slurm STOP USR1 CONT
 echo "$num_good runs came to the unbroken one's metrics and weights"

@@ -12,7 +12,7 @@
 . "$root/tests/program/broken.sh"
 . "$root/tests/cluster/hosts.sh"
 need_programs slurmctld slurmd srun sbatch munged
-begin_hosts "$3" 17 10.78.0
+begin_hosts "$3" 18 10.78.0
 trap end_slurm EXIT
 
 # Ending the hosts ends Slurm's daemons there, faster than they end themselves.
@@ -74,12 +74,15 @@ broke() {
   fail "$1: $2"
 }
 
-# came_through NAME: the job was started again, finished, and equals the unbroken run.
+# came_through NAME [CAUSE]: the job was started again (its first attempt was stopped by CAUSE),
+# finished, and equals the unbroken run.
 came_through() {
-  local name=$1
+  local name=$1 cause=${2:-}
   wait_for 150 is_over "$name" || broke "$name" "not over, but $(state_of "$name")"
   [ "$(state_of "$name")" = COMPLETED ] || broke "$name" "ended as $(state_of "$name")"
   grep -q "attempt 2 of at most" "$work/$name.log" || broke "$name" "was never started again"
+  grep -q "stopped by $cause" "$work/$name.log" || [ -z "$cause" ] ||
+    broke "$name" "was not stopped by $cause"
   equals "$work/$name" || broke "$name" "does not equal the unbroken run"
   num_good=$((num_good + 1))
 }
@@ -90,11 +93,12 @@ submit_all() {
   submit preempted-mpirun mpirun -N 2 -w h3,h4 --signal=B:USR1@30
   submit requeued srun -N 2 -w h5,h6
   submit requeued-mpirun mpirun -N 2 -w h7,h8
-  submit lost-node srun -N 2 -x h[1-8,12-14]
-  submit lost-first-node srun -N 2 -x h[1-8,12-14]
+  submit lost-node srun -N 2 -x h[1-8,12-14,18]
+  submit lost-first-node srun -N 2 -x h[1-8,12-14,18]
   # a minute is Slurm's shortest limit; it looks twice a minute which jobs to warn, and so early
   fault="forward=slow:3"
   submit time-limit mpirun -N 2 -w h12,h13 -t 1 --signal=B:USR1@55
+  submit time-limit-unwarned mpirun -N 1 -w h18 -t 1 --signal=B:CONT@1
   fault=""
   submit mistaken srun -N 1 -w h14 -- model.path="$work/nothing"
   program=$ftrun fault="forward@1=usr1"
@@ -134,8 +138,8 @@ make_program
 start_slurm
 submit_all
 break_them
-for name in preempted preempted-mpirun requeued requeued-mpirun time-limit lost-node lost-first-node; do
-  came_through "$name"
-done
+for name in preempted preempted-mpirun time-limit; do came_through "$name" SIGUSR1; done
+for name in requeued requeued-mpirun lost-node lost-first-node; do came_through "$name"; done
+came_through time-limit-unwarned "the time limit"
 not_for_ever
 echo "$num_good jobs came through and equal the unbroken run"

@@ -130,6 +130,7 @@ typedef struct ft_bench_options {
   ft_master master;
   ft_moments state;
   ft_dtype gradient;
+  ft_rounding rounding;
   const char *disk; /* directory whose write rate is measured; NULL: none */
 } ft_bench_options;
 

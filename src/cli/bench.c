@@ -169,7 +169,8 @@ static ft_err from_config(const ft_config *c, ft_bench_options *o) {
                           .activation_checkpointing = c->activation_checkpointing,
                           .master = c->master,
                           .state = c->state,
-                          .gradient = c->gradient};
+                          .gradient = c->gradient,
+                          .rounding = c->rounding};
   ft_hf_config_fini(&hf);
   return FT_OK;
 }
@@ -189,7 +190,8 @@ static void from_shape(const arguments *a, ft_bench_options *o) {
                           .rows = 4,
                           .seq_len = 512,
                           .precision = FT_BF16,
-                          .stage = 3};
+                          .stage = 3,
+                          .rounding = FT_ROUND_STOCHASTIC};
 }
 
 /* Options stand above the configuration; then the whole is checked. */

@@ -115,6 +115,7 @@ static ft_err open_bench(bench *b) {
                                   .training = true,
                                   .seed = 1,
                                   .compute = o->precision,
+                                  .stochastic_rounding = o->rounding == FT_ROUND_STOCHASTIC,
                                   .master = o->master,
                                   .gradient = o->gradient};
   const ft_model_options model = {.compute = o->precision,

@@ -305,6 +305,15 @@ static void run_bf16_sums(void *p) {
                        x->memory[1] + 2 * at, piece);
 }
 
+static void run_rounding(void *p) {
+  packed *x = p;
+  const int64_t piece = 4096;
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < PARAMETERS; at += piece)
+    ft_round_stochastic(1, 1, (uint64_t)at, piece, (const float *)(void *)x->memory[1] + at,
+                        (uint16_t *)(void *)x->memory[0] + at);
+}
+
 /* Numbers as training has them: moments of gradients whose sizes differ by some decades. */
 static void fill_forms(packed *x, ft_master master, ft_moments moments, ft_dtype gradient) {
   void *m = x->memory[2], *v = x->memory[3];
@@ -371,6 +380,7 @@ static void bench_optimizer(void) {
                      &x);
       }
   report_bytes("adding gradients in bf16", (job){run_bf16_sums, &x, 0}, 6, &x);
+  report_bytes("rounding weights to bf16", (job){run_rounding, &x, 0}, 6, &x);
   for (size_t i = 0; i < FT_ARRAY_SIZE(x.memory); i++)
     ft_free(x.memory[i]);
 }

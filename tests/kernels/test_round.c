@@ -1,12 +1,7 @@
 /* Proves stochastic rounding: the vectorised numbers are those of ft_random_words, the mean is
  * kept, what bf16 can hold stays, infinities and NaN too, and any cut of a range gives the same
  * bits. Run alone: meson test round */
-#include "ft_test.h"
-
-#include <math.h>
-#include <string.h>
-
-#include "ft/kernels.h"
+#include "support.h"
 
 enum { COUNT = 1000 };
 
@@ -14,8 +9,7 @@ static float value_at(int64_t i) {
   return (float)ft_random_normal(4, FT_RANDOM_BENCH, 0, (uint64_t)i);
 }
 
-static void numbers_are_those_of_the_generator(void **state) {
-  (void)state;
+static void numbers_are_those_of_the_generator(void) {
   float in[COUNT];
   uint16_t out[COUNT];
   const uint64_t first = ((uint64_t)3 << 44) + 8 * 4096, step = 77;
@@ -30,8 +24,7 @@ static void numbers_are_those_of_the_generator(void **state) {
   }
 }
 
-static void cuts_change_nothing(void **state) {
-  (void)state;
+static void cuts_change_nothing(void) {
   float in[COUNT];
   uint16_t whole[COUNT], parts[COUNT];
   for (int i = 0; i < COUNT; i++)
@@ -42,8 +35,7 @@ static void cuts_change_nothing(void **state) {
   assert_memory_equal(whole, parts, sizeof whole);
 }
 
-static void the_mean_is_kept(void **state) {
-  (void)state;
+static void the_mean_is_kept(void) {
   enum { TRIES = 20000 };
   static float in[TRIES];
   static uint16_t out[TRIES];
@@ -59,8 +51,33 @@ static void the_mean_is_kept(void **state) {
   }
 }
 
-static void special_values_stay(void **state) {
-  (void)state;
+/* Wherever they stand among others, which are rounded as if they were not there. */
+static void special_values_among_others(void) {
+  /* NaNs of which nothing is left in the upper half, or to which nothing can be added */
+  const float special[6] = {INFINITY,
+                            -INFINITY,
+                            NAN,
+                            ft_f32_from_bits(0x7f800001u),
+                            ft_f32_from_bits(0xffffffffu),
+                            3e38f};
+  float in[COUNT];
+  uint16_t out[COUNT], plain[COUNT];
+  for (int i = 0; i < COUNT; i++)
+    in[i] = value_at(i);
+  ft_round_stochastic(3, 8, 0, COUNT, in, plain);
+  for (int at = 0; at < COUNT; at += 7) {
+    float was = in[at];
+    in[at] = special[at / 7 % 6];
+    ft_round_stochastic(3, 8, 0, COUNT, in, out);
+    float became = ft_f32_from_bf16(out[at]);
+    assert_true(isnan(in[at]) ? isnan(became) : isinf(in[at]) ? became == in[at] : became > 2.9e38f);
+    out[at] = plain[at];
+    assert_memory_equal(out, plain, sizeof out);
+    in[at] = was;
+  }
+}
+
+static void special_values_stay(void) {
   const float in[8] = {INFINITY, -INFINITY, NAN, 0.0f, -0.0f, 1.5f, -3.25f, 0x1p-133f};
   uint16_t out[8];
   for (uint64_t step = 0; step < 50; step++) {
@@ -73,12 +90,25 @@ static void special_values_stay(void **state) {
   }
 }
 
+/* test_NAME: the check NAME at every level. */
+#define AT_EVERY_LEVEL(name)           \
+  static void test_##name(void **state) { \
+    (void)state;                       \
+    for_each_level(name);              \
+  }
+AT_EVERY_LEVEL(numbers_are_those_of_the_generator)
+AT_EVERY_LEVEL(cuts_change_nothing)
+AT_EVERY_LEVEL(the_mean_is_kept)
+AT_EVERY_LEVEL(special_values_among_others)
+AT_EVERY_LEVEL(special_values_stay)
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(numbers_are_those_of_the_generator),
-      cmocka_unit_test(cuts_change_nothing),
-      cmocka_unit_test(the_mean_is_kept),
-      cmocka_unit_test(special_values_stay),
+      cmocka_unit_test(test_numbers_are_those_of_the_generator),
+      cmocka_unit_test(test_cuts_change_nothing),
+      cmocka_unit_test(test_the_mean_is_kept),
+      cmocka_unit_test(test_special_values_among_others),
+      cmocka_unit_test(test_special_values_stay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,10 +216,12 @@ void FT_V(accumulate_bf16)(const uint32_t key[2], uint64_t step, uint64_t first,
                            uint16_t *accumulator, ft_dtype from, const void *in, int64_t count) {
   uint16_t random[RANDOM_ELEMENTS];
   float values[RANDOM_ELEMENTS];
+  uint32_t keys[20];
+  philox_keys(key, keys);
   for (int64_t at = 0; at < count; at += RANDOM_ELEMENTS) {
     int64_t n = FT_MIN((int64_t)RANDOM_ELEMENTS, count - at);
     FT_V(convert)(FT_F32, values, from, (const char *)in + (size_t)at * ft_dtype_bytes(from), n);
-    random_halves(key, step, (first + (uint64_t)at) / 8, random);
+    random_halves(keys, step, (first + (uint64_t)at) / 8, random);
     for (int64_t i = 0; i < n; i++) {
       float sum = ft_f32_from_bits((uint32_t)accumulator[at + i] << 16) + values[i];
       accumulator[at + i] = (uint16_t)(rounded_up(sum, random[i]) >> 16);
@@ -230,7 +232,7 @@ void FT_V(accumulate_bf16)(const uint32_t key[2], uint64_t step, uint64_t first,
 /* ---------------------------------------------------------------- AdamW */
 
 /* One quantum (or what is left of one): elements at … at+count-1 of the arrays. */
-INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t key[2],
+INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t keys[20],
                    uint64_t step, uint64_t first, int64_t at, int64_t count) {
   _Alignas(64) float weights[FT_QUANTUM], m_values[FT_QUANTUM], v_values[FT_QUANTUM],
       gradients[FT_QUANTUM];
@@ -258,12 +260,14 @@ INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t k
   }
   if (whole) return;
   for (int64_t i = 0; i < count; i += RANDOM_ELEMENTS)
-    random_halves(key, step, (first + (uint64_t)(at + i)) / 8, random + i);
+    random_halves(keys, step, (first + (uint64_t)(at + i)) / 8, random + i);
   write_random(x->master, w, count, random, high, low);
 }
 
 void FT_V(adamw_packed)(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t key[2],
                         uint64_t step, uint64_t first, int64_t at, int64_t count) {
+  uint32_t keys[20];
+  philox_keys(key, keys);
   for (int64_t done = 0; done < count; done += FT_QUANTUM)
-    update(a, x, key, step, first, at + done, FT_MIN((int64_t)FT_QUANTUM, count - done));
+    update(a, x, keys, step, first, at + done, FT_MIN((int64_t)FT_QUANTUM, count - done));
 }

@@ -27,11 +27,13 @@ static uint64_t rounding_step(const ft_shard *s, int64_t micro_batch) {
   return (uint64_t)s->version << 24 | (uint64_t)micro_batch;
 }
 
-/* Adds to the sums of flat elements start … of the block. */
-static void add(const reduction *r, int64_t start, char *sums, int rank, const char *values,
-                int64_t count) {
+/* Adds to the sums of flat elements start … of the block; the first contribution begins them. */
+static void add(const reduction *r, int64_t start, char *sums, bool begins, int rank,
+                const char *values, int64_t count) {
   const ft_shard_options *o = &r->shard->options;
-  if (o->gradient == FT_F32)
+  if (o->gradient == FT_F32 && begins)
+    ft_convert(FT_F32, sums, o->compute, values, count);
+  else if (o->gradient == FT_F32)
     ft_accumulate((float *)(void *)sums, o->compute, values, count);
   else
     ft_accumulate_bf16(o->seed, rounding_step(r->shard, r->first_contribution + rank),
@@ -41,21 +43,23 @@ static void add(const reduction *r, int64_t start, char *sums, int rank, const c
 
 /* A chunk of the accumulator, from element `at` of this rank's slice on, takes all contributions in
  * order of rank, while it is in cache, and is squared for the norm in a step's last round. In the
- * first it begins at zero, and what the accumulator held before is not fetched. */
+ * first, what the accumulator held before is not fetched. */
 static void add_to_chunk(const reduction *r, const ft_range *slice, int64_t at) {
   const ft_shard *s = r->shard;
   const part *b = &s->parts[r->block];
   int64_t local = slice->local + at, count = FT_MIN((int64_t)FT_CHUNK, slice->count - at);
   size_t bytes = (size_t)count * gradient_bytes(s);
   bool first = r->first_contribution == 0;
+  FT_ASSERT(r->contributors > 0);
   float room[FT_CHUNK];
   char *sums = first ? (char *)room : gradient_at(s, b, local);
   int remote = 0;
-  if (first) memset(room, 0, bytes);
+  if (first && s->options.gradient == FT_BF16) memset(room, 0, bytes);
   for (int rank = 0; rank < r->contributors; rank++) {
     const char *values = contribution(r, slice, rank, remote);
     if (!on_my_node(s, rank)) remote++;
-    add(r, slice->start + at, sums, rank, values + (size_t)at * s->element_bytes, count);
+    add(r, slice->start + at, sums, first && rank == 0, rank,
+        values + (size_t)at * s->element_bytes, count);
   }
   if (r->last_round)
     s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_sums(s, sums, count);

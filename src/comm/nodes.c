@@ -14,7 +14,7 @@ ft_err ft_nodes_init(ft_nodes *nodes, int size, const int *leaders) {
     FT_ASSERT(leaders[r] >= 0 && leaders[r] <= r && leaders[leaders[r]] == leaders[r]);
     int node = leaders[r] == r ? nodes->num_nodes++ : nodes->node_of[leaders[r]];
     nodes->node_of[r] = node;
-    nodes->index_of[r] = nodes->first[node + 1]++; /* counts, for now */
+    nodes->index_of[r] = nodes->first[node + 1]++; /* sizes, added up below */
   }
   for (int n = 0; n < nodes->num_nodes; n++)
     nodes->first[n + 1] += nodes->first[n];

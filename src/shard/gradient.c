@@ -27,18 +27,21 @@ static uint64_t rounding_step(const ft_shard *s, int64_t micro_batch) {
   return (uint64_t)s->version << 24 | (uint64_t)micro_batch;
 }
 
-/* Adds to the sums of flat elements start … of the block; the first contribution begins them. */
-static void add(const reduction *r, int64_t start, char *sums, bool begins, int rank,
-                const char *values, int64_t count) {
+/* Adds to the sums of flat elements start … of the block; a step's first contribution begins them. */
+static void add(const reduction *r, int64_t start, char *sums, int rank, const char *values,
+                int64_t count) {
   const ft_shard_options *o = &r->shard->options;
-  if (o->gradient == FT_F32 && begins)
+  int64_t micro_batch = r->first_contribution + rank;
+  if (o->gradient == FT_F32 && micro_batch == 0) {
     ft_convert(FT_F32, sums, o->compute, values, count);
-  else if (o->gradient == FT_F32)
+  } else if (o->gradient == FT_F32) {
     ft_accumulate((float *)(void *)sums, o->compute, values, count);
-  else
-    ft_accumulate_bf16(o->seed, rounding_step(r->shard, r->first_contribution + rank),
+  } else {
+    if (micro_batch == 0) memset(sums, 0, (size_t)count * sizeof(uint16_t));
+    ft_accumulate_bf16(o->seed, rounding_step(r->shard, micro_batch),
                        ((uint64_t)r->block << 44) + (uint64_t)start, (uint16_t *)(void *)sums,
                        o->compute, values, count);
+  }
 }
 
 /* A chunk of the accumulator, from element `at` of this rank's slice on, takes all contributions in
@@ -54,12 +57,10 @@ static void add_to_chunk(const reduction *r, const ft_range *slice, int64_t at) 
   float room[FT_CHUNK];
   char *sums = first ? (char *)room : gradient_at(s, b, local);
   int remote = 0;
-  if (first && s->options.gradient == FT_BF16) memset(room, 0, bytes);
   for (int rank = 0; rank < r->contributors; rank++) {
     const char *values = contribution(r, slice, rank, remote);
     if (!on_my_node(s, rank)) remote++;
-    add(r, slice->start + at, sums, first && rank == 0, rank,
-        values + (size_t)at * s->element_bytes, count);
+    add(r, slice->start + at, sums, rank, values + (size_t)at * s->element_bytes, count);
   }
   if (r->last_round)
     s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_sums(s, sums, count);

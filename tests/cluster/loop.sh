@@ -53,16 +53,21 @@ mistakes() {
   rm -rf "$work/run"
 }
 
-# Ctrl-C at the script: its process group gets SIGINT.
-asked_to_stop() {
-  local status=0 script
+# begin COMMAND...: in the background, in a process group of its own, $script; returns once the run is
+# in its second step, where it stays.
+begin() {
   set -m
-  FT_FAULT="forward@13=slow:60" "$root/launch/mpirun-loop.sh" mpirun --oversubscribe -np 2 "$ftrun" \
-    train "$work/config.json" >"$work/said" 2>&1 </dev/null &
+  FT_FAULT="forward@13=slow:60" "$@" >"$work/said" 2>&1 </dev/null &
   script=$!
   set +m
   wait_for 60 grep -q "forward: slow" "$work/run/log/rank-0.log" 2>/dev/null ||
     { kill -KILL -- "-$script"; cat "$work/said" >&2; fail "the run did not begin"; }
+}
+
+# Ctrl-C at the script: its process group gets SIGINT.
+asked_to_stop() {
+  local status=0
+  begin "$root/launch/mpirun-loop.sh" mpirun --oversubscribe -np 2 "$ftrun" train "$work/config.json"
   kill -INT -- "-$script"
   wait "$script" || status=$?
   must "asked to stop" [ "$status" -eq 75 ]
@@ -73,21 +78,21 @@ asked_to_stop() {
 # What Slurm does to the batch script ahead of a preemption: USR1 and CONT, of which either may be there
 # first, or both at once. The script is not Slurm's here, so it cannot be queued again.
 warned_by_slurm() {
-  local status=0 script signals=("$@")
-  mkdir -p "$work/no-slurm"
+  local status=0 signal name="warned by Slurm: $*"
+  begin env SLURM_JOB_ID=1 FTRUN="$ftrun" FTRUN_LAUNCHER=mpirun PATH="$work/no-slurm:$PATH" \
+    bash "$root/launch/slurm/ftrun.sbatch" "$work/config.json"
+  for signal in "$@"; do kill "-$signal" "$script"; done
+  wait "$script" || status=$?
+  must "$name" [ "$status" -eq 75 ]
+  must "$name" grep -q "stopped by SIGUSR1" "$work/said"
+  go_on "$name" 1
+}
+
+# Slurm's commands that the batch script uses, of a Slurm that does not answer.
+make_no_slurm() {
+  mkdir "$work/no-slurm"
   printf '#!/bin/sh\nexit 1\n' | tee "$work/no-slurm/scontrol" >"$work/no-slurm/squeue"
   chmod +x "$work/no-slurm/"*
-  FT_FAULT="forward@13=slow:60" SLURM_JOB_ID=1 FTRUN=$ftrun FTRUN_LAUNCHER=mpirun \
-    PATH=$work/no-slurm:$PATH bash "$root/launch/slurm/ftrun.sbatch" "$work/config.json" \
-    >"$work/said" 2>&1 </dev/null &
-  script=$!
-  wait_for 60 grep -q "forward: slow" "$work/run/log/rank-0.log" 2>/dev/null ||
-    { kill -TERM "$script"; cat "$work/said" >&2; fail "the run did not begin"; }
-  for signal in "${signals[@]}"; do kill "-$signal" "$script"; done
-  wait "$script" || status=$?
-  must "warned by Slurm: ${signals[*]}" [ "$status" -eq 75 ]
-  must "warned by Slurm: ${signals[*]}" grep -q "stopped by SIGUSR1" "$work/said"
-  go_on "warned by Slurm: ${signals[*]}" 1
 }
 
 prepare_broken
@@ -95,6 +100,7 @@ crashes
 fruitless
 mistakes
 asked_to_stop
+make_no_slurm
 warned_by_slurm USR1
 warned_by_slurm CONT USR1
 warned_by_slurm STOP USR1 CONT

@@ -216,7 +216,7 @@ void FT_V(accumulate_bf16)(const uint32_t key[2], uint64_t step, uint64_t first,
                            uint16_t *accumulator, ft_dtype from, const void *in, int64_t count) {
   uint16_t random[RANDOM_ELEMENTS];
   float values[RANDOM_ELEMENTS];
-  uint32_t keys[20];
+  uint32_t keys[PHILOX_KEYS];
   philox_keys(key, keys);
   for (int64_t at = 0; at < count; at += RANDOM_ELEMENTS) {
     int64_t n = FT_MIN((int64_t)RANDOM_ELEMENTS, count - at);
@@ -232,7 +232,7 @@ void FT_V(accumulate_bf16)(const uint32_t key[2], uint64_t step, uint64_t first,
 /* ---------------------------------------------------------------- AdamW */
 
 /* One quantum (or what is left of one): elements at … at+count-1 of the arrays. */
-INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t keys[20],
+INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t keys[PHILOX_KEYS],
                    uint64_t step, uint64_t first, int64_t at, int64_t count) {
   _Alignas(64) float weights[FT_QUANTUM], m_values[FT_QUANTUM], v_values[FT_QUANTUM],
       gradients[FT_QUANTUM];
@@ -266,7 +266,7 @@ INLINE void update(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t k
 
 void FT_V(adamw_packed)(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t key[2],
                         uint64_t step, uint64_t first, int64_t at, int64_t count) {
-  uint32_t keys[20];
+  uint32_t keys[PHILOX_KEYS];
   philox_keys(key, keys);
   for (int64_t done = 0; done < count; done += FT_QUANTUM)
     update(a, x, keys, step, first, at + done, FT_MIN((int64_t)FT_QUANTUM, count - done));

@@ -32,18 +32,17 @@ typedef __m128i wide_v;
 #define XOR3(x, y, z) _mm_xor_si128(_mm_xor_si128(x, y), z)
 #define PAIR(x, y) _mm_unpacklo_epi32(_mm_shuffle_epi32(x, 0x08), _mm_shuffle_epi32(y, 0x08))
 #endif
-enum { WIDE_LANES = LANES / 2 };
+enum { WIDE_LANES = LANES / 2, PHILOX_ROUNDS = 10, PHILOX_KEYS = 2 * PHILOX_ROUNDS };
 
 /* Philox4x32-10 (Salmon et al. 2011) of WIDE_LANES consecutive counters, eight halves each. */
-INLINE void philox(const uint32_t keys[20], uint64_t step, uint64_t group, uint16_t *halves) {
+INLINE void philox(const uint32_t keys[PHILOX_KEYS], uint64_t step, uint64_t group, uint16_t *halves) {
   typedef uint64_t counters __attribute__((vector_size(sizeof(wide_v))));
   counters order; /* that interleaving makes consecutive */
   UNROLL for (int i = 0; i < WIDE_LANES; i++)
     order[i] = (uint64_t)(i % 2 * (WIDE_LANES / 2) + i / 2);
-  wide_v c0 = (wide_v)(order + group), c1, c2 = EVERY((uint32_t)step),
-         c3 = EVERY((uint32_t)(step >> 32));
-  c1 = W(srli, 64)(c0, 32);
-  UNROLL for (int round = 0; round < 10; round++) {
+  wide_v c0 = (wide_v)(order + group), c1 = W(srli, 64)(c0, 32);
+  wide_v c2 = EVERY((uint32_t)step), c3 = EVERY((uint32_t)(step >> 32));
+  UNROLL for (int round = 0; round < PHILOX_ROUNDS; round++) {
     wide_v a = MULTIPLY_LOWER(c0, EVERY(0xD2511F53u)), b = MULTIPLY_LOWER(c2, EVERY(0xCD9E8D57u));
     c0 = XOR3(W(srli, 64)(b, 32), c1, EVERY(keys[2 * round]));
     c1 = b;
@@ -56,14 +55,14 @@ INLINE void philox(const uint32_t keys[20], uint64_t step, uint64_t group, uint1
 }
 
 /* The keys of the rounds. */
-INLINE void philox_keys(const uint32_t key[2], uint32_t keys[20]) {
-  for (uint32_t round = 0; round < 10; round++) {
+INLINE void philox_keys(const uint32_t key[2], uint32_t keys[PHILOX_KEYS]) {
+  for (uint32_t round = 0; round < PHILOX_ROUNDS; round++) {
     keys[2 * round] = key[0] + round * 0x9E3779B9u;
     keys[2 * round + 1] = key[1] + round * 0xBB67AE85u;
   }
 }
 
-INLINE void random_halves(const uint32_t keys[20], uint64_t step, uint64_t group,
+INLINE void random_halves(const uint32_t keys[PHILOX_KEYS], uint64_t step, uint64_t group,
                           uint16_t halves[RANDOM_ELEMENTS]) {
   UNROLL for (int i = 0; i < RANDOM_GROUPS; i += WIDE_LANES)
     philox(keys, step, group + (uint64_t)i, halves + 8 * i);

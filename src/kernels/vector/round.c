@@ -36,7 +36,7 @@ INLINE void round_group(uint16_t *out, const float *in, const uint16_t *halves) 
 void FT_V(round_stochastic)(uint16_t *out, const float *in, int64_t count, const uint32_t key[2],
                             uint64_t step, uint64_t first) {
   uint16_t halves[RANDOM_ELEMENTS];
-  uint32_t keys[20];
+  uint32_t keys[PHILOX_KEYS];
   philox_keys(key, keys);
   for (int64_t at = 0; at < count; at += RANDOM_ELEMENTS) {
     random_halves(keys, step, (first + (uint64_t)at) / 8, halves);

@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 # The top of the stack builds the executable, not a library, so meson.build's table ends below it.
-TOP = {"cli": (5, ["train", "text"])}
+TOP = {"cli": (5, ["train", "prep"])}
 
 # Headers of a library, and the modules that may know it. DESIGN: "all of MPI" is comm's, HDF5 is
 # called by io's thread only, kernels is the only module that knows a processor.
@@ -30,7 +30,7 @@ OWNED = {
     r"dnnl.*\.h|oneapi/.*": {"kernels"},
     r"cblas\.h|openblas.*\.h": {"kernels"},
     r".*intrin\.h": {"kernels"},
-    r"pcre2\.h|utf8proc\.h": {"text"},
+    r"pcre2\.h|utf8proc\.h": {"tokenizer"},
     r"xxhash\.h|sha2\.h": {"base"},
     r"argp\.h": {"cli"},
 }

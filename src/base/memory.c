@@ -32,7 +32,8 @@ const char *ft_owner_name(ft_owner owner) {
                                                        [FT_MEM_ACTIVATIONS] = "activations",
                                                        [FT_MEM_WORKSPACE] = "workspace",
                                                        [FT_MEM_DATA] = "data",
-                                                       [FT_MEM_TEXT] = "text",
+                                                       [FT_MEM_TOKENIZER] = "tokenizer",
+                                                       [FT_MEM_PREP] = "preparation",
                                                        [FT_MEM_IO] = "files"};
   FT_ASSERT(owner < FT_MEM_NUM_OWNERS);
   return names[owner];

@@ -5,7 +5,7 @@
 #include "common.h"
 #include "ft/hf.h"
 #include "ft/model.h"
-#include "ft/text.h"
+#include "ft/prep.h"
 #include "sample.h"
 
 typedef struct arguments {

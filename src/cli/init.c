@@ -4,7 +4,7 @@
 #include "commands.h"
 #include "common.h"
 #include "ft/hf.h"
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 
 typedef struct arguments {
   const char *config, *out, *tokenizer;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "ft/hf.h"
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 #include "inspect.h"
 
 enum { PIECE_ELEMENTS = 1 << 20 };

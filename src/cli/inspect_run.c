@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "ft/checkpoint.h"
-#include "ft/text.h"
+#include "ft/prep.h"
 #include "ft/train.h"
 #include "inspect.h"
 

@@ -8,7 +8,7 @@
 #include "commands.h"
 #include "common.h"
 #include "ft/hf.h"
-#include "ft/text.h"
+#include "ft/prep.h"
 #include "show_tokens.h"
 
 typedef struct arguments {

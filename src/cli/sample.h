@@ -2,7 +2,7 @@
 #ifndef FT_CLI_SAMPLE_H
 #define FT_CLI_SAMPLE_H
 
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 
 typedef struct ft_sampler {
   double temperature; /* 0: the most likely token */

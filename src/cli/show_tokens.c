@@ -1,6 +1,8 @@
 /* Tokens for people. */
 #include "show_tokens.h"
 
+#include "ft/base_utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,15 +22,6 @@ bool ft_cli_color(const struct argp_state *state, const char *text) {
   return false;
 }
 
-/* Bytes of the whole character at s, 0 if there is none. */
-static size_t character(const unsigned char *s, size_t room) {
-  size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : s[0] >= 0xC2 ? 2 : 0;
-  if (length == 0 || length > room) return 0;
-  for (size_t i = 1; i < length; i++)
-    if ((s[i] & 0xC0) != 0x80) return 0;
-  return length;
-}
-
 /* A byte that is no whole character, or would move the cursor. */
 static void print_byte(FILE *to, unsigned char c) {
   if (c == '\n')
@@ -41,8 +34,8 @@ static void print_byte(FILE *to, unsigned char c) {
 
 static void print_piece(FILE *to, const char *piece, size_t bytes) {
   const unsigned char *s = (const unsigned char *)piece;
-  for (size_t i = 0; i < bytes;) {
-    size_t length = character(s + i, bytes - i);
+  for (size_t i = 0, valid; i < bytes;) {
+    size_t length = ft_utf8_next(piece + i, bytes - i, &valid);
     if (length == 0 || s[i] < 0x20 || s[i] == 0x7F) {
       print_byte(to, s[i]);
       i++;

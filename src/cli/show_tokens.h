@@ -5,7 +5,7 @@
 #include <argp.h>
 #include <stdio.h>
 
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 
 /* "auto" (a terminal, and NO_COLOR is not set), "always" or "never"; a usage error otherwise. */
 bool ft_cli_color(const struct argp_state *state, const char *text);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "file.h"
+#include "ft/base_utf8.h"
 #include "json.h"
 
 enum { MAX_FILE_BYTES = 1 << 30, MAX_DEPTH = 256, MAX_NUMBER = 1000, MAX_SHOWN = 40 };
@@ -68,32 +69,6 @@ static ft_err no_memory(const parser *p) {
 
 /* ---------------------------------------------------------------- characters */
 
-/* Bytes of the UTF-8 character that starts at s, or 0 if it is not one. */
-static size_t utf8_length(const unsigned char *s, size_t room) {
-  if (s[0] < 0x80) return 1;
-  size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-  if (s[0] < 0xC2 || s[0] > 0xF4 || length > room) return 0;
-  for (size_t i = 1; i < length; i++)
-    if ((s[i] & 0xC0) != 0x80) return 0;
-  bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-  bool surrogate = s[0] == 0xED && s[1] > 0x9F;
-  bool too_large = s[0] == 0xF4 && s[1] > 0x8F;
-  return overlong || surrogate || too_large ? 0 : length;
-}
-
-static size_t put_utf8(uint32_t code, char *out) {
-  if (code < 0x80) {
-    out[0] = (char)code;
-    return 1;
-  }
-  size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  static const unsigned char first[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-  for (size_t i = length - 1; i > 0; i--, code >>= 6)
-    out[i] = (char)(0x80u | (code & 0x3Fu));
-  out[0] = (char)(first[length] | code);
-  return length;
-}
-
 static void skip_space(parser *p) {
   while (p->at < p->length) {
     char c = p->text[p->at];
@@ -142,7 +117,7 @@ static ft_err unicode_escape(parser *p, char *out, size_t *used) {
     memcpy(out + *used, FT_JSON_ZERO, 2);
     *used += 2;
   } else {
-    *used += put_utf8((uint32_t)code, out + *used);
+    *used += ft_utf8_encode((uint32_t)code, out + *used);
   }
   return FT_OK;
 }
@@ -181,7 +156,7 @@ static ft_err parse_string(parser *p, char **out) {
       continue;
     }
     if (c < 0x20) FT_TRY(mistake(p, p->at, "a control character inside a string"));
-    size_t length = utf8_length((const unsigned char *)p->text + p->at, p->length - p->at);
+    size_t valid, length = ft_utf8_next(p->text + p->at, p->length - p->at, &valid);
     if (length == 0) FT_TRY(mistake(p, p->at, "invalid UTF-8"));
     memcpy(s + used, p->text + p->at, length);
     used += length;

@@ -3,7 +3,7 @@
 #ifndef CHAT_TOKENIZER_H
 #define CHAT_TOKENIZER_H
 
-#include "ft/text.h"
+#include "ft/prep.h"
 
 #define CHAT_DIR MEMORY_ROOT "chat"
 

@@ -1,6 +1,6 @@
 /* tokenizer.json: opened; a text is encoded, with and without special tokens, and decoded. */
 #include "fuzz.h"
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 
 static const char text[] = "Ab ab\t  a12 \xc3\xa4\xe2\x80\x8b <s>ab's\r\n x";
 

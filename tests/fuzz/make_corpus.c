@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ft/text.h"
+#include "ft/tokenizer.h"
 #include "small_checkpoint.h"
 
 static const char *out;

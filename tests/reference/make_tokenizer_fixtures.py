@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/text/tokenizers/*: small tokenizer.json files of every kind that is supported, each with
+"""Writes tests/tokenizer/tokenizers/*: small tokenizer.json files of every kind that is supported, each with
 cases.jsonl: what Hugging Face's tokenizers make of texts. Of a case, plain_ids (special tokens are text)
 and processed_ids (with the post-processor's) are there where they differ from ids, decoded where it differs
 from text, decoded_plain (without special tokens) where it differs from decoded. decodings.jsonl holds ids
@@ -18,7 +18,7 @@ from tokenizers import pre_tokenizers as P, processors as R, trainers
 
 import tokenizer_texts
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "text", "tokenizers")
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tokenizer", "tokenizers")
 CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
 TEXTS = ["", " ", "a", "Hello, world!", "  two  spaces  ", "\n\n\ttabs\r\n", "the the the", "1234567 89", "don't WE'LL",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_tables.h: where the Unicode data that Hugging Face's tokenizers were built
+"""Writes src/tokenizer/unicode_tables.h: where the Unicode data that Hugging Face's tokenizers were built
 with differ from the oldest that PCRE2 and utf8proc may bring along (Unicode 14).
 
-    python3 tests/reference/make_unicode_tables.py > src/text/unicode_tables.h
+    python3 tests/reference/make_unicode_tables.py > src/tokenizer/unicode_tables.h
 
 Needs the PyPI package `tokenizers` and a Python whose unicodedata is Unicode 14 (Python 3.11). Every
 fact is taken by asking the library about every code point.
@@ -92,7 +92,7 @@ def main():
     print("/* Made by tests/reference/make_unicode_tables.py; do not edit. Code points about which Hugging Face's\n"
           " * tokenizers (Unicode 16 in regular expressions, 17 in Rust's characters, 9 in normalization) and\n"
           " * Unicode 14 differ. */")
-    print("#ifndef FT_TEXT_UNICODE_TABLES_H\n#define FT_TEXT_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n"
+    print("#ifndef FT_TOKENIZER_UNICODE_TABLES_H\n#define FT_TOKENIZER_UNICODE_TABLES_H\n\n#include <stdint.h>\n\n"
           "#include <utf8proc.h>\n\ntypedef struct ft_code_range {\n  uint32_t first, last;\n} ft_code_range;\n\n"
           "typedef struct ft_category_range {\n  uint32_t first, last;\n  utf8proc_category_t category;\n"
           "} ft_category_range;\n\n"

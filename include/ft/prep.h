@@ -1,0 +1,141 @@
+/* prep: from JSONL to token shards. Records, chat templates with loss masks, cleaning and
+ * splitting. No MPI. Not collective, all of it. */
+#ifndef FT_PREP_H
+#define FT_PREP_H
+
+#include <stdatomic.h>
+
+#include "ft/tokenizer.h"
+
+/* ---------------------------------------------------------------- records and templates */
+
+typedef enum ft_template {
+  FT_TEMPLATE_AUTO, /* by the tokenizer's special tokens */
+  FT_TEMPLATE_CHATML,
+  FT_TEMPLATE_LLAMA2,
+  FT_TEMPLATE_LLAMA3,
+  FT_TEMPLATE_ALPACA,
+  FT_TEMPLATE_PLAIN
+} ft_template;
+/* "auto", "chatml", "llama2", "llama3", "alpaca", "plain". Errors: FT_ERR_USAGE listing them. */
+ft_err ft_template_by_name(const char *name, ft_template *out);
+const char *ft_template_name(ft_template t);
+/* What AUTO stands for with this tokenizer. Errors: FT_ERR_DATA if a template's special tokens are
+ * missing. */
+ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_template *out);
+
+/* How records become ids. Fill it with ft_render_options_init, or by hand: only the first three
+ * are needed. */
+typedef struct ft_render_options {
+  ft_template template; /* resolved */
+  int64_t bos;          /* begins a chat where bos_first says so; -1: none */
+  int64_t eos;    /* the model's: ends `text` documents and turns without a token of their own;
+                     -1: none */
+  bool bos_first; /* ChatML: a chat begins with bos, as the tokenizer's own template has it */
+  char *system;   /* what a chat without a system message gets; NULL or "": nothing */
+  char *system_preamble; /* Llama 3: written before every system message; NULL: nothing */
+} ft_render_options;
+
+/* Resolves the template and finds what else a model directory says of it: the end-of-text token
+ * (config.json, else generation_config.json, else tokenizer_config.json), and of the tokenizer's
+ * own chat template whether it begins with BOS and which fixed system message it writes. Only the
+ * tokenizer's files are required. system: instead of the directory's ("": none; NULL: the
+ * directory's). Errors: FT_ERR_DATA, FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_template wanted,
+                              const char *system, ft_render_options *out);
+void ft_render_options_fini(ft_render_options *options);
+
+/* As ft_tokenizer_encode, of a string as ft_json_parse_data leaves it (which may hold zeros). */
+ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
+                        ft_ids *out);
+
+/* Turns one training record ({text}, alpaca, {messages}, {conversations}, {prompt, completion}) to
+ * ids and mask, which are appended: targets are the assistant's words and its end-of-turn token,
+ * everything of a text except its first token. Content is tokenized with specials off. *is_text: it
+ * was a text record. Parse it with ft_json_parse_data. A record may come out without any target.
+ * Errors: FT_ERR_DATA with the reason; FT_ERR_MEMORY. */
+ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
+                        const cJSON *record, ft_ids *out, bool *is_text);
+/* One user message and the start of the assistant's turn: what `generate --chat` feeds. */
+ft_err ft_render_prompt(const ft_tokenizer *t, const ft_render_options *options, const char *user,
+                        ft_ids *out);
+/* Id of the token that ends an assistant's turn in this template, or -1. */
+int64_t ft_template_end_of_turn(const ft_tokenizer *t, const ft_render_options *options);
+
+/* ---------------------------------------------------------------- lines of a file */
+
+enum { FT_LINE_MAX = 64 << 20 }; /* bytes; a longer line is reported as such and skipped */
+
+typedef struct ft_lines ft_lines;
+/* Opens a text file of any size (a FIFO will do; "-" is standard input) to be read line by line in
+ * bounded memory. Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA (a directory). */
+ft_err ft_lines_open(const char *path, ft_lines **out);
+void ft_lines_close(ft_lines *lines);
+/* The next line without its end (LF or CR LF) and without the file's byte order mark; *text is NULL
+ * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
+ * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
+/* The path for messages. Borrowed. */
+const char *ft_lines_path(const ft_lines *lines);
+/* Number of the line last read, from 1. */
+int64_t ft_lines_number(const ft_lines *lines);
+/* A line as JSON (ft_json_parse_data). Errors: FT_ERR_DATA with the column, FT_ERR_MEMORY. */
+ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out);
+/* Nothing but spaces and tabs. */
+bool ft_line_is_blank(const char *text, size_t bytes);
+
+/* ---------------------------------------------------------------- prep */
+
+typedef enum ft_split {
+  FT_SPLIT_TRAIN,
+  FT_SPLIT_VALIDATION,
+  FT_SPLIT_TEST,
+  FT_NUM_SPLITS
+} ft_split;
+const char *ft_split_name(ft_split split); /* the folder's name */
+/* The set of a document, by the hash of its content alone: equal documents share a set, whatever
+ * file, line and order they come in. Growing `test` moves documents to it from the others, growing
+ * `validation` only from train. */
+ft_split ft_split_of(uint64_t content_hash, uint64_t seed, double validation, double test);
+
+typedef struct ft_prep_options {
+  const char *model_dir;
+  const char *const *inputs; /* JSONL files */
+  int64_t num_inputs;
+  const char *out_dir;
+  ft_template template;
+  const char *system;      /* as of ft_render_options_init */
+  int64_t seq_len;         /* 0: the model's longest position, at most 4096 */
+  bool truncate;           /* sft documents longer than seq_len are cut instead of refused */
+  bool skip_bad_lines;     /* otherwise any bad line refuses the whole run, after all were listed */
+  bool skip_all_masked;    /* otherwise a document without a target does, even with the above */
+  bool overwrite;          /* replaces the shards that OUT holds */
+  double validation, test; /* shares of documents, by content hash */
+  uint64_t seed;           /* salts the split */
+  int64_t max_positions, model_vocab; /* of the model's config.json (cli reads it with hf) */
+  int64_t bos, eos;                   /* instead of what the directory's files say; -1: theirs */
+  int num_threads;                    /* at least 1; the result does not depend on it */
+  const atomic_bool *stop;            /* looked at between lines; NULL: never stops */
+  /* Called with the first document that goes to a shard; NULL: not. */
+  ft_err (*show_first)(void *arg, const ft_tokenizer *t, const ft_ids *ids);
+  void *show_arg;
+} ft_prep_options;
+
+typedef struct ft_prep_report {
+  int64_t lines;      /* blank ones not counted */
+  int64_t bad_lines;  /* records that could not be used, documents too long included */
+  int64_t all_masked; /* documents without a target */
+  int64_t truncated;
+  int64_t documents[FT_NUM_SPLITS], tokens[FT_NUM_SPLITS], targets[FT_NUM_SPLITS];
+  int64_t text_documents, seq_len;
+  ft_template template;
+  char system[96]; /* start of the system message given to chats without one; "": none */
+} ft_prep_report;
+
+/* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards,
+ * in place only when complete). The report is filled as far as it went on failure, too. Errors:
+ * FT_ERR_USAGE (impossible options), FT_ERR_DATA, FT_ERR_NOINPUT, FT_ERR_CREATE, FT_ERR_IO,
+ * FT_ERR_STOPPED. */
+ft_err ft_prep(const ft_prep_options *options, ft_prep_report *report);
+
+#endif

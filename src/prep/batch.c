@@ -1,0 +1,133 @@
+/* Lines to documents: parse, render, check. Each line is a pure function of its text and the rules;
+ * threads take lines from a common counter. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "batch.h"
+#include "record.h"
+
+enum { MAX_THREADS = 256 };
+
+ft_err ft_prep_batch_init(ft_prep_batch *batch) {
+  *batch = (ft_prep_batch){0};
+  void *p;
+  ft_err err = ft_alloc_array(FT_MEM_PREP, FT_BATCH_LINES, sizeof(ft_prep_line), &p);
+  batch->lines = p;
+  return err;
+}
+
+void ft_prep_batch_fini(ft_prep_batch *batch) {
+  for (int64_t i = 0; batch->lines && i < FT_BATCH_LINES; i++)
+    ft_ids_fini(&batch->lines[i].ids);
+  ft_free(batch->lines);
+  ft_free(batch->text);
+  *batch = (ft_prep_batch){0};
+}
+
+bool ft_prep_batch_is_full(const ft_prep_batch *batch) {
+  return batch->num_lines == FT_BATCH_LINES || batch->used >= FT_BATCH_BYTES;
+}
+
+ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number, const char *text,
+                         size_t bytes, bool too_long) {
+  if (batch->used + bytes + 1 > batch->capacity) {
+    size_t capacity = FT_MAX(batch->used + bytes + 1, 2 * batch->capacity);
+    void *p = batch->text;
+    ft_err err = ft_realloc(FT_MEM_PREP, capacity, &p);
+    if (err != FT_OK) return err;
+    batch->text = p;
+    batch->capacity = capacity;
+  }
+  ft_prep_line *line = &batch->lines[batch->num_lines++];
+  ft_ids ids = line->ids;
+  *line = (ft_prep_line){.path = path, .number = number, .bytes = bytes, .too_long = too_long};
+  line->begin = batch->used;
+  line->ids = ids;
+  line->ids.count = 0;
+  memcpy(batch->text + batch->used, text, bytes);
+  batch->text[batch->used + bytes] = 0;
+  batch->used += bytes + 1;
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- one line */
+
+static ft_err check_length(const ft_prep_rules *rules, ft_prep_line *line) {
+  if (line->is_text || line->ids.count <= rules->seq_len) return FT_OK;
+  if (!rules->truncate)
+    return ft_fail(FT_ERR_DATA,
+                   "has %lld tokens, more than --seq-len %lld: cut such documents with --truncate",
+                   (long long)line->ids.count, (long long)rules->seq_len);
+  line->ids.count = rules->seq_len;
+  line->truncated = true;
+  return FT_OK;
+}
+
+static bool has_target(const ft_ids *ids) {
+  return ids->count > 0 && memchr(ids->mask, 1, (size_t)ids->count) != NULL;
+}
+
+static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_line *line) {
+  ft_err err = FT_OK;
+  cJSON *json = NULL;
+  ft_record record = {0};
+  FT_CHECK(!line->too_long, FT_ERR_DATA, "is longer than %d MiB", FT_LINE_MAX >> 20);
+  FT_TRY(ft_line_parse(text, line->bytes, &json));
+  FT_TRY(ft_record_read(json, &record));
+  line->is_text = record.text != NULL;
+  line->hash = ft_record_hash(&record);
+  FT_TRY(ft_record_render(rules->tokenizer, rules->render, &record, &line->ids));
+  FT_TRY(check_length(rules, line));
+  if (!has_target(&line->ids)) {
+    line->outcome = FT_ALL_MASKED;
+    FT_TRY(ft_fail(FT_ERR_DATA, "has nothing to learn from: no target among its %lld tokens%s",
+                   (long long)line->ids.count, line->truncated ? " after it was cut" : ""));
+  }
+out:
+  cJSON_Delete(json);
+  ft_record_fini(&record);
+  return err;
+}
+
+static void run_line(const ft_prep_rules *rules, const ft_prep_batch *batch, ft_prep_line *line) {
+  ft_err err = read_line(rules, batch->text + line->begin, line);
+  if (err == FT_OK) return;
+  snprintf(line->reason, sizeof line->reason, "%s", ft_error_message());
+  if (err != FT_ERR_DATA)
+    line->err = err;
+  else if (line->outcome == FT_DOCUMENT)
+    line->outcome = FT_BAD_LINE;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+typedef struct crew {
+  const ft_prep_rules *rules;
+  ft_prep_batch *batch;
+  atomic_int_fast64_t next;
+} crew;
+
+static void *work(void *arg) {
+  crew *c = arg;
+  for (;;) {
+    int64_t i = atomic_fetch_add(&c->next, 1);
+    if (i >= c->batch->num_lines) return NULL;
+    run_line(c->rules, c->batch, &c->batch->lines[i]);
+  }
+}
+
+void ft_prep_batch_run(ft_prep_batch *batch, const ft_prep_rules *rules, int num_threads) {
+  crew c = {.rules = rules, .batch = batch};
+  pthread_t threads[MAX_THREADS];
+  int started = 0;
+  num_threads = FT_MIN(num_threads, MAX_THREADS);
+  while (started < num_threads - 1 && started + 1 < batch->num_lines) {
+    /* fewer threads are slower, not wrong */
+    if (pthread_create(&threads[started], NULL, work, &c) != 0) break;
+    started++;
+  }
+  work(&c);
+  for (int i = 0; i < started; i++)
+    pthread_join(threads[i], NULL);
+}

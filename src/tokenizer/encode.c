@@ -1,0 +1,200 @@
+/* From text to ids: added tokens are found first, then what lies between is normalized, cut into
+ * words and given to the model. */
+#include "internal.h"
+
+#include "unicode.h"
+
+/* ---------------------------------------------------------------- ids */
+
+ft_err ft_ids_reserve(ft_ids *ids, int64_t more) {
+  ft_err err = FT_OK;
+  if (more <= ids->capacity - ids->count) return FT_OK;
+  int64_t capacity = 2 * ids->capacity + more + 64;
+  void *values = ids->ids, *mask = ids->mask;
+  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *ids->ids, &values));
+  ids->ids = values;
+  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity, &mask));
+  ids->mask = mask;
+  ids->capacity = capacity;
+out:
+  return err;
+}
+
+ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask) {
+  if (count <= 0) return FT_OK;
+  ft_err err = ft_ids_reserve(ids, count);
+  if (err != FT_OK) return err;
+  memcpy(ids->ids + ids->count, values, (size_t)count * sizeof *values);
+  memset(ids->mask + ids->count, mask, (size_t)count);
+  ids->count += count;
+  return FT_OK;
+}
+
+void ft_ids_fini(ft_ids *ids) {
+  ft_free(ids->ids);
+  ft_free(ids->mask);
+  *ids = (ft_ids){0};
+}
+
+/* ---------------------------------------------------------------- workspaces */
+
+static ft_err workspace_new(const ft_tokenizer *t, ft_workspace **out) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
+  ft_workspace *w = memory;
+  FT_TRY(ft_pretokenizer_run_init(t->pretokenizer, &w->run));
+  FT_TRY(ft_regex_scratch_new(&w->regex));
+  w->run.regex = w->regex;
+  w->run.keep_bytes = t->takes_bytes;
+  *out = w;
+  memory = NULL;
+out:
+  ft_workspace_free(memory);
+  return err;
+}
+
+void ft_workspace_free(ft_workspace *w) {
+  if (!w) return;
+  ft_regex_scratch_free(w->regex);
+  ft_normalizer_scratch_fini(&w->normalizer);
+  ft_pretokenizer_run_fini(&w->run);
+  ft_bpe_scratch_fini(&w->bpe);
+  ft_free(w);
+}
+
+ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out) {
+  pthread_mutex_lock(&t->pool->lock);
+  ft_workspace *w = t->pool->free;
+  if (w) t->pool->free = w->next;
+  pthread_mutex_unlock(&t->pool->lock);
+  *out = w;
+  return w ? FT_OK : workspace_new(t, out);
+}
+
+void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w) {
+  if (!w) return;
+  pthread_mutex_lock(&t->pool->lock);
+  w->next = t->pool->free;
+  t->pool->free = w;
+  pthread_mutex_unlock(&t->pool->lock);
+}
+
+/* ---------------------------------------------------------------- encoding */
+
+typedef struct encoding {
+  const ft_tokenizer *t;
+  ft_workspace *w;
+  const uint8_t *blocked; /* ids that text must not become */
+  bool specials;
+  bool behind; /* a control token stands before the text */
+  ft_ids *out;
+} encoding;
+
+/* Without a pre-tokenizer a whole document is one word. Where no token joins what is before a "▁"
+ * to it, the parts between merge separately, and most have been seen before. */
+static ft_err encode_at_marks(encoding *e, const ft_piece *word) {
+  size_t start = 0, at = 3;
+  while (at < word->bytes) {
+    const char *mark = memchr(word->text + at, 0xE2, word->bytes - at); /* "▁" is E2 96 81 */
+    if (!mark) break;
+    at = (size_t)(mark - word->text);
+    bool is_mark = word->bytes - at >= 3 && memcmp(mark, "▁", 3) == 0;
+    bool follows_mark = memcmp(mark - 3, "▁", 3) == 0;
+    if (is_mark && !follows_mark) {
+      ft_err err = ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text + start, at - start, false,
+                                 e->blocked, e->out);
+      if (err != FT_OK) return err;
+      start = at;
+    }
+    at += is_mark ? 3 : 1;
+  }
+  return ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text + start, word->bytes - start, false,
+                       e->blocked, e->out);
+}
+
+static ft_err encode_word(void *arg, const ft_piece *word) {
+  encoding *e = arg;
+  if (!e->t->takes_bytes && e->t->bpe->cuts_at_mark) return encode_at_marks(e, word);
+  return ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text, word->bytes, e->t->takes_bytes,
+                       e->blocked, e->out);
+}
+
+/* Text between the added tokens that are searched for in the text as it is. */
+static ft_err encode_between(encoding *e, const ft_piece *piece) {
+  ft_err err = FT_OK;
+  ft_piece normalized;
+  FT_TRY(ft_normalizer_apply(e->t->normalizer, &e->w->normalizer, e->w->regex, piece, &normalized));
+  ft_added_matches m = {.added = &e->t->added,
+                        .trie = &e->t->added.normalized,
+                        .text = normalized.text,
+                        .bytes = normalized.bytes,
+                        .specials = e->specials};
+  size_t start, end;
+  const ft_added_token *token;
+  while (ft_added_next(&m, &start, &end, &token)) {
+    if (token) {
+      FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
+      continue;
+    }
+    size_t origin = normalized.origin > start ? FT_MIN(normalized.origin, end) - start : 0;
+    ft_piece part = {normalized.text + start, end - start, origin, normalized.unusual};
+    FT_TRY(ft_pretokenizer_apply(&e->w->run, &part));
+  }
+out:
+  return err;
+}
+
+static ft_err encode_all(encoding *e, const char *text, size_t bytes, bool unusual) {
+  ft_err err = FT_OK;
+  ft_added_matches m = {.added = &e->t->added,
+                        .trie = &e->t->added.plain,
+                        .text = text,
+                        .bytes = bytes,
+                        .specials = e->specials};
+  size_t start, end;
+  const ft_added_token *token;
+  while (ft_added_next(&m, &start, &end, &token)) {
+    if (token) {
+      FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
+      continue;
+    }
+    size_t origin = start == 0 && !e->behind ? ft_utf8_length(text[0]) : 0;
+    ft_piece piece = {text + start, end - start, origin, unusual};
+    FT_TRY(encode_between(e, &piece));
+  }
+out:
+  return err;
+}
+
+ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
+                           uint8_t mask, ft_ids *out) {
+  return ft_tokenizer_encode_part(t, text, bytes, specials, false, mask, out);
+}
+
+ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t bytes,
+                                bool specials, bool behind, uint8_t mask, ft_ids *out) {
+  ft_err err = FT_OK;
+  int64_t before = out->count;
+  size_t at;
+  bool unusual;
+  encoding e = {.t = t,
+                .specials = specials,
+                .behind = behind,
+                .blocked = specials ? NULL : t->special,
+                .out = out};
+  FT_CHECK(ft_unicode_check(text, bytes, &at, &unusual), FT_ERR_DATA,
+           "the text is not valid UTF-8 at byte %zu (0x%02X)", at,
+           (unsigned)(unsigned char)text[at]);
+  if (bytes == 0) goto out;
+  FT_TRY(ft_workspace_acquire(t, &e.w));
+  e.w->run.word = encode_word;
+  e.w->run.arg = &e;
+  FT_TRY(encode_all(&e, text, bytes, unusual));
+  if (out->count > before) memset(out->mask + before, mask, (size_t)(out->count - before));
+out:
+  if (e.w) ft_workspace_release(t, e.w);
+  if (err != FT_OK) out->count = before;
+  return err;
+}

@@ -1,0 +1,65 @@
+/* Inside tokenizer: its parts, and the memory that encoding works in. */
+#ifndef FT_TOKENIZER_INTERNAL_H
+#define FT_TOKENIZER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "added_tokens.h"
+#include "bpe.h"
+#include "decoder.h"
+#include "normalizer.h"
+#include "pretokenizer.h"
+
+/* What the post-processor puts around a text. Starts zeroed. */
+typedef struct ft_surroundings {
+  uint32_t *before, *after;
+  int64_t num_before, num_after;
+} ft_surroundings;
+/* Reads the "post_processor" (NULL: nothing); ids are below vocab_size. Errors: FT_ERR_DATA, naming
+ * what is not supported. */
+ft_err ft_surroundings_load(const cJSON *json, int64_t vocab_size, ft_surroundings *out);
+void ft_surroundings_fini(ft_surroundings *s);
+
+/* Memory that one encoding at a time works in, with the words it has lately seen. */
+typedef struct ft_workspace {
+  struct ft_workspace *next;
+  ft_regex_scratch *regex;
+  ft_normalizer_scratch normalizer;
+  ft_pretokenizer_run run;
+  ft_bpe_scratch bpe;
+} ft_workspace;
+
+/* Workspaces that nobody uses now: as many as there ever were encodings at once. */
+typedef struct ft_workspace_pool {
+  pthread_mutex_t lock;
+  ft_workspace *free;
+} ft_workspace_pool;
+
+/* A token as decoding sees it. */
+typedef struct ft_token {
+  const char *content; /* as it stands in tokenizer.json; NULL: no such id */
+  const char *decoded; /* what the decoder gets: added tokens are normalized */
+  bool special;
+  bool skipped; /* by decoding without special tokens */
+} ft_token;
+
+struct ft_tokenizer {
+  char sha256[65];
+  ft_bpe *bpe;
+  ft_normalizer *normalizer;
+  ft_pretokenizer *pretokenizer;
+  ft_decoder *decoder;
+  ft_added_tokens added;
+  ft_surroundings surroundings;
+  bool takes_bytes; /* words go to the model as bytes */
+  int64_t vocab_size;
+  ft_token *tokens; /* [vocab_size] */
+  uint8_t *special; /* [vocab_size] */
+  ft_workspace_pool *pool;
+};
+
+ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out);
+void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w);
+void ft_workspace_free(ft_workspace *w);
+
+#endif

@@ -6,7 +6,7 @@
 
 #include "commands.h"
 #include "common.h"
-#include "ft/io.h"
+#include "ft/io_kind.h"
 
 void ft_inspect_line(const char *label, const char *format, ...) {
   va_list args;
@@ -24,8 +24,6 @@ bool ft_inspect_has(const char *dir, const char *name) {
   return has;
 }
 
-/* ---------------------------------------------------------------- recognising */
-
 static bool ends_with(const char *name, const char *end) {
   size_t length = strlen(name), tail = strlen(end);
   return length > tail && strcmp(name + length - tail, end) == 0;
@@ -35,50 +33,9 @@ static bool is_slice_name(const char *name) {
   return strncmp(name, "rank-", 5) == 0 && ends_with(name, ".h5");
 }
 
-static bool is_checkpoint(const char *path) {
-  return ft_inspect_has(path, "manifest.json");
-}
-
-static bool is_run(const char *path) {
-  return ft_inspect_has(path, "checkpoints") || ft_inspect_has(path, "metrics.jsonl");
-}
-
-static bool is_model(const char *path) {
-  return ft_inspect_has(path, "config.json") || ft_inspect_has(path, "tokenizer.json") ||
-         ft_inspect_has(path, "model.safetensors") ||
-         ft_inspect_has(path, "model.safetensors.index.json");
-}
-
-static bool has_shards(const char *path) {
-  char **names = NULL;
-  int64_t num_names = 0, found = 0;
-  if (ft_list_dir(path, &names, &num_names) != FT_OK) return false;
-  for (int64_t i = 0; i < num_names; i++)
-    found += names[i][0] != '.' && ends_with(names[i], ".h5");
-  ft_free_names(names, num_names);
-  return found > 0;
-}
-
-/* A directory with the slices of a checkpoint and no manifest. */
-static bool is_unfinished(const char *path) {
-  char **names = NULL;
-  int64_t num_names = 0, found = 0;
-  if (ft_list_dir(path, &names, &num_names) != FT_OK) return false;
-  for (int64_t i = 0; i < num_names; i++)
-    found += is_slice_name(names[i]);
-  ft_free_names(names, num_names);
-  return found > 0;
-}
-
 /* ---------------------------------------------------------------- what prep leaves */
 
 static const char *const sets[] = {"train", "validation", "test"};
-
-static bool is_prepared(const char *path) {
-  for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++)
-    if (ft_inspect_has(path, sets[i])) return true;
-  return false;
-}
 
 static ft_err inspect_prepared(const char *path) {
   ft_err err = FT_OK;
@@ -103,18 +60,27 @@ static ft_err unfinished(const char *path) {
 }
 
 static ft_err inspect_directory(const char *path) {
-  static const struct {
-    bool (*is)(const char *path);
-    ft_err (*inspect)(const char *path);
-  } kinds[] = {{is_checkpoint, ft_inspect_checkpoint}, {is_run, ft_inspect_run},
-               {is_model, ft_inspect_model},           {is_unfinished, unfinished},
-               {has_shards, ft_inspect_shards},        {is_prepared, inspect_prepared}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
-    if (kinds[i].is(path)) return kinds[i].inspect(path);
-  return ft_fail(FT_ERR_DATA,
-                 "%s: is neither a model directory, nor a folder of token shards (*.h5), nor a "
-                 "run, nor a checkpoint",
-                 path);
+  switch (ft_kind_of(path)) {
+  case FT_KIND_CHECKPOINT:
+    return ft_inspect_checkpoint(path);
+  case FT_KIND_RUN:
+    return ft_inspect_run(path);
+  case FT_KIND_MODEL:
+  case FT_KIND_MODEL_NO_INDEX:
+  case FT_KIND_MODEL_PICKLES:
+    return ft_inspect_model(path);
+  case FT_KIND_CHECKPOINT_UNFINISHED:
+    return unfinished(path);
+  case FT_KIND_SHARDS:
+    return ft_inspect_shards(path);
+  case FT_KIND_PREPARED:
+    return inspect_prepared(path);
+  default:
+    return ft_fail(FT_ERR_DATA,
+                   "%s: is neither a model directory, nor a folder of token shards (*.h5), nor a "
+                   "run, nor a checkpoint",
+                   path);
+  }
 }
 
 /* Files that mean nothing without those beside them stand for their directory. */
@@ -139,10 +105,8 @@ static ft_err inspect_file(const char *path) {
   } else if (ends_with(name, ".h5")) {
     FT_TRY(ft_inspect_shard(path));
   } else {
-    FT_TRY(ft_fail(FT_ERR_DATA,
-                   "%s: is no file that ftrun knows; *.safetensors, *.h5, or a directory was "
-                   "expected",
-                   path));
+    FT_TRY(ft_fail(FT_ERR_DATA, "%s: is %s; *.safetensors, *.h5, or a directory was expected", path,
+                   ft_kind_name(ft_kind_of(path))));
   }
 out:
   ft_free(dir);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data_internal.h"
+#include "ft/io_kind.h"
 
 enum { MAX_LISTED = 12 };
 
@@ -138,6 +139,7 @@ static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
     FT_TRY(ft_path_join(path, names[i], &(*paths)[*count]));
     (*count)++;
   }
+  if (*count == 0) FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
   FT_CHECK(*count > 0, FT_ERR_DATA, "%s is a folder without token shards (*.h5)", path);
 out:
   ft_free_names(names, num_names);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "ft/io_kind.h"
 #include "hf_internal.h"
 
 /* ---------------------------------------------------------------- families */
@@ -284,6 +285,7 @@ ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
   cJSON *generation = NULL;
   *out = (ft_hf_config){0};
   FT_CHECK(ft_path_exists(dir), FT_ERR_NOINPUT, "the model directory %s does not exist", dir);
+  FT_TRY(ft_kind_check(dir, FT_WANT_MODEL));
   FT_TRY(ft_path_join(dir, "config.json", &path));
   FT_TRY(ft_path_join(dir, "generation_config.json", &generation_path));
   FT_CHECK(ft_path_exists(path), FT_ERR_NOINPUT,

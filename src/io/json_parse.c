@@ -11,6 +11,7 @@
 
 #include "file.h"
 #include "ft/base_utf8.h"
+#include "ft/io_kind.h"
 #include "json.h"
 
 enum { MAX_FILE_BYTES = 1 << 30, MAX_DEPTH = 256, MAX_NUMBER = 1000, MAX_SHOWN = 40 };
@@ -392,7 +393,11 @@ ft_err ft_json_read(const char *path, cJSON **out) {
   size_t bytes;
   *out = NULL;
   ft_err err = ft_read_file(path, MAX_FILE_BYTES, &text, &bytes);
-  if (err == FT_OK) err = ft_json_parse(text, bytes, path, out);
+  if (err == FT_OK) {
+    err = ft_json_parse(text, bytes, path, out);
+    /* where it is something else altogether, that says more than the first wrong character */
+    if (err == FT_ERR_DATA) (void)ft_kind_check(path, FT_WANT_JSON);
+  }
   ft_free(text);
   return err;
 }

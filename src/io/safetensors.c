@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "file.h"
+#include "ft/io_kind.h"
 #include "safetensors.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read as they lie");
@@ -210,6 +211,7 @@ static ft_err read_file(ft_safetensors *st, int64_t index) {
   int64_t file_bytes, buffer = 0, first = st->count;
   cJSON *header = NULL;
   const char *digits;
+  FT_TRY(ft_kind_check(f->path, FT_WANT_SAFETENSORS));
   FT_TRY(ft_file_open(f->path, &f->fd, &file_bytes));
   FT_TRY(read_header(f, file_bytes, &header, &buffer));
   FT_TRY(ft_safetensors_sums(f, header, &digits));
@@ -375,6 +377,7 @@ static ft_err open_directory(ft_safetensors *st, const char *dir) {
     FT_TRY(read_file(st, 0));
     sort_entries(st);
   } else {
+    FT_TRY(ft_kind_check(dir, FT_WANT_WEIGHTS));
     FT_CHECK(ft_path_exists(index), FT_ERR_NOINPUT,
              "%s: has neither model.safetensors nor model.safetensors.index.json", dir);
     FT_TRY(open_index(st, dir, index));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "file.h"
+#include "ft/io_kind.h"
 #include "h5_read.h"
 #include "tokens.h"
 
@@ -166,6 +167,7 @@ ft_err ft_tokens_open(const char *path, ft_tokens_file **out) {
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof(ft_tokens_private), &own));
   f->private = own;
   FT_TRY(ft_strdup(path, &f->path));
+  FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
   FT_TRY(ft_h5_reader_init(path, &reader));
   FT_TRY(read_layout(&reader, f));
   f->fd = reader.fd; /* which stays open for the reads */

@@ -1,4 +1,5 @@
 /* Opening a tokenizer and looking at its tokens. */
+#include "ft/io_kind.h"
 #include "internal.h"
 
 #include "members.h"
@@ -113,6 +114,10 @@ ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
   void *memory = NULL;
   *out = NULL;
   FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
+  if (ft_path_exists(path))
+    FT_TRY(ft_kind_check(path, FT_WANT_JSON));
+  else if (ft_path_exists(dir))
+    FT_TRY(ft_kind_check(dir, FT_WANT_MODEL));
   FT_TRY(ft_read_file(path, MAX_FILE_BYTES, &text, &bytes));
   FT_TRY(ft_json_parse(text, bytes, path, &json));
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ft/io_kind.h"
 #include "internal.h"
 
 #define WRITE_POLL_S 2e-3 /* between two looks at a checkpoint that is being written */
@@ -272,6 +273,7 @@ ft_err ft_run_find_step(const char *run_dir, const char *which, int64_t *step) {
   int64_t *steps = NULL, num = 0, wanted = -1;
   char *end = NULL;
   FT_CHECK(ft_path_is_dir(run_dir), FT_ERR_NOINPUT, "%s: no such run directory", run_dir);
+  FT_TRY(ft_kind_check(run_dir, FT_WANT_RUN));
   FT_TRY(ft_checkpoint_list(run_dir, &steps, &num));
   if (!which || strcmp(which, "latest") == 0)
     wanted = num > 0 ? steps[num - 1] : -1;

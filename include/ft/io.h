@@ -86,8 +86,8 @@ typedef struct ft_safetensors ft_safetensors;
 
 /* Opens one .safetensors file, or a model directory (model.safetensors, or else the files that
  * model.safetensors.index.json names; they may not leave the directory), and reads headers only.
- * With an index, its weight_map decides: a tensor that it names and the named file lacks is an
- * error, one that it does not name is not there.
+ * A model has the tensors that its files have; of several with one name, the one that the index's
+ * weight_map means. Where index and files differ, ft_safetensors_remarks says so.
  * Tensors of a dtype other than F32, BF16, F16 are refused when read, not before. Errors:
  * FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_safetensors_open(const char *path, ft_safetensors **out);
@@ -97,6 +97,9 @@ int64_t ft_safetensors_count(const ft_safetensors *st);
 const ft_safetensor *ft_safetensors_at(const ft_safetensors *st, int64_t i);
 const ft_safetensor *ft_safetensors_find(const ft_safetensors *st,
                                          const char *name); /* NULL: absent */
+/* What is odd about the files but wrong in nothing that is read, for a warning: "" or a sentence.
+ * Borrowed. */
+const char *ft_safetensors_remarks(const ft_safetensors *st);
 /* The file a tensor lies in, for error messages. */
 const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t);
 /* The files, in order of name. */

@@ -10,20 +10,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read as they lie");
 
 typedef ft_safetensors_source file;
-
-/* A tensor of one of the files; `tensor` comes first, so that its address is the entry's. */
-typedef struct entry {
-  ft_safetensor tensor;
-  int64_t end; /* file offset after its last byte */
-  int64_t file;
-} entry;
-
-struct ft_safetensors {
-  file *files;
-  int64_t num_files;
-  entry *entries; /* by name, then file */
-  int64_t count, capacity;
-};
+typedef ft_safetensors_entry entry;
 
 static const struct {
   const char *name;
@@ -118,8 +105,8 @@ out:
 /* ---------------------------------------------------------------- one file */
 
 static ft_err check_metadata(const char *path, const cJSON *json) {
-  bool good = cJSON_IsObject(json);
-  for (const cJSON *item = good ? json->child : NULL; item; item = item->next)
+  bool good = cJSON_IsObject(json) || cJSON_IsNull(json); /* null: as if it were not there */
+  for (const cJSON *item = json->child; good && item; item = item->next)
     good = good && cJSON_IsString(item);
   if (good) return FT_OK;
   return ft_fail(FT_ERR_DATA, "%s: __metadata__ is not an object of strings", path);
@@ -254,116 +241,40 @@ static ft_err set_num_files(ft_safetensors *st, int64_t num_files) {
   return FT_OK;
 }
 
-/* ---------------------------------------------------------------- a sharded model */
-
-static int by_string(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* *names = the distinct file names of a weight_map, sorted (borrowed from it; free the array). */
-static ft_err distinct_files(const char *path, const cJSON *map, const char ***names,
-                             int64_t *num_names) {
-  ft_err err = FT_OK;
-  void *list = NULL;
-  int64_t count = 0, distinct = 0;
-  FT_TRY(ft_alloc_array(FT_MEM_IO, cJSON_GetArraySize(map), sizeof(char *), &list));
-  const char **found = list;
-  for (const cJSON *item = map->child; item; item = item->next) {
-    const char *name = cJSON_IsString(item) ? item->valuestring : "";
-    FT_CHECK(name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0,
-             FT_ERR_DATA,
-             "%s: weight_map of tensor %s is \"%.100s\", the plain name of a file in the same "
-             "directory was expected",
-             path, item->string, name);
-    found[count++] = name;
-  }
-  FT_CHECK(count > 0, FT_ERR_DATA, "%s: weight_map is empty", path);
-  qsort(found, (size_t)count, sizeof *found, by_string);
-  for (int64_t i = 0; i < count; i++)
-    if (i == 0 || strcmp(found[i], found[i - 1]) != 0) found[distinct++] = found[i];
-  *names = found;
-  *num_names = distinct;
-  list = NULL;
-out:
-  ft_free(list);
-  return err;
-}
-
-static entry *find_entry(const ft_safetensors *st, const char *name, int64_t in_file) {
-  int64_t low = 0, high = st->count;
-  while (low < high) {
-    int64_t middle = low + (high - low) / 2;
-    int order = strcmp(st->entries[middle].tensor.name, name);
-    if (order == 0 && st->entries[middle].file < in_file) order = -1;
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  if (low == st->count || strcmp(st->entries[low].tensor.name, name) != 0) return NULL;
-  return &st->entries[low];
-}
-
-/* Keeps exactly the tensors that the index names, each in the file it names. The others are
- * dropped. Marks kept entries by moving them to the front. */
-static ft_err follow_index(ft_safetensors *st, const char *path, const cJSON *map,
-                           const char **names, int64_t num_names) {
-  ft_err err = FT_OK;
-  void *flags = NULL;
-  FT_TRY(ft_alloc_array(FT_MEM_IO, st->count, sizeof(bool), &flags));
-  bool *wanted = flags;
-  for (const cJSON *item = map->child; item; item = item->next) {
-    const char *file_name = item->valuestring;
-    const char **found = bsearch(&file_name, names, (size_t)num_names, sizeof *names, by_string);
-    int64_t file_index = found - names;
-    entry *e = find_entry(st, item->string, file_index);
-    if (!e || e->file != file_index) {
-      const entry *other = find_entry(st, item->string, 0);
-      FT_TRY(ft_fail(FT_ERR_DATA, "%s: says that tensor %s lies in %s, but %s%s", path,
-                     item->string, file_name, other ? "it lies in " : "that file lacks it",
-                     other ? names[other->file] : ""));
-    }
-    wanted[e - st->entries] = true;
-  }
-  int64_t kept = 0;
-  for (int64_t i = 0; i < st->count; i++) {
-    if (wanted[i])
-      st->entries[kept++] = st->entries[i];
-    else
-      ft_free(st->entries[i].tensor.name);
-  }
-  st->count = kept;
-out:
-  ft_free(flags);
-  return err;
-}
+/* ---------------------------------------------------------------- the module's functions */
 
 static ft_err open_index(ft_safetensors *st, const char *dir, const char *path) {
   ft_err err = FT_OK;
-  cJSON *index = NULL;
-  const char **names = NULL;
-  int64_t num_names = 0;
-  FT_TRY(ft_json_read(path, &index));
-  const cJSON *map = ft_json_get(index, "weight_map");
-  FT_CHECK(cJSON_IsObject(map), FT_ERR_DATA, "%s: has no object \"weight_map\"", path);
-  FT_TRY(distinct_files(path, map, &names, &num_names));
-  FT_TRY(set_num_files(st, num_names));
-  for (int64_t i = 0; i < num_names; i++) {
-    FT_TRY(ft_path_join(dir, names[i], &st->files[i].path));
+  ft_safetensors_index index = {0};
+  FT_TRY(ft_safetensors_index_read(path, &index));
+  FT_TRY(set_num_files(st, index.num_files));
+  for (int64_t i = 0; i < index.num_files; i++) {
+    FT_TRY(ft_path_join(dir, index.files[i], &st->files[i].path));
     err = read_file(st, i);
     if (err == FT_ERR_NOINPUT)
-      err = ft_fail(FT_ERR_DATA, "%s: names the file %s, which does not exist", path, names[i]);
+      err =
+          ft_fail(FT_ERR_DATA, "%s: names the file %s, which does not exist", path, index.files[i]);
     if (err != FT_OK) goto out;
   }
   sort_entries(st);
-  FT_TRY(follow_index(st, path, map, names, num_names));
+  ft_safetensors_index_follow(st, &index);
 out:
-  ft_free(names);
-  cJSON_Delete(index);
+  ft_safetensors_index_fini(&index);
   return err;
 }
 
-/* ---------------------------------------------------------------- the module's functions */
+/* A directory that was saved into twice may have both forms. */
+static void note_other_form(ft_safetensors *st, const char *path) {
+  ft_safetensors_index index = {0};
+  if (!ft_path_exists(path)) return;
+  bool same = ft_safetensors_index_read(path, &index) == FT_OK && index.num_files == 1 &&
+              strcmp(index.files[0], "model.safetensors") == 0;
+  ft_safetensors_index_fini(&index);
+  if (!same)
+    snprintf(st->remarks, sizeof st->remarks,
+             "model.safetensors is read, not what model.safetensors.index.json beside it names: "
+             "remove the one that is out of date");
+}
 
 static ft_err open_directory(ft_safetensors *st, const char *dir) {
   ft_err err = FT_OK;
@@ -376,6 +287,7 @@ static ft_err open_directory(ft_safetensors *st, const char *dir) {
     single = NULL;
     FT_TRY(read_file(st, 0));
     sort_entries(st);
+    note_other_form(st, index);
   } else {
     FT_TRY(ft_kind_check(dir, FT_WANT_WEIGHTS));
     FT_CHECK(ft_path_exists(index), FT_ERR_NOINPUT,
@@ -433,8 +345,20 @@ const ft_safetensor *ft_safetensors_at(const ft_safetensors *st, int64_t i) {
 }
 
 const ft_safetensor *ft_safetensors_find(const ft_safetensors *st, const char *name) {
-  const entry *e = find_entry(st, name, 0);
-  return e ? &e->tensor : NULL;
+  int64_t low = 0, high = st->count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (strcmp(st->entries[middle].tensor.name, name) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  bool found = low < st->count && strcmp(st->entries[low].tensor.name, name) == 0;
+  return found ? &st->entries[low].tensor : NULL;
+}
+
+const char *ft_safetensors_remarks(const ft_safetensors *st) {
+  return st->remarks;
 }
 
 const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t) {

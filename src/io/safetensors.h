@@ -27,6 +27,21 @@ typedef struct ft_safetensors_source {
   void *scratch;
 } ft_safetensors_source;
 
+/* A tensor of one of the files; `tensor` comes first, so that its address is the entry's. */
+typedef struct ft_safetensors_entry {
+  ft_safetensor tensor;
+  int64_t end; /* file offset after its last byte */
+  int64_t file;
+} ft_safetensors_entry;
+
+struct ft_safetensors {
+  ft_safetensors_source *files;
+  int64_t num_files;
+  ft_safetensors_entry *entries; /* by name; while files are read, by name and file */
+  int64_t count, capacity;
+  char remarks[1200];
+};
+
 ft_safetensors_source *ft_safetensors_source_at(ft_safetensors *st, int64_t i);
 
 /* Takes the checksums from a header, if it has them, and compares the header's own. text: the
@@ -35,6 +50,21 @@ ft_err ft_safetensors_take_hashes(ft_safetensors_source *f, const cJSON *header,
                                   uint64_t length, int64_t file_bytes);
 /* FT_SAFETENSORS_DIGITS hexadecimal digits. False: they are not. */
 bool ft_safetensors_read_hash(const char *digits, uint64_t *hash);
+
+/* ---------------------------------------------------------------- a sharded model's index */
+
+typedef struct ft_safetensors_index {
+  cJSON *json;         /* owned */
+  const cJSON **items; /* [num_items] of the weight_map, by tensor; the array is owned */
+  const char **files;  /* [num_files] that it names, sorted; the array is owned */
+  int64_t num_items, num_files;
+} ft_safetensors_index;
+/* Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_safetensors_index_read(const char *path, ft_safetensors_index *out);
+void ft_safetensors_index_fini(ft_safetensors_index *index);
+/* Of tensors that several files have, keeps the one that the index means; notes where index and
+ * files differ in st->remarks. Entries are sorted by name and file. */
+void ft_safetensors_index_follow(ft_safetensors *st, const ft_safetensors_index *index);
 
 /* ---------------------------------------------------------------- checksums of tensors */
 

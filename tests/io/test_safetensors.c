@@ -87,6 +87,10 @@ static void odd_files_are_read(void **state) {
   assert_ok(ft_safetensors_open(in_scratch("no tensors"), &nothing));
   assert_int_equal(ft_safetensors_count(nothing), 0);
   ft_safetensors_close(nothing);
+  write_file("null", -1, "{\"__metadata__\":null," T("a", "F32", "[1]", 0, 4) "}", 4);
+  assert_ok(ft_safetensors_open(in_scratch("null"), &nothing));
+  assert_int_equal(ft_safetensors_count(nothing), 1);
+  ft_safetensors_close(nothing);
   write_file("a", -1,
              "{\"__metadata__\":{\"format\":\"pt\"}," T("z", "F32", "[1,2]", 1, 9) "," T(
                  "u", "U8", "[1]", 0, 1) "," T("none", "F32", "[0,7]", 9,
@@ -137,19 +141,18 @@ static void indexes_are_followed(void **state) {
   write_index("{\"a\":\"two\",\"b\":\"two\",\"x\":\"one\"}");
   assert_ok(ft_safetensors_open(scratch, &st));
   assert_int_equal(ft_safetensors_count(st), 3);
+  assert_string_equal(ft_safetensors_remarks(st), "tensors lie in several files: a, read from two");
   assert_non_null(strstr(ft_safetensors_file(st, ft_safetensors_find(st, "a")), "/two"));
   assert_non_null(strstr(ft_safetensors_file(st, ft_safetensors_find(st, "x")), "/one"));
   ft_safetensors_close(st);
   write_index("{\"a\":\"one\"}");
   assert_ok(ft_safetensors_open(scratch, &st));
-  assert_int_equal(ft_safetensors_count(st), 1); /* x is not named, so it is not there */
+  assert_int_equal(ft_safetensors_count(st), 2); /* x is not named; transformers reads it, too */
+  assert_string_equal(ft_safetensors_remarks(st), "");
   ft_safetensors_close(st);
   static const struct {
     const char *map, *message;
   } cases[] = {
-      {"{\"a\":\"one\",\"c\":\"two\"}", "tensor c lies in two, but that file lacks it"},
-      {"{\"a\":\"one\",\"b\":\"one\"}", "tensor b lies in one, but that file lacks it"},
-      {"{\"a\":\"one\",\"b\":\"one\",\"x\":\"two\"}", "tensor b lies in one, but it lies in two"},
       {"{\"a\":\"three\"}", "names the file three, which does not exist"},
       {"{\"a\":\"../one\"}", "weight_map of tensor a is \"../one\", the plain name"},
       {"{\"a\":\"/etc/passwd\"}", "the plain name"},
@@ -166,7 +169,41 @@ static void indexes_are_followed(void **state) {
   write_file("model.safetensors", -1, "{" T("only", "F32", "[1]", 0, 4) "}", 4);
   assert_ok(ft_safetensors_open(scratch, &st)); /* comes before the index */
   assert_string_equal(ft_safetensors_at(st, 0)->name, "only");
+  assert_non_null(strstr(ft_safetensors_remarks(st), "remove the one that is out of date"));
   ft_safetensors_close(st);
+  write_index("{\"only\":\"model.safetensors\"}");
+  assert_ok(ft_safetensors_open(scratch, &st));
+  assert_string_equal(ft_safetensors_remarks(st), "");
+  ft_safetensors_close(st);
+  assert_ok(ft_remove_tree(in_scratch("model.safetensors")));
+}
+
+/* transformers loads these models: what the files hold is what counts. */
+static void an_index_that_differs_from_its_files_is_remarked(void **state) {
+  (void)state;
+  write_file("one", -1, "{" T("a", "F32", "[1]", 0, 4) "," T("x", "F32", "[1]", 4, 8) "}", 8);
+  write_file("two", -1, "{" T("b", "F32", "[1]", 0, 4) "," T("a", "F32", "[1]", 4, 8) "}", 8);
+  static const struct {
+    const char *map, *remarks;
+    int count;
+  } cases[] = {
+      {"{\"a\":\"one\",\"c\":\"one\"}", "the index names tensors that no file has: c", 2},
+      {"{\"a\":\"one\",\"c1\":\"one\",\"c2\":\"one\",\"c3\":\"one\",\"c4\":\"one\"}",
+       "the index names tensors that no file has: c1, c2, c3 and 1 more", 2},
+      {"{\"a\":\"one\",\"b\":\"one\",\"x\":\"two\"}",
+       "tensors lie in other files than the index says: b in two instead of one, x in one "
+       "instead of two; tensors lie in several files: a, read from one",
+       3},
+      {"{\"b\":\"two\",\"x\":\"one\"}", "tensors lie in several files: a, read from two", 3},
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    ft_safetensors *st;
+    write_index(cases[i].map);
+    assert_ok(ft_safetensors_open(scratch, &st));
+    assert_string_equal(ft_safetensors_remarks(st), cases[i].remarks);
+    assert_int_equal(ft_safetensors_count(st), cases[i].count);
+    ft_safetensors_close(st);
+  }
 }
 
 static void files_round_trip(void **state) {
@@ -373,6 +410,7 @@ int main(void) {
                                      TEST(broken_files_are_refused),
                                      TEST(odd_files_are_read),
                                      TEST(indexes_are_followed),
+                                     TEST(an_index_that_differs_from_its_files_is_remarked),
                                      TEST(files_round_trip),
                                      TEST(unfinished_files_do_not_appear),
                                      TEST(many_tensors_take_no_quadratic_time)};

@@ -9,19 +9,23 @@
 typedef struct ft_hf_config {
   ft_arch arch;
   char model_type[32]; /* "llama", "mistral", "qwen2", "qwen3" */
-  ft_dtype dtype;      /* torch_dtype / dtype of config.json; FT_BF16 if absent */
-  int64_t bos_token,
-      eos_tokens[8]; /* bos -1: none; eos from config.json, then generation_config.json */
-  int num_eos_tokens;
-  cJSON *json; /* config.json whole; owned */
+  ft_dtype dtype;      /* dtype or torch_dtype of config.json; else of the weights; else FT_BF16 */
+  int64_t bos_token;   /* -1: none */
+  int64_t *eos_tokens; /* [num_eos_tokens] of config.json, then generation_config.json; owned */
+  int64_t num_eos_tokens;
+  char *remarks; /* what is odd but changes nothing that is computed: NULL or a sentence; owned */
+  cJSON *json;   /* config.json whole; owned */
 } ft_hf_config;
 
-/* Reads DIR/config.json in both forms (v4 and v5 keys; FIELD.md 2.2). What is not supported is
+/* Reads DIR/config.json in both forms (keys of transformers 4 and 5). What is not supported is
  * refused by name (model_type, rope type, activation, quantization, layer types …) with the list of
- * what is. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_DATA. */
+ * what is. Where the directory has weights, they have the last word, as in transformers: their type
+ * is the dtype that config.json does not name, and a lm_head.weight that differs from the embedding
+ * makes two matrices of what config.json calls tied. Not collective. Errors: FT_ERR_NOINPUT,
+ * FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_hf_config_read(const char *dir, ft_hf_config *out);
 void ft_hf_config_fini(ft_hf_config *config);
-/* As above from a config.json path (for `init`). */
+/* As above from a config.json path alone (for `init`). */
 ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 
 /* "model.layers.3.self_attn.q_proj.weight" of a block's tensor. Returns characters written, as
@@ -29,10 +33,11 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 int ft_hf_tensor_name(const ft_arch *arch, int64_t block, ft_role role, char *out, size_t size);
 
 /* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
- * that are missing or wrong in one message with the expected shape. Extra tensors are refused too,
- * except known harmless ones (rotary inv_freq; lm_head.weight of a tied model if it exists). Not
- * collective. */
-ft_err ft_hf_check_weights(const char *dir, const ft_arch *arch);
+ * that are missing or wrong in one message with the expected shape. Tensors that are not part of
+ * the model are refused too, but for those known to take no part in what is computed
+ * (docs/models.md lists them), which are named in a warning, as is what else is odd about the
+ * directory. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
+ft_err ft_hf_check_weights(const char *dir, const ft_hf_config *config);
 
 /* Fills this shard's owned (stage 0: kept) weights from DIR, every rank reading its own slices.
  * Collective over all ranks; errors are agreed. Ends with ft_shard_weights_changed. */

@@ -189,7 +189,7 @@ static ft_err open_model(generator *g) {
   ft_shard_options shard = {.stage = 2, .training = false, .compute = type};
   ft_model_options model = {.compute = type, .max_tokens = FT_MIN(g->prompt.count, 2048)};
   void *p;
-  FT_TRY(ft_hf_check_weights(a->model, arch));
+  FT_TRY(ft_hf_check_weights(a->model, &g->hf));
   FT_TRY(ft_shard_new(g->comm, arch, &shard, &g->shard));
   FT_TRY(ft_model_new(arch, g->shard, &model, &g->model));
   FT_TRY(ft_cache_new(g->model, positions, &g->cache));
@@ -202,7 +202,7 @@ out:
 }
 
 static bool ends(const generator *g, uint32_t id) {
-  for (int i = 0; i < g->hf.num_eos_tokens; i++)
+  for (int64_t i = 0; i < g->hf.num_eos_tokens; i++)
     if (g->hf.eos_tokens[i] == (int64_t)id) return true;
   return (int64_t)id == ft_template_end_of_turn(g->tokenizer, &g->render);
 }

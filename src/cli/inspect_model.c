@@ -71,8 +71,8 @@ static void list_types(const ft_safetensors *st, char *out, size_t size) {
                              (long long)counts[k]);
 }
 
-/* arch: what the tensors have to be; NULL: anything. */
-static ft_err inspect_weights(const char *path, const ft_arch *arch) {
+/* config: what the tensors have to be; NULL: anything. */
+static ft_err inspect_weights(const char *path, const ft_hf_config *config) {
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
   char types[256];
@@ -92,7 +92,7 @@ static ft_err inspect_weights(const char *path, const ft_arch *arch) {
   }
   ft_inspect_line("checksums", "%lld of %lld files have them%s", (long long)verified,
                   (long long)num_files, verified ? ": verified" : ": made by another program");
-  if (arch) FT_TRY(ft_hf_check_weights(path, arch));
+  if (config) FT_TRY(ft_hf_check_weights(path, config));
   if (verified < num_files) FT_TRY(read_values(st)); /* else nothing more could be found */
 out:
   ft_safetensors_close(st);
@@ -168,7 +168,7 @@ ft_err ft_inspect_model(const char *dir) {
     ft_inspect_line("weights", "none");
     goto out;
   }
-  FT_TRY(inspect_weights(dir, has_config ? &config.arch : NULL));
+  FT_TRY(inspect_weights(dir, has_config ? &config : NULL));
 out:
   ft_hf_config_fini(&config);
   return err;

@@ -26,6 +26,13 @@ static const char *const supported_families =
 
 static const family *find_family(const ft_hf_object *config) {
   const char *type = ft_hf_string(config, "model_type", NULL);
+  if (!type && cJSON_IsObject(ft_json_get(config->json, "run"))) {
+    ft_hf_mistake(
+        config->mistakes,
+        "this is a run's configuration; expected is a model's: ftrun export makes a model "
+        "directory of a run");
+    return NULL;
+  }
   if (!type) {
     ft_hf_mistake(config->mistakes, "model_type is missing; %s", supported_families);
     return NULL;
@@ -155,7 +162,7 @@ static void refuse_others(const ft_hf_object *config) {
   refuse_architecture(config);
   refuse_quantization(config);
   refuse_activation(config);
-  refuse_number(config, "pretraining_tp", 1);
+  ft_hf_int(config, "pretraining_tp", 1, 1, max_dimension);
   refuse_number(config, "attention_dropout", 0);
   refuse_number(config, "num_experts", 0);
   refuse_number(config, "num_local_experts", 0);
@@ -181,14 +188,15 @@ static void add_eos(const ft_hf_object *config, const cJSON *value, ft_hf_config
     return;
   }
   int64_t id = (int64_t)value->valuedouble;
-  for (int i = 0; i < out->num_eos_tokens; i++)
+  for (int64_t i = 0; i < out->num_eos_tokens; i++)
     if (out->eos_tokens[i] == id) return;
-  if (id < 0) return;
-  if (out->num_eos_tokens == (int)FT_ARRAY_SIZE(out->eos_tokens))
-    ft_hf_mistake(config->mistakes, "%seos_token_id: more than %zu tokens", config->prefix,
-                  FT_ARRAY_SIZE(out->eos_tokens));
-  else
-    out->eos_tokens[out->num_eos_tokens++] = id;
+  if (id >= 0) out->eos_tokens[out->num_eos_tokens++] = id;
+}
+
+/* Tokens that an eos_token_id may name. */
+static int64_t count_eos(const cJSON *json) {
+  const cJSON *value = ft_json_get(json, "eos_token_id");
+  return cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
 }
 
 /* One id, a list of ids, or null; a missing key means `missing` (-1: none). */
@@ -250,23 +258,37 @@ static void read_family(const ft_hf_object *config, const family *f, ft_hf_confi
   ft_hf_number(config, "initializer_range", 0.02, 0, 1);
 }
 
+/* What is of no effect here, whatever was meant by it. */
+static ft_err add_remarks(const ft_hf_object *config, ft_hf_config *out) {
+  /* how Llama 2 was cut for its training: the product of the pieces is that of the whole */
+  if (ft_hf_int(config, "pretraining_tp", 1, 1, max_dimension) == 1) return FT_OK;
+  return ft_hf_add_remark(out, "pretraining_tp is of no effect: products are not cut into pieces");
+}
+
+/* generation: of generation_config.json, or NULL. */
 static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *generation) {
+  ft_err err = FT_OK;
   ft_hf_mistakes mistakes = {0};
   ft_hf_object config = {.json = out->json, .prefix = "", .mistakes = &mistakes};
   out->bos_token = -1;
-  if (!cJSON_IsObject(out->json))
-    return ft_fail(FT_ERR_DATA, "%s: expected is a JSON object, a model's config", path);
+  FT_CHECK(cJSON_IsObject(out->json), FT_ERR_DATA,
+           "%s: expected is a JSON object, a model's config", path);
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, count_eos(out->json) + count_eos(generation), sizeof(int64_t),
+                        (void **)&out->eos_tokens));
   const family *f = find_family(&config);
   if (f) {
     read_family(&config, f, out);
-    ft_hf_object more = {
-        .json = generation, .prefix = "generation_config.json: ", .mistakes = &mistakes};
+    ft_hf_object more = config;
+    more.json = generation;
+    more.prefix = "generation_config.json: ";
     if (cJSON_IsObject(generation)) read_eos(&more, -1, out);
   }
-  ft_err err = ft_hf_mistakes_end(&mistakes, path);
-  if (err != FT_OK) return err;
+  FT_TRY(ft_hf_mistakes_end(&mistakes, path));
+  FT_TRY(add_remarks(&config, out));
   err = ft_arch_check(&out->arch);
-  return err == FT_OK ? FT_OK : ft_fail_prefix(err, "%s", path);
+  if (err != FT_OK) err = ft_fail_prefix(err, "%s", path);
+out:
+  return err;
 }
 
 ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out) {
@@ -277,6 +299,11 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out) {
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   return err;
+}
+
+static bool has_dtype(const cJSON *json) {
+  const ft_hf_object config = {.json = json};
+  return ft_hf_has(&config, "dtype") || ft_hf_has(&config, "torch_dtype");
 }
 
 ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
@@ -293,6 +320,7 @@ ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
   FT_TRY(ft_json_read(path, &out->json));
   if (ft_path_exists(generation_path)) FT_TRY(ft_json_read(generation_path, &generation));
   FT_TRY(read_config(out, path, generation));
+  FT_TRY(ft_hf_follow_weights(dir, has_dtype(out->json), out));
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   cJSON_Delete(generation);
@@ -302,6 +330,8 @@ out:
 }
 
 void ft_hf_config_fini(ft_hf_config *config) {
+  ft_free(config->eos_tokens);
+  ft_free(config->remarks);
   cJSON_Delete(config->json);
   *config = (ft_hf_config){0};
 }

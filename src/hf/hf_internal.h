@@ -17,6 +17,8 @@ void ft_hf_mistake(ft_hf_mistakes *mistakes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* FT_OK without mistakes, else FT_ERR_DATA with all of them; `where` names the file. */
 ft_err ft_hf_mistakes_end(const ft_hf_mistakes *mistakes, const char *where);
+/* Adds a sentence to what ft_hf_check_weights warns of. Errors: FT_ERR_MEMORY. */
+ft_err ft_hf_add_remark(ft_hf_config *config, const char *remark);
 
 /* ---------------------------------------------------------------- members of config.json */
 
@@ -58,7 +60,13 @@ typedef struct ft_hf_blocks {
   void (*get)(const void *arg, int64_t block, ft_block *out);
   const void *arg;
 } ft_hf_blocks;
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks);
+/* *passed_over (NULL: not wanted): the tensors that are of no use, for a warning, NULL if there are
+ * none; free with ft_free. */
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks,
+                           char **passed_over);
+/* What the weights of DIR, if it has any, say of what config.json leaves open. has_dtype: the
+ * config names one. Errors: FT_ERR_MEMORY, FT_ERR_IO. */
+ft_err ft_hf_follow_weights(const char *dir, bool has_dtype, ft_hf_config *config);
 
 /* Index of the first element that is not finite, or -1. */
 int64_t ft_hf_first_not_finite(const float *values, int64_t count);

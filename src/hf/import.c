@@ -77,7 +77,7 @@ static ft_err import_all(importer *in, const char *dir) {
   int64_t num_blocks = ft_shard_num_blocks(in->shard);
   ft_hf_blocks blocks = {.count = num_blocks, .get = block_of_shard, .arg = in->shard};
   FT_TRY(ft_safetensors_open(dir, &in->st));
-  FT_TRY(ft_hf_check_tensors(in->st, dir, &blocks));
+  FT_TRY(ft_hf_check_tensors(in->st, dir, &blocks, NULL));
   FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), &in->raw));
   FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), (void **)&in->values));
   FT_TRY(ft_alloc_array(FT_MEM_IO, num_blocks, FT_ROLE_NUM * sizeof(uint64_t), (void **)&in->sums));

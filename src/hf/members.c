@@ -35,6 +35,16 @@ ft_err ft_hf_mistakes_end(const ft_hf_mistakes *mistakes, const char *where) {
                  mistakes->text);
 }
 
+ft_err ft_hf_add_remark(ft_hf_config *config, const char *remark) {
+  char *longer;
+  const char *before = config->remarks ? config->remarks : "";
+  ft_err err = ft_format(&longer, "%s%s%s", before, *before ? "; " : "", remark);
+  if (err != FT_OK) return err;
+  ft_free(config->remarks);
+  config->remarks = longer;
+  return FT_OK;
+}
+
 /* ---------------------------------------------------------------- members */
 
 void ft_hf_show(const cJSON *value, char *out, size_t size) {

@@ -108,6 +108,14 @@ static double choose_theta(const ft_hf_object *config, double inner) {
   return outer > 0 ? outer : 10000.0;
 }
 
+/* Longest document of the stretched model: with linear scaling max_position_embeddings is that of
+ * the model before it, with llama3 already the whole. */
+static int64_t stretched_positions(const rope *r, int64_t max_positions) {
+  const int64_t limit = (int64_t)1 << 24;
+  if (r->type != FT_ROPE_LINEAR) return max_positions;
+  return (int64_t)FT_MIN(r->factor * (double)max_positions, (double)limit);
+}
+
 void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch) {
   rope scaling = {0}, parameters = {0};
   bool has_scaling = read_named(config, "rope_scaling", "rope_scaling.", &scaling);
@@ -132,4 +140,5 @@ void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch) {
     if (r.original_positions == 0) r.original_positions = outer ? outer : arch->max_positions;
   }
   arch->rope_original_positions = r.original_positions;
+  arch->max_positions = stretched_positions(&r, arch->max_positions);
 }

@@ -5,7 +5,7 @@
 
 #include "hf_internal.h"
 
-enum { MAX_LISTED = 10 };
+enum { MAX_LISTED = 10, MAX_NAMED = 3 };
 
 /* ---------------------------------------------------------------- expected tensors */
 
@@ -35,6 +35,8 @@ typedef struct census {
   int64_t missing, misshapen, unreadable, extra; /* each lists its first MAX_LISTED */
   const ft_safetensor **known;                   /* [num_known] those that were expected */
   int64_t num_known;
+  int64_t passed_over; /* the first of them by name: */
+  char passed_names[MAX_NAMED][96];
 } census;
 
 static void note_missing(census *c, const char *name, const ft_tensor *t) {
@@ -98,22 +100,50 @@ static bool ends_with(const char *name, const char *end) {
   return length >= tail && strcmp(name + length - tail, end) == 0;
 }
 
-/* Computed from the config, or a copy of a tensor that is there. */
-static bool is_harmless(const char *name, bool tied) {
-  return ends_with(name, "rotary_emb.inv_freq") || (tied && strcmp(name, "lm_head.weight") == 0);
+/* Takes no part in what is computed: the rotary embedding's frequencies, which follow from the
+ * config, and scales for keys and values that others keep in 8 bits. */
+static bool is_of_no_use(const char *name) {
+  static const char *const ends[] = {"rotary_emb.inv_freq", ".k_scale", ".v_scale", ".kv_scale"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(ends); i++)
+    if (ends_with(name, ends[i])) return true;
+  return false;
+}
+
+/* The head of a tied model: a copy, or ft_hf_follow_weights would have untied it. */
+static bool is_copy(const ft_safetensors *st, const ft_safetensor *t) {
+  const ft_safetensor *embedding = ft_safetensors_find(st, "model.embed_tokens.weight");
+  return strcmp(t->name, "lm_head.weight") == 0 && embedding && t->supported &&
+         t->num_dims == embedding->num_dims &&
+         memcmp(t->dims, embedding->dims, sizeof t->dims) == 0;
 }
 
 static void look_for_extra(census *c, const ft_safetensors *st, bool tied) {
   qsort(c->known, (size_t)c->num_known, sizeof(const ft_safetensor *), compare_pointers);
   for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
     const ft_safetensor *t = ft_safetensors_at(st, i);
-    if (is_harmless(t->name, tied)) continue;
+    if (tied && is_copy(st, t)) continue;
     if (bsearch(&t, c->known, (size_t)c->num_known, sizeof(const ft_safetensor *),
                 compare_pointers))
       continue;
-    if (c->extra++ < MAX_LISTED)
+    if (is_of_no_use(t->name)) {
+      if (c->passed_over < MAX_NAMED)
+        snprintf(c->passed_names[c->passed_over], sizeof c->passed_names[0], "%s", t->name);
+      c->passed_over++;
+    } else if (c->extra++ < MAX_LISTED) {
       ft_hf_mistake(&c->mistakes, "%.120s is not part of this model", t->name);
+    }
   }
+}
+
+static ft_err tell_passed_over(const census *c, char **out) {
+  char more[32] = "";
+  *out = NULL;
+  if (c->passed_over == 0) return FT_OK;
+  if (c->passed_over > MAX_NAMED)
+    snprintf(more, sizeof more, " and %lld more", (long long)c->passed_over - MAX_NAMED);
+  return ft_format(out, "tensors that take no part are passed over, and not exported: %s%s%s%s%s%s",
+                   c->passed_names[0], c->passed_over > 1 ? ", " : "", c->passed_names[1],
+                   c->passed_over > 2 ? ", " : "", c->passed_names[2], more);
 }
 
 /* Names that all carry another prefix than expected are one mistake, not hundreds. */
@@ -152,7 +182,8 @@ static void summarize(census *c) {
                     kinds[i].what);
 }
 
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks) {
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks,
+                           char **passed_over) {
   ft_err err = FT_OK;
   census *c = NULL;
   ft_block last;
@@ -165,6 +196,7 @@ ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_h
   look_for_extra(c, st, ft_block_tensor(&last, FT_ROLE_HEAD) == NULL);
   summarize(c);
   FT_TRY(ft_hf_mistakes_end(&c->mistakes, dir));
+  if (passed_over) FT_TRY(tell_passed_over(c, passed_over));
 out:
   if (c) ft_free(c->known);
   ft_free(c);
@@ -176,11 +208,23 @@ static void block_of_arch(const void *arg, int64_t block, ft_block *out) {
   ft_arch_block(arch, block, out);
 }
 
-ft_err ft_hf_check_weights(const char *dir, const ft_arch *arch) {
+static void warn(const char *dir, const char *remark) {
+  if (remark && *remark) ft_log(FT_LOG_WARNING, "%s: %s", dir, remark);
+}
+
+ft_err ft_hf_check_weights(const char *dir, const ft_hf_config *config) {
+  ft_err err = FT_OK;
   ft_safetensors *st = NULL;
-  ft_err err = ft_safetensors_open(dir, &st);
-  ft_hf_blocks blocks = {.count = ft_arch_num_blocks(arch), .get = block_of_arch, .arg = arch};
-  if (err == FT_OK) err = ft_hf_check_tensors(st, dir, &blocks);
+  char *passed_over = NULL;
+  ft_hf_blocks blocks = {
+      .count = ft_arch_num_blocks(&config->arch), .get = block_of_arch, .arg = &config->arch};
+  FT_TRY(ft_safetensors_open(dir, &st));
+  FT_TRY(ft_hf_check_tensors(st, dir, &blocks, &passed_over));
+  warn(dir, config->remarks);
+  warn(dir, ft_safetensors_remarks(st));
+  warn(dir, passed_over);
+out:
+  ft_free(passed_over);
   ft_safetensors_close(st);
   return err;
 }

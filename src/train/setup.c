@@ -80,7 +80,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, mi
                  "data.seq_len is %lld, but %s/config.json allows %lld positions "
                  "(max_position_embeddings): set data.seq_len to at most that",
                  (long long)c->seq_len, model_dir, (long long)t->hf.arch.max_positions));
-  if (t->rank == 0) note(m, first, ft_hf_check_weights(model_dir, &t->hf.arch));
+  if (t->rank == 0) note(m, first, ft_hf_check_weights(model_dir, &t->hf));
   if (training) note(m, first, open_set(t, c->train, c->num_train, c->shuffle, &t->train));
   note(m, first, open_validation(t, m, first));
 }

@@ -17,7 +17,7 @@ static void check(const ft_hf_config *config) {
                   a->head_dim > 0 && a->head_dim % 2 == 0 && a->vocab > 0 && a->layers > 0,
               "dimensions are possible");
   fuzz_demand(ft_arch_num_parameters(a) > 0, "parameters can be counted");
-  for (int i = 0; i < config->num_eos_tokens; i++)
+  for (int64_t i = 0; i < config->num_eos_tokens; i++)
     fuzz_demand(config->eos_tokens[i] >= 0 && config->eos_tokens[i] < a->vocab, "eos is a token");
   fuzz_demand(config->bos_token >= -1 && config->bos_token < a->vocab, "bos is a token");
   for (int64_t block = 0; block < FT_MIN(3, ft_arch_num_blocks(a)); block++) {

@@ -387,6 +387,31 @@ static void rotary_parameters_of_both_versions(void **state) {
   assert_int_equal(a.rope_original_positions, 512);
 }
 
+/* Scaling is there to make longer documents possible than max_position_embeddings says. */
+static void scaling_stretches_the_longest_document(void **state) {
+  (void)state;
+  const struct {
+    const char *change;
+    int64_t positions;
+  } cases[] = {
+      {"{\"max_position_embeddings\":512}", 512},
+      {"{\"max_position_embeddings\":512,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}",
+       2048},
+      {"{\"max_position_embeddings\":512,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}}",
+       1280},
+      {"{\"max_position_embeddings\":9000,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,"
+       "\"low_freq_factor\":1,\"high_freq_factor\":4,\"original_max_position_embeddings\":1024}}",
+       9000},
+      {"{\"max_position_embeddings\":1024,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,"
+       "\"low_freq_factor\":1,\"high_freq_factor\":4,\"original_max_position_embeddings\":1024}}",
+       1024},
+      {"{\"max_position_embeddings\":16777216,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}",
+       16777216},
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++)
+    assert_int_equal(arch_of(cases[i].change).max_positions, cases[i].positions);
+}
+
 static void windows_of_qwen(void **state) {
   (void)state;
 #define QWEN "{\"model_type\":\"qwen2\",\"num_key_value_heads\":4,\"sliding_window\":9,"
@@ -430,6 +455,12 @@ static void end_tokens_of_both_files(void **state) {
   assert_int_equal(config.num_eos_tokens, 3);
   assert_memory_equal(config.eos_tokens, expected, sizeof expected);
   ft_hf_config_fini(&config);
+  write_text("model/generation_config.json",
+             "{\"eos_token_id\":[10,11,12,13,14,15,16,17,18,19,20,7]}");
+  assert_ok(ft_hf_config_read(in_root("model"), &config));
+  assert_int_equal(config.num_eos_tokens, 13);
+  assert_int_equal(config.eos_tokens[12], 20);
+  ft_hf_config_fini(&config);
   write_text("model/generation_config.json", "{\"eos_token_id\":500}");
   assert_fails(ft_hf_config_read(in_root("model"), &config), FT_ERR_DATA,
                "generation_config.json: eos_token_id 500");
@@ -441,6 +472,7 @@ int main(void) {
       cmocka_unit_test(missing_keys_mean_what_transformers_means),
       cmocka_unit_test(heads_and_biases),
       cmocka_unit_test(rotary_parameters_of_both_versions),
+      cmocka_unit_test(scaling_stretches_the_longest_document),
       cmocka_unit_test(windows_of_qwen),
       cmocka_unit_test(end_tokens_of_both_files),
   };

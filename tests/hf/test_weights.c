@@ -65,10 +65,11 @@ static void assert_tensor(ft_safetensors *st, const ft_arch *arch, int64_t block
 /* ---------------------------------------------------------------- exports */
 
 /* Every tensor of the exported directory, and no other. */
-static void assert_export(const char *dir, const ft_arch *arch, float scale) {
+static void assert_export(const char *dir, const ft_hf_config *config, float scale) {
+  const ft_arch *arch = &config->arch;
   ft_safetensors *st;
   int64_t tensors = 0;
-  assert_ok(ft_hf_check_weights(in_root(dir), arch));
+  assert_ok(ft_hf_check_weights(in_root(dir), config));
   assert_ok(ft_safetensors_open(in_root(dir), &st));
   for (int64_t b = 0; b < ft_arch_num_blocks(arch); b++) {
     ft_block block;
@@ -93,7 +94,7 @@ static void exports_hold_every_tensor(void **state) {
       assert_ok(ft_hf_export(NULL, &config, &source, dtypes[d], max_shard_bytes, in_root("out")));
       assert_int_equal(exists("out/model.safetensors"), max_shard_bytes == 0);
       assert_int_equal(exists("out/model.safetensors.index.json"), max_shard_bytes != 0);
-      assert_export("out", &config.arch, scale);
+      assert_export("out", &config, scale);
       ft_hf_config_fini(&config);
       assert_int_equal(count_names("out"), 1);
       assert_ok(ft_remove_tree(in_root("out")));
@@ -393,23 +394,64 @@ static void wrong_tensors_are_listed(void **state) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
     write_model("wrong", &config.arch, cases[i].edit);
     for (int k = 0; k < 5 && cases[i].parts[k]; k++)
-      assert_fails(ft_hf_check_weights(in_root("wrong"), &config.arch), FT_ERR_DATA,
-                   cases[i].parts[k]);
+      assert_fails(ft_hf_check_weights(in_root("wrong"), &config), FT_ERR_DATA, cases[i].parts[k]);
     assert_null(strstr(ft_error_message(), "inv_freq"));
     assert_ok(ft_remove_tree(in_root("wrong")));
   }
   ft_hf_config_fini(&config);
-  assert_fails(ft_hf_check_weights(in_root("wrong"), &config.arch), FT_ERR_NOINPUT, "wrong");
+  assert_fails(ft_hf_check_weights(in_root("wrong"), &config), FT_ERR_NOINPUT, "wrong");
 }
 
 static void a_copy_of_a_tied_head_is_harmless(void **state) {
   (void)state;
   ft_hf_config config = config_of(tiny_configs[0]);
   write_model("copied", &config.arch, keep_all);
-  assert_ok(ft_hf_check_weights(in_root("copied"), &config.arch));
+  assert_ok(ft_hf_check_weights(in_root("copied"), &config));
   config.arch.tied = true;
-  assert_ok(ft_hf_check_weights(in_root("copied"), &config.arch));
+  assert_ok(ft_hf_check_weights(in_root("copied"), &config));
   ft_hf_config_fini(&config);
+}
+
+static bool swap_head_shape(ft_safetensor *t) {
+  bool head = strcmp(t->name, "lm_head.weight") == 0;
+  int64_t rows = t->dims[0];
+  if (head) t->dims[0] = t->dims[1];
+  if (head) t->dims[1] = rows;
+  return true;
+}
+static bool scales_for_biases(ft_safetensor *t) {
+  char name[96];
+  char *bias = strstr(t->name, "_proj.bias");
+  if (bias && strstr(t->name, "self_attn")) {
+    snprintf(name, sizeof name, "%.*s.k_scale", (int)(bias - t->name), t->name);
+    strcpy(t->name, name);
+  }
+  return !bias || strstr(t->name, "k_scale");
+}
+
+static void tensors_that_are_passed_over_are_named(void **state) {
+  (void)state;
+  char *log;
+  size_t bytes;
+  ft_hf_config config = config_of(tiny_configs[0]);
+  ft_hf_config plain = config_of(tiny_configs[0]);
+  plain.arch.qkv_bias = plain.arch.o_bias = plain.arch.mlp_bias = false;
+  assert_ok(ft_log_open(in_root("log")));
+  write_model("scales", &config.arch, scales_for_biases);
+  assert_ok(ft_hf_check_weights(in_root("scales"), &plain));
+  ft_log_close();
+  assert_ok(ft_read_file(in_root("log"), 1 << 20, &log, &bytes));
+  assert_non_null(strstr(log, "warning"));
+  assert_non_null(strstr(log, "passed over, and not exported: model.layers.0.self_attn.k.k_scale, "
+                              "model.layers.0.self_attn.o.k_scale, "
+                              "model.layers.0.self_attn.q.k_scale and 5 more"));
+  ft_free(log);
+  write_model("swapped", &plain.arch, swap_head_shape);
+  plain.arch.tied = true;
+  assert_fails(ft_hf_check_weights(in_root("swapped"), &plain), FT_ERR_DATA,
+               "lm_head.weight is not part of this model");
+  ft_hf_config_fini(&config);
+  ft_hf_config_fini(&plain);
 }
 
 static void unreadable_dtypes_are_refused(void **state) {
@@ -425,7 +467,7 @@ static void unreadable_dtypes_are_refused(void **state) {
   memcpy(dtype, "\"I32\"", 5);
   assert_ok(ft_write_file(in_root("typed/model.safetensors"), data, bytes));
   ft_free(data);
-  assert_fails(ft_hf_check_weights(in_root("typed"), &config.arch), FT_ERR_DATA,
+  assert_fails(ft_hf_check_weights(in_root("typed"), &config), FT_ERR_DATA,
                "has dtype I32; supported are F32, BF16 and F16");
   ft_hf_config_fini(&config);
 }
@@ -471,6 +513,7 @@ int main(void) {
       cmocka_unit_test(existing_directories_are_not_overwritten),
       cmocka_unit_test(wrong_tensors_are_listed),
       cmocka_unit_test(a_copy_of_a_tied_head_is_harmless),
+      cmocka_unit_test(tensors_that_are_passed_over_are_named),
       cmocka_unit_test(unreadable_dtypes_are_refused),
       cmocka_unit_test(flipped_bits_of_texts_are_found),
   };

@@ -357,15 +357,16 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
   return err;
 }
 
+const struct argp ft_cli_bench_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "CONFIG.json [KEY=VALUE …]\n--shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB",
+    .doc = "Measures this machine (matmul peak, memory, disk) and real training steps on random "
+           "tokens: tokens/s, the share of the peak, and where the time goes. Needs no data and "
+           "no weights; of a configuration's model only config.json is read. Runs on any number "
+           "of ranks.\vdocs/bench.md says what each number means."};
+
 int ft_cli_bench(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "CONFIG.json [KEY=VALUE …]\n--shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB",
-      .doc = "Measures this machine (matmul peak, memory, disk) and real training steps on random "
-             "tokens: tokens/s, the share of the peak, and where the time goes. Needs no data and "
-             "no weights; of a configuration's model only config.json is read. Runs on any number "
-             "of ranks.\vdocs/bench.md says what each number means."};
   ft_err err = FT_OK;
   arguments a = {.rows = -1,
                  .seq_len = -1,
@@ -380,7 +381,7 @@ int ft_cli_bench(int argc, char **argv) {
   ft_bench_options o;
   ft_bench_result r;
   ft_comm *comm = NULL;
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_bench_argp, argc, argv, &a);
   FT_TRY(ft_cli_start(&comm));
   FT_TRY(resolve(comm, &a, &config, &o));
   FT_TRY(ft_bench(comm, &o, &r));

@@ -1,7 +1,26 @@
-/* The commands of ftrun: each takes its own argv (argv[0] is "ftrun COMMAND") and returns the
- * process's exit status. */
+/* The commands of ftrun, and what help texts, manual pages and completions are made of. */
 #ifndef FT_CLI_COMMANDS_H
 #define FT_CLI_COMMANDS_H
+
+#include <argp.h>
+
+#include "ft/base.h"
+
+typedef struct ft_command {
+  const char *name, *summary;
+  const struct argp *argp;           /* its arguments, options and texts */
+  int (*run)(int argc, char **argv); /* argv[0] is "ftrun COMMAND"; returns the exit status */
+  bool brief_waits; /* someone sits in front of it, on a machine that others may use */
+} ft_command;
+
+extern const ft_command ft_commands[];
+extern const int64_t ft_num_commands;
+/* NULL: there is none. */
+const ft_command *ft_command_find(const char *name);
+
+extern const struct argp ft_cli_train_argp, ft_cli_eval_argp, ft_cli_prep_argp,
+    ft_cli_tokenize_argp, ft_cli_generate_argp, ft_cli_export_argp, ft_cli_init_argp,
+    ft_cli_inspect_argp, ft_cli_bench_argp, ft_cli_help_argp;
 
 int ft_cli_train(int argc, char **argv);
 int ft_cli_eval(int argc, char **argv);
@@ -12,5 +31,6 @@ int ft_cli_export(int argc, char **argv);
 int ft_cli_init(int argc, char **argv);
 int ft_cli_inspect(int argc, char **argv);
 int ft_cli_bench(int argc, char **argv);
+int ft_cli_help(int argc, char **argv);
 
 #endif

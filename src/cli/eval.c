@@ -44,20 +44,20 @@ static void print(const cJSON *row) {
   ft_free(text);
 }
 
+const struct argp ft_cli_eval_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "CONFIG.json [KEY=VALUE …]",
+    .doc = "Prints the losses on the configuration's validation sets, as a row of metrics.jsonl.\v",
+    .help_filter = ft_cli_config_help};
+
 int ft_cli_eval(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "CONFIG.json [KEY=VALUE …]",
-      .doc =
-          "Prints the losses on the configuration's validation sets, as a row of metrics.jsonl.\v",
-      .help_filter = ft_cli_config_help};
   ft_err err = FT_OK;
   arguments a = {0};
   ft_config config = {0};
   ft_comm *comm = NULL;
   cJSON *row = NULL;
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_eval_argp, argc, argv, &a);
   FT_TRY(ft_cli_start(&comm));
   FT_TRY(ft_cli_load_config(comm, &a.run, &config));
   FT_TRY(ft_evaluate(comm, &config, &a.eval, &row));

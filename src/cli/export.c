@@ -99,16 +99,17 @@ out:
   return err;
 }
 
+const struct argp ft_cli_export_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "RUN --out DIR",
+    .doc = "Gathers a checkpoint of a run directory into a Hugging Face model directory that "
+           "transformers, vLLM "
+           "and llama.cpp's converter read. Needs no more memory than a few buffers."};
+
 int ft_cli_export(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "RUN --out DIR",
-      .doc = "Gathers a checkpoint of a run directory into a Hugging Face model directory that "
-             "transformers, vLLM "
-             "and llama.cpp's converter read. Needs no more memory than a few buffers."};
   arguments a = {0};
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_export_argp, argc, argv, &a);
   ft_err err = ft_cli_alone("export");
   return ft_cli_end(err == FT_OK ? export_run(&a) : err);
 }

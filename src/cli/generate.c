@@ -289,19 +289,19 @@ static void close_generator(generator *g) {
   ft_hf_config_fini(&g->hf);
 }
 
+const struct argp ft_cli_generate_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "--model DIR --prompt TEXT",
+    .doc = "Prints the model's continuation of a prompt as it is made, until it ends its turn or "
+           "text, or after "
+           "--max-tokens. Positions of earlier tokens are kept, so each new token costs one row."};
+
 int ft_cli_generate(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "--model DIR --prompt TEXT",
-      .doc =
-          "Prints the model's continuation of a prompt as it is made, until it ends its turn or "
-          "text, or after "
-          "--max-tokens. Positions of earlier tokens are kept, so each new token costs one row."};
   ft_err err = FT_OK;
   arguments a = {.max_tokens = 256, .seed = 1, .top_p = 1};
   generator g = {.arguments = &a};
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_generate_argp, argc, argv, &a);
   FT_TRY(ft_cli_alone("generate"));
   FT_TRY(open_text(&g));
   FT_TRY(ft_cli_start(&g.comm));

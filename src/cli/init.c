@@ -130,14 +130,16 @@ out:
   return err;
 }
 
-int ft_cli_init(int argc, char **argv) {
-  static const struct argp argp = {.options = options,
-                                   .parser = take,
-                                   .args_doc = "--config FILE --out DIR",
-                                   .doc = "Makes a model directory with random weights: a function "
+const struct argp ft_cli_init_argp = {.options = options,
+                                      .parser = take,
+                                      .args_doc = "--config FILE --out DIR",
+                                      .doc =
+                                          "Makes a model directory with random weights: a function "
                                           "of the config and the seed only."};
+
+int ft_cli_init(int argc, char **argv) {
   arguments a = {.seed = 1};
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_init_argp, argc, argv, &a);
   ft_err err = ft_cli_alone("init");
   return ft_cli_end(err == FT_OK ? init(&a) : err);
 }

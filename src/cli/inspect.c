@@ -141,14 +141,15 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   }
 }
 
+const struct argp ft_cli_inspect_argp = {
+    .parser = take,
+    .args_doc = "PATH",
+    .doc = "Says what PATH is (a model directory, a .safetensors file, a token shard or a folder "
+           "of them, a checkpoint, a run), reads all of it and verifies its checksums. What is "
+           "damaged is named, with exit status 65."};
+
 int ft_cli_inspect(int argc, char **argv) {
-  static const struct argp argp = {
-      .parser = take,
-      .args_doc = "PATH",
-      .doc = "Says what PATH is (a model directory, a .safetensors file, a token shard or a folder "
-             "of them, a checkpoint, a run), reads all of it and verifies its checksums. What is "
-             "damaged is named, with exit status 65."};
   const char *path = NULL;
-  ft_cli_parse(&argp, argc, argv, &path);
+  ft_cli_parse(&ft_cli_inspect_argp, argc, argv, &path);
   return ft_cli_end(inspect(path));
 }

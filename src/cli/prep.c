@@ -214,20 +214,21 @@ out:
   return err;
 }
 
+const struct argp ft_cli_prep_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "--model DIR --input FILE.jsonl … --out DIR",
+    .doc = "Reads JSONL records, applies the model's chat template, tokenizes, splits by content "
+           "into train, validation and test, and writes token shards. Nothing is written unless "
+           "every line can be used, or --skip-bad-lines is given."};
+
 int ft_cli_prep(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "--model DIR --input FILE.jsonl … --out DIR",
-      .doc = "Reads JSONL records, applies the model's chat template, tokenizes, splits by content "
-             "into train, validation and test, and writes token shards. Nothing is written unless "
-             "every line can be used, or --skip-bad-lines is given."};
   /* a second signal ends a run that waits for a pipe */
   static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   arguments a = {.prep = {.validation = 0.05, .test = 0.05, .seed = 1}};
   a.color = ft_cli_color_auto();
   a.prep.num_threads = default_threads();
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_prep_argp, argc, argv, &a);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   ft_err err = prep(&a);

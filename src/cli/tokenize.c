@@ -156,15 +156,16 @@ out:
   return err;
 }
 
+const struct argp ft_cli_tokenize_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "--model DIR [FILE.jsonl]",
+    .doc = "Prints {\"ids\":[…]} of each {\"text\": …} line of FILE (or standard input): special "
+           "tokens written in the text are recognised, none are added. With --chat: "
+           "{\"ids\":[…],\"loss_mask\":[…]} of each training record."};
+
 int ft_cli_tokenize(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "--model DIR [FILE.jsonl]",
-      .doc = "Prints {\"ids\":[…]} of each {\"text\": …} line of FILE (or standard input): special "
-             "tokens written in the text are recognised, none are added. With --chat: "
-             "{\"ids\":[…],\"loss_mask\":[…]} of each training record."};
   arguments a = {.color = ft_cli_color_auto()};
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_tokenize_argp, argc, argv, &a);
   return ft_cli_end(tokenize(&a));
 }

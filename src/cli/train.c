@@ -56,23 +56,23 @@ out:
   return err;
 }
 
+const struct argp ft_cli_train_argp = {
+    .options = options,
+    .parser = take,
+    .args_doc = "CONFIG.json [KEY=VALUE …]",
+    .doc = "Trains a model as the configuration says; a run directory that holds a checkpoint is "
+           "resumed, on "
+           "any number of ranks. KEY=VALUE overrides a key of the configuration (train.steps=10).\v"
+           "Exit status: 0 finished, 75 stopped early (run again to go on), others: "
+           "docs/configuration.md.",
+    .help_filter = ft_cli_config_help};
+
 int ft_cli_train(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options,
-      .parser = take,
-      .args_doc = "CONFIG.json [KEY=VALUE …]",
-      .doc =
-          "Trains a model as the configuration says; a run directory that holds a checkpoint is "
-          "resumed, on "
-          "any number of ranks. KEY=VALUE overrides a key of the configuration (train.steps=10).\v"
-          "Exit status: 0 finished, 75 stopped early (run again to go on), others: "
-          "docs/configuration.md.",
-      .help_filter = ft_cli_config_help};
   ft_err err = FT_OK;
   arguments a = {0};
   ft_config config = {0};
   ft_comm *comm = NULL;
-  ft_cli_parse(&argp, argc, argv, &a);
+  ft_cli_parse(&ft_cli_train_argp, argc, argv, &a);
   if (a.print) {
     err = print_value(&a, &config);
     goto out;

@@ -23,7 +23,7 @@ where() {
 }
 
 commands=$("$ftrun" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
-[ "$(wc -w <<<"$commands")" -ge 9 ] || fail "found too few commands: $commands"
+[ "$(wc -w <<<"$commands")" -ge 10 ] || fail "found too few commands: $commands"
 for command in $commands; do
   where "$command" >"$work/text"
   grep -q "ftrun $command" "$work/text" || fail "docs do not tell of ftrun $command"
@@ -36,3 +36,18 @@ for command in $commands; do
 done
 [ "$num_options" -ge 40 ] || fail "found too few options: $num_options"
 echo "$num_options options are told of in docs/"
+
+# ---- ftrun help
+"$ftrun" help >"$work/listed"
+diff "$work/listed" <("$ftrun" --help) >&2 || fail "ftrun help lists other commands than ftrun --help"
+for command in $commands; do
+  diff <("$ftrun" help "$command") <("$ftrun" "$command" --help) >&2 || fail "ftrun help $command is not its --help"
+done
+"$ftrun" help train.global_batch >"$work/key"
+for words in train.global_batch 'rows of one step' integer 64 'may not change'; do
+  grep -q "$words" "$work/key" || fail "ftrun help train.global_batch does not say: $words"
+done
+[ "$("$ftrun" help schedule | grep -c '^schedule\.')" -ge 3 ] || fail "ftrun help schedule does not explain its keys"
+found=0
+"$ftrun" help no.such.key >"$work/said" 2>&1 || found=$?
+[ "$found" -eq 64 ] && grep -q 'no.such.key' "$work/said" || fail "an unknown topic: status $found"

@@ -103,8 +103,29 @@ ft_err ft_comm_gather(ft_comm *comm, int root, const void *data, size_t bytes, v
 
 /* Agreement on errors. Every rank passes its own result; if any is not FT_OK, every rank returns
  * the code and message of the lowest failing rank (which becomes each caller's ft_error_message).
- * To be called after local work that may fail and before the next collective. */
+ * Where others did not fail, the message begins with that rank and its host; not so rank 0's of a
+ * job on one node. To be called after local work that may fail and before the next collective. */
 ft_err ft_comm_agree(ft_comm *comm, ft_err mine);
+
+/* ---------------------------------------------------------------- what all must share
+ *
+ * Files, programs and environments are each rank's own, and may differ from host to host: a copy
+ * that is out of date, a disk that is not the shared one. What a rank finds out by itself and the
+ * result depends on is a fact, and facts are compared before anything is begun. */
+
+typedef struct ft_facts ft_facts;
+
+ft_err ft_facts_new(ft_facts **out);
+void ft_facts_free(ft_facts *facts);
+/* Adds a fact: what it is (unique, "model m"), its value for people ("3 files, digest …"), and for
+ * the case that it differs the error's code and what to do. Texts are copied, and cut at some 200
+ * bytes. Errors: FT_ERR_MEMORY. */
+ft_err ft_facts_add(ft_facts *facts, ft_err code, const char *name, const char *advice,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Every rank's facts must be the same. Collective over all ranks; errors are agreed: the first
+ * differing fact's code, and a message that has for each one that differs (at most eight) every
+ * value with a host and rank that has it. Each rank must have at least one fact. */
+ft_err ft_comm_compare(ft_comm *comm, ft_facts *facts);
 
 /* ---------------------------------------------------------------- node-shared memory */
 
@@ -119,12 +140,34 @@ void *ft_comm_window_data(const ft_window *window);
 /* Collective over all ranks. */
 void ft_comm_window_free(ft_comm *comm, ft_window *window);
 
+/* ---------------------------------------------------------------- room in memory */
+
+/* The bound on memory that is nearest to what the ranks it holds for will take: a machine's free
+ * memory, or a control group's limit (ft/base_machine.h). */
+typedef struct ft_room {
+  char host[64], name[232]; /* name: "MemAvailable", "memory.max of /sys/fs/cgroup/…" */
+  int num_ranks;            /* that share it; 0: no bound is known */
+  int64_t needed_bytes;     /* by these ranks together */
+  int64_t available_bytes;  /* to these ranks together, with what they have already */
+  int64_t limit_bytes;      /* with what others use */
+} ft_room;
+
+/* Finds the tightest bound of all machines and groups. needed_bytes: all memory that this rank will
+ * have in the end, what it has already included (shared memory on one rank of the node). *tightest
+ * is the same on every rank. Collective over all ranks; to be called before large memory is taken:
+ * what is too much would end the ranks, without a word. Errors: FT_ERR_MEMORY, FT_ERR_STOPPED. */
+ft_err ft_comm_memory_room(ft_comm *comm, int64_t needed_bytes, ft_room *tightest);
+/* FT_ERR_MEMORY if more is needed than there is, naming host, ranks, both numbers and the bound.
+ * Not collective. */
+ft_err ft_room_check(const ft_room *room);
+
 /* ---------------------------------------------------------------- compute threads */
 
-/* Number of compute threads of this rank: OMP_NUM_THREADS, or the node's usable cores (by affinity
- * and hwloc) divided by the ranks there, at least 1. Calls omp_set_num_threads with it and binds
- * the OpenMP threads to the rank's own cores where the ranks fit the cores. Not collective; call
- * once. */
+/* Number of compute threads of this rank: OMP_NUM_THREADS, or the smaller of the node's usable
+ * cores (by affinity and hwloc) and whole processors that control groups allow (ft_machine_cpus),
+ * each divided by the ranks that share them; at least 1. Calls omp_set_num_threads with it and
+ * binds the OpenMP threads to the rank's own cores where the ranks fit the cores. Not collective;
+ * call once. */
 int ft_comm_setup_threads(ft_comm *comm);
 
 /* Lets the calling thread run on any of the rank's cores. A helper thread (reading, writing) calls

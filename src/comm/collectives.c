@@ -132,15 +132,19 @@ enum { MESSAGE_BYTES = 8192 };
 
 typedef struct agreement {
   int64_t lowest; /* failing rank; the number of ranks: none */
+  int64_t others; /* -1: some rank did not fail */
   struct {
     int32_t code;
-    char message[MESSAGE_BYTES];
+    char host[64], message[MESSAGE_BYTES];
   } error;
 } agreement;
 
 static void run_agreement(ft_comm *comm, void *arg) {
   agreement *a = arg;
-  ft_world_reduce(comm, FT_REDUCE_MIN, &a->lowest, 1);
+  int64_t least[] = {a->lowest, a->others};
+  ft_world_reduce(comm, FT_REDUCE_MIN, least, FT_ARRAY_SIZE(least));
+  a->lowest = least[0];
+  a->others = least[1];
   if (a->lowest == comm->size) return;
   MPI_Request request;
   ft_mpi_check(comm,
@@ -154,11 +158,15 @@ ft_err ft_comm_agree(ft_comm *comm, ft_err mine) {
   if (comm->size == 1) return mine;
   agreement *a = call_alloc(comm, sizeof *a, "agreement");
   a->lowest = mine == FT_OK ? comm->size : comm->rank;
+  a->others = mine == FT_OK ? -1 : 0;
   a->error.code = (int32_t)mine;
+  snprintf(a->error.host, sizeof a->error.host, "%.63s", comm->host);
   if (mine != FT_OK) snprintf(a->error.message, sizeof a->error.message, "%s", ft_error_message());
   ft_err err = ft_queue_call(comm, "agreement", run_agreement, a);
   if (err != FT_OK) return err;
   if (a->lowest < comm->size) err = ft_fail((ft_err)a->error.code, "%s", a->error.message);
+  if (a->others < 0 && (a->lowest > 0 || comm->nodes.num_nodes > 1) && err != FT_OK)
+    (void)ft_fail_prefix(err, "rank %lld (host %s)", (long long)a->lowest, a->error.host);
   ft_free(a);
   return err;
 }

@@ -75,6 +75,16 @@ typedef struct ft_board {
 
 typedef enum ft_reduce { FT_REDUCE_SUM, FT_REDUCE_MAX, FT_REDUCE_MIN } ft_reduce;
 
+/* ---------------------------------------------------------------- processors */
+
+/* What a rank may use: cores, and processors' time by a control group that others may share. */
+typedef struct ft_rank_cpus {
+  cpu_set_t cores;
+  double quota; /* HUGE_VAL: no limit */
+  uint64_t quota_group;
+  int bound_before; /* processors that the launcher had bound it to, undone; 0: it had not */
+} ft_rank_cpus;
+
 /* ---------------------------------------------------------------- stopping */
 
 /* What operations move on. The job has two: after a stop in the middle of a step the second takes
@@ -149,8 +159,9 @@ struct ft_comm {
   MPI_Comm machine; /* the ranks that share memory */
   MPI_Comm node;    /* the ranks of this node: all of `machine` unless nodes are faked */
 
-  cpu_set_t *machine_cpus; /* [machine_size] cores usable by each rank of this machine */
-  cpu_set_t own_cpus;      /* this rank's, where its helper threads may run */
+  ft_rank_cpus *machine_cpus; /* [machine_size] of each rank of this machine */
+  cpu_set_t own_cpus;         /* this rank's, where its helper threads may run */
+  int64_t machine_leader;     /* lowest world rank of this machine */
   int machine_rank, machine_size;
   bool crowded; /* more ranks than cores share this rank's cores */
 
@@ -266,8 +277,8 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
 /* ---------------------------------------------------------------- the machine */
 
 /* Which cores this rank may use: its own affinity mask, or its launcher's where the launcher bound
- * it to a few cores only by default. */
-void ft_usable_cpus(cpu_set_t *out);
+ * it to a few cores only by default; and how much processor time. */
+void ft_usable_cpus(ft_rank_cpus *out);
 
 /* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
 void ft_keep_libraries(void);

@@ -120,12 +120,16 @@ out:
 
 static ft_err find_machine(ft_comm *comm) {
   ft_err err = FT_OK;
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, comm->machine_size, sizeof(cpu_set_t),
-                        (void **)&comm->machine_cpus));
-  ft_usable_cpus(&comm->own_cpus);
-  FT_TRY(mpi_ok(MPI_Allgather(&comm->own_cpus, (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine_cpus,
-                              (int)sizeof(cpu_set_t), MPI_BYTE, comm->machine),
+  ft_rank_cpus mine = {0};
+  FT_TRY(
+      ft_alloc_array(FT_MEM_OTHER, comm->machine_size, sizeof mine, (void **)&comm->machine_cpus));
+  ft_usable_cpus(&mine);
+  comm->own_cpus = mine.cores;
+  FT_TRY(mpi_ok(MPI_Allgather(&mine, (int)sizeof mine, MPI_BYTE, comm->machine_cpus,
+                              (int)sizeof mine, MPI_BYTE, comm->machine),
                 "MPI_Allgather"));
+  comm->machine_leader = comm->rank;
+  FT_TRY(mpi_ok(MPI_Bcast(&comm->machine_leader, 1, MPI_INT64_T, 0, comm->machine), "MPI_Bcast"));
 out:
   return err;
 }
@@ -134,7 +138,7 @@ out:
 static void see_crowding(ft_comm *comm) {
   int64_t cores = FT_MAX(CPU_COUNT(&comm->own_cpus), 1), sharing = 0;
   for (int r = 0; r < comm->machine_size; r++)
-    sharing += CPU_EQUAL(&comm->machine_cpus[r], &comm->own_cpus) ? 1 : 0;
+    sharing += CPU_EQUAL(&comm->machine_cpus[r].cores, &comm->own_cpus) ? 1 : 0;
   comm->crowded = sharing > cores;
   comm->longest_sleep_s = LONGEST_SLEEP_S * (double)FT_MAX(ft_ceil_div(sharing, cores), 1);
 }

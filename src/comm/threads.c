@@ -6,6 +6,7 @@
 #include "comm_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include <hwloc.h>
 #include <hwloc/glibc-sched.h>
 #include <omp.h>
+
+#include "ft/base_machine.h"
 
 static bool is_set(const char *name) {
   const char *value = getenv(name);
@@ -23,14 +26,42 @@ static bool is_set(const char *name) {
 
 /* Open MPI's mpirun binds up to two ranks to one core each unless told otherwise, whatever the
  * number of threads: a default that nobody chose. A choice shows in the environment. */
-static bool chosen_by_user(void) {
+static bool chosen_in_environment(void) {
   static const char *const choices[] = {
       "OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_hwloc_base_cpu_set",
-      "OMPI_MCA_hwloc_base_cpu_list", "OMPI_MCA_orte_rankfile", "OMPI_MCA_rmaps_rank_file_path"};
+      "OMPI_MCA_hwloc_base_cpu_list",       "OMPI_MCA_orte_rankfile",
+      "OMPI_MCA_rmaps_rank_file_path",      "PRTE_MCA_hwloc_default_binding_policy",
+      "PRTE_MCA_hwloc_default_cpu_list",    "PRTE_MCA_rmaps_rank_file_path"};
+  static const char *const mappings[] = {"OMPI_MCA_rmaps_base_mapping_policy",
+                                         "PRTE_MCA_rmaps_default_mapping_policy"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(choices); i++)
     if (is_set(choices[i])) return true;
-  const char *mapping = getenv("OMPI_MCA_rmaps_base_mapping_policy");
-  return mapping && strcasestr(mapping, "pe=");
+  for (size_t i = 0; i < FT_ARRAY_SIZE(mappings); i++) {
+    const char *mapping = getenv(mappings[i]);
+    if (mapping && strcasestr(mapping, "pe=")) return true;
+  }
+  return false;
+}
+
+/* Open MPI 5 passes no choice on; where the ranks are children of mpirun itself, its command line
+ * tells. */
+static bool chosen_on_command_line(void) {
+  static const char *const options[] = {"bind-to", "cpu-set", "cpu-list", "rankfile"};
+  char path[64], words[16384];
+  snprintf(path, sizeof path, "/proc/%d/cmdline", (int)getppid());
+  FILE *f = fopen(path, "r");
+  if (!f) return false;
+  size_t length = fread(words, 1, sizeof words - 1, f);
+  fclose(f);
+  words[length] = 0;
+  bool maps = false; /* the word before was --map-by */
+  for (const char *word = words; word < words + length; word += strlen(word) + 1) {
+    if (maps && strcasestr(word, "pe=")) return true;
+    maps = *word == '-' && strstr(word, "map-by");
+    for (size_t i = 0; i < FT_ARRAY_SIZE(options); i++)
+      if (*word == '-' && strstr(word, options[i])) return true;
+  }
+  return false;
 }
 
 /* Whether this process was started by mpirun itself or by its daemon on this machine. */
@@ -42,19 +73,23 @@ static bool started_by_mpirun(void) {
   bool known = fgets(name, sizeof name, f) != NULL;
   fclose(f);
   name[strcspn(name, "\n")] = 0;
-  static const char *const launchers[] = {"mpirun", "mpiexec", "orterun", "orted", "prted"};
+  static const char *const launchers[] = {"mpirun", "mpiexec", "orterun",
+                                          "orted",  "prterun", "prted"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(launchers); i++)
     if (known && strcmp(name, launchers[i]) == 0) return true;
   return false;
 }
 
-void ft_usable_cpus(cpu_set_t *out) {
-  CPU_ZERO(out);
-  if (sched_getaffinity(0, sizeof *out, out) != 0) CPU_ZERO(out);
+void ft_usable_cpus(ft_rank_cpus *out) {
+  CPU_ZERO(&out->cores);
+  if (sched_getaffinity(0, sizeof out->cores, &out->cores) != 0) CPU_ZERO(&out->cores);
+  out->quota = ft_machine_cpus("", &out->quota_group);
   cpu_set_t launcher;
-  if (started_by_mpirun() && !chosen_by_user() &&
-      sched_getaffinity(getppid(), sizeof launcher, &launcher) == 0)
-    *out = launcher;
+  if (!started_by_mpirun() || chosen_in_environment() || chosen_on_command_line()) return;
+  if (sched_getaffinity(getppid(), sizeof launcher, &launcher) != 0) return;
+  int bound = CPU_COUNT(&out->cores);
+  if (bound > 0 && bound < CPU_COUNT(&launcher)) out->bound_before = bound;
+  out->cores = launcher;
 }
 
 /* The cores inside a mask, each with the hardware threads that the mask leaves it. Returns how
@@ -87,6 +122,28 @@ out:
   return count;
 }
 
+/* ---------------------------------------------------------------- processor time */
+
+/* Whole processors that control groups allow this rank: its share of a limit that other ranks of
+ * this machine are under as well. INT_MAX: no limit. */
+static int allowed_threads(const ft_comm *comm) {
+  const ft_rank_cpus *mine = &comm->machine_cpus[comm->machine_rank];
+  int sharing = 0;
+  if (mine->quota >= INT_MAX) return INT_MAX;
+  for (int r = 0; r < comm->machine_size; r++)
+    sharing += comm->machine_cpus[r].quota_group == mine->quota_group;
+  return (int)FT_MAX(mine->quota / sharing, 1);
+}
+
+/* Threads that the kernel stops for part of each tenth of a second wait for each other. */
+static void warn_of_quota(const ft_comm *comm, int threads) {
+  if (threads <= allowed_threads(comm)) return;
+  ft_log(FT_LOG_WARNING,
+         "%d threads of this rank, but its control group on %s allows %.2f processors altogether: "
+         "the kernel will stop them for part of the time; set OMP_NUM_THREADS=%d",
+         threads, comm->host, comm->machine_cpus[comm->machine_rank].quota, allowed_threads(comm));
+}
+
 /* ---------------------------------------------------------------- binding */
 
 typedef struct share {
@@ -96,7 +153,7 @@ typedef struct share {
 static share find_share(const ft_comm *comm) {
   share s = {0};
   for (int r = 0; r < comm->machine_size; r++) {
-    if (!CPU_EQUAL(&comm->machine_cpus[r], &comm->own_cpus)) continue;
+    if (!CPU_EQUAL(&comm->machine_cpus[r].cores, &comm->own_cpus)) continue;
     if (r < comm->machine_rank) s.mine++;
     s.ranks++;
   }
@@ -129,8 +186,9 @@ int ft_comm_setup_threads(ft_comm *comm) {
   cpu_set_t *cores;
   int64_t num_cores = list_cores(&comm->own_cpus, &cores);
   share s = find_share(comm);
-  int threads =
-      is_set("OMP_NUM_THREADS") ? omp_get_max_threads() : (int)FT_MAX(num_cores / s.ranks, 1);
+  int threads = is_set("OMP_NUM_THREADS")
+                    ? omp_get_max_threads()
+                    : FT_MIN((int)FT_MAX(num_cores / s.ranks, 1), allowed_threads(comm));
   omp_set_dynamic(0);
   omp_set_num_threads(threads);
 
@@ -147,6 +205,13 @@ int ft_comm_setup_threads(ft_comm *comm) {
            "%lld ranks with %d threads each may use only %lld cores of %s: start them with "
            "--bind-to none, or with more cores a task",
            (long long)s.ranks, threads, (long long)num_cores, comm->host);
+  int bound_before = comm->machine_cpus[comm->machine_rank].bound_before;
+  if (bound_before > 0 && num_cores > 0)
+    ft_log(FT_LOG_INFO,
+           "mpirun bound this rank to %d processors of %s, which nobody asked for: it uses its "
+           "share of %lld cores (--bind-to keeps a choice)",
+           bound_before, comm->host, (long long)num_cores);
+  warn_of_quota(comm, threads);
   ft_free(cores);
   return threads;
 }

@@ -28,7 +28,8 @@ typedef struct ft_data ft_data;
  * own. Several sources: row p of the endless stream is dealt so that every source is within two
  * rows of its share at any p; within a source rows follow its own order, epoch after epoch. Empty
  * documents are left out. Memory: at most 24 bytes a document and 24 a row.
- * Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible),
+ * Shards that were prepared with different templates are refused; with different system messages,
+ * warned of. Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible),
  * FT_ERR_CONFIG (seq_len, weights). */
 ft_err ft_data_open(const ft_data_options *options, ft_data **out);
 void ft_data_close(ft_data *data);
@@ -39,6 +40,13 @@ int64_t ft_data_num_rows(const ft_data *data);
 int64_t ft_data_source_rows(const ft_data *data, int64_t source);
 int64_t ft_data_num_documents(const ft_data *data);
 int64_t ft_data_num_tokens(const ft_data *data);
+/* What the first shard that knows was made with (ft_tokens_preparation); NULL: none knows. Borrowed.
+ */
+const ft_tokens_preparation *ft_data_preparation(const ft_data *data);
+/* What the stream's shards are known by, in their order: changes with any content or preparation of
+ * any of them, not with their paths. Reads shards of other programs whole. Errors: FT_ERR_DATA,
+ * FT_ERR_IO. */
+ft_err ft_data_identity(ft_data *data, uint64_t *out);
 /* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.
  * Takes as long as reading all files, so it is for checks and for one rank, not for every start. */
 ft_err ft_data_scan(ft_data *data);

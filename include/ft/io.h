@@ -136,13 +136,40 @@ ft_err ft_safetensors_writer_close(ft_safetensors_writer *w, bool commit);
 
 /* ---------------------------------------------------------------- token shards (DESIGN.md 4) */
 
-typedef enum ft_tokens_kind { FT_TOKENS_TEXT, FT_TOKENS_SFT, FT_TOKENS_PREFERENCE } ft_tokens_kind;
+typedef enum ft_tokens_kind {
+  FT_TOKENS_TEXT,
+  FT_TOKENS_SFT,
+  FT_TOKENS_PREFERENCE, /* documents 2i, chosen, and 2i + 1, rejected, of pair i */
+  FT_TOKENS_UNPAIRED,   /* a value a document: 1 = desirable, 0 = not */
+  FT_TOKENS_MASKED,     /* loss_mask: what may be masked; or labels, what is to be predicted */
+  FT_TOKENS_CLASSES,    /* a value a document: its class */
+  FT_TOKENS_NUM_KINDS
+} ft_tokens_kind;
+const char *ft_tokens_kind_name(ft_tokens_kind kind); /* "text" … */
+enum { FT_TOKENS_NO_LABEL = -100 };
+
+/* What documents were made with, as attributes of the shard. All of it may be unknown ("" and 0),
+ * and is for shards of other programs and for texts. */
+enum { FT_TOKENS_MAX_END_OF_TURN = 16, FT_TOKENS_MAX_SYSTEM = 32 << 10 };
+typedef struct ft_tokens_preparation {
+  char template_name[64];   /* "chatml", or "model" for the model's own */
+  char template_sha256[65]; /* of the text of the model's own */
+  char *system;             /* what a chat without a system message got; NULL or "": none. Owned */
+  uint32_t end_of_turn[FT_TOKENS_MAX_END_OF_TURN]; /* ids that end an assistant's turn */
+  int64_t num_end_of_turn;
+} ft_tokens_preparation;
+/* Whether two shards may be trained on together: where both know what they were made with, the
+ * template and the system message are the same. *what: "template" or "system message". */
+bool ft_tokens_same_preparation(const ft_tokens_preparation *a, const ft_tokens_preparation *b,
+                                const char **what);
 
 typedef struct ft_tokens_file {
   char *path;
   ft_tokens_kind kind;
   uint32_t vocab_size;
   char tokenizer_sha256[65]; /* "" : unknown */
+  ft_tokens_preparation preparation;
+  bool has_labels; /* kind masked: targets are given (ft_tokens_labels) */
   int64_t num_tokens, num_documents;
   int64_t tokens_at, mask_at,
       offsets_at;      /* file offsets of the contiguous datasets; -1 if they are not */
@@ -164,6 +191,15 @@ ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets);
  * shard has them (docs/formats.md), as every one that prep writes. */
 ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
                       uint8_t *mask);
+/* Kinds unpaired and classes: the value of documents first … first+count-1. Errors: FT_ERR_DATA
+ * where a value cannot be (of unpaired 0 and 1, of classes 0 and above). */
+ft_err ft_tokens_values(ft_tokens_file *f, int64_t first, int64_t count, int32_t *values);
+/* Kind masked with labels: what is to be predicted at positions start …, FT_TOKENS_NO_LABEL:
+ * nothing. Errors: FT_ERR_DATA for an id that is not below vocab_size. */
+ft_err ft_tokens_labels(ft_tokens_file *f, int64_t start, int64_t count, int32_t *labels);
+/* What the shard is known by, a hash of its content and of what it was made with: its checksum,
+ * or, where it has none, the hash of the whole file, which is read. */
+ft_err ft_tokens_identity(ft_tokens_file *f, uint64_t *out);
 /* Reads the whole file and compares it with its checksum. *found: it has one; a shard of another
  * program may not, and is not read. Errors: FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_tokens_verify(ft_tokens_file *f, bool *found);
@@ -172,8 +208,20 @@ typedef struct ft_tokens_writer ft_tokens_writer;
 /* Streams documents to a new token shard; it appears under its name when closed with commit. */
 ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t vocab_size,
                             const char *tokenizer_sha256, ft_tokens_writer **out);
+/* What the shard says that its documents were made with; copied. Errors: FT_ERR_DATA if the system
+ * message has more than FT_TOKENS_MAX_SYSTEM bytes. */
+ft_err ft_tokens_writer_prepared(ft_tokens_writer *w, const ft_tokens_preparation *preparation);
 ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
                        int64_t count);
+/* As ft_tokens_write, with the document's value (kinds unpaired and classes). */
+ft_err ft_tokens_write_value(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                             int64_t count, int32_t value);
+/* As ft_tokens_write, with labels [count] (kind masked: all documents of a shard or none); the mask
+ * is where there is one. */
+ft_err ft_tokens_write_labels(ft_tokens_writer *w, const uint32_t *tokens, const int32_t *labels,
+                              int64_t count);
+/* Finishes and commits; on error, or with commit = false, the file does not appear. Frees the
+ * writer. Errors: FT_ERR_DATA for half a pair, or documents of which some lack a value. */
 ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool commit);
 
 /* ---------------------------------------------------------------- slice files (checkpoints)

@@ -6,9 +6,6 @@
 
 enum { PIECE_TOKENS = 1 << 18 };
 
-static const char *const kinds[] = {
-    [FT_TOKENS_TEXT] = "text", [FT_TOKENS_SFT] = "sft", [FT_TOKENS_PREFERENCE] = "preference"};
-
 typedef struct scan {
   uint32_t *tokens; /* [PIECE_TOKENS] */
   uint8_t *mask;    /* [PIECE_TOKENS] */
@@ -42,13 +39,20 @@ static ft_err inspect_shard(const char *path, scan *s) {
   FT_TRY(read_all(file, offsets, s));
   FT_TRY(ft_tokens_verify(file, &verified));
   printf("%s: token shard\n", path);
-  ft_inspect_line("kind", "%s", kinds[file->kind]);
+  ft_inspect_line("kind", "%s", ft_tokens_kind_name(file->kind));
   ft_inspect_line("documents", "%lld", (long long)file->num_documents);
   ft_inspect_line("tokens", "%lld", (long long)file->num_tokens);
   ft_inspect_line("targets", "%lld", (long long)s->targets);
   ft_inspect_line("vocabulary", "%u", file->vocab_size);
   ft_inspect_line("tokenizer", "%s",
                   file->tokenizer_sha256[0] ? file->tokenizer_sha256 : "unknown");
+  const ft_tokens_preparation *p = &file->preparation;
+  if (p->template_name[0])
+    ft_inspect_line("template", "%s%s%.12s", p->template_name, p->template_sha256[0] ? " " : "",
+                    p->template_sha256);
+  if (p->system && p->system[0]) ft_inspect_line("system", "\"%.80s\"", p->system);
+  for (int64_t i = 0; i < p->num_end_of_turn; i++)
+    ft_inspect_line("end of turn", "%u", p->end_of_turn[i]);
   ft_inspect_line("checksum", "%s", verified ? "verified" : "none in the file");
 out:
   ft_free(offsets);

@@ -23,6 +23,7 @@ static ft_err open_sources(ft_data *data, const ft_data_options *options) {
   data->num_sources = options->num_sources;
   for (int64_t i = 0; i < data->num_sources; i++)
     FT_TRY(ft_data_shards_open(&data->sources[i], options, i, &mistakes));
+  ft_data_compare_preparations(data, &mistakes);
   if (mistakes.count > 1)
     err = ft_fail(mistakes.code, "%lld mistakes in the data (those listed come first):\n  %s",
                   (long long)mistakes.count, mistakes.text);

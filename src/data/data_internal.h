@@ -42,6 +42,9 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
                            ft_data_mistakes *mistakes);
 void ft_data_shards_fini(ft_data_shards *shards);
 
+/* Adds a mistake for every shard that was prepared with another template than the first. */
+void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistakes);
+
 /* Fills rows with documents: next-fit up to seq_len tokens, or one document each. */
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options);
 /* *row = row number `n` of the source's endless stream, epoch after epoch. */

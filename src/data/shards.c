@@ -27,9 +27,9 @@ void ft_data_mistake(ft_data_mistakes *mistakes, ft_err code, const char *format
 
 static void check_against_model(const ft_tokens_file *file, const ft_data_options *options,
                                 ft_data_mistakes *mistakes) {
-  if (file->kind == FT_TOKENS_PREFERENCE)
-    ft_data_mistake(mistakes, FT_ERR_DATA,
-                    "%s holds preference data: training takes kinds text and sft", file->path);
+  if (file->kind != FT_TOKENS_TEXT && file->kind != FT_TOKENS_SFT)
+    ft_data_mistake(mistakes, FT_ERR_DATA, "%s holds %s data: training takes kinds text and sft",
+                    file->path, ft_tokens_kind_name(file->kind));
   if (file->vocab_size > options->model_vocab)
     ft_data_mistake(mistakes, FT_ERR_DATA,
                     "%s has a vocabulary of %u tokens, the model %s only %u: prepare the data with "

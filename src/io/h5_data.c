@@ -231,11 +231,10 @@ ft_err ft_h5_dataset_type(const ft_h5_reader *reader, const ft_h5_object *datase
     FT_TRY(ft_h5_damaged(reader, "the type of a dataset"));
   bool is_float = t.class == CLASS_FLOAT;
   bool plain = is_float ? t.bit_offset == 0 && t.precision == 8 * t.bytes && !t.big_endian
-                        : is_plain_integer(&t) && !t.is_signed;
+                        : is_plain_integer(&t);
   FT_CHECK(plain && t.bytes <= 8 && t.bytes > 0, FT_ERR_DATA,
-           "%s: dataset \"%s\" does not hold unsigned little-endian integers or floats",
-           reader->path, name);
-  *type = (ft_h5_type){.is_float = is_float, .width = (size_t)t.bytes};
+           "%s: dataset \"%s\" does not hold little-endian integers or floats", reader->path, name);
+  *type = (ft_h5_type){.is_float = is_float, .is_signed = t.is_signed, .width = (size_t)t.bytes};
 out:
   return err;
 }

@@ -129,11 +129,11 @@ typedef struct ft_h5_place {
   int64_t offset; /* file offset of the first; 0 when there are none */
 } ft_h5_place;
 typedef struct ft_h5_type {
-  bool is_float;
+  bool is_float, is_signed;
   size_t width; /* bytes */
 } ft_h5_type;
 
-/* The element type of a dataset: little-endian, unsigned if an integer. */
+/* The element type of a dataset: little-endian numbers. */
 ft_err ft_h5_dataset_type(const ft_h5_reader *reader, const ft_h5_object *dataset, const char *name,
                           ft_h5_type *type);
 /* Its place: one-dimensional, contiguous, unfiltered, all inside the file. */

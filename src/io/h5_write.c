@@ -3,7 +3,7 @@
 #include "h5_write.h"
 
 enum {
-  HEAP_BYTES = 4096, /* of the global heap: the least that HDF5 reads */
+  HEAP_BYTES = 4096, /* of the global heap: the least that HDF5 reads; it is a multiple of this */
   SUPERBLOCK_BYTES = 48,
   PAGE_BYTES = 4096,
   LARGE_BYTES = 65536 /* datasets from this size on begin on a page */
@@ -13,6 +13,7 @@ enum {
 typedef struct layout {
   ft_h5_image *image;
   size_t heap, heap_used; /* where the heap lies, and how much of it is taken */
+  size_t heap_bytes;
   uint16_t heap_objects;
 } layout;
 
@@ -81,13 +82,13 @@ static void end_message(ft_h5_image *m, size_t message) {
 
 /* ---------------------------------------------------------------- types and spaces */
 
-static ft_err put_type(ft_h5_image *m, ft_h5_type type, bool is_signed) {
+static ft_err put_type(ft_h5_image *m, ft_h5_type type) {
   static const uint8_t f32[] = {0x11, 0x20, 31, 0, 4, 0,  0,   0, 0, 0,
                                 32,   0,    23, 8, 0, 23, 127, 0, 0, 0};
   ft_err err = FT_OK;
   if (type.is_float) return put(m, f32, sizeof f32); /* IEEE single precision */
   FT_TRY(put_number(m, 0x10, 1));
-  FT_TRY(put_number(m, is_signed ? 8 : 0, 3));
+  FT_TRY(put_number(m, type.is_signed ? 8 : 0, 3));
   FT_TRY(put_number(m, type.width, 4));
   FT_TRY(put_number(m, 0, 2));
   FT_TRY(put_number(m, 8 * type.width, 2));
@@ -117,7 +118,7 @@ static ft_err put_text(layout *l, const char *text) {
   ft_h5_image *m = l->image;
   FT_TRY(put_number(m, length, 4));
   if (length == 0) return put(m, NULL, 12); /* refers to nothing */
-  FT_CHECK(l->heap_used + room + 16 <= HEAP_BYTES, FT_ERR_INTERNAL,
+  FT_CHECK(l->heap_used + room + 16 <= l->heap_bytes, FT_ERR_INTERNAL,
            "texts of %zu bytes for one file", l->heap_used + room);
   size_t at = l->heap + l->heap_used;
   set_number(m, at, ++l->heap_objects, 2);
@@ -146,8 +147,8 @@ static ft_err put_attribute(layout *l, const ft_h5_attribute *a) {
   FT_TRY(put_number(m, a->count < 0 ? 4 : 12, 2));
   FT_TRY(put_number(m, 0, 1)); /* the name is ASCII */
   FT_TRY(put(m, a->name, name_bytes));
-  ft_h5_type type = {.width = width};
-  FT_TRY(a->kind == FT_H5_TEXT ? put_text_type(m) : put_type(m, type, a->kind == FT_H5_I64));
+  ft_h5_type type = {.width = width, .is_signed = a->kind == FT_H5_I64};
+  FT_TRY(a->kind == FT_H5_TEXT ? put_text_type(m) : put_type(m, type));
   FT_TRY(put_space(m, a->count));
   if (a->kind == FT_H5_TEXT)
     FT_TRY(put_text(l, a->values));
@@ -170,7 +171,7 @@ static ft_err put_dataset(layout *l, const ft_h5_dataset *d, size_t *object, siz
   FT_TRY(put_space(m, d->count));
   end_message(m, message);
   FT_TRY(begin_message(m, FT_H5_DATATYPE, &message));
-  FT_TRY(put_type(m, d->type, false));
+  FT_TRY(put_type(m, d->type));
   end_message(m, message);
   FT_TRY(begin_message(m, FT_H5_FILL_VALUE, &message));
   FT_TRY(put(m, "\3\5", 2)); /* allocated early, never filled */
@@ -293,8 +294,8 @@ out:
 static void finish_heap(layout *l) {
   ft_h5_image *m = l->image;
   memcpy(m->bytes + l->heap, "GCOL\1", 5);
-  set_number(m, l->heap + 8, HEAP_BYTES, 8);
-  set_number(m, l->heap + l->heap_used + 8, HEAP_BYTES - l->heap_used, 8); /* free space */
+  set_number(m, l->heap + 8, l->heap_bytes, 8);
+  set_number(m, l->heap + l->heap_used + 8, l->heap_bytes - l->heap_used, 8); /* free space */
 }
 
 static void finish_superblock(ft_h5_image *m, size_t root) {
@@ -313,7 +314,7 @@ static ft_err lay_out(layout *l, const ft_h5_attribute *attributes, int num_attr
   FT_TRY(put(m, NULL, SUPERBLOCK_BYTES));
   l->heap = m->used;
   l->heap_used = 16;
-  FT_TRY(put(m, NULL, HEAP_BYTES));
+  FT_TRY(put(m, NULL, l->heap_bytes));
   for (int64_t i = 0; i < count; i++) {
     FT_TRY(put_dataset(l, &datasets[i], &p->objects[i], &p->addresses[i]));
     FT_TRY(put(m, NULL, 4)); /* its checksum, when the data have their places */
@@ -335,11 +336,20 @@ out:
   return err;
 }
 
+/* What the heap takes with these texts, and with the texts of the datasets' attributes, which fit
+ * in what its smallest size leaves. */
+static size_t heap_bytes(const ft_h5_attribute *attributes, int num_attributes) {
+  size_t bytes = 0;
+  for (int i = 0; i < num_attributes; i++)
+    if (attributes[i].kind == FT_H5_TEXT) bytes += strlen(attributes[i].values) + 24;
+  return (size_t)ft_round_up((int64_t)bytes + HEAP_BYTES / 2, HEAP_BYTES);
+}
+
 ft_err ft_h5_layout(const ft_h5_attribute *attributes, int num_attributes, ft_h5_dataset *datasets,
                     int64_t num_datasets, ft_h5_image *image) {
   ft_err err = FT_OK;
   void *memory = NULL;
-  layout l = {.image = image};
+  layout l = {.image = image, .heap_bytes = heap_bytes(attributes, num_attributes)};
   *image = (ft_h5_image){0};
   FT_TRY(ft_alloc_array(FT_MEM_IO, num_datasets, 3 * sizeof(size_t), &memory));
   size_t *list = memory;

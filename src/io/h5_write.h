@@ -18,7 +18,7 @@ typedef struct ft_h5_attribute {
   int64_t count;      /* -1: a scalar (texts are) */
 } ft_h5_attribute;
 
-enum { FT_H5_MAX_ATTRIBUTES = 8, FT_H5_MAX_ATTRIBUTE_BYTES = 64000 };
+enum { FT_H5_MAX_ATTRIBUTE_BYTES = 64000 }; /* of one, and of all texts of a file */
 
 typedef struct ft_h5_dataset {
   const char *name; /* "NAME" in the root, or "/GROUP/NAME"; a group's datasets follow each other */

@@ -63,6 +63,7 @@ static ft_err read_data(ft_h5_reader *reader, const ft_h5_object *object, ft_sli
   ft_h5_type type;
   ft_h5_place place;
   FT_TRY(ft_h5_dataset_type(reader, object, d->name, &type));
+  FT_CHECK(!type.is_signed, FT_ERR_DATA, "%s: %s: holds signed integers", reader->path, d->name);
   FT_TRY(ft_h5_dataset_place(reader, object, d->name, type.width, &place));
   d->bytes = (size_t)place.count * type.width;
   d->file_offset = place.offset;

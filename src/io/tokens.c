@@ -7,11 +7,32 @@
 #include "h5_read.h"
 #include "tokens.h"
 
-const char *const ft_tokens_kinds[FT_TOKENS_NUM_KINDS] = {
-    [FT_TOKENS_TEXT] = "text", [FT_TOKENS_SFT] = "sft", [FT_TOKENS_PREFERENCE] = "preference"};
+static const char *const kinds[FT_TOKENS_NUM_KINDS] = {[FT_TOKENS_TEXT] = "text",
+                                                       [FT_TOKENS_SFT] = "sft",
+                                                       [FT_TOKENS_PREFERENCE] = "preference",
+                                                       [FT_TOKENS_UNPAIRED] = "unpaired",
+                                                       [FT_TOKENS_MASKED] = "masked",
+                                                       [FT_TOKENS_CLASSES] = "classes"};
 
-const char *const ft_tokens_sets[FT_TOKENS_SETS] = {"tokens", "loss_mask", "offsets"};
-const size_t ft_tokens_widths[FT_TOKENS_SETS] = {4, 1, 8};
+const char *ft_tokens_kind_name(ft_tokens_kind kind) {
+  FT_ASSERT(kind < FT_TOKENS_NUM_KINDS);
+  return kinds[kind];
+}
+
+const ft_tokens_set ft_tokens_sets[FT_TOKENS_SETS] = {
+    [FT_SET_IDS] = {"tokens", {.width = 4}, 1},
+    [FT_SET_MASK] = {"loss_mask", {.width = 1}, 1},
+    [FT_SET_OFFSETS] = {"offsets", {.width = 8}, -1},
+    [FT_SET_LABEL] = {"label", {.width = 1}, 0},
+    [FT_SET_CLASSES] = {"classes", {.width = 4, .is_signed = true}, 0},
+    [FT_SET_LABELS] = {"labels", {.width = 4, .is_signed = true}, 1}};
+
+int ft_tokens_extra_set(ft_tokens_kind kind) {
+  return kind == FT_TOKENS_UNPAIRED  ? FT_SET_LABEL
+         : kind == FT_TOKENS_CLASSES ? FT_SET_CLASSES
+         : kind == FT_TOKENS_MASKED  ? FT_SET_LABELS
+                                     : -1;
+}
 
 bool ft_tokens_is_sha256(const char *text) {
   size_t length = strlen(text);
@@ -19,6 +40,40 @@ bool ft_tokens_is_sha256(const char *text) {
 }
 
 /* ---------------------------------------------------------------- opening */
+
+/* Each of these may be absent. */
+static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
+                               ft_tokens_preparation *p) {
+  ft_err err = FT_OK;
+  int64_t *ids = NULL, count = 0;
+  void *system = NULL;
+  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE))
+    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE, p->template_name,
+                          sizeof p->template_name));
+  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE_SHA256))
+    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE_SHA256, p->template_sha256,
+                          sizeof p->template_sha256));
+  if (ft_h5_has_attribute(root, FT_TOKENS_SYSTEM)) {
+    FT_TRY(ft_alloc(FT_MEM_DATA, FT_TOKENS_MAX_SYSTEM + 1, &system));
+    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_SYSTEM, system, FT_TOKENS_MAX_SYSTEM + 1));
+    FT_TRY(ft_strdup(system, &p->system));
+  }
+  if (!ft_h5_has_attribute(root, FT_TOKENS_END_OF_TURN)) goto out;
+  FT_TRY(ft_h5_get_array(reader, root, FT_TOKENS_END_OF_TURN, &ids, &count));
+  FT_CHECK(count <= FT_TOKENS_MAX_END_OF_TURN, FT_ERR_DATA,
+           "%s: attribute \"%s\" has %lld ids, at most %d are read", reader->path,
+           FT_TOKENS_END_OF_TURN, (long long)count, FT_TOKENS_MAX_END_OF_TURN);
+  for (int64_t i = 0; i < count; i++) {
+    FT_CHECK(ids[i] >= 0 && ids[i] <= UINT32_MAX, FT_ERR_DATA,
+             "%s: attribute \"%s\" has the id %lld", reader->path, FT_TOKENS_END_OF_TURN,
+             (long long)ids[i]);
+    p->end_of_turn[p->num_end_of_turn++] = (uint32_t)ids[i];
+  }
+out:
+  ft_free(ids);
+  ft_free(system);
+  return err;
+}
 
 static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft_tokens_file *f) {
   ft_err err = FT_OK;
@@ -33,10 +88,12 @@ static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft
            (unsigned long long)version, FT_TOKENS_VERSION);
   FT_TRY(ft_h5_get_text(reader, root, "kind", kind, sizeof kind));
   int number = 0;
-  while (number < FT_TOKENS_NUM_KINDS && strcmp(kind, ft_tokens_kinds[number]) != 0)
+  while (number < FT_TOKENS_NUM_KINDS && strcmp(kind, kinds[number]) != 0)
     number++;
-  FT_CHECK(number < FT_TOKENS_NUM_KINDS, FT_ERR_DATA,
-           "%s: its kind is \"%s\"; text, sft or preference was expected", f->path, kind);
+  FT_CHECK(
+      number < FT_TOKENS_NUM_KINDS, FT_ERR_DATA,
+      "%s: its kind is \"%s\"; text, sft, preference, unpaired, masked or classes was expected",
+      f->path, kind);
   f->kind = (ft_tokens_kind)number;
   FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));
   f->vocab_size = (uint32_t)vocab_size;
@@ -46,13 +103,14 @@ static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft
   FT_CHECK(ft_tokens_is_sha256(f->tokenizer_sha256), FT_ERR_DATA,
            "%s: tokenizer_sha256 is \"%s\", 64 hexadecimal digits or nothing was expected", f->path,
            f->tokenizer_sha256);
+  FT_TRY(read_preparation(reader, root, &f->preparation));
 out:
   return err;
 }
 
-/* Finds a dataset of unsigned integers of `width` bytes among the links. */
+/* Finds a dataset of integers of this type among the links. */
 static ft_err find_dataset(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
-                           const char *name, size_t width, ft_h5_place *place) {
+                           const char *name, ft_h5_type wanted, ft_h5_place *place) {
   ft_err err = FT_OK;
   ft_h5_object dataset = {0};
   ft_h5_type type;
@@ -64,14 +122,21 @@ static ft_err find_dataset(ft_h5_reader *reader, const ft_h5_link *links, int64_
            "%s: \"%s\" is a link to somewhere else", reader->path, name);
   FT_TRY(ft_h5_object_init(reader, links[i].address, &dataset));
   FT_TRY(ft_h5_dataset_type(reader, &dataset, name, &type));
-  FT_CHECK(type.width == width && !type.is_float, FT_ERR_DATA,
-           "%s: dataset \"%s\" holds %s%d, u%d was expected", reader->path, name,
-           type.is_float ? "f" : "u", (int)(8 * type.width), (int)(8 * width));
-  FT_TRY(ft_h5_dataset_place(reader, &dataset, name, width, place));
+  FT_CHECK(wanted.is_signed || !type.is_signed, FT_ERR_DATA,
+           "%s: dataset \"%s\" does not hold unsigned little-endian integers", reader->path, name);
+  FT_CHECK(type.width == wanted.width && !type.is_float && type.is_signed == wanted.is_signed,
+           FT_ERR_DATA, "%s: dataset \"%s\" holds %s%d, %s%d was expected", reader->path, name,
+           type.is_float    ? "f"
+           : type.is_signed ? "i"
+                            : "u",
+           (int)(8 * type.width), wanted.is_signed ? "i" : "u", (int)(8 * wanted.width));
+  FT_TRY(ft_h5_dataset_place(reader, &dataset, name, wanted.width, place));
 out:
   ft_h5_object_fini(&dataset);
   return err;
 }
+
+static const ft_h5_type hash_type = {.width = 8};
 
 static bool has_link(const ft_h5_link *links, int64_t num_links, const char *name) {
   for (int64_t i = 0; i < num_links; i++)
@@ -85,7 +150,7 @@ static ft_err find_checksum(ft_h5_reader *reader, const ft_h5_link *links, int64
   ft_err err = FT_OK;
   ft_h5_place place = {0};
   if (!has_link(links, num_links, FT_TOKENS_CHECKSUM)) goto out;
-  FT_TRY(find_dataset(reader, links, num_links, FT_TOKENS_CHECKSUM, 8, &place));
+  FT_TRY(find_dataset(reader, links, num_links, FT_TOKENS_CHECKSUM, hash_type, &place));
   FT_CHECK(place.count == 1 && place.offset + 8 == reader->bytes, FT_ERR_DATA,
            "%s: dataset \"%s\" is not one number at the end of the file", f->path,
            FT_TOKENS_CHECKSUM);
@@ -102,18 +167,19 @@ static ft_err find_hashes(ft_h5_reader *reader, const ft_h5_object *root, const 
   bool any = ft_h5_has_attribute(root, FT_TOKENS_CHUNK_NAME);
   char name[32];
   for (int i = 0; i < FT_TOKENS_SETS && !any; i++) {
-    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i]);
+    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i].name);
     any = has_link(links, num_links, name);
   }
   if (!any) goto out;
   FT_TRY(ft_h5_get_number(reader, root, FT_TOKENS_CHUNK_NAME, FT_TOKENS_MAX_CHUNK, &chunk));
   FT_CHECK(chunk > 0, FT_ERR_DATA, "%s: chunk_elements is 0", reader->path);
   for (int i = 0; i < FT_TOKENS_SETS; i++) {
+    if (!own->has[i]) continue;
     ft_h5_place place = {0};
     ft_chunks *c = &own->sets[i];
-    c->chunk_bytes = (int64_t)(chunk * ft_tokens_widths[i]);
-    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i]);
-    FT_TRY(find_dataset(reader, links, num_links, name, 8, &place));
+    c->chunk_bytes = (int64_t)(chunk * ft_tokens_sets[i].type.width);
+    snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i].name);
+    FT_TRY(find_dataset(reader, links, num_links, name, hash_type, &place));
     FT_CHECK(place.count == ft_chunks_count(c->bytes, c->chunk_bytes), FT_ERR_DATA,
              "%s: dataset \"%s\" has %lld elements, %lld were expected", reader->path, name,
              (long long)place.count, (long long)ft_chunks_count(c->bytes, c->chunk_bytes));
@@ -123,31 +189,64 @@ out:
   return err;
 }
 
+/* Which datasets a shard of its kind has, and where they lie. */
+static ft_err find_sets(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
+                        ft_tokens_file *f, ft_h5_place places[FT_TOKENS_SETS]) {
+  ft_err err = FT_OK;
+  int extra = ft_tokens_extra_set(f->kind);
+  for (int i = 0; i < FT_TOKENS_SETS; i++) {
+    const ft_tokens_set *set = &ft_tokens_sets[i];
+    bool *has = &f->private->has[i];
+    *has = i <= FT_SET_OFFSETS || i == extra;
+    /* the masks of such documents may be drawn while training */
+    if (i == FT_SET_LABELS && !has_link(links, num_links, set->name)) *has = false;
+    if (!*has) continue;
+    FT_TRY(find_dataset(reader, links, num_links, set->name, set->type, &places[i]));
+    f->private->sets[i] =
+        (ft_chunks){.at = places[i].offset, .bytes = places[i].count * (int64_t)set->type.width};
+  }
+  f->has_labels = f->private->has[FT_SET_LABELS];
+out:
+  return err;
+}
+
+/* Numbers of elements that fit each other. */
+static ft_err check_counts(ft_tokens_file *f, const ft_h5_place places[FT_TOKENS_SETS]) {
+  ft_err err = FT_OK;
+  f->num_tokens = places[FT_SET_IDS].count;
+  FT_CHECK(places[FT_SET_OFFSETS].count >= 1, FT_ERR_DATA,
+           "%s: offsets is empty, one more than documents was expected", f->path);
+  f->num_documents = places[FT_SET_OFFSETS].count - 1;
+  for (int i = 0; i < FT_TOKENS_SETS; i++) {
+    const ft_tokens_set *set = &ft_tokens_sets[i];
+    if (!f->private->has[i] || set->per_token < 0) continue;
+    int64_t expected = set->per_token ? f->num_tokens : f->num_documents;
+    FT_CHECK(places[i].count == expected, FT_ERR_DATA,
+             "%s: %s has %lld elements and %s %lld, the same number was expected", f->path,
+             set->name, (long long)places[i].count, set->per_token ? "tokens" : "documents",
+             (long long)expected);
+  }
+  FT_CHECK(f->kind != FT_TOKENS_PREFERENCE || f->num_documents % 2 == 0, FT_ERR_DATA,
+           "%s: holds %lld documents, pairs of them were expected", f->path,
+           (long long)f->num_documents);
+out:
+  return err;
+}
+
 static ft_err read_layout(ft_h5_reader *reader, ft_tokens_file *f) {
   ft_err err = FT_OK;
   ft_h5_object root = {0};
   ft_h5_link *links = NULL;
   int64_t num_links = 0;
-  ft_h5_place places[FT_TOKENS_SETS];
+  ft_h5_place places[FT_TOKENS_SETS] = {{0}};
   FT_TRY(ft_h5_object_init(reader, reader->root, &root));
   FT_TRY(read_attributes(reader, &root, f));
   FT_TRY(ft_h5_links(reader, &root, &links, &num_links));
-  for (int i = 0; i < FT_TOKENS_SETS; i++) {
-    size_t width = ft_tokens_widths[i];
-    FT_TRY(find_dataset(reader, links, num_links, ft_tokens_sets[i], width, &places[i]));
-    f->private->sets[i] =
-        (ft_chunks){.at = places[i].offset, .bytes = places[i].count * (int64_t)width};
-  }
-  f->num_tokens = places[FT_TOKENS_IDS].count;
-  FT_CHECK(places[FT_TOKENS_MASK].count == f->num_tokens, FT_ERR_DATA,
-           "%s: loss_mask has %lld elements and tokens %lld, the same number was expected", f->path,
-           (long long)places[FT_TOKENS_MASK].count, (long long)f->num_tokens);
-  FT_CHECK(places[FT_TOKENS_OFFSETS].count >= 1, FT_ERR_DATA,
-           "%s: offsets is empty, one more than documents was expected", f->path);
-  f->num_documents = places[FT_TOKENS_OFFSETS].count - 1;
-  f->tokens_at = places[FT_TOKENS_IDS].offset;
-  f->mask_at = places[FT_TOKENS_MASK].offset;
-  f->offsets_at = places[FT_TOKENS_OFFSETS].offset;
+  FT_TRY(find_sets(reader, links, num_links, f, places));
+  FT_TRY(check_counts(f, places));
+  f->tokens_at = places[FT_SET_IDS].offset;
+  f->mask_at = places[FT_SET_MASK].offset;
+  f->offsets_at = places[FT_SET_OFFSETS].offset;
   FT_TRY(find_hashes(reader, &root, links, num_links, f->private));
   FT_TRY(find_checksum(reader, links, num_links, f));
 out:
@@ -186,15 +285,15 @@ void ft_tokens_close(ft_tokens_file *f) {
   for (int i = 0; f->private && i < FT_TOKENS_SETS; i++)
     ft_free(f->private->scratch[i]);
   ft_free(f->private);
+  ft_free(f->preparation.system);
   ft_free(f->path);
   ft_free(f);
 }
 
 /* ---------------------------------------------------------------- reading */
 
-/* Elements of a dataset. */
-static ft_err read_set(ft_tokens_file *f, int set, int64_t start, int64_t count, void *out) {
-  int64_t width = (int64_t)ft_tokens_widths[set];
+ft_err ft_tokens_read_set(ft_tokens_file *f, int set, int64_t start, int64_t count, void *out) {
+  int64_t width = (int64_t)ft_tokens_sets[set].type.width;
   return ft_chunks_read(&f->private->sets[set], f->fd, f->path, start * width, count * width, out,
                         &f->private->scratch[set]);
 }
@@ -205,7 +304,7 @@ ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets) {
   int64_t count = f->num_documents + 1;
   *offsets = NULL;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof(int64_t), &memory));
-  FT_TRY(read_set(f, FT_TOKENS_OFFSETS, 0, count, memory));
+  FT_TRY(ft_tokens_read_set(f, FT_SET_OFFSETS, 0, count, memory));
   int64_t *o = memory;
   FT_CHECK(o[0] == 0, FT_ERR_DATA, "%s: offsets begin at %llu, 0 was expected", f->path,
            (unsigned long long)o[0]);
@@ -256,11 +355,11 @@ ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t 
            FT_ERR_INTERNAL, "%s: tokens %lld … +%lld of %lld", f->path, (long long)start,
            (long long)count, (long long)f->num_tokens);
   if (tokens) {
-    FT_TRY(read_set(f, FT_TOKENS_IDS, start, count, tokens));
+    FT_TRY(ft_tokens_read_set(f, FT_SET_IDS, start, count, tokens));
     FT_TRY(check_tokens(f, start, count, tokens));
   }
   if (mask) {
-    FT_TRY(read_set(f, FT_TOKENS_MASK, start, count, mask));
+    FT_TRY(ft_tokens_read_set(f, FT_SET_MASK, start, count, mask));
     FT_TRY(check_mask(f, start, count, mask));
   }
 out:

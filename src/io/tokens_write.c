@@ -20,20 +20,19 @@ typedef struct spill {
 } spill;
 
 /* The datasets, then the hashes of their chunks in the same order. */
-enum { TOKENS = FT_TOKENS_IDS, MASK = FT_TOKENS_MASK, OFFSETS = FT_TOKENS_OFFSETS };
 enum { NUM_SPILLS = 2 * FT_TOKENS_SETS };
-static const char *const names[NUM_SPILLS] = {"tokens",      "loss_mask",      "offsets",
-                                              "tokens.xxh3", "loss_mask.xxh3", "offsets.xxh3"};
-static const size_t widths[NUM_SPILLS] = {4, 1, 8, 8, 8, 8};
 
 struct ft_tokens_writer {
   char *path, *temporary;
   ft_tokens_kind kind;
   uint32_t vocab_size;
   char tokenizer_sha256[65];
+  ft_tokens_preparation preparation;
+  bool has[FT_TOKENS_SETS]; /* which datasets this kind has */
   spill spills[NUM_SPILLS];
   ft_chunk_stream streams[FT_TOKENS_SETS];
-  uint64_t num_tokens;
+  char hash_names[FT_TOKENS_SETS][32];
+  uint64_t num_tokens, num_documents;
   ft_err failed; /* of an earlier write: the shard cannot be committed */
 };
 
@@ -51,6 +50,7 @@ out:
 }
 
 static ft_err spill_flush(spill *s) {
+  if (s->fd < 0) return FT_OK; /* not of this kind */
   ft_err err = ft_file_pwrite(s->fd, s->path, s->buffer, s->used, s->at);
   s->at += (int64_t)s->used;
   s->used = 0;
@@ -96,13 +96,26 @@ static ft_err end_hashes(ft_tokens_writer *w) {
   ft_err err = FT_OK;
   uint64_t hash;
   for (int set = 0; set < FT_TOKENS_SETS; set++)
-    if (ft_chunk_stream_end(&w->streams[set], &hash))
+    if (w->has[set] && ft_chunk_stream_end(&w->streams[set], &hash))
       FT_TRY(spill_write(&w->spills[FT_TOKENS_SETS + set], &hash, sizeof hash));
 out:
   return err;
 }
 
 /* ---------------------------------------------------------------- the shard */
+
+/* Opens what one dataset needs. */
+static ft_err open_set(ft_tokens_writer *w, int set) {
+  ft_err err = FT_OK;
+  const ft_tokens_set *s = &ft_tokens_sets[set];
+  snprintf(w->hash_names[set], sizeof w->hash_names[set], "%s." FT_TOKENS_CHECKSUM, s->name);
+  FT_TRY(spill_open(&w->spills[set], w->path, s->name));
+  FT_TRY(spill_open(&w->spills[FT_TOKENS_SETS + set], w->path, w->hash_names[set]));
+  FT_TRY(ft_chunk_stream_init(&w->streams[set], (int64_t)s->type.width * FT_TOKENS_CHUNK));
+  w->has[set] = true;
+out:
+  return err;
+}
 
 ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t vocab_size,
                             const char *tokenizer_sha256, ft_tokens_writer **out) {
@@ -121,15 +134,32 @@ ft_err ft_tokens_writer_new(const char *path, ft_tokens_kind kind, uint32_t voca
   strcpy(w->tokenizer_sha256, tokenizer_sha256);
   FT_TRY(ft_strdup(path, &w->path));
   FT_TRY(ft_file_temporary(path, &w->temporary));
-  for (int i = 0; i < NUM_SPILLS; i++)
-    FT_TRY(spill_open(&w->spills[i], path, names[i]));
-  for (int i = 0; i < FT_TOKENS_SETS; i++)
-    FT_TRY(ft_chunk_stream_init(&w->streams[i], (int64_t)widths[i] * FT_TOKENS_CHUNK));
-  FT_TRY(write_hashed(w, OFFSETS, &zero, sizeof zero));
+  for (int i = 0; i <= FT_SET_OFFSETS; i++)
+    FT_TRY(open_set(w, i));
+  /* labels of masked documents are opened with the first that has them */
+  int extra = ft_tokens_extra_set(kind);
+  if (extra >= 0 && extra != FT_SET_LABELS) FT_TRY(open_set(w, extra));
+  FT_TRY(write_hashed(w, FT_SET_OFFSETS, &zero, sizeof zero));
   *out = w;
   memory = NULL;
 out:
   (void)ft_tokens_writer_close(memory, false);
+  return err;
+}
+
+ft_err ft_tokens_writer_prepared(ft_tokens_writer *w, const ft_tokens_preparation *p) {
+  ft_err err = FT_OK;
+  char *system = NULL;
+  if (p->system) {
+    FT_CHECK(strlen(p->system) <= FT_TOKENS_MAX_SYSTEM, FT_ERR_DATA,
+             "%s: the system message has %zu bytes, a shard takes %d", w->path, strlen(p->system),
+             FT_TOKENS_MAX_SYSTEM);
+    FT_TRY(ft_strdup(p->system, &system));
+  }
+  ft_free(w->preparation.system);
+  w->preparation = *p;
+  w->preparation.system = system;
+out:
   return err;
 }
 
@@ -145,57 +175,176 @@ static ft_err check_document(const ft_tokens_writer *w, const uint32_t *tokens, 
   return FT_OK;
 }
 
-ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
-                       int64_t count) {
-  ft_err err = w->failed;
-  if (err != FT_OK) return err;
+static ft_err write_document(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                             int64_t count) {
+  ft_err err = FT_OK;
   FT_TRY(check_document(w, tokens, mask, count));
-  FT_TRY(write_hashed(w, TOKENS, tokens, (size_t)count * 4));
-  FT_TRY(write_hashed(w, MASK, mask, (size_t)count));
+  FT_TRY(write_hashed(w, FT_SET_IDS, tokens, (size_t)count * 4));
+  FT_TRY(write_hashed(w, FT_SET_MASK, mask, (size_t)count));
   w->num_tokens += (uint64_t)count;
-  FT_TRY(write_hashed(w, OFFSETS, &w->num_tokens, 8));
+  w->num_documents++;
+  FT_TRY(write_hashed(w, FT_SET_OFFSETS, &w->num_tokens, 8));
 out:
-  w->failed = err;
   return err;
 }
 
-/* Lays the HDF5 file out around what was spilled. */
-static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS + 1],
-                      ft_h5_image *image) {
-  uint32_t version = FT_TOKENS_VERSION, chunk = FT_TOKENS_CHUNK;
-  const ft_h5_attribute attributes[] = {
+ft_err ft_tokens_write(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                       int64_t count) {
+  if (w->failed == FT_OK) w->failed = write_document(w, tokens, mask, count);
+  return w->failed;
+}
+
+static ft_err write_value(ft_tokens_writer *w, int32_t value) {
+  ft_err err = FT_OK;
+  uint8_t small = (uint8_t)value;
+  bool is_label = w->kind == FT_TOKENS_UNPAIRED;
+  FT_CHECK(is_label || w->kind == FT_TOKENS_CLASSES, FT_ERR_INTERNAL,
+           "%s: documents of kind %s have no values", w->path, ft_tokens_kind_name(w->kind));
+  FT_CHECK(value >= 0 && (!is_label || value <= 1), FT_ERR_DATA, "%s: a document has the %s %d",
+           w->path, is_label ? "label" : "class", (int)value);
+  if (is_label)
+    FT_TRY(write_hashed(w, FT_SET_LABEL, &small, sizeof small));
+  else
+    FT_TRY(write_hashed(w, FT_SET_CLASSES, &value, sizeof value));
+out:
+  return err;
+}
+
+ft_err ft_tokens_write_value(ft_tokens_writer *w, const uint32_t *tokens, const uint8_t *mask,
+                             int64_t count, int32_t value) {
+  if (w->failed == FT_OK) w->failed = write_value(w, value);
+  return w->failed == FT_OK ? ft_tokens_write(w, tokens, mask, count) : w->failed;
+}
+
+/* Bytes that a dataset has so far. */
+static int64_t written(const spill *s) {
+  return s->at + (int64_t)s->used;
+}
+
+static ft_err write_labels(ft_tokens_writer *w, const uint32_t *tokens, const int32_t *labels,
+                           int64_t count) {
+  ft_err err = FT_OK;
+  void *mask = NULL;
+  FT_CHECK(w->kind == FT_TOKENS_MASKED, FT_ERR_INTERNAL, "%s: documents of kind %s have no labels",
+           w->path, ft_tokens_kind_name(w->kind));
+  if (!w->has[FT_SET_LABELS]) FT_TRY(open_set(w, FT_SET_LABELS));
+  FT_TRY(ft_alloc(FT_MEM_IO, (size_t)count + 1, &mask));
+  for (int64_t i = 0; i < count; i++) {
+    FT_CHECK(labels[i] == FT_TOKENS_NO_LABEL ||
+                 (labels[i] >= 0 && (uint32_t)labels[i] < w->vocab_size),
+             FT_ERR_DATA, "%s: the label of token %lld of a document is %d", w->path, (long long)i,
+             (int)labels[i]);
+    ((uint8_t *)mask)[i] = labels[i] != FT_TOKENS_NO_LABEL;
+  }
+  FT_TRY(write_hashed(w, FT_SET_LABELS, labels, (size_t)count * sizeof *labels));
+  FT_TRY(write_document(w, tokens, mask, count));
+out:
+  ft_free(mask);
+  return err;
+}
+
+ft_err ft_tokens_write_labels(ft_tokens_writer *w, const uint32_t *tokens, const int32_t *labels,
+                              int64_t count) {
+  if (w->failed == FT_OK) w->failed = write_labels(w, tokens, labels, count);
+  return w->failed;
+}
+
+/* Every document has what its kind asks for. */
+static ft_err check_complete(const ft_tokens_writer *w) {
+  ft_err err = FT_OK;
+  for (int set = FT_SET_LABEL; set < FT_TOKENS_SETS; set++) {
+    if (!w->has[set]) continue;
+    int64_t width = (int64_t)ft_tokens_sets[set].type.width;
+    uint64_t expected = ft_tokens_sets[set].per_token ? w->num_tokens : w->num_documents;
+    FT_CHECK((uint64_t)(written(&w->spills[set]) / width) == expected, FT_ERR_DATA,
+             "%s: not every document has its %s", w->path, ft_tokens_sets[set].name);
+  }
+  FT_CHECK(w->kind != FT_TOKENS_PREFERENCE || w->num_documents % 2 == 0, FT_ERR_DATA,
+           "%s: holds %llu documents, pairs of them were expected", w->path,
+           (unsigned long long)w->num_documents);
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- the file */
+
+enum { MAX_ATTRIBUTES = 10 };
+
+static int list_attributes(const ft_tokens_writer *w, const int64_t *end_of_turn,
+                           ft_h5_attribute out[MAX_ATTRIBUTES]) {
+  static const uint32_t version = FT_TOKENS_VERSION, chunk = FT_TOKENS_CHUNK;
+  const ft_tokens_preparation *p = &w->preparation;
+  const ft_h5_attribute always[] = {
       {.name = "format", .kind = FT_H5_TEXT, .values = FT_TOKENS_FORMAT, .count = -1},
       {.name = "version", .kind = FT_H5_U32, .values = &version, .count = -1},
-      {.name = "kind", .kind = FT_H5_TEXT, .values = ft_tokens_kinds[w->kind], .count = -1},
+      {.name = "kind", .kind = FT_H5_TEXT, .values = ft_tokens_kind_name(w->kind), .count = -1},
       {.name = "vocab_size", .kind = FT_H5_U32, .values = &w->vocab_size, .count = -1},
       {.name = "tokenizer_sha256", .kind = FT_H5_TEXT, .values = w->tokenizer_sha256, .count = -1},
       {.name = FT_TOKENS_CHUNK_NAME, .kind = FT_H5_U32, .values = &chunk, .count = -1}};
-  for (int i = 0; i < NUM_SPILLS; i++)
-    datasets[i] = (ft_h5_dataset){.name = names[i],
-                                  .type = {.width = widths[i]},
-                                  .count = w->spills[i].at / (int64_t)widths[i]};
-  datasets[NUM_SPILLS] =
-      (ft_h5_dataset){.name = FT_TOKENS_CHECKSUM, .type = {.width = 8}, .count = 1};
-  return ft_h5_layout(attributes, FT_ARRAY_SIZE(attributes), datasets, NUM_SPILLS + 1, image);
+  const ft_h5_attribute known[] = {
+      {.name = FT_TOKENS_TEMPLATE, .kind = FT_H5_TEXT, .values = p->template_name, .count = -1},
+      {.name = FT_TOKENS_TEMPLATE_SHA256,
+       .kind = FT_H5_TEXT,
+       .values = p->template_sha256,
+       .count = -1},
+      {.name = FT_TOKENS_SYSTEM,
+       .kind = FT_H5_TEXT,
+       .values = p->system ? p->system : "",
+       .count = -1},
+      {.name = FT_TOKENS_END_OF_TURN,
+       .kind = FT_H5_I64,
+       .values = end_of_turn,
+       .count = p->num_end_of_turn}};
+  memcpy(out, always, sizeof always);
+  if (!p->template_name[0]) return FT_ARRAY_SIZE(always);
+  memcpy(out + FT_ARRAY_SIZE(always), known, sizeof known);
+  return MAX_ATTRIBUTES;
+}
+
+/* Lays the HDF5 file out around what was spilled. spills[i]: where dataset i comes from; the last
+ * dataset is the checksum. */
+static ft_err lay_out(const ft_tokens_writer *w, ft_h5_dataset datasets[NUM_SPILLS + 1],
+                      const spill *spills[NUM_SPILLS], int *num_datasets, ft_h5_image *image) {
+  ft_h5_attribute attributes[MAX_ATTRIBUTES];
+  int64_t end_of_turn[FT_TOKENS_MAX_END_OF_TURN];
+  for (int64_t i = 0; i < w->preparation.num_end_of_turn; i++)
+    end_of_turn[i] = w->preparation.end_of_turn[i];
+  int num_attributes = list_attributes(w, end_of_turn, attributes), n = 0;
+  for (int hashes = 0; hashes < 2; hashes++)
+    for (int set = 0; set < FT_TOKENS_SETS; set++) {
+      if (!w->has[set]) continue;
+      ft_h5_type type = hashes ? (ft_h5_type){.width = 8} : ft_tokens_sets[set].type;
+      spills[n] = &w->spills[hashes * FT_TOKENS_SETS + set];
+      datasets[n] = (ft_h5_dataset){.name = hashes ? w->hash_names[set] : ft_tokens_sets[set].name,
+                                    .type = type,
+                                    .count = spills[n]->at / (int64_t)type.width};
+      n++;
+    }
+  datasets[n] = (ft_h5_dataset){.name = FT_TOKENS_CHECKSUM, .type = {.width = 8}, .count = 1};
+  *num_datasets = n;
+  return ft_h5_layout(attributes, num_attributes, datasets, n + 1, image);
 }
 
 static ft_err commit(ft_tokens_writer *w) {
   ft_err err = FT_OK;
   ft_h5_dataset datasets[NUM_SPILLS + 1];
+  const spill *spills[NUM_SPILLS];
+  int num_datasets = 0;
   uint64_t hash = 0;
   ft_h5_image image = {0};
   int fd = -1;
   FT_CHECK(w->failed == FT_OK, w->failed, "%s: an earlier write failed", w->path);
+  FT_TRY(check_complete(w));
   FT_TRY(end_hashes(w));
   for (int i = 0; i < NUM_SPILLS; i++)
     FT_TRY(spill_flush(&w->spills[i]));
-  FT_TRY(lay_out(w, datasets, &image));
+  FT_TRY(lay_out(w, datasets, spills, &num_datasets, &image));
   FT_TRY(ft_file_create(w->temporary, &fd));
   FT_TRY(ft_file_pwrite(fd, w->temporary, image.bytes, image.used, 0));
-  for (int i = 0; i < NUM_SPILLS; i++)
-    FT_TRY(ft_file_copy_range(w->spills[i].fd, w->spills[i].path, 0, fd, w->temporary,
-                              datasets[i].offset, w->spills[i].at));
-  int64_t checksum_at = datasets[NUM_SPILLS].offset;
+  for (int i = 0; i < num_datasets; i++)
+    FT_TRY(ft_file_copy_range(spills[i]->fd, spills[i]->path, 0, fd, w->temporary,
+                              datasets[i].offset, spills[i]->at));
+  int64_t checksum_at = datasets[num_datasets].offset;
   FT_TRY(ft_file_pwrite(fd, w->temporary, &hash, sizeof hash, checksum_at)); /* its size is final */
   FT_TRY(ft_tokens_hash(fd, w->temporary, checksum_at, &hash));
   FT_TRY(ft_file_pwrite(fd, w->temporary, &hash, sizeof hash, checksum_at));
@@ -215,6 +364,7 @@ ft_err ft_tokens_writer_close(ft_tokens_writer *w, bool do_commit) {
     spill_fini(&w->spills[i]);
   for (int i = 0; i < FT_TOKENS_SETS; i++)
     ft_chunk_stream_fini(&w->streams[i]);
+  ft_free(w->preparation.system);
   ft_free(w->temporary);
   ft_free(w->path);
   ft_free(w);

@@ -72,6 +72,7 @@ static void write_marked(const char *name, ft_tokens_kind kind, uint32_t vocab, 
   const uint8_t mask[] = {0, 1, 1};
   assert_ok(ft_tokens_writer_new(in_root(name), kind, vocab, sha, &w));
   assert_ok(ft_tokens_write(w, tokens, mask, 3));
+  if (kind == FT_TOKENS_PREFERENCE) assert_ok(ft_tokens_write(w, tokens, mask, 3));
   assert_ok(ft_tokens_writer_close(w, true));
 }
 
@@ -110,6 +111,52 @@ static void shards_of_other_models_are_refused(void **state) {
   ft_data_close(data);
   options.tokenizer_sha256 = "";
   assert_ok(ft_data_open(&options, &data));
+  ft_data_close(data);
+}
+
+static void write_prepared(const char *name, const char *template, char *system) {
+  ft_tokens_writer *w;
+  const uint32_t tokens[] = {1, 2, 3};
+  const uint8_t mask[] = {0, 1, 1};
+  ft_tokens_preparation p = {.system = system, .end_of_turn = {2}, .num_end_of_turn = 1};
+  snprintf(p.template_name, sizeof p.template_name, "%s", template);
+  assert_ok(ft_tokens_writer_new(in_root(name), FT_TOKENS_SFT, 100, "", &w));
+  assert_ok(ft_tokens_writer_prepared(w, &p));
+  assert_ok(ft_tokens_write(w, tokens, mask, 3));
+  assert_ok(ft_tokens_writer_close(w, true));
+}
+
+/* One model learns one template; what is unknown, and another system message, pass. */
+static void templates_are_not_mixed(void **state) {
+  (void)state;
+  write_prepared("chatml.h5", "chatml", NULL);
+  write_prepared("kind.h5", "chatml", "Be kind.");
+  write_prepared("llama2.h5", "llama2", NULL);
+  write_marked("unknown.h5", FT_TOKENS_TEXT, 100, "");
+  ft_data_source sources[] = {{in_root("unknown.h5"), 1},
+                              {in_root("chatml.h5"), 1},
+                              {in_root("kind.h5"), 1},
+                              {in_root("llama2.h5"), 1}};
+  ft_data *data;
+  ft_data_options options = options_of(sources, 4);
+  assert_fails(ft_data_open(&options, &data), FT_ERR_DATA,
+               "llama2.h5 was prepared with the template llama2");
+  assert_non_null(strstr(ft_error_message(), "chatml.h5 with chatml"));
+  options = options_of(sources, 3);
+  assert_ok(ft_data_open(&options, &data));
+  assert_string_equal(ft_data_preparation(data)->template_name, "chatml");
+  assert_int_equal(ft_data_preparation(data)->end_of_turn[0], 2);
+  uint64_t three, two;
+  assert_ok(ft_data_identity(data, &three));
+  ft_data_close(data);
+  options = options_of(sources, 2);
+  assert_ok(ft_data_open(&options, &data));
+  assert_ok(ft_data_identity(data, &two));
+  assert_true(two != three);
+  ft_data_close(data);
+  options = options_of(sources, 1);
+  assert_ok(ft_data_open(&options, &data));
+  assert_null(ft_data_preparation(data));
   ft_data_close(data);
 }
 
@@ -169,6 +216,7 @@ int main(void) {
       cmocka_unit_test(impossible_weights_are_refused),
       cmocka_unit_test(sources_without_rows_are_refused),
       cmocka_unit_test(shards_of_other_models_are_refused),
+      cmocka_unit_test(templates_are_not_mixed),
       cmocka_unit_test(damaged_tokens_and_masks_are_refused),
       cmocka_unit_test(impossible_options_are_refused),
   };

@@ -1,24 +1,10 @@
 /* Token shards: files by h5py, round trips, and a table of broken files with the message each gets.
  * Alone: build/tests/io/test_tokens (FT_SHARED=directory with golden/ and models/ for the first) */
-#include <hdf5.h>
-
 #include <fcntl.h>
 
-#include "io_test.h"
+#include "hdf5_test.h"
 
 /* ---------------------------------------------------------------- shards made by h5py */
-
-/* Reads a whole dataset by HDF5 itself. */
-static void *read_by_hdf5(const char *path, const char *name, hid_t type) {
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), set = H5Dopen2(file, name, H5P_DEFAULT);
-  hid_t space = H5Dget_space(set);
-  void *data = calloc((size_t)H5Sget_simple_extent_npoints(space) + 1, 8);
-  assert_true(H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
-  H5Sclose(space);
-  H5Dclose(set);
-  H5Fclose(file);
-  return data;
-}
 
 static void check_golden(const char *path) {
   ft_tokens_file *f;
@@ -43,20 +29,6 @@ static void check_golden(const char *path) {
   free(want_offsets);
   ft_free(offsets);
   ft_tokens_close(f);
-}
-
-/* A text attribute as HDF5's library reads it. */
-static void check_attribute(const char *path, const char *name, const char *wanted) {
-  char *text = NULL;
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  hid_t attribute = H5Aopen(file, name, H5P_DEFAULT), type = H5Aget_type(attribute);
-  assert_true(H5Tis_variable_str(type) > 0 && H5Tget_cset(type) == H5T_CSET_UTF8);
-  assert_true(H5Aread(attribute, type, &text) >= 0);
-  assert_string_equal(text ? text : "", wanted);
-  H5free_memory(text);
-  H5Tclose(type);
-  H5Aclose(attribute);
-  H5Fclose(file);
 }
 
 static void shards_by_h5py_are_read(void **state) {

@@ -1,0 +1,58 @@
+/* What a stream's shards were made with, and what they are known by. */
+#include "data_internal.h"
+
+static const ft_tokens_file *next_file(const ft_data *data, int64_t *source, int64_t *index) {
+  while (*source < data->num_sources && *index == data->sources[*source].num_files) {
+    ++*source;
+    *index = 0;
+  }
+  return *source < data->num_sources ? data->sources[*source].files[(*index)++] : NULL;
+}
+
+/* The first shard that knows what it was made with, or NULL. */
+static const ft_tokens_file *first_known(const ft_data *data) {
+  int64_t source = 0, index = 0;
+  const ft_tokens_file *file;
+  while ((file = next_file(data, &source, &index)) && !file->preparation.template_name[0])
+    ;
+  return file;
+}
+
+const ft_tokens_preparation *ft_data_preparation(const ft_data *data) {
+  const ft_tokens_file *file = first_known(data);
+  return file ? &file->preparation : NULL;
+}
+
+void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistakes) {
+  const ft_tokens_file *first = first_known(data), *file;
+  int64_t source = 0, index = 0;
+  bool warned = false;
+  const char *what;
+  while (first && (file = next_file(data, &source, &index))) {
+    if (ft_tokens_same_preparation(&first->preparation, &file->preparation, &what)) continue;
+    if (what[0] == 't') {
+      ft_data_mistake(mistakes, FT_ERR_DATA,
+                      "%s was prepared with the template %s %.12s, %s with %s %.12s: one model "
+                      "learns one template; prepare both with the same",
+                      file->path, file->preparation.template_name,
+                      file->preparation.template_sha256, first->path,
+                      first->preparation.template_name, first->preparation.template_sha256);
+    } else if (!warned) {
+      ft_log(FT_LOG_WARNING, "%s and %s were prepared with different system messages", first->path,
+             file->path);
+      warned = true;
+    }
+  }
+}
+
+ft_err ft_data_identity(ft_data *data, uint64_t *out) {
+  *out = 0;
+  for (int64_t s = 0; s < data->num_sources; s++)
+    for (int64_t i = 0; i < data->sources[s].num_files; i++) {
+      uint64_t one;
+      ft_err err = ft_tokens_identity(data->sources[s].files[i], &one);
+      if (err != FT_OK) return err;
+      *out = ft_hash64(&one, sizeof one, *out + (uint64_t)s);
+    }
+  return FT_OK;
+}

@@ -1,17 +1,34 @@
-/* ftrun help [COMMAND|KEY] */
-#include "commands.h"
+/* ftrun help [COMMAND|KEY] [--man] [--completion bash|zsh] */
+#include <string.h>
+
 #include "common.h"
 #include "ft/train.h"
-
-#include <string.h>
+#include "generated.h"
 
 typedef struct arguments {
   const char *topic; /* NULL: all commands */
+  bool manual;
+  const char *completion; /* of which shell; NULL: none */
 } arguments;
+
+static const struct argp_option options[] = {
+    {"man", 'm', NULL, 0, "Print the manual page instead, for man: of the program, or of COMMAND",
+     0},
+    {"completion", 'c', "bash|zsh", 0, "Print a script that completes ftrun's words in that shell",
+     0},
+    {0}};
 
 static error_t take(int key, char *argument, struct argp_state *state) {
   arguments *a = state->input;
   switch (key) {
+  case 'm':
+    a->manual = true;
+    return 0;
+  case 'c':
+    if (strcmp(argument, "bash") != 0 && strcmp(argument, "zsh") != 0)
+      argp_error(state, "--completion: found \"%s\", expected bash or zsh", argument);
+    a->completion = argument;
+    return 0;
   case ARGP_KEY_ARG:
     if (a->topic) argp_error(state, "one topic is expected; \"%s\" is a second", argument);
     a->topic = argument;
@@ -22,6 +39,7 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 }
 
 const struct argp ft_cli_help_argp = {
+    .options = options,
     .parser = take,
     .args_doc = "[COMMAND|KEY]",
     .doc =
@@ -78,11 +96,25 @@ static ft_err explain_key(const char *topic) {
                  topic);
 }
 
+static ft_err print_manual(const char *topic) {
+  const ft_command *command = topic ? ft_command_find(topic) : NULL;
+  if (topic && !command)
+    return ft_fail(FT_ERR_USAGE, "help --man: there is no command \"%s\"", topic);
+  ft_print_manual(stdout, command);
+  return FT_OK;
+}
+
 int ft_cli_help(int argc, char **argv) {
   arguments a = {0};
   ft_cli_parse(&ft_cli_help_argp, argc, argv, &a);
   if (ft_cli_launch_rank() != 0) return FT_OK;
   const ft_command *command = a.topic ? ft_command_find(a.topic) : NULL;
+  if (a.manual) return ft_cli_end(print_manual(a.topic));
+  if (a.completion) {
+    (strcmp(a.completion, "bash") == 0 ? ft_print_bash_completion
+                                       : ft_print_zsh_completion)(stdout);
+    return FT_OK;
+  }
   if (command) return print_command(command);
   if (a.topic) return ft_cli_end(explain_key(a.topic));
   ft_cli_print_commands(stdout);

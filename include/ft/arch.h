@@ -1,5 +1,11 @@
-/* arch: what a decoder is. Its dimensions, its blocks and their tensors in flat order, and counts
- * of parameters and FLOPs. Pure functions of the dimensions; knows no file format and no weights.
+/* arch: what a model is, as data. A description (sizes, norms, attention, rotary embeddings,
+ * feed-forward part, scalars, head), and the tensors that follow from it. Pure functions of the
+ * description; knows no file format and no weights. layout.h makes the blocks of a run from it.
+ *
+ * A new dense family is a value of ft_arch: no code here or in `model` asks for a family's name.
+ *
+ * Letters in shapes, everywhere in this program: T tokens of a micro-batch, D hidden, F ffn,
+ * H heads, K kv_heads, W head_dim, V vocab, L layers.
  *
  * Not collective, all of it. */
 #ifndef FT_ARCH_H
@@ -7,105 +13,262 @@
 
 #include "ft/base.h"
 
-typedef enum ft_rope_scaling { FT_ROPE_DEFAULT, FT_ROPE_LINEAR, FT_ROPE_LLAMA3 } ft_rope_scaling;
+/* ---------------------------------------------------------------- norms */
+
+typedef enum ft_norm_kind {
+  FT_NORM_RMS,  /* x̂ = x / sqrt(mean(x²) + eps)  (Zhang & Sennrich 2019) */
+  FT_NORM_LAYER /* x̂ = (x - mean(x)) / sqrt(var(x) + eps)  (Ba et al. 2016) */
+} ft_norm_kind;
+
+/* y = x̂ · weight (+ bias). One form holds for all norms of a model, those of q and k too. */
+typedef struct ft_norm_form {
+  ft_norm_kind kind;
+  float eps;
+  bool plus_one;      /* x̂ · (1 + weight) */
+  bool bias;          /* FT_NORM_LAYER only */
+  bool late_rounding; /* x̂ · weight in f32, rounded once; otherwise x̂ is rounded before */
+} ft_norm_form;
+
+/* Where a layer's norms stand; combine with |. Each place means two norms, of both branches. */
+typedef enum ft_norm_places {
+  FT_NORM_BEFORE = 1,   /* x + branch(norm(x)) */
+  FT_NORM_OUTPUT = 2,   /* x + norm(branch(…)) */
+  FT_NORM_AFTER_SUM = 4 /* norm(x + branch(x))  (BERT) */
+} ft_norm_places;
+
+typedef enum ft_qk_norm {
+  FT_QK_NORM_NONE,
+  FT_QK_NORM_HEADS,         /* each head of q and k by itself, before the rotation; weights [W] */
+  FT_QK_NORM_HEADS_ROTATED, /* the same after the rotation */
+  FT_QK_NORM_WHOLE          /* all heads together, before the rotation; weights [H·W], [K·W] */
+} ft_qk_norm;
+
+/* ---------------------------------------------------------------- rotary embedding */
+
+typedef enum ft_rope_type {
+  FT_ROPE_DEFAULT, /* Su et al. 2021 */
+  FT_ROPE_LINEAR,  /* factor */
+  FT_ROPE_LLAMA3,  /* factor, low_freq, high_freq, original_positions */
+  FT_ROPE_YARN, /* factor, beta_fast, beta_slow, truncate, original_positions (Peng et al. 2023) */
+  FT_ROPE_LONG  /* short_factors, long_factors, original_positions (Ding et al. 2024): a document
+                   of at most original_positions tokens uses the short ones, else the long ones */
+} ft_rope_type;
+
+enum { FT_MAX_ROPE_PAIRS = 256 };
+
+/* Pair i of a head's first `width` elements turns by position · theta^(-2i / width), scaled. */
+typedef struct ft_rope {
+  ft_rope_type type;
+  int64_t width;   /* even, at most head_dim: elements from there on are left alone */
+  bool neighbours; /* pair i is elements 2i and 2i + 1; otherwise i and i + width / 2 */
+  bool
+      late_rounding; /* rotated in f32 and rounded once; otherwise cos and sin are rounded before */
+  double theta;
+  double attention_factor; /* multiplies cos and sin: 1, or as the type says */
+  double factor, low_freq, high_freq, beta_fast, beta_slow;
+  bool truncate; /* YaRN: the ramp begins and ends at whole pairs */
+  int64_t original_positions;
+  double query_beta; /* q · (1 + query_beta · ln(1 + ⌊position / original_positions⌋)); 0: plain */
+  double short_factors[FT_MAX_ROPE_PAIRS], long_factors[FT_MAX_ROPE_PAIRS]; /* [width / 2] */
+} ft_rope;
+
+/* ---------------------------------------------------------------- layers */
+
+typedef enum ft_activation {
+  FT_ACT_SILU,
+  FT_ACT_GELU,      /* x · Φ(x) */
+  FT_ACT_GELU_TANH, /* its approximation by tanh (Hendrycks & Gimpel 2016) */
+  FT_ACT_RELU2,     /* max(x, 0)² */
+  FT_ACT_XIELU      /* Huang & Schlag 2024; two trained scalars a layer */
+} ft_activation;
+
+/* What tells some layers of a model from others. */
+typedef struct ft_layer_kind {
+  int64_t window; /* 0: none; else query i sees keys j with i - j < window, and in a two-way model
+                     those with |i - j| < window */
+  int rope;       /* index into ft_arch.ropes; -1: q and k are not rotated */
+  bool no_input_norm; /* has no norm before attention where others have one */
+} ft_layer_kind;
+
+enum { FT_MAX_LAYERS = 1024, FT_MAX_LAYER_KINDS = 4, FT_MAX_ROPES = 2 };
+
+/* ---------------------------------------------------------------- head */
+
+typedef enum ft_head_kind {
+  FT_HEAD_TOKENS,  /* logits of the next token (or, after a transform, of a masked one) */
+  FT_HEAD_CLASSES, /* logits [num_labels] of a document, from its first token */
+  FT_HEAD_SCORE    /* [num_labels] of a document, from its last token */
+} ft_head_kind;
+
+/* What a head does before its last matrix: y = norm(act(dense · x + bias)), parts as they are. */
+typedef struct ft_head_transform {
+  bool dense, dense_bias, norm;
+  enum { FT_TRANSFORM_GELU, FT_TRANSFORM_TANH } activation;
+} ft_head_transform;
+
+/* ---------------------------------------------------------------- the whole */
 
 typedef struct ft_arch {
-  int64_t vocab;  /* rows of the embedding */
-  int64_t hidden; /* width of the residual stream */
-  int64_t ffn;    /* width inside the SwiGLU */
-  int64_t layers;
-  int64_t heads, kv_heads; /* heads is a multiple of kv_heads */
-  int64_t head_dim;        /* even; heads * head_dim may differ from hidden */
+  /* sizes */
+  int64_t vocab;           /* V, rows of the embedding */
+  int64_t hidden;          /* D, width of the residual stream */
+  int64_t ffn;             /* F, width inside the feed-forward part */
+  int64_t layers;          /* L */
+  int64_t heads, kv_heads; /* H is a multiple of K */
+  int64_t head_dim;        /* W, even; H · W may differ from D */
   int64_t max_positions;   /* longest document the model knows */
-  float norm_eps;
-  double rope_theta;
-  ft_rope_scaling rope_scaling;
-  double rope_factor, rope_low_freq,
-      rope_high_freq;              /* FT_ROPE_LINEAR: factor; FT_ROPE_LLAMA3: all */
-  int64_t rope_original_positions; /* FT_ROPE_LLAMA3 */
-  int64_t sliding_window;     /* 0: none; else query i sees keys j with i - j < sliding_window */
-  int64_t window_first_layer; /* layers from this one on use the window (0: all) */
-  bool qkv_bias;              /* biases on q, k and v */
-  bool o_bias;                /* bias on o */
-  bool mlp_bias;              /* biases on gate, up and down */
-  bool qk_norm;               /* RMSNorm of every q and k head before the rotary embedding */
-  bool tied;                  /* the output head is the embedding */
+
+  /* norms */
+  ft_norm_form norm;
+  int norm_places; /* of ft_norm_places */
+  ft_qk_norm qk_norm;
+
+  /* attention */
+  bool two_way;            /* every token of a document sees all others; otherwise causal */
+  float attention_scale;   /* of scores */
+  bool scale_by_layer;     /* layer n divides its scores by n + 1 as well */
+  float attention_softcap; /* scores s become c · tanh(s / c); 0: none */
+  bool qkv_bias, o_bias;
+
+  /* feed-forward part */
+  bool gated; /* down(act(gate · x) ⊙ (up · x)); otherwise down(act(up · x)) */
+  ft_activation activation;
+  bool mlp_bias;
+
+  /* layers */
+  int num_kinds, num_ropes;
+  ft_layer_kind kinds[FT_MAX_LAYER_KINDS];
+  uint8_t kind_of[FT_MAX_LAYERS]; /* [layers] index into kinds */
+  ft_rope ropes[FT_MAX_ROPES];
+  float residual_scale; /* multiplies a branch before the sum; 1: plain */
+
+  /* embedding */
+  float embedding_scale;     /* multiplies what is looked up; 1: plain */
+  int64_t learned_positions; /* rows of a second table, of positions; 0: none */
+  int64_t token_types;       /* rows of a third, of which row 0 is added to all; 0: none */
+  bool embedding_norm;       /* a norm over the sum */
+  int64_t padding_token;     /* its row gets no gradient from being looked up; -1: none */
+
+  /* head */
+  ft_head_kind head;
+  int64_t num_labels; /* FT_HEAD_CLASSES and FT_HEAD_SCORE */
+  bool final_norm;
+  ft_head_transform transform;
+  bool head_bias;
+  bool tied;            /* the head's matrix is the embedding's */
+  float logits_scale;   /* multiplies logits; 1: plain */
+  float logits_softcap; /* then they become c · tanh(l / c); 0: none */
 } ft_arch;
 
-/* What a tensor is for. Linear weights are [out, in], row-major. */
+/* A causal decoder in the form of Llama: pre-norm RMS, SwiGLU, one kind of layer with one rotary
+ * embedding of the whole head. A caller adds the sizes and what differs: FT_ARCH_LLAMA(.vocab = …,
+ * .ropes[0].theta = 1e4), and then completes it. */
+#define FT_ARCH_LLAMA(...)                                                                         \
+  {                                                                                                \
+    .norm_places = FT_NORM_BEFORE, .gated = true, .num_kinds = 1, .num_ropes = 1,                  \
+    .residual_scale = 1, .embedding_scale = 1, .logits_scale = 1, .padding_token = -1,             \
+    .final_norm = true, __VA_ARGS__                                                                \
+  }
+/* Fills what follows from the sizes where it is 0: attention_scale W^-½, rotary width W. */
+void ft_arch_complete(ft_arch *arch);
+/* Refuses impossible descriptions (zero, heads not divisible, odd head_dim …), naming the field.
+ * Errors: FT_ERR_DATA. */
+ft_err ft_arch_check(const ft_arch *arch);
+
+static inline const ft_layer_kind *ft_arch_layer(const ft_arch *arch, int64_t layer) {
+  return &arch->kinds[arch->kind_of[layer]];
+}
+/* Kind `kind` for each layer from `first` on. */
+void ft_arch_set_kind(ft_arch *arch, int64_t first, int kind);
+/* Rows of the head's last matrix: vocab or num_labels. */
+int64_t ft_arch_head_rows(const ft_arch *arch);
+
+/* ---------------------------------------------------------------- tensors */
+
+/* What a tensor is for. Linear weights are [out, in], row-major. Their numbers are part of no file,
+ * but those up to FT_ROLE_FINAL_NORM key the random numbers of `init`: do not renumber them. */
 typedef enum ft_role {
-  FT_ROLE_EMBEDDING, /* [vocab, hidden] */
-  FT_ROLE_DOWN,      /* [hidden, ffn] */
-  FT_ROLE_DOWN_BIAS, /* [hidden] */
-  FT_ROLE_GATE,      /* [ffn, hidden] */
-  FT_ROLE_GATE_BIAS, /* [ffn] */
-  FT_ROLE_UP,        /* [ffn, hidden] */
-  FT_ROLE_UP_BIAS,   /* [ffn] */
-  FT_ROLE_MLP_NORM,  /* [hidden] post_attention_layernorm */
-  FT_ROLE_O,         /* [hidden, heads * head_dim] */
-  FT_ROLE_O_BIAS,    /* [hidden] */
-  FT_ROLE_Q,         /* [heads * head_dim, hidden] */
-  FT_ROLE_K,         /* [kv_heads * head_dim, hidden] */
-  FT_ROLE_V,         /* [kv_heads * head_dim, hidden] */
+  FT_ROLE_EMBEDDING, /* [V, D] */
+  FT_ROLE_DOWN,      /* [D, F] */
+  FT_ROLE_DOWN_BIAS, /* [D] */
+  FT_ROLE_GATE,      /* [F, D] */
+  FT_ROLE_GATE_BIAS, /* [F] */
+  FT_ROLE_UP,        /* [F, D] */
+  FT_ROLE_UP_BIAS,   /* [F] */
+  FT_ROLE_MLP_NORM,  /* [D] before the feed-forward part */
+  FT_ROLE_O,         /* [D, H·W] */
+  FT_ROLE_O_BIAS,    /* [D] */
+  FT_ROLE_Q,         /* [H·W, D] */
+  FT_ROLE_K,         /* [K·W, D] */
+  FT_ROLE_V,         /* [K·W, D] */
   FT_ROLE_Q_BIAS,
   FT_ROLE_K_BIAS,
   FT_ROLE_V_BIAS,
   FT_ROLE_Q_NORM,
-  FT_ROLE_K_NORM,     /* [head_dim] */
-  FT_ROLE_ATTN_NORM,  /* [hidden] input_layernorm */
-  FT_ROLE_HEAD,       /* [vocab, hidden], untied models only */
-  FT_ROLE_FINAL_NORM, /* [hidden] */
+  FT_ROLE_K_NORM,     /* [W], or [H·W] and [K·W] */
+  FT_ROLE_ATTN_NORM,  /* [D] before attention */
+  FT_ROLE_HEAD,       /* [V or num_labels, D], untied models only */
+  FT_ROLE_FINAL_NORM, /* [D] */
+  /* of a layer */
+  FT_ROLE_MLP_NORM_BIAS,
+  FT_ROLE_ATTN_NORM_BIAS,
+  FT_ROLE_MLP_POST_NORM, /* [D] of the branch's output, or of the sum */
+  FT_ROLE_MLP_POST_NORM_BIAS,
+  FT_ROLE_ATTN_POST_NORM,
+  FT_ROLE_ATTN_POST_NORM_BIAS,
+  FT_ROLE_ALPHA_P, /* [1] of xIELU, as the next */
+  FT_ROLE_ALPHA_N,
+  FT_ROLE_XIELU_BETA, /* [] constants: their gradient is zero, and they are not decayed */
+  FT_ROLE_XIELU_EPS,
+  /* of the embedding */
+  FT_ROLE_POSITIONS,   /* [learned_positions, D] */
+  FT_ROLE_TOKEN_TYPES, /* [token_types, D] */
+  FT_ROLE_EMBEDDING_NORM,
+  FT_ROLE_EMBEDDING_NORM_BIAS,
+  /* of the head */
+  FT_ROLE_HEAD_BIAS, /* [V or num_labels] */
+  FT_ROLE_HEAD_NORM, /* [D] of its transform, as the next */
+  FT_ROLE_HEAD_NORM_BIAS,
+  FT_ROLE_HEAD_DENSE, /* [D, D] */
+  FT_ROLE_HEAD_DENSE_BIAS,
+  FT_ROLE_FINAL_NORM_BIAS,
   FT_ROLE_NUM
 } ft_role;
 
 /* Tensors of a block lie in one flat array, each starting on a multiple of this many elements; a
  * block's length is a multiple too. What lies between tensors is zero and stays zero. */
 enum { FT_TENSOR_ALIGN = 256 };
-enum { FT_MAX_BLOCK_TENSORS = 20 };
+enum { FT_MAX_BLOCK_TENSORS = 32 };
 
 typedef struct ft_tensor {
   ft_role role;
-  int64_t rows, cols; /* one-dimensional tensors: rows = 1, cols = their length */
-  int num_dims;       /* 1 or 2; weight decay applies to 2 */
+  int64_t rows, cols; /* tensors of fewer dimensions: rows = 1, cols = their length */
+  int num_dims;       /* 0, 1 or 2; weight decay applies to 2 */
   int64_t offset;     /* first element in the block's flat array */
-  bool trainable;     /* a frozen tensor has no gradient, no state and no master copy */
 } ft_tensor;
 
 static inline int64_t ft_tensor_elements(const ft_tensor *t) {
   return t->rows * t->cols;
 }
 
-/* A block: 0 is the embedding, 1 … layers are the decoder layers, layers + 1 the final norm and
- * head. Tensors are in flat order, which is the order in which the backward pass finishes their
- * gradients. */
-typedef struct ft_block {
-  char name[32];        /* "embedding", "layer.0" …, "head" */
-  int64_t num_elements; /* of the flat array, padding included; a multiple of FT_TENSOR_ALIGN */
-  int num_tensors;
-  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
-} ft_block;
+/* Where in the model a tensor is. */
+typedef enum ft_place { FT_PLACE_EMBEDDING, FT_PLACE_LAYER, FT_PLACE_HEAD } ft_place;
 
-/* Refuses impossible dimensions (zero, heads not divisible, odd head_dim …), naming the field.
- * Errors: FT_ERR_DATA. */
-ft_err ft_arch_check(const ft_arch *arch);
+/* Writes the tensors of a place (`layer` counts for layers only) in the order in which the backward
+ * pass finishes their gradients, offsets 0, to out[FT_MAX_BLOCK_TENSORS]. Returns their number. */
+int ft_arch_tensors(const ft_arch *arch, ft_place place, int64_t layer, ft_tensor *out);
 
-int64_t ft_arch_num_blocks(const ft_arch *arch); /* layers + 2 */
-/* Fills *out with block number `block`. */
-void ft_arch_block(const ft_arch *arch, int64_t block, ft_block *out);
-/* The block's tensor of that role, or NULL. */
-const ft_tensor *ft_block_tensor(const ft_block *block, ft_role role);
+/* ---------------------------------------------------------------- counts */
 
-/* Elements of all tensors, padding not counted; a tied matrix counts once. */
+/* Elements of all tensors; a tied matrix counts once. */
 int64_t ft_arch_num_parameters(const ft_arch *arch);
-/* Elements of the matrices that are multiplied with every token: the head counts, the look-up not.
+/* Elements of the matrices that are multiplied with every token: the head counts, look-ups do not.
  */
 int64_t ft_arch_matmul_weights(const ft_arch *arch);
-/* Query-key pairs that the layer's causal mask and window leave visible in a document of `length`.
- */
+/* Query-key pairs that the layer's mask and window leave visible in a document of `length`. */
 int64_t ft_arch_visible_pairs(const ft_arch *arch, int64_t layer, int64_t length);
 /* Model FLOPs of a training step on documents of these lengths (DESIGN.md 7): 6 · tokens · matmul
- * weights
- * + 12 · heads · head_dim · visible pairs summed over layers. */
+ * weights + 12 · heads · head_dim · visible pairs summed over layers. */
 double ft_arch_training_flops(const ft_arch *arch, const int64_t *lengths, int64_t num_documents);
 
 #endif

@@ -8,6 +8,7 @@
 
 typedef struct ft_hf_config {
   ft_arch arch;
+  ft_layout *layout;   /* of arch, everything trained; owned */
   char model_type[32]; /* "llama", "mistral", "qwen2", "qwen3" */
   ft_dtype dtype;      /* dtype or torch_dtype of config.json; else of the weights; else FT_BF16 */
   int64_t bos_token;   /* -1: none */
@@ -30,7 +31,7 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 
 /* "model.layers.3.self_attn.q_proj.weight" of a block's tensor. Returns characters written, as
  * snprintf. */
-int ft_hf_tensor_name(const ft_arch *arch, int64_t block, ft_role role, char *out, size_t size);
+int ft_hf_tensor_name(const ft_block *block, ft_role role, char *out, size_t size);
 
 /* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
  * that are missing or wrong in one message with the expected shape. Tensors that are not part of

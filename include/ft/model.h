@@ -14,7 +14,7 @@ typedef struct ft_model_options {
   /* Of every so many layers (the first, …) keep only the input and compute the rest again; 0: keep
    * everything. */
   int64_t activation_checkpointing;
-  int64_t logits_bytes; /* that logits of one piece may take; 0: 256 MiB, or what FT_LOGITS_BYTES
+  int64_t logits_bytes; /* that logits of one piece may take; 0: 256 MiB, or what FTRUN_LOGITS_BYTES
                            says; tests set a few */
   bool bounded_head;    /* where the head's gradient would be summed in f32 in more than four times
                            logits_bytes, it is made in pieces of the vocabulary, from logits that
@@ -30,10 +30,9 @@ typedef struct ft_model_batch {
   const int64_t *offsets;   /* [num_documents + 1] */
 } ft_model_batch;
 
-/* Allocates activations and workspace. Not collective. shard is borrowed. Errors: FT_ERR_MEMORY,
- * FT_ERR_USAGE (FT_LOGITS_BYTES). */
-ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options *options,
-                    ft_model **out);
+/* Allocates activations and workspace for the model that the shard's layout describes. Not
+ * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES). */
+ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out);
 void ft_model_free(ft_model *model);
 
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only

@@ -9,26 +9,27 @@
  * empty). Pieces and chunks depend on shapes alone, never on N: sums over chunks in global order
  * are the same anywhere.
  *
- * The owner of a slice keeps master weights, the registered states and a gradient accumulator, each
- * in f32 or in fewer bytes (kernels_packed.h). Stage 3 gathers a block's weights when it is
- * acquired; stage 2 (and 1) keeps a full copy a node; stage 0 keeps everything on every rank.
- * Frozen weights (no training) are kept in the compute type only.
+ * The owner of a slice of a trained block keeps master weights, the registered states and a
+ * gradient accumulator, each in f32 or in fewer bytes (kernels_packed.h). Frozen blocks (layout.h;
+ * all of them, without training) have none of these: their weights are kept in the compute type
+ * only. Stage 3 gathers a block's weights when it is acquired; stage 2 (and 1) keeps a full copy a
+ * node; stage 0 keeps what is trained on every rank.
  *
  * Everything here is called by one thread of a rank. Element indices are int64_t. */
 #ifndef FT_SHARD_H
 #define FT_SHARD_H
 
-#include "ft/arch.h"
 #include "ft/comm.h"
 #include "ft/kernels_packed.h"
+#include "ft/arch_layout.h"
 
 enum { FT_CHUNK = 4096 };
 
 typedef struct ft_shard ft_shard;
 
 typedef struct ft_shard_options {
-  int stage;     /* 0 … 3; without training, 0 is the same as 2 */
-  bool training; /* false: frozen weights in the compute type, no master, gradient or state */
+  int stage;                /* 0 … 3; without training, 0 is the same as 2 */
+  bool training;            /* false: every block is frozen */
   bool stochastic_rounding; /* how f32 weights become bf16 ones; otherwise to nearest even */
   uint64_t seed;            /* of every rounding by random numbers */
   ft_dtype compute;       /* FT_BF16 or FT_F32: of gathered weights and of gradient contributions */
@@ -45,9 +46,10 @@ typedef struct ft_range {
 
 /* ---------------------------------------------------------------- life */
 
-/* Allocates slices, windows and buffers (all memory of a run that shard will ever take).
- * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY, FT_ERR_CONFIG. */
-ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *options,
+/* Allocates slices, windows and buffers (all memory of a run that shard will ever take) for the
+ * blocks of a layout, which is borrowed. Collective over all ranks. Errors (agreed): FT_ERR_MEMORY,
+ * FT_ERR_CONFIG. */
+ft_err ft_shard_new(ft_comm *comm, const ft_layout *layout, const ft_shard_options *options,
                     ft_shard **out);
 /* Collective over all ranks. NULL is legal. Once the job stops it frees nothing: exchanges in
  * flight borrow its memory until the process ends. */
@@ -61,13 +63,17 @@ ft_comm *ft_shard_comm(const ft_shard *shard);
 /* ---------------------------------------------------------------- the partition (not collective)
  */
 
+const ft_layout *ft_shard_layout(const ft_shard *shard);
 int64_t ft_shard_num_blocks(const ft_shard *shard);
 const ft_block *ft_shard_block(const ft_shard *shard, int64_t block);
+/* Whether the block has master weights, gradient and states here: it is trained, and this is a
+ * training shard. */
+bool ft_shard_is_trained(const ft_shard *shard, int64_t block);
 /* This rank's ranges of a block (by stage ≥ 1 partition: what it owns, each element owned once over
  * all ranks). *num may be 0. */
 const ft_range *ft_shard_ranges(const ft_shard *shard, int64_t block, int64_t *num);
-/* Elements this rank KEEPS of a block: its slices, or with stage 0 the whole block. Arrays below
- * have this many. */
+/* Elements this rank KEEPS of a block: its slices, or with stage 0 the whole of a trained block.
+ * Arrays below have this many. */
 int64_t ft_shard_kept(const ft_shard *shard, int64_t block);
 /* The ranges kept, in flat order: as ft_shard_ranges, or with stage 0 pieces covering the whole
  * block. With stage 0 the owned ranges' `local` index into the kept arrays too. */
@@ -99,21 +105,22 @@ typedef struct ft_state_info {
 ft_err ft_shard_add_state(ft_shard *shard, const ft_state_info *info, int *index);
 int ft_shard_num_states(const ft_shard *shard);
 const ft_state_info *ft_shard_state_info(const ft_shard *shard, int index);
-/* The state's array of a block: entry e covers kept elements e·group_elements … */
+/* The state's array of a trained block: entry e covers kept elements e·group_elements … */
 void *ft_shard_state(ft_shard *shard, int index, int64_t block);
 
-/* Training: f32 master weights [kept] (options.master is FT_MASTER_F32). NULL without training. */
+/* f32 master weights [kept] (options.master is FT_MASTER_F32). NULL of a frozen block. */
 float *ft_shard_master(ft_shard *shard, int64_t block);
-/* Training: the master weights as they are kept [kept], low NULL where there is no such array. */
+/* The master weights of a trained block as they are kept [kept], low NULL where there is no such
+ * array. */
 void ft_shard_master_arrays(ft_shard *shard, int64_t block, void **w, uint8_t **low);
-/* Training: gradient sums [kept]; complete after ft_shard_reduce_finish. f32 (options.gradient is
- * FT_F32), or of whatever type options.gradient is. */
+/* Gradient sums of a trained block [kept]; complete after ft_shard_reduce_finish. f32
+ * (options.gradient is FT_F32), or of whatever type options.gradient is. */
 float *ft_shard_gradient(ft_shard *shard, int64_t block);
 const void *ft_shard_gradient_array(const ft_shard *shard, int64_t block);
 const ft_shard_options *ft_shard_options_of(const ft_shard *shard);
 
 /* Sets owned elements from f32: flat elements start … start+count-1 of the block, all inside one
- * kept range: to the master (to the nearest value that it can keep), or without training (rounded)
+ * kept range: to the master (to the nearest value that it can keep), or of a frozen block (rounded)
  * to where the compute weights are kept: then nobody of the node may still read them. Import uses
  * it. Not collective. */
 void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
@@ -137,12 +144,17 @@ ft_err ft_shard_spread(ft_shard *shard);
 ft_err ft_shard_weights_changed(ft_shard *shard);
 
 /* ---------------------------------------------------------------- weights
- * acquire lends a block's gathered weights until release. `next` (or -1) names the block that will
- * be acquired next: its gather starts at once and hides behind compute. At most three blocks are
- * held at once (an untied model needs one, a tied one holds the embedding beside the head). All
- * ranks acquire the same blocks in the same order with the same `next`, also ranks that have
- * nothing to compute. Collective over all ranks (asynchronously). Errors: FT_ERR_STOPPED. */
-ft_err ft_shard_acquire(ft_shard *shard, int64_t block, int64_t next, const void **weights);
+ * A pass tells once in which order it will acquire blocks; the gather of each begins when the one
+ * before it is acquired, and hides behind compute. All ranks begin the same passes and acquire the
+ * same blocks in the same order, also ranks that have nothing to compute. */
+
+/* `order` [num] (borrowed until the next pass begins): every acquisition from now on. Not
+ * collective, same values on every rank. */
+void ft_shard_begin_pass(ft_shard *shard, const int64_t *order, int64_t num);
+/* Lends the gathered weights of the block that comes next until release. A pass holds the blocks of
+ * one unit at once, and beside the head's the embedding's where they are tied. Collective over all
+ * ranks (asynchronously). Errors: FT_ERR_STOPPED. */
+ft_err ft_shard_acquire(ft_shard *shard, int64_t block, const void **weights);
 void ft_shard_release(ft_shard *shard, int64_t block);
 
 /* ---------------------------------------------------------------- gradients */

@@ -1,179 +1,162 @@
-/* A decoder's blocks and tensors, from its dimensions. */
+/* What follows from a model's description: its tensors, and counts. */
 #include "ft/arch.h"
 
-#include <string.h>
+#include <math.h>
 
-/* ---------------------------------------------------------------- checks */
-
-/* No dimension of any real model comes near this; products of three stay within 63 bits. */
-static const int64_t max_dimension = (int64_t)1 << 24;
-
-typedef struct named_value {
-  const char *name;
-  int64_t value;
-} named_value;
-
-static ft_err check_dimensions(const ft_arch *a) {
-  ft_err err = FT_OK;
-  const named_value values[] = {
-      {"vocab_size", a->vocab},          {"hidden_size", a->hidden},
-      {"intermediate_size", a->ffn},     {"num_hidden_layers", a->layers},
-      {"num_attention_heads", a->heads}, {"num_key_value_heads", a->kv_heads},
-      {"head_dim", a->head_dim},         {"max_position_embeddings", a->max_positions}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(values); i++)
-    FT_CHECK(values[i].value >= 1 && values[i].value <= max_dimension, FT_ERR_DATA,
-             "%s is %lld; it must be between 1 and %lld", values[i].name,
-             (long long)values[i].value, (long long)max_dimension);
-  FT_CHECK(a->layers <= 65536, FT_ERR_DATA,
-           "num_hidden_layers is %lld; at most 65536 are supported", (long long)a->layers);
-  FT_CHECK(a->head_dim <= 1024, FT_ERR_DATA, "head_dim is %lld; at most 1024 is supported",
-           (long long)a->head_dim);
-out:
-  return err;
+void ft_arch_complete(ft_arch *a) {
+  if (!(a->attention_scale > 0))
+    a->attention_scale = (float)(1.0 / sqrt((double)FT_MAX(a->head_dim, 1)));
+  for (int i = 0; i < a->num_ropes; i++) {
+    if (a->ropes[i].width == 0) a->ropes[i].width = a->head_dim;
+    if (!(a->ropes[i].attention_factor > 0)) a->ropes[i].attention_factor = 1;
+  }
 }
 
-ft_err ft_arch_check(const ft_arch *a) {
-  ft_err err = FT_OK;
-  FT_TRY(check_dimensions(a));
-  FT_CHECK(a->heads % a->kv_heads == 0, FT_ERR_DATA,
-           "num_attention_heads (%lld) must be a multiple of num_key_value_heads (%lld)",
-           (long long)a->heads, (long long)a->kv_heads);
-  FT_CHECK(a->head_dim % 2 == 0, FT_ERR_DATA,
-           "head_dim is %lld; the rotary embedding needs an even one", (long long)a->head_dim);
-  FT_CHECK(a->norm_eps >= 0 && a->norm_eps < 1, FT_ERR_DATA,
-           "rms_norm_eps is %g; it must be in [0, 1)", (double)a->norm_eps);
-  FT_CHECK(a->rope_theta > 0 && a->rope_theta < 1e30, FT_ERR_DATA,
-           "rope_theta is %g; it must be positive and finite", a->rope_theta);
-  FT_CHECK(a->sliding_window >= 0, FT_ERR_DATA, "sliding_window is %lld; it must be positive",
-           (long long)a->sliding_window);
-  FT_CHECK(a->window_first_layer >= 0, FT_ERR_DATA, "the first windowed layer is %lld",
-           (long long)a->window_first_layer);
-  if (a->rope_scaling != FT_ROPE_DEFAULT)
-    FT_CHECK(a->rope_factor > 0 && a->rope_factor < 1e9, FT_ERR_DATA,
-             "the rotary scaling factor is %g; it must be positive", a->rope_factor);
-  if (a->rope_scaling == FT_ROPE_LLAMA3)
-    FT_CHECK(a->rope_low_freq > 0 && a->rope_high_freq > a->rope_low_freq &&
-                 a->rope_original_positions > 0,
-             FT_ERR_DATA,
-             "llama3 rotary scaling needs 0 < low_freq_factor (%g) < high_freq_factor (%g) and a "
-             "positive original_max_position_embeddings (%lld)",
-             a->rope_low_freq, a->rope_high_freq, (long long)a->rope_original_positions);
-out:
-  return err;
+void ft_arch_set_kind(ft_arch *a, int64_t first, int kind) {
+  for (int64_t i = first; i < FT_MIN(a->layers, (int64_t)FT_MAX_LAYERS); i++)
+    a->kind_of[i] = (uint8_t)kind;
 }
 
-/* ---------------------------------------------------------------- blocks */
-
-int64_t ft_arch_num_blocks(const ft_arch *a) {
-  return a->layers + 2;
+int64_t ft_arch_head_rows(const ft_arch *a) {
+  return a->head == FT_HEAD_TOKENS ? a->vocab : a->num_labels;
 }
 
-static void add(ft_block *b, ft_role role, int num_dims, int64_t rows, int64_t cols) {
-  FT_ASSERT(b->num_tensors < FT_MAX_BLOCK_TENSORS);
-  b->tensors[b->num_tensors++] = (ft_tensor){.role = role,
-                                             .rows = rows,
-                                             .cols = cols,
-                                             .num_dims = num_dims,
-                                             .offset = b->num_elements,
-                                             .trainable = true};
-  b->num_elements += ft_round_up(rows * cols, FT_TENSOR_ALIGN);
+/* ---------------------------------------------------------------- tensors */
+
+typedef struct tensor_list {
+  ft_tensor *out; /* [FT_MAX_BLOCK_TENSORS] */
+  int num;
+} tensor_list;
+
+static void add(tensor_list *l, ft_role role, int num_dims, int64_t rows, int64_t cols) {
+  FT_ASSERT(l->num < FT_MAX_BLOCK_TENSORS);
+  l->out[l->num++] = (ft_tensor){.role = role, .rows = rows, .cols = cols, .num_dims = num_dims};
 }
 
-static void add_matrix(ft_block *b, ft_role role, int64_t rows, int64_t cols) {
-  add(b, role, 2, rows, cols);
+static void add_matrix(tensor_list *l, ft_role role, int64_t rows, int64_t cols) {
+  add(l, role, 2, rows, cols);
 }
 
-static void add_vector(ft_block *b, ft_role role, int64_t length) {
-  add(b, role, 1, 1, length);
+static void add_vector(tensor_list *l, bool there, ft_role role, int64_t length) {
+  if (there) add(l, role, 1, 1, length);
 }
 
-/* In the order in which the backward pass finishes gradients: from the layer's end to its start. */
-static void fill_layer(const ft_arch *a, ft_block *b) {
+/* The weight of a norm over the residual stream, and its bias. */
+static void add_norm(tensor_list *l, const ft_arch *a, bool there, ft_role weight, ft_role bias) {
+  add_vector(l, there, weight, a->hidden);
+  add_vector(l, there && a->norm.bias, bias, a->hidden);
+}
+
+static void list_mlp(const ft_arch *a, tensor_list *l) {
+  bool post = a->norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM);
+  add_norm(l, a, post, FT_ROLE_MLP_POST_NORM, FT_ROLE_MLP_POST_NORM_BIAS);
+  add_matrix(l, FT_ROLE_DOWN, a->hidden, a->ffn);
+  add_vector(l, a->mlp_bias, FT_ROLE_DOWN_BIAS, a->hidden);
+  if (a->gated) add_matrix(l, FT_ROLE_GATE, a->ffn, a->hidden);
+  add_vector(l, a->gated && a->mlp_bias, FT_ROLE_GATE_BIAS, a->ffn);
+  add_matrix(l, FT_ROLE_UP, a->ffn, a->hidden);
+  add_vector(l, a->mlp_bias, FT_ROLE_UP_BIAS, a->ffn);
+  if (a->activation == FT_ACT_XIELU) {
+    add_vector(l, true, FT_ROLE_ALPHA_P, 1);
+    add_vector(l, true, FT_ROLE_ALPHA_N, 1);
+    add(l, FT_ROLE_XIELU_BETA, 0, 1, 1);
+    add(l, FT_ROLE_XIELU_EPS, 0, 1, 1);
+  }
+  add_norm(l, a, a->norm_places & FT_NORM_BEFORE, FT_ROLE_MLP_NORM, FT_ROLE_MLP_NORM_BIAS);
+}
+
+static void list_attention(const ft_arch *a, const ft_layer_kind *kind, tensor_list *l) {
   int64_t q = a->heads * a->head_dim, kv = a->kv_heads * a->head_dim;
-  add_matrix(b, FT_ROLE_DOWN, a->hidden, a->ffn);
-  if (a->mlp_bias) add_vector(b, FT_ROLE_DOWN_BIAS, a->hidden);
-  add_matrix(b, FT_ROLE_GATE, a->ffn, a->hidden);
-  if (a->mlp_bias) add_vector(b, FT_ROLE_GATE_BIAS, a->ffn);
-  add_matrix(b, FT_ROLE_UP, a->ffn, a->hidden);
-  if (a->mlp_bias) add_vector(b, FT_ROLE_UP_BIAS, a->ffn);
-  add_vector(b, FT_ROLE_MLP_NORM, a->hidden);
-  add_matrix(b, FT_ROLE_O, a->hidden, q);
-  if (a->o_bias) add_vector(b, FT_ROLE_O_BIAS, a->hidden);
-  add_matrix(b, FT_ROLE_Q, q, a->hidden);
-  add_matrix(b, FT_ROLE_K, kv, a->hidden);
-  add_matrix(b, FT_ROLE_V, kv, a->hidden);
-  if (a->qkv_bias) {
-    add_vector(b, FT_ROLE_Q_BIAS, q);
-    add_vector(b, FT_ROLE_K_BIAS, kv);
-    add_vector(b, FT_ROLE_V_BIAS, kv);
-  }
-  if (a->qk_norm) {
-    add_vector(b, FT_ROLE_Q_NORM, a->head_dim);
-    add_vector(b, FT_ROLE_K_NORM, a->head_dim);
-  }
-  add_vector(b, FT_ROLE_ATTN_NORM, a->hidden);
+  bool post = a->norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM);
+  bool whole = a->qk_norm == FT_QK_NORM_WHOLE, normed = a->qk_norm != FT_QK_NORM_NONE;
+  add_norm(l, a, post, FT_ROLE_ATTN_POST_NORM, FT_ROLE_ATTN_POST_NORM_BIAS);
+  add_matrix(l, FT_ROLE_O, a->hidden, q);
+  add_vector(l, a->o_bias, FT_ROLE_O_BIAS, a->hidden);
+  add_matrix(l, FT_ROLE_Q, q, a->hidden);
+  add_matrix(l, FT_ROLE_K, kv, a->hidden);
+  add_matrix(l, FT_ROLE_V, kv, a->hidden);
+  add_vector(l, a->qkv_bias, FT_ROLE_Q_BIAS, q);
+  add_vector(l, a->qkv_bias, FT_ROLE_K_BIAS, kv);
+  add_vector(l, a->qkv_bias, FT_ROLE_V_BIAS, kv);
+  add_vector(l, normed, FT_ROLE_Q_NORM, whole ? q : a->head_dim);
+  add_vector(l, normed, FT_ROLE_K_NORM, whole ? kv : a->head_dim);
+  add_norm(l, a, (a->norm_places & FT_NORM_BEFORE) && !kind->no_input_norm, FT_ROLE_ATTN_NORM,
+           FT_ROLE_ATTN_NORM_BIAS);
 }
 
-void ft_arch_block(const ft_arch *a, int64_t block, ft_block *b) {
-  FT_ASSERT(block >= 0 && block < ft_arch_num_blocks(a));
-  memset(b, 0, sizeof *b);
-  if (block == 0) {
-    snprintf(b->name, sizeof b->name, "embedding");
-    add_matrix(b, FT_ROLE_EMBEDDING, a->vocab, a->hidden);
-  } else if (block <= a->layers) {
-    snprintf(b->name, sizeof b->name, "layer.%lld", (long long)(block - 1));
-    fill_layer(a, b);
-  } else {
-    snprintf(b->name, sizeof b->name, "head");
-    if (!a->tied) add_matrix(b, FT_ROLE_HEAD, a->vocab, a->hidden);
-    add_vector(b, FT_ROLE_FINAL_NORM, a->hidden);
-  }
+static void list_embedding(const ft_arch *a, tensor_list *l) {
+  add_norm(l, a, a->embedding_norm, FT_ROLE_EMBEDDING_NORM, FT_ROLE_EMBEDDING_NORM_BIAS);
+  add_matrix(l, FT_ROLE_EMBEDDING, a->vocab, a->hidden);
+  if (a->learned_positions > 0) add_matrix(l, FT_ROLE_POSITIONS, a->learned_positions, a->hidden);
+  if (a->token_types > 0) add_matrix(l, FT_ROLE_TOKEN_TYPES, a->token_types, a->hidden);
 }
 
-const ft_tensor *ft_block_tensor(const ft_block *b, ft_role role) {
-  for (int i = 0; i < b->num_tensors; i++)
-    if (b->tensors[i].role == role) return &b->tensors[i];
-  return NULL;
+static void list_head(const ft_arch *a, tensor_list *l) {
+  const ft_head_transform *t = &a->transform;
+  int64_t rows = ft_arch_head_rows(a);
+  if (!a->tied) add_matrix(l, FT_ROLE_HEAD, rows, a->hidden);
+  add_vector(l, a->head_bias, FT_ROLE_HEAD_BIAS, rows);
+  add_norm(l, a, t->norm, FT_ROLE_HEAD_NORM, FT_ROLE_HEAD_NORM_BIAS);
+  if (t->dense) add_matrix(l, FT_ROLE_HEAD_DENSE, a->hidden, a->hidden);
+  add_vector(l, t->dense && t->dense_bias, FT_ROLE_HEAD_DENSE_BIAS, a->hidden);
+  add_norm(l, a, a->final_norm, FT_ROLE_FINAL_NORM, FT_ROLE_FINAL_NORM_BIAS);
+}
+
+int ft_arch_tensors(const ft_arch *a, ft_place place, int64_t layer, ft_tensor *out) {
+  tensor_list list = {.out = out};
+  if (place == FT_PLACE_EMBEDDING) list_embedding(a, &list);
+  if (place == FT_PLACE_HEAD) list_head(a, &list);
+  if (place == FT_PLACE_LAYER) {
+    FT_ASSERT(layer >= 0 && layer < a->layers);
+    list_mlp(a, &list);
+    list_attention(a, ft_arch_layer(a, layer), &list);
+  }
+  return list.num;
 }
 
 /* ---------------------------------------------------------------- counts */
 
-/* Elements of the tensors of at least min_dims dimensions in one block. */
-static int64_t block_elements(const ft_arch *a, int64_t block, int min_dims) {
-  ft_block b;
+/* Elements of the tensors of at least min_dims dimensions at one place. */
+static int64_t elements_of(const ft_arch *a, ft_place place, int64_t layer, int min_dims) {
+  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
   int64_t sum = 0;
-  ft_arch_block(a, block, &b);
-  for (int i = 0; i < b.num_tensors; i++)
-    if (b.tensors[i].num_dims >= min_dims) sum += ft_tensor_elements(&b.tensors[i]);
+  int num = ft_arch_tensors(a, place, layer, tensors);
+  for (int i = 0; i < num; i++)
+    if (tensors[i].num_dims >= min_dims) sum += ft_tensor_elements(&tensors[i]);
   return sum;
 }
 
 int64_t ft_arch_num_parameters(const ft_arch *a) {
-  return block_elements(a, 0, 1) + a->layers * block_elements(a, 1, 1) +
-         block_elements(a, a->layers + 1, 1);
+  int64_t sum = elements_of(a, FT_PLACE_EMBEDDING, -1, 0) + elements_of(a, FT_PLACE_HEAD, -1, 0);
+  for (int64_t layer = 0; layer < a->layers; layer++)
+    sum += elements_of(a, FT_PLACE_LAYER, layer, 0);
+  return sum;
 }
 
 int64_t ft_arch_matmul_weights(const ft_arch *a) {
-  return a->layers * block_elements(a, 1, 2) + a->vocab * a->hidden;
+  int64_t sum = elements_of(a, FT_PLACE_HEAD, -1, 2) + (a->tied ? a->vocab * a->hidden : 0);
+  return sum + a->layers * elements_of(a, FT_PLACE_LAYER, 0, 2); /* all layers' are alike */
 }
 
 int64_t ft_arch_visible_pairs(const ft_arch *a, int64_t layer, int64_t length) {
-  bool windowed = a->sliding_window > 0 && layer >= a->window_first_layer;
-  int64_t window = windowed ? FT_MIN(a->sliding_window, length) : length;
-  return window * (window + 1) / 2 + (length - window) * window;
+  int64_t window = ft_arch_layer(a, layer)->window;
+  window = window > 0 ? FT_MIN(window, length) : length;
+  int64_t causal = window * (window + 1) / 2 + (length - window) * window;
+  return a->two_way ? 2 * causal - length : causal;
 }
 
 double ft_arch_training_flops(const ft_arch *a, const int64_t *lengths, int64_t num_documents) {
   double tokens = 0, pairs = 0;
-  int64_t plain_layers =
-      a->sliding_window > 0 ? FT_MIN(a->window_first_layer, a->layers) : a->layers;
+  int64_t of_kind[FT_MAX_LAYER_KINDS] = {0}, example[FT_MAX_LAYER_KINDS] = {0};
+  for (int64_t layer = 0; layer < a->layers; layer++) {
+    of_kind[a->kind_of[layer]]++;
+    example[a->kind_of[layer]] = layer;
+  }
   for (int64_t d = 0; d < num_documents; d++) {
     tokens += (double)lengths[d];
-    if (plain_layers > 0)
-      pairs += (double)plain_layers * (double)ft_arch_visible_pairs(a, 0, lengths[d]);
-    if (plain_layers < a->layers)
-      pairs += (double)(a->layers - plain_layers) *
-               (double)ft_arch_visible_pairs(a, a->layers - 1, lengths[d]);
+    for (int k = 0; k < a->num_kinds; k++)
+      if (of_kind[k] > 0)
+        pairs += (double)of_kind[k] * (double)ft_arch_visible_pairs(a, example[k], lengths[d]);
   }
   return 6.0 * tokens * (double)ft_arch_matmul_weights(a) +
          12.0 * (double)(a->heads * a->head_dim) * pairs;

@@ -19,20 +19,32 @@ out:
   return err;
 }
 
+/* A checkpoint holds the blocks that are trained, in their order. */
+static ft_err check_blocks(const ft_checkpoint *c, const ft_layout *layout) {
+  ft_err err = FT_OK;
+  int64_t saved = 0, trained = 0;
+  for (int64_t b = 0; b < layout->num_blocks; b++)
+    trained += layout->blocks[b].trained;
+  FT_CHECK(c->num_blocks == trained, FT_ERR_DATA, "%s: has %lld blocks, the model has %lld", c->dir,
+           (long long)c->num_blocks, (long long)trained);
+  for (int64_t b = 0; b < layout->num_blocks; b++) {
+    const ft_block *block = &layout->blocks[b];
+    if (!block->trained) continue;
+    FT_CHECK(strcmp(c->blocks[saved].name, block->name) == 0 &&
+                 c->blocks[saved].elements == block->num_elements,
+             FT_ERR_DATA, "%s: has block %s of %lld elements, the model %s of %lld", c->dir,
+             c->blocks[saved].name, (long long)c->blocks[saved].elements, block->name,
+             (long long)block->num_elements);
+    saved++;
+  }
+out:
+  return err;
+}
+
 /* The model and the states must be those that were saved: nothing is left out silently. */
 static ft_err check_shard(const ft_checkpoint *c, const ft_shard *shard, bool states_too) {
   ft_err err = FT_OK;
-  FT_CHECK(c->num_blocks == ft_shard_num_blocks(shard), FT_ERR_DATA,
-           "%s: has %lld blocks, the model has %lld", c->dir, (long long)c->num_blocks,
-           (long long)ft_shard_num_blocks(shard));
-  for (int64_t b = 0; b < c->num_blocks; b++) {
-    const ft_block *block = ft_shard_block(shard, b);
-    FT_CHECK(strcmp(c->blocks[b].name, block->name) == 0 &&
-                 c->blocks[b].elements == block->num_elements,
-             FT_ERR_DATA, "%s: has block %s of %lld elements, the model %s of %lld", c->dir,
-             c->blocks[b].name, (long long)c->blocks[b].elements, block->name,
-             (long long)block->num_elements);
-  }
+  FT_TRY(check_blocks(c, ft_shard_layout(shard)));
   if (ft_shard_num_states(shard) > 0) FT_TRY(check_master(c, shard));
   for (int s = 0; states_too && s < c->num_states; s++) {
     const saved_state *saved = &c->states[s];
@@ -96,7 +108,8 @@ static ft_err restore(ft_checkpoint *c, ft_shard *shard, bool states_too) {
   void *buffer = NULL;
   bool training = ft_shard_num_states(shard) > 0;
   if (!training) FT_TRY(ft_alloc(FT_MEM_IO, FROZEN_ELEMENTS * sizeof(float), &buffer));
-  for (int64_t b = 0; b < c->num_blocks; b++) {
+  for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++) {
+    if (!ft_shard_block(shard, b)->trained) continue;
     if (!training) FT_TRY(restore_frozen(c, shard, b, buffer));
     int num_masters = 1 + (int)ft_master_low_bytes(ft_shard_options_of(shard)->master);
     int num_states = states_too ? ft_shard_num_states(shard) : training ? num_masters : 0;

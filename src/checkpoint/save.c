@@ -88,7 +88,7 @@ static ft_err make_table(ft_checkpoint_writer *w) {
   w->num_states = ft_shard_num_states(w->shard);
   for (int64_t b = 0; b < num_blocks; b++) {
     (void)ft_shard_ranges(w->shard, b, &num);
-    num_ranges += num;
+    num_ranges += ft_shard_is_trained(w->shard, b) ? num : 0;
   }
   FT_TRY(
       ft_alloc_array(FT_MEM_IO, num_blocks * w->num_states, sizeof(ft_slice_dataset), &datasets));
@@ -98,6 +98,7 @@ static ft_err make_table(ft_checkpoint_writer *w) {
   FT_TRY(ft_alloc_array(FT_MEM_IO, 3 * num_ranges, sizeof(int64_t), &ranges));
   w->ranges = ranges;
   for (int64_t b = 0; b < num_blocks; b++) {
+    if (!ft_shard_is_trained(w->shard, b)) continue;
     FT_TRY(add_block(w, b, at));
     (void)ft_shard_ranges(w->shard, b, &num);
     at += 3 * num;
@@ -129,10 +130,13 @@ static ft_err make_header(ft_checkpoint_writer *w, const ft_checkpoint_meta *met
               s ? "," : "", info->name, (long long)info->group_elements, info->group_bytes);
     }
     fprintf(f, "],\n\"blocks\": [");
+    const char *comma = "";
     for (int64_t b = 0; b < ft_shard_num_blocks(w->shard); b++) {
       const ft_block *block = ft_shard_block(w->shard, b);
-      fprintf(f, "%s\n{\"name\": \"%s\", \"elements\": %lld}", b ? "," : "", block->name,
+      if (!ft_shard_is_trained(w->shard, b)) continue;
+      fprintf(f, "%s\n{\"name\": \"%s\", \"elements\": %lld}", comma, block->name,
               (long long)block->num_elements);
+      comma = ",";
     }
     fprintf(f, "],\n\"files\": [\n");
   }

@@ -177,21 +177,16 @@ static ft_err from_config(const ft_config *c, ft_bench_options *o) {
 
 static void from_shape(const arguments *a, ft_bench_options *o) {
   const int64_t *s = a->shape;
-  *o = (ft_bench_options){.arch = {.hidden = s[0],
-                                   .ffn = s[1],
-                                   .layers = s[2],
-                                   .heads = s[3],
-                                   .kv_heads = s[4],
-                                   .vocab = s[5],
-                                   .head_dim = s[0] / s[3],
-                                   .max_positions = 1 << 24,
-                                   .norm_eps = 1e-5f,
-                                   .rope_theta = 10000},
+  *o = (ft_bench_options){.arch = FT_ARCH_LLAMA(.hidden = s[0], .ffn = s[1], .layers = s[2],
+                                                .heads = s[3], .kv_heads = s[4], .vocab = s[5],
+                                                .head_dim = s[0] / s[3], .max_positions = 1 << 24,
+                                                .norm.eps = 1e-5f, .ropes[0].theta = 10000),
                           .rows = 4,
                           .seq_len = 512,
                           .precision = FT_BF16,
                           .stage = 3,
                           .rounding = FT_ROUND_STOCHASTIC};
+  ft_arch_complete(&o->arch);
 }
 
 /* Options stand above the configuration; then the whole is checked. */

@@ -44,7 +44,7 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 
 typedef struct reader {
   ft_checkpoint *checkpoint;
-  ft_arch arch;
+  const ft_layout *layout;
   int64_t updates;
   bool round; /* to bf16, as the run's own compute weights of that step */
   ft_shard_options rounding;
@@ -65,9 +65,8 @@ static void round_as_trained(const reader *r, int64_t block, int64_t start, int6
 /* Master weights of a block, for the exporter. */
 static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
   reader *r = arg;
-  ft_block b;
-  ft_arch_block(&r->arch, block, &b);
-  ft_err err = ft_checkpoint_read_weights(r->checkpoint, b.name, start, count, out);
+  const char *name = r->layout->blocks[block].name;
+  ft_err err = ft_checkpoint_read_weights(r->checkpoint, name, start, count, out);
   if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
   return err;
 }
@@ -84,7 +83,7 @@ static ft_err export_run(const arguments *a) {
   FT_TRY(ft_hf_check_sums(config.model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config.model_path, &hf));
   ft_dtype dtype = a->has_dtype ? a->dtype : hf.dtype;
-  r.arch = hf.arch;
+  r.layout = hf.layout;
   r.updates = ft_checkpoint_meta_of(r.checkpoint)->updates;
   r.round = dtype == FT_BF16 && config.rounding == FT_ROUND_STOCHASTIC;
   r.rounding = (ft_shard_options){

@@ -190,8 +190,8 @@ static ft_err open_model(generator *g) {
   ft_model_options model = {.compute = type, .max_tokens = FT_MIN(g->prompt.count, 2048)};
   void *p;
   FT_TRY(ft_hf_check_weights(a->model, &g->hf));
-  FT_TRY(ft_shard_new(g->comm, arch, &shard, &g->shard));
-  FT_TRY(ft_model_new(arch, g->shard, &model, &g->model));
+  FT_TRY(ft_shard_new(g->comm, g->hf.layout, &shard, &g->shard));
+  FT_TRY(ft_model_new(g->shard, &model, &g->model));
   FT_TRY(ft_cache_new(g->model, positions, &g->cache));
   FT_TRY(ft_sampler_init(&g->sampler, arch->vocab, a->temperature, a->top_p, (uint64_t)a->seed));
   FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, arch->vocab, sizeof(float), &p));

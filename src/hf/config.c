@@ -99,7 +99,7 @@ static void read_dimensions(const ft_hf_object *config, const family *f, ft_arch
   a->vocab = dimension(config, "vocab_size", f->vocab, max_dimension);
   a->hidden = dimension(config, "hidden_size", f->hidden, max_dimension);
   a->ffn = dimension(config, "intermediate_size", f->ffn, max_dimension);
-  a->layers = dimension(config, "num_hidden_layers", f->layers, 65536);
+  a->layers = dimension(config, "num_hidden_layers", f->layers, FT_MAX_LAYERS);
   a->heads = dimension(config, "num_attention_heads", f->heads, max_dimension);
   int64_t missing =
       f->kv_heads == 0 || is_null(config, "num_key_value_heads") ? a->heads : f->kv_heads;
@@ -240,14 +240,15 @@ static void read_family(const ft_hf_object *config, const family *f, ft_hf_confi
   bool qwen2 = strcmp(f->model_type, "qwen2") == 0, qwen3 = strcmp(f->model_type, "qwen3") == 0;
   bool llama = strcmp(f->model_type, "llama") == 0;
   snprintf(out->model_type, sizeof out->model_type, "%s", f->model_type);
+  *a = (ft_arch)FT_ARCH_LLAMA(.vocab = 0);
   read_dimensions(config, f, a);
-  a->norm_eps = (float)ft_hf_number(config, "rms_norm_eps", 1e-6, 0, 0.5);
+  a->norm.eps = (float)ft_hf_number(config, "rms_norm_eps", 1e-6, 0, 0.5);
   /* mistral and qwen2 have no such keys in transformers: theirs is fixed */
   bool attention_bias = (llama || qwen3) && ft_hf_bool(config, "attention_bias", false);
   a->qkv_bias = qwen2 || attention_bias;
   a->o_bias = attention_bias;
   a->mlp_bias = llama && ft_hf_bool(config, "mlp_bias", false);
-  a->qk_norm = qwen3;
+  a->qk_norm = qwen3 ? FT_QK_NORM_HEADS : FT_QK_NORM_NONE;
   a->tied = ft_hf_bool(config, "tie_word_embeddings", false);
   ft_hf_read_rope(config, a);
   ft_hf_read_window(config, f->model_type, a);
@@ -285,6 +286,7 @@ static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *gene
   }
   FT_TRY(ft_hf_mistakes_end(&mistakes, path));
   FT_TRY(add_remarks(&config, out));
+  ft_arch_complete(&out->arch);
   err = ft_arch_check(&out->arch);
   if (err != FT_OK) err = ft_fail_prefix(err, "%s", path);
 out:
@@ -296,6 +298,7 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out) {
   *out = (ft_hf_config){0};
   FT_TRY(ft_json_read(path, &out->json));
   FT_TRY(read_config(out, path, NULL));
+  FT_TRY(ft_layout_new(&out->arch, NULL, &out->layout));
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   return err;
@@ -321,6 +324,7 @@ ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
   if (ft_path_exists(generation_path)) FT_TRY(ft_json_read(generation_path, &generation));
   FT_TRY(read_config(out, path, generation));
   FT_TRY(ft_hf_follow_weights(dir, has_dtype(out->json), out));
+  FT_TRY(ft_layout_new(&out->arch, NULL, &out->layout));
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   cJSON_Delete(generation);
@@ -333,5 +337,6 @@ void ft_hf_config_fini(ft_hf_config *config) {
   ft_free(config->eos_tokens);
   ft_free(config->remarks);
   cJSON_Delete(config->json);
+  ft_layout_free(config->layout);
   *config = (ft_hf_config){0};
 }

@@ -29,10 +29,10 @@ typedef struct exporter {
 
 /* ---------------------------------------------------------------- what is written */
 
-static void add_item(exporter *ex, int64_t num_blocks, int64_t block, const ft_tensor *t) {
+static void add_item(exporter *ex, const ft_layout *layout, int64_t block, const ft_tensor *t) {
   item *it = &ex->items[ex->num_items];
   char *name = ex->names[ex->num_items++];
-  ft_hf_name(num_blocks, block, t->role, name, FT_HF_NAME_BYTES);
+  ft_hf_tensor_name(&layout->blocks[block], t->role, name, FT_HF_NAME_BYTES);
   *it = (item){.block = block, .offset = t->offset};
   it->tensor = (ft_safetensor){
       .name = name, .dtype = ex->dtype, .num_dims = t->num_dims, .elements = ft_tensor_elements(t)};
@@ -55,18 +55,15 @@ static void assign_files(exporter *ex, int64_t max_shard_bytes) {
   }
 }
 
-static ft_err list_items(exporter *ex, const ft_arch *arch, int64_t max_shard_bytes) {
+static ft_err list_items(exporter *ex, const ft_layout *layout, int64_t max_shard_bytes) {
   ft_err err = FT_OK;
-  int64_t num_blocks = ft_arch_num_blocks(arch);
-  int64_t room = 4 + FT_MAX_BLOCK_TENSORS * arch->layers;
+  int64_t room = FT_MAX_BLOCK_TENSORS * layout->num_blocks;
   FT_TRY(ft_alloc_array(FT_MEM_IO, room, sizeof *ex->items, (void **)&ex->items));
   FT_TRY(ft_alloc_array(FT_MEM_IO, room, FT_HF_NAME_BYTES, (void **)&ex->names));
-  for (int64_t block = 0; block < num_blocks; block++) {
-    ft_block b;
-    ft_arch_block(arch, block, &b);
-    for (int i = 0; i < FT_ROLE_NUM; i++) {
-      const ft_tensor *t = ft_block_tensor(&b, ft_hf_state_order[i]);
-      if (t) add_item(ex, num_blocks, block, t);
+  for (int64_t block = 0; block < layout->num_blocks; block++) {
+    for (int i = 0; i < FT_HF_NUM_ROLES; i++) {
+      const ft_tensor *t = ft_block_tensor(&layout->blocks[block], ft_hf_state_order[i]);
+      if (t) add_item(ex, layout, block, t);
     }
   }
   assign_files(ex, max_shard_bytes > 0 ? max_shard_bytes : default_shard_bytes);
@@ -234,7 +231,7 @@ out:
 static ft_err write_all(exporter *ex, const char *model_dir, const ft_hf_config *config,
                         int64_t max_shard_bytes) {
   ft_err err = FT_OK;
-  FT_TRY(list_items(ex, &config->arch, max_shard_bytes));
+  FT_TRY(list_items(ex, config->layout, max_shard_bytes));
   FT_TRY(write_config(ex, config->json));
   if (model_dir) FT_TRY(ft_hf_copy_companions(model_dir, ex->dir));
   FT_TRY(write_weights(ex));

@@ -65,9 +65,9 @@ static bool same_shape(const ft_safetensor *a, const ft_safetensor *b) {
  * types are left to the check of all tensors. */
 static ft_err follow_head(ft_safetensors *st, ft_hf_config *config) {
   char embedding[FT_HF_NAME_BYTES], head[FT_HF_NAME_BYTES];
-  int64_t num_blocks = ft_arch_num_blocks(&config->arch);
-  ft_hf_name(num_blocks, 0, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
-  ft_hf_name(num_blocks, num_blocks - 1, FT_ROLE_HEAD, head, sizeof head);
+  const ft_block first = {.place = FT_PLACE_EMBEDDING}, last = {.place = FT_PLACE_HEAD};
+  ft_hf_tensor_name(&first, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
+  ft_hf_tensor_name(&last, FT_ROLE_HEAD, head, sizeof head);
   const ft_safetensor *a = ft_safetensors_find(st, embedding), *b = ft_safetensors_find(st, head);
   if (!a || !b || !a->supported || !b->supported || !same_shape(a, b)) return FT_OK;
   bool same = a->has_sum && b->has_sum && a->dtype == b->dtype && a->sum == b->sum;

@@ -50,19 +50,13 @@ void ft_hf_read_window(const ft_hf_object *config, const char *model_type, ft_ar
 /* ---------------------------------------------------------------- tensors */
 
 /* All roles in the order in which Hugging Face's state dict lists a block's tensors. */
-extern const ft_role ft_hf_state_order[FT_ROLE_NUM];
-int ft_hf_name(int64_t num_blocks, int64_t block, ft_role role, char *out, size_t size);
+enum { FT_HF_NUM_ROLES = FT_ROLE_FINAL_NORM + 1 };
+extern const ft_role ft_hf_state_order[FT_HF_NUM_ROLES];
 enum { FT_HF_NAME_BYTES = 96 };
 
-/* Blocks of a model, from its arch or from a shard. */
-typedef struct ft_hf_blocks {
-  int64_t count;
-  void (*get)(const void *arg, int64_t block, ft_block *out);
-  const void *arg;
-} ft_hf_blocks;
 /* *passed_over (NULL: not wanted): the tensors that are of no use, for a warning, NULL if there are
  * none; free with ft_free. */
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks,
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_layout *layout,
                            char **passed_over);
 /* What the weights of DIR, if it has any, say of what config.json leaves open. has_dtype: the
  * config names one. Errors: FT_ERR_MEMORY, FT_ERR_IO. */

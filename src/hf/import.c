@@ -13,7 +13,7 @@ typedef struct importer {
   ft_shard *shard;
   void *raw;      /* [PIECE_ELEMENTS] of any dtype */
   float *values;  /* [PIECE_ELEMENTS] */
-  uint64_t *sums; /* [blocks][FT_ROLE_NUM] of what this rank has read of each tensor */
+  uint64_t *sums; /* [blocks][FT_MAX_BLOCK_TENSORS] of what this rank has read of each tensor */
 } importer;
 
 /* Ranks' parts of a tensor meet between units. */
@@ -45,7 +45,7 @@ out:
 
 static const ft_safetensor *find_source(const importer *in, int64_t block, const ft_tensor *t) {
   char name[FT_HF_NAME_BYTES];
-  ft_hf_name(ft_shard_num_blocks(in->shard), block, t->role, name, sizeof name);
+  ft_hf_tensor_name(ft_shard_block(in->shard, block), t->role, name, sizeof name);
   const ft_safetensor *source = ft_safetensors_find(in->st, name);
   FT_ASSERT(source != NULL); /* ft_hf_check_tensors has looked */
   return source;
@@ -61,26 +61,21 @@ static ft_err import_range(importer *in, int64_t block, const ft_range *range) {
     int64_t end = FT_MIN(range->start + range->count, t->offset + ft_tensor_elements(t));
     if (first >= end) continue;
     FT_TRY(import_elements(in, block, t, find_source(in, block, t), first - t->offset, end - first,
-                           &in->sums[block * FT_ROLE_NUM + i]));
+                           &in->sums[block * FT_MAX_BLOCK_TENSORS + i]));
   }
 out:
   return err;
 }
 
-static void block_of_shard(const void *arg, int64_t block, ft_block *out) {
-  const ft_shard *shard = arg;
-  *out = *ft_shard_block(shard, block);
-}
-
 static ft_err import_all(importer *in, const char *dir) {
   ft_err err = FT_OK;
   int64_t num_blocks = ft_shard_num_blocks(in->shard);
-  ft_hf_blocks blocks = {.count = num_blocks, .get = block_of_shard, .arg = in->shard};
   FT_TRY(ft_safetensors_open(dir, &in->st));
-  FT_TRY(ft_hf_check_tensors(in->st, dir, &blocks, NULL));
+  FT_TRY(ft_hf_check_tensors(in->st, dir, ft_shard_layout(in->shard), NULL));
   FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), &in->raw));
   FT_TRY(ft_alloc_array(FT_MEM_IO, PIECE_ELEMENTS, sizeof(float), (void **)&in->values));
-  FT_TRY(ft_alloc_array(FT_MEM_IO, num_blocks, FT_ROLE_NUM * sizeof(uint64_t), (void **)&in->sums));
+  FT_TRY(ft_alloc_array(FT_MEM_IO, num_blocks, FT_MAX_BLOCK_TENSORS * sizeof(uint64_t),
+                        (void **)&in->sums));
   for (int64_t block = 0; block < num_blocks; block++) {
     int64_t num_ranges;
     const ft_range *ranges = ft_shard_ranges(in->shard, block, &num_ranges);
@@ -100,7 +95,7 @@ static ft_err check_block(const importer *in, int64_t block) {
   for (int i = 0; i < b->num_tensors; i++) {
     const ft_safetensor *source = find_source(in, block, &b->tensors[i]);
     FT_CHECK(
-        !source->has_sum || in->sums[block * FT_ROLE_NUM + i] == source->sum, FT_ERR_DATA,
+        !source->has_sum || in->sums[block * FT_MAX_BLOCK_TENSORS + i] == source->sum, FT_ERR_DATA,
         "%s: the checksum of tensor %s (bytes %lld to %lld) does not fit: the file is damaged; "
         "make or get it again",
         ft_safetensors_file(in->st, source), source->name, (long long)source->begin,
@@ -114,7 +109,7 @@ out:
 static ft_err check_sums(importer *in, ft_comm *comm) {
   ft_err err = FT_OK;
   int64_t num_blocks = ft_shard_num_blocks(in->shard);
-  FT_TRY(ft_comm_sum_u64(comm, in->sums, num_blocks * FT_ROLE_NUM));
+  FT_TRY(ft_comm_sum_u64(comm, in->sums, num_blocks * FT_MAX_BLOCK_TENSORS));
   for (int64_t block = 0; block < num_blocks; block++)
     FT_TRY(check_block(in, block));
 out:

@@ -28,19 +28,15 @@ static const char *const names[FT_ROLE_NUM] = {
     [FT_ROLE_ATTN_NORM] = "input_layernorm.weight",
 };
 
-const ft_role ft_hf_state_order[FT_ROLE_NUM] = {
+const ft_role ft_hf_state_order[FT_HF_NUM_ROLES] = {
     FT_ROLE_EMBEDDING, FT_ROLE_Q,         FT_ROLE_Q_BIAS,    FT_ROLE_K,        FT_ROLE_K_BIAS,
     FT_ROLE_V,         FT_ROLE_V_BIAS,    FT_ROLE_O,         FT_ROLE_O_BIAS,   FT_ROLE_Q_NORM,
     FT_ROLE_K_NORM,    FT_ROLE_GATE,      FT_ROLE_GATE_BIAS, FT_ROLE_UP,       FT_ROLE_UP_BIAS,
     FT_ROLE_DOWN,      FT_ROLE_DOWN_BIAS, FT_ROLE_ATTN_NORM, FT_ROLE_MLP_NORM, FT_ROLE_FINAL_NORM,
     FT_ROLE_HEAD};
 
-int ft_hf_name(int64_t num_blocks, int64_t block, ft_role role, char *out, size_t size) {
-  FT_ASSERT(block >= 0 && block < num_blocks && role < FT_ROLE_NUM);
-  if (block == 0 || block == num_blocks - 1) return snprintf(out, size, "%s", names[role]);
-  return snprintf(out, size, "model.layers.%lld.%s", (long long)(block - 1), names[role]);
-}
-
-int ft_hf_tensor_name(const ft_arch *arch, int64_t block, ft_role role, char *out, size_t size) {
-  return ft_hf_name(ft_arch_num_blocks(arch), block, role, out, size);
+int ft_hf_tensor_name(const ft_block *block, ft_role role, char *out, size_t size) {
+  FT_ASSERT(role < FT_ROLE_NUM && names[role]);
+  if (block->place != FT_PLACE_LAYER) return snprintf(out, size, "%s", names[role]);
+  return snprintf(out, size, "model.layers.%lld.%s", (long long)block->layer, names[role]);
 }

@@ -6,7 +6,7 @@
 #include "hf_internal.h"
 
 typedef struct random_weights {
-  ft_arch arch;
+  const ft_layout *layout; /* borrowed */
   uint64_t seed;
   double std;
 } random_weights;
@@ -79,19 +79,25 @@ static bool is_norm(ft_role role) {
          role == FT_ROLE_Q_NORM || role == FT_ROLE_K_NORM;
 }
 
+/* Keys the random numbers of a tensor. */
+static uint64_t tensor_number(int64_t block, ft_role role) {
+  const uint64_t first_roles = FT_ROLE_FINAL_NORM + 1; /* all that there were once */
+  if (role <= FT_ROLE_FINAL_NORM) return (uint64_t)block * first_roles + (uint64_t)role;
+  return (uint64_t)1 << 32 | (uint64_t)block << 8 | (uint64_t)role;
+}
+
 static ft_err read_random(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
   const random_weights *w = arg;
-  ft_block b;
-  ft_arch_block(&w->arch, block, &b);
+  const ft_block *b = &w->layout->blocks[block];
   for (int64_t i = 0; i < count; i++)
     out[i] = 0; /* biases, and what lies between tensors */
-  for (int i = 0; i < b.num_tensors; i++) {
-    const ft_tensor *t = &b.tensors[i];
+  for (int i = 0; i < b->num_tensors; i++) {
+    const ft_tensor *t = &b->tensors[i];
     int64_t first = FT_MAX(start, t->offset);
     int64_t end = FT_MIN(start + count, t->offset + ft_tensor_elements(t));
     if (first >= end) continue;
     if (t->num_dims == 2)
-      fill_normal(w, (uint64_t)(block * FT_ROLE_NUM + t->role), first - t->offset, end - first,
+      fill_normal(w, tensor_number(block, t->role), first - t->offset, end - first,
                   out + first - start);
     for (int64_t k = first; is_norm(t->role) && k < end; k++)
       out[k - start] = 1;
@@ -106,7 +112,7 @@ ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_sour
   *out = (ft_hf_source){.read = read_random};
   ft_err err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
   if (err != FT_OK) return err;
-  *w = (random_weights){.arch = config->arch,
+  *w = (random_weights){.layout = config->layout,
                         .seed = seed,
                         .std = ft_hf_number(&json, "initializer_range", 0.02, 0, 1)};
   out->arg = w;

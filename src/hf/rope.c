@@ -7,7 +7,7 @@
 
 /* What one object says; fields of other types than its own are 0. */
 typedef struct rope {
-  ft_rope_scaling type;
+  ft_rope_type type;
   double theta; /* 0: the object does not say */
   double factor, low_freq, high_freq;
   int64_t original_positions; /* 0: the object does not say */
@@ -22,7 +22,7 @@ static bool is_by_layer_type(const ft_hf_object *object) {
          cJSON_IsObject(ft_json_get(object->json, "sliding_attention"));
 }
 
-static ft_rope_scaling read_type(const ft_hf_object *object) {
+static ft_rope_type read_type(const ft_hf_object *object) {
   const char *type = ft_hf_string(object, "rope_type", NULL);
   const char *alias = ft_hf_string(object, "type", NULL);
   if (type && alias && strcmp(type, alias) != 0) {
@@ -125,11 +125,12 @@ void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch) {
   check_whole_head(config);
   rope r = has_scaling ? scaling : parameters;
   if (r.theta <= 0) r.theta = parameters.theta;
-  arch->rope_theta = choose_theta(config, r.theta);
-  arch->rope_scaling = r.type;
-  arch->rope_factor = r.factor;
-  arch->rope_low_freq = r.low_freq;
-  arch->rope_high_freq = r.high_freq;
+  ft_rope *to = &arch->ropes[0];
+  to->theta = choose_theta(config, r.theta);
+  to->type = r.type;
+  to->factor = r.factor;
+  to->low_freq = r.low_freq;
+  to->high_freq = r.high_freq;
   if (r.type == FT_ROPE_LLAMA3) {
     int64_t outer = ft_hf_int(config, "original_max_position_embeddings", 0, 1, (int64_t)1 << 24);
     if (outer > 0 && r.original_positions > 0 && outer != r.original_positions)
@@ -139,6 +140,6 @@ void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch) {
                     (long long)outer, (long long)r.original_positions);
     if (r.original_positions == 0) r.original_positions = outer ? outer : arch->max_positions;
   }
-  arch->rope_original_positions = r.original_positions;
+  to->original_positions = r.original_positions;
   arch->max_positions = stretched_positions(&r, arch->max_positions);
 }

@@ -68,15 +68,12 @@ static void note_unreadable(census *c, const ft_safetensor *found) {
                 found->dtype_name);
 }
 
-static void look_for_block(census *c, const ft_safetensors *st, const ft_hf_blocks *blocks,
-                           int64_t block) {
-  ft_block b;
-  blocks->get(blocks->arg, block, &b);
-  for (int i = 0; i < FT_ROLE_NUM; i++) {
-    const ft_tensor *t = ft_block_tensor(&b, ft_hf_state_order[i]);
+static void look_for_block(census *c, const ft_safetensors *st, const ft_block *b) {
+  for (int i = 0; i < FT_HF_NUM_ROLES; i++) {
+    const ft_tensor *t = ft_block_tensor(b, ft_hf_state_order[i]);
     char name[FT_HF_NAME_BYTES];
     if (!t) continue;
-    ft_hf_name(blocks->count, block, t->role, name, sizeof name);
+    ft_hf_tensor_name(b, t->role, name, sizeof name);
     const ft_safetensor *found = ft_safetensors_find(st, name);
     if (!found) {
       note_missing(c, name, t);
@@ -182,18 +179,16 @@ static void summarize(census *c) {
                     kinds[i].what);
 }
 
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_blocks *blocks,
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_layout *layout,
                            char **passed_over) {
   ft_err err = FT_OK;
   census *c = NULL;
-  ft_block last;
   FT_TRY(check_prefix(st, dir));
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof *c, (void **)&c));
   FT_TRY(ft_alloc_array(FT_MEM_IO, ft_safetensors_count(st), sizeof *c->known, (void **)&c->known));
-  for (int64_t b = 0; b < blocks->count; b++)
-    look_for_block(c, st, blocks, b);
-  blocks->get(blocks->arg, blocks->count - 1, &last);
-  look_for_extra(c, st, ft_block_tensor(&last, FT_ROLE_HEAD) == NULL);
+  for (int64_t b = 0; b < layout->num_blocks; b++)
+    look_for_block(c, st, &layout->blocks[b]);
+  look_for_extra(c, st, layout->arch.tied);
   summarize(c);
   FT_TRY(ft_hf_mistakes_end(&c->mistakes, dir));
   if (passed_over) FT_TRY(tell_passed_over(c, passed_over));
@@ -201,11 +196,6 @@ out:
   if (c) ft_free(c->known);
   ft_free(c);
   return err;
-}
-
-static void block_of_arch(const void *arg, int64_t block, ft_block *out) {
-  const ft_arch *arch = arg;
-  ft_arch_block(arch, block, out);
 }
 
 static void warn(const char *dir, const char *remark) {
@@ -216,10 +206,8 @@ ft_err ft_hf_check_weights(const char *dir, const ft_hf_config *config) {
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
   char *passed_over = NULL;
-  ft_hf_blocks blocks = {
-      .count = ft_arch_num_blocks(&config->arch), .get = block_of_arch, .arg = &config->arch};
   FT_TRY(ft_safetensors_open(dir, &st));
-  FT_TRY(ft_hf_check_tensors(st, dir, &blocks, &passed_over));
+  FT_TRY(ft_hf_check_tensors(st, dir, config->layout, &passed_over));
   warn(dir, config->remarks);
   warn(dir, ft_safetensors_remarks(st));
   warn(dir, passed_over);

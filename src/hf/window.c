@@ -49,6 +49,18 @@ static int64_t read_layer_types(const ft_hf_object *config, int64_t layers, int6
   return -1;
 }
 
+/* Layers from `first` on have a window. */
+static void set_window(ft_arch *arch, int64_t first, int64_t window) {
+  if (window == 0) return;
+  if (first == 0) {
+    arch->kinds[0].window = window;
+    return;
+  }
+  arch->num_kinds = 2;
+  arch->kinds[1].window = window;
+  ft_arch_set_kind(arch, first, 1);
+}
+
 static void read_qwen(const ft_hf_object *config, ft_arch *arch) {
   bool used = ft_hf_bool(config, "use_sliding_window", false);
   const cJSON *json = ft_json_get(config->json, "sliding_window");
@@ -63,15 +75,15 @@ static void read_qwen(const ft_hf_object *config, ft_arch *arch) {
   if (first < arch->layers && window == 0)
     ft_hf_mistake(config->mistakes, "layer_types has sliding layers, but %s",
                   used ? "sliding_window is null" : "use_sliding_window is not true");
-  arch->sliding_window = first < arch->layers ? window : 0;
-  arch->window_first_layer = arch->sliding_window > 0 ? first : 0;
+  if (first < arch->layers) set_window(arch, first, window);
 }
 
 static void read_mistral(const ft_hf_object *config, ft_arch *arch) {
   const cJSON *json = ft_json_get(config->json, "sliding_window");
   int64_t missing = json ? 0 : 4096;
-  arch->sliding_window = ft_hf_int(config, "sliding_window", missing, 1, MAX_POSITIONS);
-  int64_t expected = arch->sliding_window > 0 ? 0 : arch->layers;
+  int64_t window = ft_hf_int(config, "sliding_window", missing, 1, MAX_POSITIONS);
+  int64_t expected = window > 0 ? 0 : arch->layers;
+  set_window(arch, 0, window);
   int64_t first = read_layer_types(config, arch->layers, expected);
   if (first >= 0 && first != expected)
     ft_hf_mistake(config->mistakes,

@@ -51,13 +51,14 @@ static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens
   ft_attention attention = ft_layer_attention(m, layer, 1, offsets);
   if (cache->length == 0)
     return ft_attention_forward(&attention, a->qkv, m->qkv, ft_model_at(m, a->qkv, m->q), m->qkv,
-                                ft_model_at(m, a->qkv, m->q + m->kv), m->qkv, a->o, m->q, a->lse);
+                                ft_model_at(m, a->qkv, m->q + m->kv), m->qkv, a->attended, m->q,
+                                a->lse);
   for (int64_t i = 0; i < tokens; i++) {
     const void *keys = entry(m, cache, layer, 0);
     ft_attention_decode(m->type, m->arch.heads, m->arch.kv_heads, m->arch.head_dim,
                         attention.window, cache->length + i + 1, ft_model_at(m, a->qkv, i * m->qkv),
                         keys, ft_model_at(m, keys, m->kv), 2 * m->kv,
-                        ft_model_at_mut(m, a->o, i * m->q));
+                        ft_model_at_mut(m, a->attended, i * m->q));
   }
   return FT_OK;
 }
@@ -65,7 +66,7 @@ static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens
 /* Appends at most max_tokens tokens; the last layer's output is in m->x[layers % 2]. */
 static ft_err extend_piece(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count) {
   ft_err err = FT_OK;
-  const void *weights;
+  unit_weights w;
   void *p;
   int32_t *positions = NULL;
   layer_activations *a = &m->activations[0];
@@ -73,17 +74,18 @@ static ft_err extend_piece(ft_model *m, ft_cache *cache, const uint32_t *tokens,
   positions = p;
   for (int64_t i = 0; i < count; i++)
     positions[i] = (int32_t)(cache->length + i);
-  FT_TRY(ft_shard_acquire(m->shard, 0, 1, &weights));
-  ft_embedding_forward(m->type, count, m->d, tokens, weights, m->x[0]);
-  ft_shard_release(m->shard, 0);
+  ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
+  FT_TRY(ft_unit_acquire(m, &m->layout->embedding, &w));
+  ft_embed(m, &w, count, tokens, positions, m->x[0]);
+  ft_unit_release(m, &m->layout->embedding);
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     const void *x = m->x[layer % 2];
-    FT_TRY(ft_shard_acquire(m->shard, layer + 1, layer + 2, &weights));
-    FT_TRY(ft_layer_qkv(m, layer, weights, count, positions, x, a));
+    FT_TRY(ft_unit_acquire(m, &m->layout->layers[layer], &w));
+    FT_TRY(ft_layer_before_attention(m, layer, &w, count, positions, x, a));
     remember(m, cache, layer, count, a);
     FT_TRY(attend(m, cache, layer, count, a));
-    FT_TRY(ft_layer_after_attention(m, layer, weights, count, x, a, m->x[(layer + 1) % 2]));
-    ft_shard_release(m->shard, layer + 1);
+    FT_TRY(ft_layer_after_attention(m, &w, count, x, a, m->x[(layer + 1) % 2]));
+    ft_unit_release(m, &m->layout->layers[layer]);
   }
 out:
   ft_free(positions);
@@ -102,9 +104,9 @@ ft_err ft_model_extend(ft_model *m, ft_cache *cache, const uint32_t *tokens, int
     FT_TRY(extend_piece(m, cache, tokens + done, n));
     done += n;
     if (done == count)
-      FT_TRY(ft_model_logits_of(m, m->x[m->arch.layers % 2], &last, 1, logits));
+      FT_TRY(ft_head_logits(m, m->x[m->arch.layers % 2], &last, 1, logits));
     else /* the block that was announced is taken and given back */
-      FT_TRY(ft_model_logits_of(m, m->x[m->arch.layers % 2], &last, 0, logits));
+      FT_TRY(ft_head_logits(m, m->x[m->arch.layers % 2], &last, 0, logits));
     cache->length += n;
   }
 out:

@@ -19,14 +19,14 @@ enum { LOGITS_OF_SUM = 4 };
 
 /* What logits of one piece may take. */
 static ft_err logits_bytes(int64_t *out) {
-  const char *text = getenv("FT_LOGITS_BYTES");
+  const char *text = getenv("FTRUN_LOGITS_BYTES");
   *out = (int64_t)256 << 20;
   if (!text || !*text) return FT_OK;
   char *end;
   *out = strtoll(text, &end, 10);
   if (*end || *out < 1 || *out > (int64_t)1 << 40)
-    return ft_fail(FT_ERR_USAGE, "FT_LOGITS_BYTES is \"%s\", expected a number of bytes from 1 on",
-                   text);
+    return ft_fail(FT_ERR_USAGE,
+                   "FTRUN_LOGITS_BYTES is \"%s\", expected a number of bytes from 1 on", text);
   return FT_OK;
 }
 
@@ -44,7 +44,7 @@ ft_err ft_head_plan(ft_model *m) {
   ft_err err = bytes > 0 ? FT_OK : logits_bytes(&bytes);
   if (err != FT_OK) return err;
   int64_t rows = FT_MAX(bytes / (vocab * f32), 1), sum_bytes = vocab * m->d * f32;
-  bool summed = m->options.training && (m->arch.tied || rows < tokens);
+  bool summed = m->options.training && m->head_trained && (m->arch.tied || rows < tokens);
   m->logit_rows = FT_MIN(rows, tokens);
   m->num_logits = m->logit_rows * vocab;
   m->num_d_logits = m->options.training ? m->num_logits : 0;
@@ -94,31 +94,31 @@ static int64_t columns_of(const ft_model *m, int64_t piece) {
 }
 
 /* The columns of the rest of the vocabulary, which also takes targets that lie there. */
-static void fill_rest(ft_model *m, int64_t piece) {
+static void fill_rest(ft_model *m, const head_rest *rest, int64_t piece) {
   int64_t first = piece * m->vocab_columns, n = columns_of(m, piece), width = n + REST_COLUMNS;
   const double share = log(REST_COLUMNS);
 #pragma omp parallel for schedule(static)
-  for (int64_t r = 0; r < m->head_rows; r++) {
+  for (int64_t r = 0; r < rest->rows; r++) {
     int64_t id = m->target_ids[r] - first;
-    double rest =
+    double others =
         log_sum_of_rest(m->log_sums + r * m->num_vocab_pieces, m->num_vocab_pieces, piece);
     m->piece_ids[r] = (int32_t)(id >= 0 && id < n ? id : n);
     for (int64_t c = n; c < width; c++)
-      m->logits[r * width + c] = (float)(rest - share);
+      m->logits[r * width + c] = (float)(others - share);
   }
 }
 
 /* m->d_logits [head_rows, columns of the piece + REST_COLUMNS] of a piece. */
-static ft_err make_piece(ft_model *m, const void *head, int64_t piece) {
+static ft_err make_piece(ft_model *m, const void *head, const head_rest *rest, int64_t piece) {
   ft_err err = FT_OK;
   int64_t first = piece * m->vocab_columns, n = columns_of(m, piece), width = n + REST_COLUMNS;
   FT_TRY(ft_shard_check(m->shard));
   ft_time_enter(FT_TIME_HEAD);
-  FT_TRY(ft_matmul_forward(m->type, FT_F32, m->head_rows, n, m->d, m->head_h, m->d,
+  FT_TRY(ft_matmul_forward(m->type, FT_F32, rest->rows, n, m->d, m->head_h, m->d,
                            ft_model_at(m, head, first * m->d), NULL, m->logits, width, false));
   ft_time_enter(FT_TIME_LOSS);
-  fill_rest(m, piece);
-  ft_cross_entropy(m->type, m->head_rows, width, m->logits, m->piece_ids, (float)m->head_scale,
+  fill_rest(m, rest, piece);
+  ft_cross_entropy(m->type, rest->rows, width, m->logits, m->piece_ids, (float)rest->scale,
                    m->row_loss, m->d_logits);
   ft_time_enter(FT_TIME_HEAD);
 out:
@@ -126,18 +126,20 @@ out:
 }
 
 /* Adds what a piece gives to the gradient of head_h, in m->dx, which is free here. */
-static ft_err piece_backward_input(ft_model *m, const void *head, int64_t piece) {
+static ft_err piece_backward_input(ft_model *m, const void *head, const head_rest *rest,
+                                   int64_t piece) {
   int64_t n = columns_of(m, piece);
   const void *weights = ft_model_at(m, head, piece * m->vocab_columns * m->d);
-  return ft_matmul_backward_input(m->type, FT_F32, m->head_rows, n, m->d, m->d_logits,
+  return ft_matmul_backward_input(m->type, FT_F32, rest->rows, n, m->d, m->d_logits,
                                   n + REST_COLUMNS, weights, m->dx, m->d, piece > 0);
 }
 
 /* Rows row … row+n-1 of the head's gradient, all of one piece, from its m->d_logits. */
-static ft_err piece_backward_weight(ft_model *m, int64_t row, int64_t n, ft_dtype type, void *out) {
+static ft_err piece_backward_weight(ft_model *m, const head_rest *rest, int64_t row, int64_t n,
+                                    ft_dtype type, void *out) {
   int64_t piece = row / m->vocab_columns, column = row % m->vocab_columns;
   return ft_matmul_backward_weight(
-      m->type, type, m->head_rows, n, m->d, ft_model_at(m, m->d_logits, column),
+      m->type, type, rest->rows, n, m->d, ft_model_at(m, m->d_logits, column),
       columns_of(m, piece) + REST_COLUMNS, m->head_h, m->d, out, false);
 }
 
@@ -149,50 +151,51 @@ static int64_t rows_left(const ft_model *m, int64_t row) {
 /* ---------------------------------------------------------------- the whole */
 
 /* Every piece in turn: fills the rows that shard lends, and adds to the gradient of head_h. */
-static ft_err send_pieces(ft_model *m, const void *head, int tensor, int64_t num_rows) {
+static ft_err send_pieces(ft_model *m, const void *head, int tensor, const head_rest *rest) {
   ft_err err = FT_OK;
-  for (int64_t row = 0, lent; row < num_rows; row += lent) {
+  for (int64_t row = 0, lent; row < m->arch.vocab; row += lent) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &lent, &out));
     for (int64_t r = row, n; r < row + lent; r += n) {
       n = FT_MIN(rows_left(m, r), row + lent - r);
       if (r % m->vocab_columns == 0) {
-        FT_TRY(make_piece(m, head, r / m->vocab_columns));
-        FT_TRY(piece_backward_input(m, head, r / m->vocab_columns));
+        FT_TRY(make_piece(m, head, rest, r / m->vocab_columns));
+        FT_TRY(piece_backward_input(m, head, rest, r / m->vocab_columns));
       }
-      FT_TRY(piece_backward_weight(m, r, n, m->type, ft_model_at_mut(m, out, (r - row) * m->d)));
+      FT_TRY(
+          piece_backward_weight(m, rest, r, n, m->type, ft_model_at_mut(m, out, (r - row) * m->d)));
     }
   }
 out:
   return err;
 }
 
-ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor) {
+ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor, const head_rest *rest) {
   ft_err err = FT_OK;
   if (tensor >= 0) {
-    FT_TRY(send_pieces(m, head, tensor, m->arch.vocab));
+    FT_TRY(send_pieces(m, head, tensor, rest));
   } else {
     for (int64_t piece = 0; piece < m->num_vocab_pieces; piece++) {
-      FT_TRY(make_piece(m, head, piece));
-      FT_TRY(piece_backward_input(m, head, piece));
+      FT_TRY(make_piece(m, head, rest, piece));
+      FT_TRY(piece_backward_input(m, head, rest, piece));
     }
   }
-  ft_convert(m->type, m->branch, FT_F32, m->dx, m->head_rows * m->d);
+  ft_convert(m->type, m->branch, FT_F32, m->dx, rest->rows * m->d);
 out:
   return err;
 }
 
-ft_err ft_head_tied_rows(ft_model *m, const void *head, int64_t row, int64_t *num_rows,
-                         const float **gradient) {
+ft_err ft_head_tied_rows(ft_model *m, const void *head, const head_rest *rest, int64_t row,
+                         int64_t *num_rows, const float **gradient) {
   ft_err err = FT_OK;
   *gradient = NULL;
-  if (!m->arch.tied || m->head_rows == 0) return FT_OK;
+  if (!m->arch.tied || rest->rows == 0) return FT_OK;
   *gradient = m->d_head + row * m->d;
   if (m->num_vocab_pieces == 0) return FT_OK;
   *gradient = m->d_head;
   *num_rows = FT_MIN(FT_MIN(*num_rows, m->d_head_rows), rows_left(m, row));
-  if (row % m->vocab_columns == 0) FT_TRY(make_piece(m, head, row / m->vocab_columns));
-  FT_TRY(piece_backward_weight(m, row, *num_rows, FT_F32, m->d_head));
+  if (row % m->vocab_columns == 0) FT_TRY(make_piece(m, head, rest, row / m->vocab_columns));
+  FT_TRY(piece_backward_weight(m, rest, row, *num_rows, FT_F32, m->d_head));
 out:
   return err;
 }

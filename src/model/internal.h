@@ -1,69 +1,91 @@
-/* What the files of this module share: buffers of a pass and the steps of one layer. */
+/* What the files of this module share: buffers of a pass, and the rooms a pass walks through.
+ *
+ *   pass.c          the order of acquisitions and gradients, the same on every rank
+ *   unit.c          weights of a unit by role; its gradient on the way to the owners
+ *   layer.c         one layer: norms, attention, feed-forward part and the sums between them
+ *   norm.c          norms of the residual stream
+ *   linear.c        one linear map
+ *   attention.c     q, k, v: projections, norms, rotation, attention
+ *   feed_forward.c  gated or plain
+ *   embedding.c     look-ups
+ *   head.c, head_pieces.c  final norm, logits, losses
+ *   cache.c         generation
+ *
+ * T: tokens of a micro-batch; other letters as in arch.h. Arrays are of the compute type unless a
+ * type stands there. */
 #ifndef FT_MODEL_INTERNAL_H
 #define FT_MODEL_INTERNAL_H
 
 #include "ft/kernels.h"
 #include "ft/model.h"
 
-/* What a layer's backward pass needs of its forward pass. d: hidden, f: ffn, q: heads · head_dim,
- * kv: kv_heads · head_dim. All of the compute type unless a type stands there. */
+/* ---------------------------------------------------------------- buffers */
+
+/* What a layer's backward pass needs of its forward pass; NULL where the model has no such thing.
+ */
 typedef struct layer_activations {
-  void *h1;   /* [tokens, d] normed input of attention */
-  void *qkv;  /* [tokens, q + 2 kv] after norm and rotary embedding */
-  void *qk;   /* [tokens, q + 2 kv] q and k before their norm (v's columns unused); NULL without */
-  void *o;    /* [tokens, q] attention's output */
-  void *x1;   /* [tokens, d] residual stream between attention and MLP */
-  void *h2;   /* [tokens, d] normed input of the MLP */
-  void *gate; /* [tokens, f] */
-  void *up;   /* [tokens, f] */
-  float *rstd1, *rstd2;   /* [tokens] */
-  float *rstd_q, *rstd_k; /* [tokens, heads], [tokens, kv_heads]; NULL without q/k norm */
-  float *lse;             /* [heads, tokens] */
+  void *attention_input;    /* [T, D] normed; without a norm it is the layer's input itself */
+  void *qkv;                /* [T, H·W + 2 K·W] after norms and rotary embedding */
+  void *qk;                 /* [T, H·W + 2 K·W] q and k before their norm (v's columns unused) */
+  void *attended;           /* [T, H·W] attention's output */
+  void *middle;             /* [T, D] residual stream between attention and feed-forward part */
+  void *mlp_input;          /* [T, D] normed; without a norm it is `middle` itself */
+  void *gate;               /* [T, F] */
+  void *up;                 /* [T, F] */
+  float *attention_stats;   /* norm statistics: [T, NORM_STATS] */
+  float *mlp_stats;         /* [T, NORM_STATS] */
+  float *q_stats, *k_stats; /* [T, H], [T, K] */
+  float *lse;               /* [H, T] */
 } layer_activations;
 
 struct ft_model {
   ft_arch arch;
-  ft_shard *shard; /* borrowed */
+  const ft_layout *layout; /* borrowed, as the next */
+  ft_shard *shard;
   ft_model_options options;
   ft_dtype type;
-  int64_t d, f, q, kv, qkv; /* widths; qkv = q + 2 kv */
-  float *inv_freq;          /* [head_dim / 2] */
+  int64_t d, f, q, kv, qkv; /* widths: D, F, H·W, K·W, and H·W + 2 K·W */
+  float *inv_freq;          /* [W / 2] */
+  int64_t lowest_layer; /* the backward pass ends there: below nothing is trained; L: the head */
+  bool embedding_trained;
+  bool head_trained;                    /* the head's matrix, wherever it lies */
+  int64_t *train_order, *forward_order; /* blocks in the order of acquisition */
+  int64_t num_train_order, num_forward_order;
+  const ft_block *open; /* whose gradient is being sent, or NULL */
 
   /* kept for the backward pass */
-  void **x;                       /* [layers + 1] inputs of each layer, and the last one's output */
+  void **x;                       /* [L + 1] inputs of each layer, and the last one's output */
   layer_activations *activations; /* [num_activations] the last is shared by the layers that are
                                      computed again */
   int64_t num_activations;
 
-  /* scratch of one block */
-  void *branch;  /* [tokens, d] what a branch adds to the residual stream; then its gradient */
-  void *wide;    /* [tokens, f] SwiGLU output and its gradient */
-  void *d_qkv;   /* [tokens, qkv] */
-  void *d_o;     /* [tokens, q] */
-  float *dx;     /* [tokens, d] gradient of the residual stream */
-  void *dx16;    /* [tokens, d] the same in the compute type */
-  float *d_norm; /* [max(d, head_dim)] gradient of a norm's weight */
+  /* scratch of one unit */
+  void *branch;     /* [T, D] what a branch adds to the residual stream; then its gradient */
+  void *wide;       /* [T, F] activation's output and its gradient */
+  void *d_qkv;      /* [T, H·W + 2 K·W] */
+  void *d_attended; /* [T, H·W] */
+  float *dx;        /* [T, D] gradient of the residual stream */
+  void *dx16;       /* [T, D] the same in the compute type */
+  float *d_norm;    /* [max(D, W)] gradient of a norm's weight */
 
   /* the head, over rows with a target only */
   int64_t logit_rows;    /* rows of one bounded piece */
-  int64_t *target_rows;  /* [tokens] */
-  int32_t *target_ids;   /* [tokens] */
-  void *head_x, *head_h; /* [tokens, d] */
-  float *head_rstd, *head_dx, *row_loss;
-  int64_t head_rows; /* that there are in this micro-batch */
-  double head_scale;
+  int64_t *target_rows;  /* [T] */
+  int32_t *target_ids;   /* [T] */
+  void *head_x, *head_h; /* [T, D] */
+  float *head_stats, *head_dx, *row_loss;
   int64_t num_logits, num_d_logits; /* elements */
-  float *logits;                    /* [logit_rows, vocab], or a piece of the vocabulary's */
+  float *logits;                    /* [logit_rows, V], or a piece of the vocabulary's */
   void *d_logits;                   /* the same */
   int64_t d_head_rows;
-  float *d_head; /* [d_head_rows, d] sum over pieces of tokens: of the whole head (tied, or more
+  float *d_head; /* [d_head_rows, D] sum over pieces of tokens: of the whole head (tied, or more
                     than one piece possible), of some rows (tied, in pieces of the vocabulary), or
                     NULL */
 
   /* the head's gradient in pieces of the vocabulary (head_pieces.c); else 0 and NULL */
   int64_t num_vocab_pieces, vocab_columns; /* of one piece */
-  double *log_sums;   /* [tokens, num_vocab_pieces] log of each piece's sum of exponentials */
-  int32_t *piece_ids; /* [tokens] targets counted from where a piece begins */
+  double *log_sums;   /* [T, num_vocab_pieces] log of each piece's sum of exponentials */
+  int32_t *piece_ids; /* [T] targets counted from where a piece begins */
 
   void **allocations; /* everything above, to free */
   int64_t num_allocations, room_allocations;
@@ -77,43 +99,138 @@ static inline void *ft_model_at_mut(const ft_model *m, void *p, int64_t i) {
   return (char *)p + (size_t)i * ft_dtype_bytes(m->type);
 }
 
-/* A block's tensor in its gathered weights, or NULL if the block has none of that role. */
-const void *ft_model_weight(const ft_model *m, int64_t block, const void *weights, ft_role role);
+/* *out = memory that ft_model_free frees. */
+ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out);
+ft_err ft_model_alloc_activations(ft_model *m, int64_t tokens, layer_activations *a);
 
-/* inv_freq of the rotary embedding, with the architecture's scaling. */
-void ft_model_inverse_frequencies(const ft_arch *arch, float *inv_freq);
+/* ---------------------------------------------------------------- order.c */
 
-/* Layer `layer` (from 0) with its gathered weights: output from x, filling a. output NULL: only
- * what the backward pass needs (activation checkpointing). */
-ft_err ft_layer_forward(ft_model *m, int64_t layer, const void *weights,
-                        const ft_model_batch *batch, const void *x, layer_activations *a,
-                        void *output);
-/* From m->dx and m->dx16, gradient of the layer's output, to the same of its input; sends the
- * gradients of the layer's tensors, whose block is open. */
-ft_err ft_layer_backward(ft_model *m, int64_t layer, const void *weights,
-                         const ft_model_batch *batch, const void *x, layer_activations *a);
-/* The parts of ft_layer_forward around attention, for a caller with its own (generation). */
-ft_err ft_layer_qkv(ft_model *m, int64_t layer, const void *weights, int64_t tokens,
-                    const int32_t *positions, const void *x, layer_activations *a);
-ft_err ft_layer_after_attention(ft_model *m, int64_t layer, const void *weights, int64_t tokens,
-                                const void *x, layer_activations *a, void *output);
+/* Sets what is trained, then (once the head is planned) the orders of acquisition. */
+void ft_model_find_trained(ft_model *m);
+ft_err ft_model_make_orders(ft_model *m);
+/* Whether the embedding's backward pass needs its weights: they are the head's as well, and the
+ * head's part of the gradient is made in pieces. */
+bool ft_model_needs_head_again(const ft_model *m);
+
+/* ---------------------------------------------------------------- unit.c */
+
+/* Gathered weights by role; NULL where the unit has none. FT_ROLE_NUM stands for "no such tensor".
+ */
+typedef struct unit_weights {
+  const void *of[FT_ROLE_NUM + 1];
+} unit_weights;
+
+/* Lends a unit's weights, which come next in the pass. Collective, as ft_shard_acquire. */
+ft_err ft_unit_acquire(ft_model *m, const ft_unit *unit, unit_weights *w);
+void ft_unit_release(ft_model *m, const ft_unit *unit);
+bool ft_unit_is_trained(const ft_model *m, const ft_unit *unit);
+
+/* Opens the gradient of the unit's trained block, if it has one. Collective, as the next. */
+ft_err ft_gradient_open(ft_model *m, const ft_unit *unit);
+ft_err ft_gradient_close(ft_model *m);
+/* Index of the open block's tensor of that role; -1: it is not trained, or not there. Everything
+ * that sends does nothing then. */
+int ft_gradient_tensor(const ft_model *m, ft_role role);
+/* Sends a vector's gradient, given in f32. */
+ft_err ft_gradient_send_vector(ft_model *m, ft_role role, const float *gradient);
+ft_err ft_gradient_send_zeros(ft_model *m, ft_role role);
+/* Sends a matrix' gradient dyᵀ · x in row pieces. dy [T, rows], x [T, cols]. */
+ft_err ft_gradient_send_matrix(ft_model *m, ft_role role, int64_t tokens, const void *dy,
+                               int64_t dy_stride, const void *x, int64_t x_stride);
+/* Sends a bias' gradient, the column sums of dy. */
+ft_err ft_gradient_send_column_sums(ft_model *m, ft_role role, int64_t tokens, const void *dy,
+                                    int64_t dy_stride);
+
+/* ---------------------------------------------------------------- linear.c */
+
+typedef struct linear {
+  ft_role weight, bias; /* [out, in], [out] */
+  int64_t in, out;
+} linear;
+
+/* y [T, out] = x [T, in] · Wᵀ + b; strides in elements. */
+ft_err ft_linear_forward(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
+                         const void *x, int64_t x_stride, void *y, int64_t y_stride);
+/* dx [T, in] (+)= dy [T, out] · W. */
+ft_err ft_linear_backward_input(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
+                                const void *dy, int64_t dy_stride, void *dx, int64_t dx_stride,
+                                bool accumulate);
+ft_err ft_linear_send_weight(ft_model *m, const linear *l, int64_t tokens, const void *dy,
+                             int64_t dy_stride, const void *x, int64_t x_stride);
+ft_err ft_linear_send_bias(ft_model *m, const linear *l, int64_t tokens, const void *dy,
+                           int64_t dy_stride);
+
+/* ---------------------------------------------------------------- attention.c */
+
+/* Attention of layer `layer` over documents laid end to end. */
 ft_attention ft_layer_attention(const ft_model *m, int64_t layer, int64_t num_documents,
                                 const int64_t *offsets);
+/* q, k and v of normed input h into a->qkv, rotated. */
+ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
+                            const int32_t *positions, const void *h, layer_activations *a);
+/* a->attended of a->qkv's. */
+ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *batch,
+                           layer_activations *a);
+/* m->branch = the output map of a->attended. */
+ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens,
+                           layer_activations *a);
+/* From d_out [T, D], gradient of the output map's result: sends the gradients of attention's
+ * tensors, and (input_too) that of h into m->branch, which may be d_out. */
+ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights *w,
+                                 const ft_model_batch *batch, const void *h, layer_activations *a,
+                                 const void *d_out, bool input_too);
 
-/* Sends a vector's gradient, given in f32. */
-ft_err ft_model_send_vector(ft_model *m, int64_t block, ft_role role, const float *gradient);
-/* Sends a matrix' gradient dyᵀ · x in row pieces. dy [tokens, rows], x [tokens, cols]. */
-ft_err ft_model_send_matrix(ft_model *m, int64_t block, ft_role role, int64_t tokens,
-                            const void *dy, int64_t dy_stride, const void *x, int64_t x_stride);
-/* Sends a bias' gradient, the column sums of dy; a block without that role sends nothing. */
-ft_err ft_model_send_bias(ft_model *m, int64_t block, ft_role role, int64_t tokens, const void *dy,
-                          int64_t dy_stride);
+/* ---------------------------------------------------------------- feed_forward.c */
 
-/* Loss over the batch's targets from the last layer's output. head: the matrix, norm: the weights.
- * backward: also fills m->dx / dx16, m->d_head where it is used, and sends the head block's
- * gradients (open). */
-ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const void *head,
-                    const void *norm, bool backward, double scale, double *loss);
+/* m->branch = the feed-forward part of a->mlp_input. output false: only what the backward pass
+ * needs. */
+ft_err ft_feed_forward(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
+                       bool output);
+/* From d_out [T, D]: sends the gradients of its tensors, and that of its input into m->branch. */
+ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t tokens,
+                                layer_activations *a, const void *d_out);
+
+/* ---------------------------------------------------------------- layer.c */
+
+/* Output from x, filling a. output NULL: only what the backward pass needs (activation
+ * checkpointing). */
+ft_err ft_layer_forward(ft_model *m, int64_t layer, const unit_weights *w,
+                        const ft_model_batch *batch, const void *x, layer_activations *a,
+                        void *output);
+/* From m->dx and m->dx16, gradient of the layer's output, to the same of its input (unless
+ * input_too is false: then they mean nothing); sends the gradients of the layer's tensors. */
+ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
+                         const ft_model_batch *batch, const void *x, layer_activations *a,
+                         bool input_too);
+/* The parts of ft_layer_forward around attention, for a caller with its own (generation). */
+ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
+                                 const int32_t *positions, const void *x, layer_activations *a);
+ft_err ft_layer_after_attention(ft_model *m, const unit_weights *w, int64_t tokens, const void *x,
+                                layer_activations *a, void *output);
+
+/* rope.c: inv_freq [width / 2] of a rotary embedding, with its scaling. */
+void ft_model_inverse_frequencies(const ft_rope *rope, float *inv_freq);
+
+/* ---------------------------------------------------------------- head.c */
+
+/* What the head's backward pass leaves for the embedding's, where they are one matrix. */
+typedef struct head_rest {
+  int64_t rows; /* with a target */
+  double scale;
+} head_rest;
+
+/* Loss over the batch's targets from the last layer's output x. w: the head unit's weights, head:
+ * its matrix. backward: also fills m->dx / dx16, sends the gradients of the head's tensors, and
+ * *rest. */
+ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
+                    const void *head, bool backward, double scale, double *loss, head_rest *rest);
+/* Logits [num_rows, V] of some rows of the last layer's output x. Begins no pass: the head's unit
+ * comes next. */
+ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,
+                      float *logits);
+/* Lends the head's unit and the matrix, which may be the embedding's. */
+ft_err ft_head_acquire(ft_model *m, unit_weights *w, const void **head);
+void ft_head_release(ft_model *m);
 
 /* ---- head_pieces.c: head, as above. Where m->num_vocab_pieces is 0, only plan and tied_rows are
  * called. */
@@ -122,21 +239,22 @@ ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, con
 ft_err ft_head_plan(ft_model *m);
 /* Notes m->log_sums of rows first … first+rows-1, whose logits are in m->logits. */
 void ft_head_log_sums(ft_model *m, int64_t first, int64_t rows);
-/* The gradient of head_h into m->branch, by way of m->dx. tensor: index of the head in its block,
- * which is open, where its gradient is sent; -1: tied, it leaves with the embedding. */
-ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor);
+/* The gradient of head_h into m->branch, by way of m->dx. tensor: index of the head in the open
+ * block, where its gradient is sent; -1: it is frozen, or leaves with the embedding. */
+ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor, const head_rest *rest);
 /* The head's part of a tied matrix' gradient, rows row … row+*num_rows-1, or NULL if there is none;
  * it lies there until the next call, and may be of fewer rows than were asked for. Rows are asked
  * for in their order, all of them. */
-ft_err ft_head_tied_rows(ft_model *m, const void *head, int64_t row, int64_t *num_rows,
-                         const float **gradient);
+ft_err ft_head_tied_rows(ft_model *m, const void *head, const head_rest *rest, int64_t row,
+                         int64_t *num_rows, const float **gradient);
 
-/* Logits [num_rows, vocab] of some rows of the last layer's output x. */
-ft_err ft_model_logits_of(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,
-                          float *logits);
+/* ---------------------------------------------------------------- embedding.c */
 
-/* *out = memory that ft_model_free frees. */
-ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out);
-ft_err ft_model_alloc_activations(ft_model *m, int64_t tokens, layer_activations *a);
+/* out [T, D] from the tokens. */
+void ft_embed(ft_model *m, const unit_weights *w, int64_t tokens, const uint32_t *ids,
+              const int32_t *positions, void *out);
+/* Sends the gradients of the embedding's tensors from m->dx; tied: with the head's added in f32. */
+ft_err ft_embed_backward(ft_model *m, const ft_model_batch *batch, const void *head,
+                         const head_rest *rest);
 
 #endif

@@ -39,20 +39,20 @@ out:
 
 ft_err ft_model_alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
   size_t e = ft_dtype_bytes(m->type);
-  bool qk = m->arch.qk_norm;
+  bool qk = m->arch.qk_norm != FT_QK_NORM_NONE;
   const buffer buffers[] = {
-      {&a->h1, t * m->d, e},
+      {&a->attention_input, t * m->d, e},
       {&a->qkv, t * m->qkv, e},
       {&a->qk, qk ? t * m->qkv : 0, e},
-      {&a->o, t * m->q, e},
-      {&a->x1, t * m->d, e},
-      {&a->h2, t * m->d, e},
+      {&a->attended, t * m->q, e},
+      {&a->middle, t * m->d, e},
+      {&a->mlp_input, t * m->d, e},
       {&a->gate, t * m->f, e},
       {&a->up, t * m->f, e},
-      {&a->rstd1, t, sizeof(float)},
-      {&a->rstd2, t, sizeof(float)},
-      {&a->rstd_q, qk ? t * m->arch.heads : 0, sizeof(float)},
-      {&a->rstd_k, qk ? t * m->arch.kv_heads : 0, sizeof(float)},
+      {&a->attention_stats, t, sizeof(float)},
+      {&a->mlp_stats, t, sizeof(float)},
+      {&a->q_stats, qk ? t * m->arch.heads : 0, sizeof(float)},
+      {&a->k_stats, qk ? t * m->arch.kv_heads : 0, sizeof(float)},
       {&a->lse, t * m->arch.heads, sizeof(float)},
   };
   return alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
@@ -85,7 +85,7 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
       {&m->branch, t * d, e},
       {&m->wide, t * m->f, e},
       {&m->d_qkv, training * t * m->qkv, e},
-      {&m->d_o, training * t * m->q, e},
+      {&m->d_attended, training * t * m->q, e},
       {&m->dx, training * t * d, f32},
       {&m->dx16, training * t * d, e},
       {&m->d_norm, FT_MAX(d, m->arch.head_dim), f32},
@@ -94,7 +94,7 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
       {&m->target_ids, t, sizeof(int32_t)},
       {&m->head_x, t * d, e},
       {&m->head_h, t * d, e},
-      {&m->head_rstd, t, f32},
+      {&m->head_stats, t, f32},
       {&m->head_dx, training * t * d, f32},
       {&m->row_loss, pieces > 0 ? t : m->logit_rows, f32},
       {&m->logits, m->num_logits, f32},
@@ -109,15 +109,17 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
   return err;
 }
 
-ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options *options,
-                    ft_model **out) {
+ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out) {
   ft_err err = FT_OK;
+  const ft_layout *layout = ft_shard_layout(shard);
+  const ft_arch *arch = &layout->arch;
   void *p;
   ft_model *m = NULL;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *m, &p));
   m = p;
   m->arch = *arch;
+  m->layout = layout;
   m->shard = shard;
   m->options = *options;
   m->type = options->compute;
@@ -126,10 +128,12 @@ ft_err ft_model_new(const ft_arch *arch, ft_shard *shard, const ft_model_options
   m->q = arch->heads * arch->head_dim;
   m->kv = arch->kv_heads * arch->head_dim;
   m->qkv = m->q + 2 * m->kv;
+  ft_model_find_trained(m);
   FT_TRY(ft_head_plan(m));
+  FT_TRY(ft_model_make_orders(m));
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
-  ft_model_inverse_frequencies(arch, m->inv_freq);
+  ft_model_inverse_frequencies(&arch->ropes[0], m->inv_freq);
   *out = m;
   m = NULL;
 out:

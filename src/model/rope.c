@@ -5,21 +5,20 @@
 
 #include "internal.h"
 
-static double scaled(const ft_arch *a, double inv) {
+static double scaled(const ft_rope *r, double inv) {
   const double pi = 3.14159265358979323846;
-  if (a->rope_scaling == FT_ROPE_LINEAR) return inv / a->rope_factor;
-  if (a->rope_scaling == FT_ROPE_DEFAULT) return inv;
-  double wavelength = 2.0 * pi / inv, original = (double)a->rope_original_positions;
-  if (wavelength > original / a->rope_low_freq) return inv / a->rope_factor;
-  if (wavelength < original / a->rope_high_freq) return inv;
-  double smooth =
-      (original / wavelength - a->rope_low_freq) / (a->rope_high_freq - a->rope_low_freq);
-  return (1.0 - smooth) * inv / a->rope_factor + smooth * inv;
+  if (r->type == FT_ROPE_LINEAR) return inv / r->factor;
+  if (r->type == FT_ROPE_DEFAULT) return inv;
+  double wavelength = 2.0 * pi / inv, original = (double)r->original_positions;
+  if (wavelength > original / r->low_freq) return inv / r->factor;
+  if (wavelength < original / r->high_freq) return inv;
+  double smooth = (original / wavelength - r->low_freq) / (r->high_freq - r->low_freq);
+  return (1.0 - smooth) * inv / r->factor + smooth * inv;
 }
 
-void ft_model_inverse_frequencies(const ft_arch *a, float *inv_freq) {
-  for (int64_t i = 0; i < a->head_dim / 2; i++) {
-    double exponent = (double)(2 * i) / (double)a->head_dim;
-    inv_freq[i] = (float)scaled(a, pow(a->rope_theta, -exponent));
+void ft_model_inverse_frequencies(const ft_rope *r, float *inv_freq) {
+  for (int64_t i = 0; i < r->width / 2; i++) {
+    double exponent = (double)(2 * i) / (double)r->width;
+    inv_freq[i] = (float)scaled(r, pow(r->theta, -exponent));
   }
 }

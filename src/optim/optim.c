@@ -97,7 +97,7 @@ static void update_range(ft_optim *o, int64_t t, int64_t block, const ft_range *
       ft_adamw_update(&a, end - from, x.w, x.m, x.v, x.g);
     else
       ft_adamw_update_packed(&a, &x, ft_shard_options_of(o->shard)->seed, (uint64_t)t,
-                             ((uint64_t)block << 44) + (uint64_t)from, end - from);
+                             ft_element_number(block, from), end - from);
   }
 }
 
@@ -116,6 +116,7 @@ void ft_optim_step(ft_optim *o, int64_t t, double lr, double norm) {
   for (int64_t block = 0; block < ft_shard_num_blocks(o->shard); block++) {
     int64_t num;
     const ft_range *ranges = ft_shard_kept_ranges(o->shard, block, &num);
+    if (!ft_shard_is_trained(o->shard, block)) continue;
     for (int64_t i = 0; i < num; i++)
       update_range(o, t, block, &ranges[i], &common);
   }

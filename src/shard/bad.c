@@ -60,7 +60,7 @@ void look_at_piece(ft_shard *s, const reduction *r) {
   if (i < 0) return;
   *s->bad = (ft_bad_number){.found = true,
                             .block = r->block,
-                            .tensor = tensor_at(&b->block, p->start + i),
+                            .tensor = tensor_at(b->block, p->start + i),
                             .element = p->start + i,
                             .value = value_of(s->options.compute, r->data, i)};
 }

@@ -17,7 +17,7 @@ static void group_blocks(const ft_shard *s, int64_t first, int64_t *end) {
   const int64_t most = 1 << 20;
   int64_t chunks = 0;
   for (*end = first; *end < s->num_blocks; ++*end) {
-    chunks += num_chunks(s->parts[*end].block.num_elements);
+    chunks += num_chunks(s->parts[*end].block->num_elements);
     if (*end > first && chunks > most) return;
   }
 }
@@ -41,17 +41,17 @@ double square_sums(const ft_shard *s, const void *sums, int64_t count) {
   return ft_sum_of_squares(room, count);
 }
 
-/* This rank's chunks of a block, in flat order. */
+/* This rank's chunks of a block, in flat order; a frozen one has no gradient. */
 static int64_t own_chunks_of(const part *b) {
   int64_t num = 0;
-  for (int64_t i = 0; i < b->num_pieces; i++)
+  for (int64_t i = 0; b->trained && i < b->num_pieces; i++)
     num += num_chunks(b->slices[i].count);
   return num;
 }
 
 /* Adds a block's chunk sums in order of piece and chunk; sizes[rank] is the next one of `rank`. */
 static void add_block(ft_shard *s, const part *b, const double *sums, double *total) {
-  for (int64_t i = 0; i < b->num_pieces; i++)
+  for (int64_t i = 0; b->trained && i < b->num_pieces; i++)
     for (int at = 0; at < s->size; at++) {
       int64_t chunks = num_chunks(piece_slice(&b->pieces[i], at, s->size).count);
       size_t *next = &s->sizes[s->rank_at[at]];
@@ -126,13 +126,13 @@ static void square_segment(void *arg, int tensor, int64_t flat, int64_t count) {
 static ft_err square_segments(const ft_shard *s, const part *b, void **sums, int64_t *num) {
   squares count = {0};
   for (int64_t i = 0; i < b->num_owned; i++)
-    visit_segments(&b->block, &b->owned[i], square_segment, &count);
+    visit_segments(b->block, &b->owned[i], square_segment, &count);
   ft_err err = ft_alloc_array(FT_MEM_WORKSPACE, count.num, sizeof(double), sums);
   if (err != FT_OK) return err;
   squares q = {.shard = s, .part = b, .sums = *sums};
   for (int64_t i = 0; i < b->num_owned; i++) {
     q.range = &b->owned[i];
-    visit_segments(&b->block, q.range, square_segment, &q);
+    visit_segments(b->block, q.range, square_segment, &q);
   }
   *num = q.num;
   return FT_OK;
@@ -151,7 +151,7 @@ static void add_segment(void *arg, int tensor, int64_t flat, int64_t count) {
 }
 
 ft_err ft_shard_tensor_gradient_norms(ft_shard *s, int64_t block, double *out) {
-  FT_ASSERT(s->options.training && block >= 0 && block < s->num_blocks);
+  FT_ASSERT(ft_shard_is_trained(s, block));
   const part *b = &s->parts[block];
   void *mine = NULL, *sums = NULL;
   int64_t num = 0;
@@ -168,7 +168,7 @@ ft_err ft_shard_tensor_gradient_norms(ft_shard *s, int64_t block, double *out) {
         ft_range slice = piece_slice(&b->pieces[i], at, s->size);
         size_t *next = &s->sizes[s->rank_at[at]];
         tensor_sums t = {.next = (const double *)sums + *next, .out = out};
-        visit_segments(&b->block, &slice, add_segment, &t);
+        visit_segments(b->block, &slice, add_segment, &t);
         *next = (size_t)(t.next - (const double *)sums);
       }
   }
@@ -187,12 +187,12 @@ static const void *weight_bytes(const ft_shard *s, const part *b, const ft_range
                                 int64_t count, float room[FT_CHUNK], size_t *bytes) {
   int64_t element = b->kept_offset + r->local + at;
   const char *base = s->frozen;
-  if (s->options.training) {
+  if (b->trained) {
     *bytes = (size_t)count * sizeof(float);
     read_master(s, b, r->local + at, count, room);
     return room;
   }
-  if (!s->frozen) {
+  if (!base) {
     base = ft_comm_window_data(s->weights_window);
     element = b->full_offset + r->start + at;
   }
@@ -209,7 +209,7 @@ static uint64_t hash_range(const ft_shard *s, int64_t block, const ft_range *r) 
     size_t bytes;
     int64_t count = FT_MIN((int64_t)FT_CHUNK, r->count - at);
     const void *data = weight_bytes(s, &s->parts[block], r, at, count, room, &bytes);
-    sum += ft_hash64(data, bytes, ((uint64_t)block << 44) + (uint64_t)(r->start + at));
+    sum += ft_hash64(data, bytes, ft_element_number(block, r->start + at));
   }
   return sum;
 }
@@ -217,8 +217,8 @@ static uint64_t hash_range(const ft_shard *s, int64_t block, const ft_range *r) 
 ft_err ft_shard_checksum(ft_shard *s, uint64_t *out) {
   ft_err err = FT_OK;
   uint64_t sum = 0;
-  /* without training, others of the node may still set their part of the full copy */
-  if (!s->options.training) FT_TRY(node_barrier(s));
+  /* others of the node may still set their part of the full copy */
+  if (s->has_frozen) FT_TRY(node_barrier(s));
   for (int64_t i = 0; i < s->num_blocks; i++)
     for (int64_t k = 0; k < s->parts[i].num_owned; k++)
       sum += hash_range(s, i, &s->parts[i].owned[k]);

@@ -27,7 +27,8 @@ static uint64_t rounding_step(const ft_shard *s, int64_t micro_batch) {
   return (uint64_t)s->version << 24 | (uint64_t)micro_batch;
 }
 
-/* Adds to the sums of flat elements start … of the block; a step's first contribution begins them. */
+/* Adds to the sums of flat elements start … of the block; a step's first contribution begins them.
+ */
 static void add(const reduction *r, int64_t start, char *sums, int rank, const char *values,
                 int64_t count) {
   const ft_shard_options *o = &r->shard->options;
@@ -39,8 +40,8 @@ static void add(const reduction *r, int64_t start, char *sums, int rank, const c
   } else {
     if (micro_batch == 0) memset(sums, 0, (size_t)count * sizeof(uint16_t));
     ft_accumulate_bf16(o->seed, rounding_step(r->shard, micro_batch),
-                       ((uint64_t)r->block << 44) + (uint64_t)start, (uint16_t *)(void *)sums,
-                       o->compute, values, count);
+                       ft_element_number(r->block, start), (uint16_t *)(void *)sums, o->compute,
+                       values, count);
   }
 }
 
@@ -85,7 +86,7 @@ static bool contributes(const ft_shard *s) {
 /* Padding counts in sums and norms: it must be zero, and the buffer held something else before. */
 static void clear_padding(const reduction *r) {
   const ft_shard *s = r->shard;
-  const ft_block *block = &s->parts[r->block].block;
+  const ft_block *block = s->parts[r->block].block;
   const ft_range *p = &s->parts[r->block].pieces[r->piece];
   for (int i = 0; i < block->num_tensors; i++) {
     const ft_tensor *t = &block->tensors[i];
@@ -184,7 +185,7 @@ void ft_shard_round(ft_shard *s, int contributors) {
 ft_err ft_shard_gradient_open(ft_shard *s, int64_t block) {
   ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
-  FT_ASSERT(s->options.training && s->open_block < 0 && block >= 0 && block < s->num_blocks);
+  FT_ASSERT(s->open_block < 0 && ft_shard_is_trained(s, block));
   s->open_block = block;
   s->open_piece = 0;
   s->next_tensor = 0;
@@ -198,8 +199,8 @@ ft_err ft_shard_gradient_rows(ft_shard *s, int tensor, int64_t row, int64_t *num
   FT_ASSERT(s->open_block >= 0 && contributes(s));
   FT_ASSERT(tensor == s->next_tensor && row == s->next_row); /* flat order, nothing left out */
   const part *b = &s->parts[s->open_block];
-  FT_ASSERT(tensor < b->block.num_tensors);
-  const ft_tensor *t = &b->block.tensors[tensor];
+  FT_ASSERT(tensor < b->block->num_tensors);
+  const ft_tensor *t = &b->block->tensors[tensor];
   int64_t flat = t->offset + row * t->cols;
   const ft_range *p = &b->pieces[s->open_piece];
   if (flat >= p->start + p->count) {
@@ -225,7 +226,7 @@ ft_err ft_shard_gradient_close(ft_shard *s) {
   FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block >= 0);
   const part *b = &s->parts[s->open_block];
-  FT_ASSERT(!contributes(s) || s->next_tensor == b->block.num_tensors);
+  FT_ASSERT(!contributes(s) || s->next_tensor == b->block->num_tensors);
   while (s->open_piece < b->num_pieces)
     FT_TRY(send_piece(s));
   s->open_block = -1;
@@ -282,7 +283,7 @@ ft_err ft_shard_reduce_finish(ft_shard *s) {
   FT_TRY(finish_reductions(s));
   if (s->options.stage > 0 || s->size == 1) goto out;
   for (int64_t i = 0; i < s->num_blocks; i++)
-    for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
+    for (int64_t k = 0; s->parts[i].trained && k < s->parts[i].num_pieces; k++)
       FT_TRY(post_piece(s, "sums", s->gradient + s->parts[i].kept_offset * bytes, 1, bytes, i, k));
   FT_TRY(finish_reductions(s));
 out:
@@ -291,11 +292,12 @@ out:
 
 ft_err ft_shard_spread(ft_shard *s) {
   ft_err err = FT_OK;
+  s->frozen_is_spread = false;
   if (s->options.stage > 0 || s->size == 1) return FT_OK;
   for (int n = 0; n < s->num_states; n++) {
     const ft_state_info *info = &s->states[n].info;
     for (int64_t i = 0; i < s->num_blocks; i++)
-      for (int64_t k = 0; k < s->parts[i].num_pieces; k++)
+      for (int64_t k = 0; s->parts[i].trained && k < s->parts[i].num_pieces; k++)
         FT_TRY(post_piece(s, "spread", ft_shard_state(s, n, i), info->group_elements,
                           (int64_t)info->group_bytes, i, k));
   }

@@ -7,7 +7,7 @@
 #include "ft/kernels.h"
 #include "ft/shard.h"
 
-enum { MAX_STATES = 16, MAX_SLOTS = 3, NUM_SEND_BUFFERS = 2 };
+enum { MAX_STATES = 16, MAX_SLOTS = 5, NUM_SEND_BUFFERS = 2 };
 
 /* ---------------------------------------------------------------- partition */
 
@@ -19,7 +19,8 @@ ft_range piece_slice(const ft_range *piece, int place, int size);
 
 /* A block and what this rank has of it. */
 typedef struct part {
-  ft_block block;
+  const ft_block *block; /* borrowed */
+  bool trained;          /* has master weights, gradient sums and states */
   int64_t num_pieces;
   ft_range *pieces;      /* [num_pieces] */
   ft_range *slices;      /* [num_pieces] this rank's, empty ones too */
@@ -29,7 +30,7 @@ typedef struct part {
   ft_range *converted;   /* [num_converted] what this rank rounds for its node's full copy */
   int64_t num_owned, num_kept_ranges, num_converted;
   int64_t kept;        /* elements this rank keeps */
-  int64_t kept_offset; /* where they begin in arrays over all blocks */
+  int64_t kept_offset; /* where they begin in arrays over all trained blocks, or over all frozen */
   int64_t full_offset; /* where the block begins in the node's full copy */
 } part;
 
@@ -75,7 +76,8 @@ typedef struct state {
 /* ---------------------------------------------------------------- the shard */
 
 struct ft_shard {
-  ft_comm *comm; /* borrowed */
+  ft_comm *comm;           /* borrowed */
+  const ft_layout *layout; /* borrowed */
   ft_shard_options options;
   size_t element_bytes; /* of the compute type */
   int64_t version;      /* updates behind the weights */
@@ -88,17 +90,20 @@ struct ft_shard {
   int num_feeders;
 
   int64_t num_blocks;
-  part *parts;                                         /* [num_blocks] */
-  int64_t kept_elements;                               /* of all blocks */
-  int64_t full_elements;                               /* of all blocks, whole */
-  int64_t largest_block, largest_piece, largest_slice; /* elements; the slice is this rank's */
-  int64_t most_pieces;                                 /* of a block */
-  int64_t own_chunks;                                  /* of all blocks */
+  part *parts;                            /* [num_blocks] */
+  int64_t kept_elements, frozen_elements; /* that this rank keeps of all blocks */
+  bool has_frozen;                        /* some block is frozen */
+  bool frozen_is_spread;                  /* full copies have other nodes' frozen weights */
+  int64_t full_elements;                  /* of all blocks, whole */
+  int64_t largest_block;                  /* elements */
+  int64_t largest_piece, largest_slice;   /* of trained blocks; the slice is this rank's */
+  int64_t most_pieces;                    /* of a block */
+  int64_t own_chunks;                     /* of all blocks */
 
   int num_states;
   state states[MAX_STATES];
   char *gradient; /* [kept_elements] of options.gradient */
-  char *frozen;   /* [kept_elements] compute type: stage 3 without training */
+  char *frozen;   /* [frozen_elements] of the compute type: stage 3 */
 
   ft_window *weights_window; /* stage 3: the slots; otherwise the full copy */
   ft_window *send_window;    /* [node_size][NUM_SEND_BUFFERS][largest_piece] */
@@ -107,7 +112,9 @@ struct ft_shard {
 
   slot slots[MAX_SLOTS];
   int num_slots;
-  uint64_t clock; /* counts acquires */
+  uint64_t clock;       /* counts acquires */
+  const int64_t *order; /* [num_order] of the pass; borrowed */
+  int64_t num_order, next_in_order;
 
   reduction reductions[NUM_SEND_BUFFERS];
   int turn;                   /* the send buffer that comes next; the same on all ranks */

@@ -75,10 +75,10 @@ static ft_err new_ranges(int64_t count, ft_range **out) {
 /* This rank's slices of a block and what it keeps and converts of it. */
 static ft_err lay_out_ranges(ft_shard *s, part *b) {
   ft_err err = FT_OK;
-  bool whole = s->options.stage == 0;
+  bool whole = s->options.stage == 0 && b->trained;
   int64_t limit = s->options.piece_elements;
   void *numbers;
-  b->num_pieces = cut_pieces(&b->block, limit, NULL);
+  b->num_pieces = cut_pieces(b->block, limit, NULL);
   FT_TRY(new_ranges(b->num_pieces, &b->pieces));
   FT_TRY(new_ranges(b->num_pieces, &b->slices));
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, b->num_pieces, sizeof(int64_t), &numbers));
@@ -86,7 +86,7 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
   FT_TRY(new_ranges(b->num_pieces, &b->owned));
   FT_TRY(new_ranges(b->num_pieces, &b->kept_ranges));
   FT_TRY(new_ranges(b->num_pieces, &b->converted));
-  cut_pieces(&b->block, limit, b->pieces);
+  cut_pieces(b->block, limit, b->pieces);
   int64_t local = 0;
   for (int64_t i = 0; i < b->num_pieces; i++) {
     ft_range own = piece_slice(&b->pieces[i], s->my_place, s->size);
@@ -101,32 +101,36 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
     ft_range mine = whole ? piece_slice(&b->pieces[i], s->node_rank, s->node_size) : own;
     if (whole) mine.local = mine.start;
     if (mine.count > 0) b->converted[b->num_converted++] = mine;
+    b->first_chunk[i] = s->own_chunks;
+    if (!b->trained) continue;
     s->largest_piece = FT_MAX(s->largest_piece, b->pieces[i].count);
     s->largest_slice = FT_MAX(s->largest_slice, own.count);
-    b->first_chunk[i] = s->own_chunks;
     s->own_chunks += ft_ceil_div(own.count, FT_CHUNK);
   }
-  b->kept = whole ? b->block.num_elements : local;
+  b->kept = whole ? b->block->num_elements : local;
 out:
   return err;
 }
 
-static ft_err lay_out(ft_shard *s, const ft_arch *arch) {
+static ft_err lay_out(ft_shard *s) {
   ft_err err = FT_OK;
   void *parts;
-  int64_t num_blocks = ft_arch_num_blocks(arch);
+  int64_t num_blocks = s->layout->num_blocks;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, num_blocks, sizeof(part), &parts));
   s->parts = parts;
   s->num_blocks = num_blocks;
   for (int64_t i = 0; i < num_blocks; i++) {
     part *b = &s->parts[i];
-    ft_arch_block(arch, i, &b->block);
+    b->block = &s->layout->blocks[i];
+    b->trained = s->options.training && b->block->trained;
     FT_TRY(lay_out_ranges(s, b));
-    b->kept_offset = s->kept_elements;
+    int64_t *elements = b->trained ? &s->kept_elements : &s->frozen_elements;
+    b->kept_offset = *elements;
     b->full_offset = s->full_elements;
-    s->kept_elements += b->kept;
-    s->full_elements += b->block.num_elements;
-    s->largest_block = FT_MAX(s->largest_block, b->block.num_elements);
+    *elements += b->kept;
+    s->has_frozen |= !b->trained;
+    s->full_elements += b->block->num_elements;
+    s->largest_block = FT_MAX(s->largest_block, b->block->num_elements);
     s->most_pieces = FT_MAX(s->most_pieces, b->num_pieces);
   }
 out:
@@ -175,18 +179,27 @@ out:
   return err;
 }
 
-static ft_err new_local(ft_shard *s, const ft_arch *arch) {
+/* The most blocks that a pass holds at once, and one that is on its way. */
+static int count_slots(const ft_layout *l) {
+  int most = FT_MAX(l->embedding.num_blocks,
+                    l->head.num_blocks + (l->arch.tied ? l->embedding.num_blocks : 0));
+  for (int64_t i = 0; i < l->arch.layers; i++)
+    most = FT_MAX(most, l->layers[i].num_blocks);
+  FT_ASSERT(most + 1 <= MAX_SLOTS);
+  return most + 1;
+}
+
+static ft_err new_local(ft_shard *s) {
   ft_err err = FT_OK;
   FT_TRY(map_ranks(s));
-  FT_TRY(lay_out(s, arch));
-  if (s->options.training) {
-    FT_TRY(new_training_arrays(s));
-  } else if (s->options.stage == 3) {
+  FT_TRY(lay_out(s));
+  if (s->options.training) FT_TRY(new_training_arrays(s));
+  if (s->has_frozen && s->options.stage == 3) {
     void *frozen;
-    FT_TRY(ft_alloc_array(FT_MEM_WEIGHTS, s->kept_elements, s->element_bytes, &frozen));
+    FT_TRY(ft_alloc_array(FT_MEM_WEIGHTS, s->frozen_elements, s->element_bytes, &frozen));
     s->frozen = frozen;
   }
-  s->num_slots = arch->tied ? 3 : 2;
+  s->num_slots = count_slots(s->layout);
   for (int i = 0; i < s->num_slots; i++) {
     slot *p = &s->slots[i];
     *p = (slot){.shard = s, .block = -1};
@@ -246,7 +259,7 @@ static ft_shard_options with_defaults(const ft_shard_options *options) {
   return o;
 }
 
-ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *options,
+ft_err ft_shard_new(ft_comm *comm, const ft_layout *layout, const ft_shard_options *options,
                     ft_shard **out) {
   void *memory = NULL;
   *out = NULL;
@@ -256,6 +269,7 @@ ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *
   if (err == FT_OK) {
     int node = ft_comm_node(comm);
     *s = (ft_shard){.comm = comm,
+                    .layout = layout,
                     .options = with_defaults(options),
                     .element_bytes = ft_dtype_bytes(options->compute),
                     .rank = ft_comm_rank(comm),
@@ -265,7 +279,7 @@ ft_err ft_shard_new(ft_comm *comm, const ft_arch *arch, const ft_shard_options *
                     .node_size = ft_comm_node_size(comm, node),
                     .num_nodes = ft_comm_num_nodes(comm),
                     .open_block = -1};
-    err = new_local(s, arch);
+    err = new_local(s);
   }
   FT_TRY(ft_comm_agree(comm, err));
   FT_TRY(new_windows(s));

@@ -14,12 +14,20 @@ ft_comm *ft_shard_comm(const ft_shard *s) {
 
 /* ---------------------------------------------------------------- ranges */
 
+const ft_layout *ft_shard_layout(const ft_shard *s) {
+  return s->layout;
+}
+
+bool ft_shard_is_trained(const ft_shard *s, int64_t block) {
+  return part_of(s, block)->trained;
+}
+
 int64_t ft_shard_num_blocks(const ft_shard *s) {
   return s->num_blocks;
 }
 
 const ft_block *ft_shard_block(const ft_shard *s, int64_t block) {
-  return &part_of(s, block)->block;
+  return part_of(s, block)->block;
 }
 
 const ft_range *ft_shard_ranges(const ft_shard *s, int64_t block, int64_t *num) {
@@ -66,7 +74,7 @@ const ft_state_info *ft_shard_state_info(const ft_shard *s, int index) {
 }
 
 void *ft_shard_state(ft_shard *s, int index, int64_t block) {
-  FT_ASSERT(index >= 0 && index < s->num_states);
+  FT_ASSERT(index >= 0 && index < s->num_states && part_of(s, block)->trained);
   const state *a = &s->states[index];
   int64_t entry = part_of(s, block)->kept_offset / a->info.group_elements;
   return a->data + (size_t)entry * a->info.group_bytes;
@@ -74,19 +82,19 @@ void *ft_shard_state(ft_shard *s, int index, int64_t block) {
 
 void ft_shard_master_arrays(ft_shard *s, int64_t block, void **w, uint8_t **low) {
   char *at;
-  FT_ASSERT(s->options.training);
+  FT_ASSERT(part_of(s, block)->trained);
   master_at(s, part_of(s, block), 0, &at, low);
   *w = at;
 }
 
 float *ft_shard_master(ft_shard *s, int64_t block) {
-  if (!s->options.training) return NULL;
+  if (!part_of(s, block)->trained) return NULL;
   FT_ASSERT(s->options.master == FT_MASTER_F32);
   return ft_shard_state(s, 0, block);
 }
 
 const void *ft_shard_gradient_array(const ft_shard *s, int64_t block) {
-  FT_ASSERT(s->options.training);
+  FT_ASSERT(part_of(s, block)->trained);
   return s->gradient + (size_t)part_of(s, block)->kept_offset * gradient_bytes(s);
 }
 
@@ -101,7 +109,7 @@ const ft_shard_options *ft_shard_options_of(const ft_shard *s) {
 
 /* ---------------------------------------------------------------- setting weights */
 
-/* Without training, stages 0 to 2 keep only the node's full copy, of which every rank sets its
+/* Of what is frozen, stages 0 to 2 keep only the node's full copy, of which every rank sets its
  * slices. */
 static void set_full_copy(ft_shard *s, int64_t block, int64_t start, int64_t count,
                           const float *values) {
@@ -128,7 +136,7 @@ void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t cou
   int64_t local = r->local + (start - r->start);
   char *w;
   uint8_t *low;
-  if (s->options.training) {
+  if (b->trained) {
     master_at(s, b, local, &w, &low);
     ft_master_write(s->options.master, values, count, w, low);
   } else if (s->frozen) {

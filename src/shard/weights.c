@@ -19,8 +19,7 @@ void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, in
     ft_convert(options->compute, out, FT_F32, in, count);
     return;
   }
-  /* one number for each element of the model: no real block has 2^44 */
-  uint64_t first = ((uint64_t)block << 44) + (uint64_t)start, seed = options->seed;
+  uint64_t first = ft_element_number(block, start), seed = options->seed;
   uint16_t *to = out;
   int64_t lead = FT_MIN((8 - start % 8) % 8, count);
   if (lead > 0) { /* random numbers come in groups of eight elements */
@@ -41,7 +40,7 @@ static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_
                          int64_t count, char *to) {
   const part *b = &s->parts[block];
   const ft_shard_options *o = &s->options;
-  if (s->frozen) {
+  if (!b->trained) {
     memcpy(to, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
            (size_t)count * s->element_bytes);
     return;
@@ -167,8 +166,9 @@ static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
   return FT_OK;
 }
 
-static ft_err acquire_gathered(ft_shard *s, int64_t block, int64_t next, const void **weights) {
+static ft_err acquire_gathered(ft_shard *s, int64_t block, const void **weights) {
   ft_err err = FT_OK;
+  int64_t next = s->next_in_order < s->num_order ? s->order[s->next_in_order] : -1;
   slot *p = find_slot(s, block);
   if (!p) {
     p = free_slot(s, next);
@@ -190,12 +190,20 @@ out:
 
 /* ---------------------------------------------------------------- lending */
 
-ft_err ft_shard_acquire(ft_shard *s, int64_t block, int64_t next, const void **weights) {
+void ft_shard_begin_pass(ft_shard *s, const int64_t *order, int64_t num) {
+  s->order = order;
+  s->num_order = num;
+  s->next_in_order = 0;
+}
+
+ft_err ft_shard_acquire(ft_shard *s, int64_t block, const void **weights) {
   ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
-  FT_ASSERT(block >= 0 && block < s->num_blocks && next < s->num_blocks);
+  FT_ASSERT(s->next_in_order < s->num_order && s->order[s->next_in_order] == block);
+  FT_ASSERT(block >= 0 && block < s->num_blocks);
   FT_ASSERT(s->open_block < 0); /* ranks that contribute nothing post their exchanges at close */
-  if (s->options.stage == 3) return acquire_gathered(s, block, next, weights);
+  s->next_in_order++;
+  if (s->options.stage == 3) return acquire_gathered(s, block, weights);
   const char *full = ft_comm_window_data(s->weights_window);
   *weights = full + (size_t)s->parts[block].full_offset * s->element_bytes;
   return FT_OK;
@@ -215,11 +223,18 @@ static void convert_full_copy(ft_shard *s) {
   char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < s->num_blocks; i++) {
     const part *b = &s->parts[i];
-    for (int64_t k = 0; k < b->num_converted; k++) {
+    for (int64_t k = 0; b->trained && k < b->num_converted; k++) {
       const ft_range *r = &b->converted[k];
       round_range(s, i, r, full + (size_t)(b->full_offset + r->start) * s->element_bytes, true);
     }
   }
+}
+
+/* Whether other nodes' slices of a block have to come into this node's full copy: what is trained,
+ * unless every rank has it whole; what is frozen, in a training once. */
+static bool comes_from_others(const ft_shard *s, const part *b) {
+  if (b->trained) return s->options.stage > 0;
+  return !s->options.training || !s->frozen_is_spread;
 }
 
 /* Brings the other nodes' slices into the full copy, block by block. */
@@ -229,6 +244,7 @@ static ft_err exchange_full_copy(ft_shard *s) {
   char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < s->num_blocks; i++) {
     slot *p = &s->slots[i % s->num_slots];
+    if (!comes_from_others(s, &s->parts[i])) continue;
     FT_TRY(wait_for(s, &p->request));
     p->block = i;
     p->data = full + (size_t)s->parts[i].full_offset * s->element_bytes;
@@ -251,8 +267,9 @@ ft_err ft_shard_weights_changed(ft_shard *s) {
     goto out;
   }
   FT_TRY(node_barrier(s)); /* nobody of the node reads the old copy any more */
-  if (s->options.training) convert_full_copy(s);
-  if (s->options.stage > 0 && s->num_nodes > 1) FT_TRY(exchange_full_copy(s));
+  convert_full_copy(s);
+  if (s->num_nodes > 1) FT_TRY(exchange_full_copy(s));
+  s->frozen_is_spread = true;
   FT_TRY(node_barrier(s));
 out:
   return err;

@@ -9,6 +9,7 @@ typedef struct bench {
   ft_comm *comm;
   const ft_bench_options *options;
   int rank, size;
+  ft_layout *layout;
   ft_shard *shard;
   ft_optim *optim;
   ft_model *model;
@@ -129,9 +130,10 @@ static ft_err open_bench(bench *b) {
                                   .weight_decay = 0.1,
                                   .grad_clip = 1.0,
                                   .state = o->state};
-  FT_TRY(ft_shard_new(b->comm, &o->arch, &shard, &b->shard));
+  FT_TRY(ft_comm_agree(b->comm, ft_layout_new(&o->arch, NULL, &b->layout)));
+  FT_TRY(ft_shard_new(b->comm, b->layout, &shard, &b->shard));
   FT_TRY(ft_optim_new(b->shard, &optim, &b->optim));
-  err = ft_model_new(&o->arch, b->shard, &model, &b->model);
+  err = ft_model_new(b->shard, &model, &b->model);
   if (err == FT_OK) err = make_batch(b);
   FT_TRY(ft_comm_agree(b->comm, err));
   FT_TRY(set_weights(b));
@@ -143,6 +145,7 @@ static void close_bench(bench *b) {
   ft_model_free(b->model);
   ft_optim_free(b->optim);
   ft_shard_free(b->shard);
+  ft_layout_free(b->layout);
   ft_free(b->tokens);
   ft_free(b->targets);
   ft_free(b->positions);

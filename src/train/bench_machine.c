@@ -124,14 +124,17 @@ static int64_t head_rows(const ft_arch *arch, int64_t tokens) {
 
 static ft_err run_matmuls(matmuls *m, const ft_arch *arch) {
   ft_err err = FT_OK;
-  ft_block block;
+  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
   m->flops = 0;
-  ft_arch_block(arch, 1, &block);
-  for (int64_t layer = 0; layer < arch->layers; layer++)
-    for (int i = 0; i < block.num_tensors; i++) {
-      const ft_tensor *t = &block.tensors[i];
-      if (t->num_dims == 2) FT_TRY(linear(m, m->tokens, t->rows, t->cols, t->offset, false));
+  for (int64_t layer = 0; layer < arch->layers; layer++) {
+    int num = ft_arch_tensors(arch, FT_PLACE_LAYER, layer, tensors);
+    int64_t at = 0;
+    for (int i = 0; i < num; i++) {
+      const ft_tensor *t = &tensors[i];
+      if (t->num_dims == 2) FT_TRY(linear(m, m->tokens, t->rows, t->cols, at, false));
+      at += ft_round_up(ft_tensor_elements(t), FT_TENSOR_ALIGN);
     }
+  }
   for (int64_t done = 0, n; done < m->tokens; done += n) {
     n = FT_MIN(head_rows(arch, m->tokens), m->tokens - done);
     FT_TRY(linear(m, n, arch->vocab, arch->hidden, 0, true));
@@ -142,14 +145,17 @@ out:
 
 static ft_err allocate(matmuls *m, const ft_arch *arch) {
   ft_err err = FT_OK;
-  ft_block block;
+  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
   void *logits;
   size_t size = ft_dtype_bytes(m->type);
-  ft_arch_block(arch, 1, &block);
+  int64_t layer_elements = 0;
+  int num = ft_arch_tensors(arch, FT_PLACE_LAYER, 0, tensors);
+  for (int i = 0; i < num; i++)
+    layer_elements += ft_round_up(ft_tensor_elements(&tensors[i]), FT_TENSOR_ALIGN);
   int64_t rows = head_rows(arch, m->tokens), wide = FT_MAX(arch->ffn, arch->hidden);
   wide = FT_MAX(wide, arch->heads * arch->head_dim);
   int64_t y = FT_MAX(m->tokens * wide, rows * arch->vocab);
-  int64_t w = FT_MAX(block.num_elements, arch->vocab * arch->hidden);
+  int64_t w = FT_MAX(layer_elements, arch->vocab * arch->hidden);
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, m->tokens * wide, size, &m->x));
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, y, size, &m->y));
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, w, size, &m->w));

@@ -48,8 +48,7 @@ static void describe(const trainer *t, const ft_bad_report *r, char *out, size_t
   char name[96];
   snprintf(name, sizeof name, "%s", block->name);
   if (r->tensor >= 0)
-    (void)ft_hf_tensor_name(&t->hf.arch, r->block, block->tensors[r->tensor].role, name,
-                            sizeof name);
+    (void)ft_hf_tensor_name(block, block->tensors[r->tensor].role, name, sizeof name);
   if (!r->found) {
     snprintf(out, size, "every micro-batch is finite, but their sum for %s is not", name);
     return;

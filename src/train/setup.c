@@ -169,9 +169,9 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
                             .weight_decay = c->weight_decay,
                             .grad_clip = c->grad_clip,
                             .state = c->state};
-  FT_TRY(ft_shard_new(t->comm, &t->hf.arch, &shard, &t->shard));
+  FT_TRY(ft_shard_new(t->comm, t->hf.layout, &shard, &t->shard));
   if (training) FT_TRY(ft_optim_new(t->shard, &optim, &t->optim));
-  FT_TRY(ft_comm_agree(t->comm, ft_model_new(&t->hf.arch, t->shard, &model, &t->model)));
+  FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &model, &t->model)));
 out:
   return err;
 }

@@ -4,34 +4,21 @@
 
 #include <string.h>
 
-#include "ft/arch.h"
+#include "layouts.h"
 
-static const ft_arch llama2_7b = {.vocab = 32000,
-                                  .hidden = 4096,
-                                  .ffn = 11008,
-                                  .layers = 32,
-                                  .heads = 32,
-                                  .kv_heads = 32,
-                                  .head_dim = 128,
-                                  .max_positions = 4096,
-                                  .norm_eps = 1e-5f,
-                                  .rope_theta = 10000};
+static const ft_arch llama2_7b =
+    FT_ARCH_LLAMA(.vocab = 32000, .hidden = 4096, .ffn = 11008, .layers = 32, .heads = 32,
+                  .kv_heads = 32, .head_dim = 128, .max_positions = 4096, .norm.eps = 1e-5f,
+                  .ropes[0].theta = 10000, .ropes[0].width = 128, .attention_scale = 0.0883883476f);
 
 static void counts_match_published_models(void **state) {
   (void)state;
   assert_int_equal(ft_arch_num_parameters(&llama2_7b), 6738415616);
-  ft_arch qwen = {.vocab = 151936,
-                  .hidden = 896,
-                  .ffn = 4864,
-                  .layers = 24,
-                  .heads = 14,
-                  .kv_heads = 2,
-                  .head_dim = 64,
-                  .max_positions = 32768,
-                  .norm_eps = 1e-6f,
-                  .rope_theta = 1e6,
-                  .qkv_bias = true,
-                  .tied = true};
+  ft_arch qwen =
+      FT_ARCH_LLAMA(.vocab = 151936, .hidden = 896, .ffn = 4864, .layers = 24, .heads = 14,
+                    .kv_heads = 2, .head_dim = 64, .max_positions = 32768, .norm.eps = 1e-6f,
+                    .ropes[0].theta = 1e6, .qkv_bias = true, .tied = true);
+  ft_arch_complete(&qwen);
   assert_ok(ft_arch_check(&qwen));
   assert_int_equal(ft_arch_num_parameters(&qwen), 494032768);
   assert_int_equal(ft_arch_matmul_weights(&llama2_7b),
@@ -40,22 +27,12 @@ static void counts_match_published_models(void **state) {
 
 static void tensors_are_aligned_and_in_order(void **state) {
   (void)state;
-  ft_arch a = {.vocab = 321,
-               .hidden = 66,
-               .ffn = 35,
-               .layers = 2,
-               .heads = 3,
-               .kv_heads = 1,
-               .head_dim = 22,
-               .max_positions = 64,
-               .rope_theta = 1e4,
-               .qkv_bias = true,
-               .o_bias = true,
-               .mlp_bias = true,
-               .qk_norm = true};
-  for (int64_t n = 0; n < ft_arch_num_blocks(&a); n++) {
-    ft_block b;
-    ft_arch_block(&a, n, &b);
+  ft_arch a =
+      FT_ARCH_LLAMA(.vocab = 321, .hidden = 66, .ffn = 35, .layers = 2, .heads = 3, .kv_heads = 1,
+                    .head_dim = 22, .max_positions = 64, .ropes[0].theta = 1e4, .qkv_bias = true,
+                    .o_bias = true, .mlp_bias = true, .qk_norm = FT_QK_NORM_HEADS);
+  for (int64_t n = 0; n < layout_of(&a)->num_blocks; n++) {
+    ft_block b = layout_of(&a)->blocks[n];
     int64_t at = 0;
     for (int i = 0; i < b.num_tensors; i++) {
       assert_int_equal(b.tensors[i].offset % FT_TENSOR_ALIGN, 0);
@@ -73,7 +50,10 @@ static void visible_pairs_match_counting(void **state) {
   for (int64_t window = 0; window < 9; window++)
     for (int64_t first = 0; first < 2; first++)
       for (int64_t length = 1; length < 12; length++) {
-        ft_arch a = {.sliding_window = window, .window_first_layer = first};
+        ft_arch a = FT_ARCH_LLAMA(.layers = 2);
+        a.num_kinds = 2;
+        a.kinds[1].window = window;
+        ft_arch_set_kind(&a, first, 1);
         int64_t count = 0;
         for (int64_t i = 0; i < length; i++)
           for (int64_t j = 0; j <= i; j++)

@@ -24,7 +24,7 @@ static inline ft_shard *new_training_shard(ft_comm *comm, int stage, int64_t pie
   ft_shard *shard;
   const ft_shard_options options = {
       .stage = stage, .training = true, .compute = FT_BF16, .piece_elements = piece};
-  assert_ok(ft_shard_new(comm, &arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shard));
   for (int s = 0; s < num_states; s++) {
     int index;
     assert_ok(ft_shard_add_state(shard, &extra_states[s], &index));

@@ -128,9 +128,8 @@ static void any_part_can_be_read(void **state) {
   ft_arch arch = small_arch(false);
   ft_checkpoint *c;
   assert_ok(ft_checkpoint_open(run_dir, 1, &c));
-  for (int64_t b = 0; b < ft_arch_num_blocks(&arch); b++) {
-    ft_block block;
-    ft_arch_block(&arch, b, &block);
+  for (int64_t b = 0; b < layout_of(&arch)->num_blocks; b++) {
+    ft_block block = layout_of(&arch)->blocks[b];
     float *wanted = block_values(1, b, &block), *found = malloc((size_t)block.num_elements * 4);
     static const int64_t lengths[] = {1, 3, 255, 256, 4095, 4096, 4097, 8192, 10000};
     int64_t start = 0;
@@ -173,12 +172,12 @@ static void another_model_or_optimizer_is_refused(void **state) {
   const ft_shard_options options = {.stage = 3, .training = true, .compute = FT_F32};
   assert_ok(ft_checkpoint_open(run_dir, 1, &c));
   arch.ffn = 200;
-  assert_ok(ft_shard_new(comm, &arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shard));
   assert_fails(ft_checkpoint_restore(comm, c, shard, false), FT_ERR_DATA, "has block layer.0 of");
   ft_shard_free(shard);
   arch = small_arch(false);
   arch.layers = 3;
-  assert_ok(ft_shard_new(comm, &arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shard));
   assert_fails(ft_checkpoint_restore(comm, c, shard, false), FT_ERR_DATA, "has 6 blocks");
   ft_shard_free(shard);
   shard = new_training_shard(comm, 3, 0, 2);

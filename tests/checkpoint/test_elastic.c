@@ -41,7 +41,7 @@ static void make_shards(void) {
     const ft_shard_options options = {.stage = i == NUM_TRAINING ? 3 : 2,
                                       .compute = i == NUM_TRAINING ? FT_BF16 : FT_F32,
                                       .piece_elements = pieces[i]};
-    assert_ok(ft_shard_new(comm, &arch, &options, &shards[i]));
+    assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shards[i]));
   }
 }
 
@@ -64,7 +64,7 @@ static void check_gathered(ft_shard *shard, uint64_t what, ft_dtype compute) {
     const void *weights;
     float *values = block_values(what, b, block);
     void *wanted = rounded(compute, values, block->num_elements);
-    assert_ok(ft_shard_acquire(shard, b, -1, &weights));
+    assert_ok(acquire_one(shard, b, &weights));
     assert_memory_equal(weights, wanted, (size_t)block->num_elements * ft_dtype_bytes(compute));
     ft_shard_release(shard, b);
     free(values);

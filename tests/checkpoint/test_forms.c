@@ -17,7 +17,7 @@ static ft_shard *new_shard(ft_master master, int stage, int64_t piece, bool trai
                                     .compute = FT_BF16,
                                     .master = master,
                                     .piece_elements = piece};
-  assert_ok(ft_shard_new(comm, &arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shard));
   return shard;
 }
 
@@ -41,7 +41,7 @@ static void check_weights(ft_shard *shard, ft_master kind) {
     const void *found;
     ft_shard_round_weights(ft_shard_options_of(shard), 0, b, 0, block->num_elements, values,
                            wanted);
-    assert_ok(ft_shard_acquire(shard, b, -1, &found));
+    assert_ok(acquire_one(shard, b, &found));
     assert_memory_equal(found, wanted, (size_t)block->num_elements * sizeof *wanted);
     ft_shard_release(shard, b);
     free(values);
@@ -51,9 +51,8 @@ static void check_weights(ft_shard *shard, ft_master kind) {
 
 static void check_numbers(ft_checkpoint *checkpoint, ft_master kind) {
   ft_arch arch = small_arch(false);
-  for (int64_t b = 0; b < ft_arch_num_blocks(&arch); b++) {
-    ft_block block;
-    ft_arch_block(&arch, b, &block);
+  for (int64_t b = 0; b < layout_of(&arch)->num_blocks; b++) {
+    ft_block block = layout_of(&arch)->blocks[b];
     float *values = kept_values(kind, b, &block);
     int64_t start = block.num_elements / 3, count = block.num_elements / 2;
     float *found = malloc((size_t)count * sizeof *found);

@@ -3,6 +3,7 @@
 #define HF_FIXTURES_H
 
 #include "ft_test.h"
+#include "layouts.h"
 
 #include <stdlib.h>
 #include <string.h>

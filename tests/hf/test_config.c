@@ -56,8 +56,8 @@ static const published models[] = {
       .kv_heads = 32,
       .head_dim = 128,
       .max_positions = 4096,
-      .norm_eps = 1e-5f,
-      .rope_theta = 1e4},
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 1e4},
      FT_F16,
      1,
      2},
@@ -75,13 +75,13 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 128,
       .max_positions = 131072,
-      .norm_eps = 1e-5f,
-      .rope_theta = 5e5,
-      .rope_scaling = FT_ROPE_LLAMA3,
-      .rope_factor = 8,
-      .rope_low_freq = 1,
-      .rope_high_freq = 4,
-      .rope_original_positions = 8192},
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 5e5,
+      .ropes[0].type = FT_ROPE_LLAMA3,
+      .ropes[0].factor = 8,
+      .ropes[0].low_freq = 1,
+      .ropes[0].high_freq = 4,
+      .ropes[0].original_positions = 8192},
      FT_BF16,
      128000,
      128001},
@@ -100,13 +100,13 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 64,
       .max_positions = 131072,
-      .norm_eps = 1e-5f,
-      .rope_theta = 5e5,
-      .rope_scaling = FT_ROPE_LLAMA3,
-      .rope_factor = 32,
-      .rope_low_freq = 1,
-      .rope_high_freq = 4,
-      .rope_original_positions = 8192,
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 5e5,
+      .ropes[0].type = FT_ROPE_LLAMA3,
+      .ropes[0].factor = 32,
+      .ropes[0].low_freq = 1,
+      .ropes[0].high_freq = 4,
+      .ropes[0].original_positions = 8192,
       .tied = true},
      FT_BF16,
      128000,
@@ -122,9 +122,9 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 128,
       .max_positions = 32768,
-      .norm_eps = 1e-5f,
-      .rope_theta = 1e4,
-      .sliding_window = 4096},
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 1e4,
+      .kinds[0].window = 4096},
      FT_BF16,
      1,
      2},
@@ -139,8 +139,8 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 128,
       .max_positions = 32768,
-      .norm_eps = 1e-5f,
-      .rope_theta = 1e6},
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 1e6},
      FT_BF16,
      1,
      2},
@@ -158,8 +158,8 @@ static const published models[] = {
       .kv_heads = 2,
       .head_dim = 64,
       .max_positions = 32768,
-      .norm_eps = 1e-6f,
-      .rope_theta = 1e6,
+      .norm.eps = 1e-6f,
+      .ropes[0].theta = 1e6,
       .qkv_bias = true,
       .tied = true},
      FT_BF16,
@@ -179,8 +179,8 @@ static const published models[] = {
       .kv_heads = 4,
       .head_dim = 128,
       .max_positions = 131072,
-      .norm_eps = 1e-6f,
-      .rope_theta = 1e6,
+      .norm.eps = 1e-6f,
+      .ropes[0].theta = 1e6,
       .qkv_bias = true},
      FT_BF16,
      151643,
@@ -197,9 +197,9 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 128,
       .max_positions = 40960,
-      .norm_eps = 1e-6f,
-      .rope_theta = 1e6,
-      .qk_norm = true,
+      .norm.eps = 1e-6f,
+      .ropes[0].theta = 1e6,
+      .qk_norm = FT_QK_NORM_HEADS,
       .tied = true},
      FT_BF16,
      151643,
@@ -216,9 +216,9 @@ static const published models[] = {
       .kv_heads = 8,
       .head_dim = 128,
       .max_positions = 40960,
-      .norm_eps = 1e-6f,
-      .rope_theta = 1e6,
-      .qk_norm = true},
+      .norm.eps = 1e-6f,
+      .ropes[0].theta = 1e6,
+      .qk_norm = FT_QK_NORM_HEADS},
      FT_BF16,
      151643,
      151645},
@@ -240,24 +240,26 @@ static const published models[] = {
       .kv_heads = 3,
       .head_dim = 64,
       .max_positions = 8192,
-      .norm_eps = 1e-5f,
-      .rope_theta = 1e5,
+      .norm.eps = 1e-5f,
+      .ropes[0].theta = 1e5,
       .tied = true},
      FT_BF16,
      0,
      0},
 };
 
+static bool same_rope(const ft_rope *a, const ft_rope *b) {
+  return a->theta == b->theta && a->type == b->type && a->factor == b->factor &&
+         a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
+         a->original_positions == b->original_positions;
+}
+
 static void assert_same_arch(const char *name, const ft_arch *a, const ft_arch *b) {
   bool same = a->vocab == b->vocab && a->hidden == b->hidden && a->ffn == b->ffn &&
               a->layers == b->layers && a->heads == b->heads && a->kv_heads == b->kv_heads &&
               a->head_dim == b->head_dim && a->max_positions == b->max_positions &&
-              a->norm_eps == b->norm_eps && a->rope_theta == b->rope_theta &&
-              a->rope_scaling == b->rope_scaling && a->rope_factor == b->rope_factor &&
-              a->rope_low_freq == b->rope_low_freq && a->rope_high_freq == b->rope_high_freq &&
-              a->rope_original_positions == b->rope_original_positions &&
-              a->sliding_window == b->sliding_window &&
-              a->window_first_layer == b->window_first_layer && a->qkv_bias == b->qkv_bias &&
+              a->norm.eps == b->norm.eps && same_rope(&a->ropes[0], &b->ropes[0]) &&
+              a->kinds[0].window == b->kinds[0].window && a->qkv_bias == b->qkv_bias &&
               a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm &&
               a->tied == b->tied;
   if (!same) fail_msg("%s: another arch than expected", name);
@@ -302,8 +304,8 @@ static void missing_keys_mean_what_transformers_means(void **state) {
                          .kv_heads = 32,
                          .head_dim = 128,
                          .max_positions = 2048,
-                         .norm_eps = 1e-6f,
-                         .rope_theta = 1e4};
+                         .norm.eps = 1e-6f,
+                         .ropes[0].theta = 1e4};
   const ft_arch mistral = {.vocab = 32000,
                            .hidden = 4096,
                            .ffn = 14336,
@@ -312,9 +314,9 @@ static void missing_keys_mean_what_transformers_means(void **state) {
                            .kv_heads = 8,
                            .head_dim = 128,
                            .max_positions = 131072,
-                           .norm_eps = 1e-6f,
-                           .rope_theta = 1e4,
-                           .sliding_window = 4096};
+                           .norm.eps = 1e-6f,
+                           .ropes[0].theta = 1e4,
+                           .kinds[0].window = 4096};
   const ft_arch qwen2 = {.vocab = 151936,
                          .hidden = 4096,
                          .ffn = 22016,
@@ -323,12 +325,12 @@ static void missing_keys_mean_what_transformers_means(void **state) {
                          .kv_heads = 32,
                          .head_dim = 128,
                          .max_positions = 32768,
-                         .norm_eps = 1e-6f,
-                         .rope_theta = 1e4,
+                         .norm.eps = 1e-6f,
+                         .ropes[0].theta = 1e4,
                          .qkv_bias = true};
   ft_arch qwen3 = qwen2;
   qwen3.qkv_bias = false;
-  qwen3.qk_norm = true;
+  qwen3.qk_norm = FT_QK_NORM_HEADS;
   const struct {
     const char *json;
     const ft_arch *arch;
@@ -372,19 +374,20 @@ static void heads_and_biases(void **state) {
 static void rotary_parameters_of_both_versions(void **state) {
   (void)state;
   ft_arch a = arch_of("{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"rope_theta\":500}");
-  assert_int_equal(a.rope_scaling, FT_ROPE_LINEAR);
-  assert_true(a.rope_factor == 2 && a.rope_theta == 500);
+  assert_int_equal(a.ropes[0].type, FT_ROPE_LINEAR);
+  assert_true(a.ropes[0].factor == 2 && a.ropes[0].theta == 500);
   a = arch_of("{\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3.5,"
               "\"rope_theta\":600}}");
-  assert_true(a.rope_scaling == FT_ROPE_LINEAR && a.rope_factor == 3.5 && a.rope_theta == 600);
+  assert_true(a.ropes[0].type == FT_ROPE_LINEAR && a.ropes[0].factor == 3.5 &&
+              a.ropes[0].theta == 600);
   a = arch_of("{\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":700},"
               "\"rope_theta\":700,\"rope_scaling\":null}");
-  assert_true(a.rope_scaling == FT_ROPE_DEFAULT && a.rope_theta == 700);
+  assert_true(a.ropes[0].type == FT_ROPE_DEFAULT && a.ropes[0].theta == 700);
   a = arch_of("{\"rope_scaling\":{},\"rope_theta\":800}");
-  assert_true(a.rope_scaling == FT_ROPE_DEFAULT && a.rope_theta == 800);
+  assert_true(a.ropes[0].type == FT_ROPE_DEFAULT && a.ropes[0].theta == 800);
   a = arch_of("{\"max_position_embeddings\":512,\"rope_scaling\":{\"rope_type\":\"llama3\","
               "\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4}}");
-  assert_int_equal(a.rope_original_positions, 512);
+  assert_int_equal(a.ropes[0].original_positions, 512);
 }
 
 /* Scaling is there to make longer documents possible than max_position_embeddings says. */
@@ -417,7 +420,7 @@ static void windows_of_qwen(void **state) {
 #define QWEN "{\"model_type\":\"qwen2\",\"num_key_value_heads\":4,\"sliding_window\":9,"
   const struct {
     const char *change;
-    int64_t window, first;
+    int64_t window, first; /* layers from `first` on have a window */
   } cases[] = {
       {QWEN "\"max_window_layers\":1}", 0, 0},
       {QWEN "\"use_sliding_window\":true,\"max_window_layers\":1}", 9, 1},
@@ -433,8 +436,9 @@ static void windows_of_qwen(void **state) {
   };
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
     ft_arch a = arch_of(cases[i].change);
-    assert_int_equal(a.sliding_window, cases[i].window);
-    assert_int_equal(a.window_first_layer, cases[i].first);
+    for (int64_t layer = 0; layer < a.layers; layer++)
+      assert_int_equal(ft_arch_layer(&a, layer)->window,
+                       layer >= cases[i].first ? cases[i].window : 0);
   }
 }
 

@@ -12,7 +12,7 @@ typedef struct twins {
 
 static ft_err read_twins(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
   const twins *t = arg;
-  bool last = block == ft_arch_num_blocks(&t->arch) - 1;
+  bool last = block == layout_of(&t->arch)->num_blocks - 1;
   for (int64_t i = 0; i < count; i++) {
     out[i] = 0.5f + (float)((start + i) % 64);
     if (last && start + i == t->changed) out[i] += t->by;

@@ -46,7 +46,7 @@ static ft_shard *new_shard(const ft_arch *arch, int stage, bool training, ft_dty
   ft_shard *shard;
   const ft_shard_options options = {
       .stage = stage, .training = training, .compute = compute, .piece_elements = piece_elements};
-  assert_ok(ft_shard_new(comm, arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(arch), &options, &shard));
   return shard;
 }
 
@@ -62,7 +62,7 @@ static void check_block(ft_shard *shard, const ft_hf_source *source, int64_t num
   ft_convert(dtype, stored, FT_F32, values, block->num_elements);
   ft_convert(FT_F32, values, dtype, stored, block->num_elements);
   ft_convert(compute, expected, FT_F32, values, block->num_elements);
-  assert_ok(ft_shard_acquire(shard, number, -1, &weights));
+  assert_ok(acquire_one(shard, number, &weights));
   assert_memory_equal(weights, expected, n * ft_dtype_bytes(compute));
   ft_shard_release(shard, number);
   free(values);

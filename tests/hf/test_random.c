@@ -38,8 +38,7 @@ static void random_weights_do_not_depend_on_pieces(void **state) {
     ft_hf_source source, other;
     assert_ok(ft_hf_random_source(&config, 3, &source));
     assert_ok(ft_hf_random_source(&config, 4, &other));
-    ft_block block;
-    ft_arch_block(&config.arch, 1, &block);
+    ft_block block = layout_of(&config.arch)->blocks[1];
     int64_t n = block.num_elements;
     float *whole = malloc((size_t)n * sizeof *whole), *pieces = malloc((size_t)n * sizeof *pieces);
     assert_ok(source.read(source.arg, 1, 0, n, whole));

@@ -4,6 +4,7 @@
  * bit, and the head's gradient in pieces of the vocabulary is the one that is made at once, up to
  * the order of sums. Run alone: meson test model */
 #include "ft_test.h"
+#include "layouts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,16 +17,15 @@ enum { TOKENS = 29, DOCUMENTS = 3 };
 
 static ft_comm *comm;
 
-static const ft_arch base = {.vocab = 67,
-                             .hidden = 24,
-                             .ffn = 41,
-                             .layers = 3,
-                             .heads = 4,
-                             .kv_heads = 2,
-                             .head_dim = 6,
-                             .max_positions = 64,
-                             .norm_eps = 1e-5f,
-                             .rope_theta = 100};
+static const ft_arch base =
+    FT_ARCH_LLAMA(.vocab = 67, .hidden = 24, .ffn = 41, .layers = 3, .heads = 4, .kv_heads = 2,
+                  .head_dim = 6, .max_positions = 64, .norm.eps = 1e-5f, .ropes[0].theta = 100);
+
+static ft_arch completed(const ft_arch *arch) {
+  ft_arch a = *arch;
+  ft_arch_complete(&a);
+  return a;
+}
 
 typedef struct batch {
   uint32_t tokens[TOKENS];
@@ -81,9 +81,10 @@ static void open_with(setup *s, const ft_arch *arch, const ft_model_options *opt
                       int64_t piece_elements) {
   ft_shard_options shard = {
       .stage = 3, .training = true, .compute = options->compute, .piece_elements = piece_elements};
-  assert_ok(ft_arch_check(arch));
-  assert_ok(ft_shard_new(comm, arch, &shard, &s->shard));
-  assert_ok(ft_model_new(arch, s->shard, options, &s->model));
+  const ft_arch a = completed(arch);
+  assert_ok(ft_arch_check(&a));
+  assert_ok(ft_shard_new(comm, layout_of(&a), &shard, &s->shard));
+  assert_ok(ft_model_new(s->shard, options, &s->model));
   make_batch(arch, &s->batch);
   randomize(s->shard);
 }
@@ -190,11 +191,11 @@ static void tied_with_scaled_rotary(void **state) {
   (void)state;
   ft_arch a = base;
   a.tied = true;
-  a.rope_scaling = FT_ROPE_LLAMA3;
-  a.rope_factor = 8;
-  a.rope_low_freq = 1;
-  a.rope_high_freq = 4;
-  a.rope_original_positions = 16;
+  a.ropes[0].type = FT_ROPE_LLAMA3;
+  a.ropes[0].factor = 8;
+  a.ropes[0].low_freq = 1;
+  a.ropes[0].high_freq = 4;
+  a.ropes[0].original_positions = 16;
   compare_all(&a, "tied");
 }
 
@@ -208,7 +209,7 @@ static void biases_everywhere(void **state) {
 static void qk_norm_and_wide_heads(void **state) {
   (void)state;
   ft_arch a = base;
-  a.qk_norm = true;
+  a.qk_norm = FT_QK_NORM_HEADS;
   a.head_dim = 10;
   compare_all(&a, "q/k norm");
 }
@@ -216,8 +217,9 @@ static void qk_norm_and_wide_heads(void **state) {
 static void sliding_window_in_later_layers(void **state) {
   (void)state;
   ft_arch a = base;
-  a.sliding_window = 4;
-  a.window_first_layer = 1;
+  a.num_kinds = 2;
+  a.kinds[1].window = 4;
+  ft_arch_set_kind(&a, 1, 1);
   compare_all(&a, "window");
 }
 
@@ -245,7 +247,8 @@ static void activation_checkpointing_changes_no_bit(void **state) {
   int64_t count[NUM];
   size_t bytes[NUM];
   ft_arch a = base;
-  a.qk_norm = a.qkv_bias = true;
+  a.qk_norm = FT_QK_NORM_HEADS;
+  a.qkv_bias = true;
   a.layers = 5;
   for (int i = 0; i < NUM; i++) {
     open_setup(&s[i], &a, i, 700);
@@ -360,15 +363,15 @@ static void head_in_pieces_agrees_with_the_head_at_once(void **state) {
  * pass. */
 static void generation_agrees_with_the_whole_pass(void **state) {
   (void)state;
-  ft_arch a = base;
-  a.sliding_window = 5;
-  a.qk_norm = true;
+  ft_arch a = completed(&base);
+  a.kinds[0].window = 5;
+  a.qk_norm = FT_QK_NORM_HEADS;
   ft_shard *shard;
   ft_model *model;
   ft_shard_options options = {.stage = 2, .training = false, .compute = FT_F32};
   ft_model_options model_options = {.compute = FT_F32, .max_tokens = TOKENS};
-  assert_ok(ft_shard_new(comm, &a, &options, &shard));
-  assert_ok(ft_model_new(&a, shard, &model_options, &model));
+  assert_ok(ft_shard_new(comm, layout_of(&a), &options, &shard));
+  assert_ok(ft_model_new(shard, &model_options, &model));
   randomize(shard);
   batch b;
   make_batch(&a, &b);

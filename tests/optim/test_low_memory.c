@@ -47,7 +47,7 @@ static ft_shard *train(const mode *m, int stage, bool tied, double *norms) {
   const ft_optim_options o = optim_options(m);
   ft_shard *shard;
   ft_optim *optim;
-  assert_ok(ft_shard_new(comm, &arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &options, &shard));
   assert_ok(ft_optim_new(shard, &o, &optim));
   set_all_weights(shard, 77);
   assert_ok(ft_shard_weights_changed(shard));
@@ -171,7 +171,7 @@ static void check_gathered(ft_shard *shard, int64_t number, const ft_adamw_array
   const void *found;
   ft_master_read(expected->master, expected->w, expected->w_low, n, values);
   ft_shard_round_weights(o, NUM_STEPS, number, 0, n, values, wanted);
-  assert_ok(ft_shard_acquire(shard, number, -1, &found));
+  assert_ok(acquire_one(shard, number, &found));
   assert_memory_equal(found, wanted, bytes);
   ft_shard_release(shard, number);
   free(values);

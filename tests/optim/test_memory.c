@@ -8,6 +8,7 @@
 #include "ft/model.h"
 #include "ft/optim.h"
 #include "ft_test.h"
+#include "layouts.h"
 
 static ft_comm *comm;
 
@@ -39,9 +40,8 @@ static void add_shard(const layout *l, int place, bytes *b) {
   int64_t piece = l->piece ? l->piece : ((int64_t)128 << 20) / width;
   int64_t largest_block = 0, largest_piece = 0, largest_slice = 0;
   double kept = 0, chunks = 0;
-  for (int64_t i = 0; i < ft_arch_num_blocks(&l->arch); i++) {
-    ft_block block;
-    ft_arch_block(&l->arch, i, &block);
+  for (int64_t i = 0; i < layout_of(&l->arch)->num_blocks; i++) {
+    ft_block block = layout_of(&l->arch)->blocks[i];
     int64_t room = ft_partition_num_pieces(&block, piece);
     ft_range *r = malloc((size_t)room * sizeof *r);
     int64_t num = ft_partition(&block, piece, 0, 1, r); /* one rank's slices are the pieces */
@@ -129,9 +129,9 @@ static void check(const layout *l) {
                               .activation_checkpointing = l->every,
                               .logits_bytes = l->logits_bytes,
                               .bounded_head = l->gradient == FT_BF16};
-  assert_ok(ft_shard_new(comm, &l->arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&l->arch), &options, &shard));
   assert_ok(ft_optim_new(shard, &o, &optim));
-  assert_ok(ft_model_new(&l->arch, shard, &m, &model));
+  assert_ok(ft_model_new(shard, &m, &model));
   bytes b = predict(l, ft_comm_rank(comm));
   assert_bytes("master", b.master, FT_MEM_MASTER);
   assert_bytes("state", b.state, FT_MEM_STATE);
@@ -157,8 +157,8 @@ static void formulas_are_what_is_accounted(void **state) {
                        .kv_heads = 2,
                        .head_dim = 16,
                        .max_positions = 64,
-                       .norm_eps = 1e-5f,
-                       .rope_theta = 10000},
+                       .norm.eps = 1e-5f,
+                       .ropes[0].theta = 10000},
               .ranks = ft_comm_size(comm),
               .tokens = 37,
               .compute = FT_BF16,
@@ -194,8 +194,8 @@ static ft_arch shape(int64_t d, int64_t f, int64_t layers, int64_t heads, int64_
                    .kv_heads = kv,
                    .head_dim = d / heads,
                    .max_positions = 4096,
-                   .norm_eps = 1e-5f,
-                   .rope_theta = 10000};
+                   .norm.eps = 1e-5f,
+                   .ropes[0].theta = 10000};
 }
 
 /* All ranks together, and for each the process itself and the scratch of kernels: with 70B's shapes

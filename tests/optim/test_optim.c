@@ -26,7 +26,7 @@ static ft_shard *train(int stage, bool tied, ft_dtype compute, const ft_optim_op
       .stage = stage, .training = true, .compute = compute, .piece_elements = 5000};
   ft_shard *shard;
   ft_optim *optim;
-  assert_ok(ft_shard_new(comm, &arch, &shard_options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(&arch), &shard_options, &shard));
   assert_ok(ft_optim_new(shard, o, &optim));
   set_all_weights(shard, 77);
   assert_ok(ft_shard_weights_changed(shard));

@@ -101,7 +101,7 @@ done
 # With fewer bytes a parameter: numbers are not those of f32, and no other form goes on with them.
 # The head's gradient is made in pieces of the vocabulary, as that of a large head is.
 [ "$extent" = full ] || extent=few
-export FT_LOGITS_BYTES=20000
+export FTRUN_LOGITS_BYTES=20000
 head=untied precision=bf16
 f32_sum=$wanted_sum
 modes=(optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16
@@ -121,7 +121,7 @@ grep -qE "head's gradient is made in [3-9] pieces" "$work/said" ||
   fail "the head was small: $(cat "$work/said")"
 rm -rf "$work/run"
 modes=()
-unset FT_LOGITS_BYTES
+unset FTRUN_LOGITS_BYTES
 
 # Interrupted in the middle of a step.
 head=tied precision=bf16

@@ -9,21 +9,16 @@
 #include "ft_test.h"
 #include "ft/kernels.h"
 #include "ft/shard.h"
+#include "layouts.h"
 
 /* Odd lengths everywhere: no row of the embedding's 61 elements starts on a multiple of 256. */
 static inline ft_arch small_arch(bool tied) {
-  return (ft_arch){.vocab = 523,
-                   .hidden = 61,
-                   .ffn = 150,
-                   .layers = 4,
-                   .heads = 3,
-                   .kv_heads = 1,
-                   .head_dim = 10,
-                   .max_positions = 64,
-                   .norm_eps = 1e-5f,
-                   .rope_theta = 10000,
-                   .qkv_bias = true,
-                   .tied = tied};
+  ft_arch arch =
+      FT_ARCH_LLAMA(.vocab = 523, .hidden = 61, .ffn = 150, .layers = 4, .heads = 3, .kv_heads = 1,
+                    .head_dim = 10, .max_positions = 64, .norm.eps = 1e-5f, .ropes[0].theta = 10000,
+                    .qkv_bias = true, .tied = tied);
+  ft_arch_complete(&arch);
+  return arch;
 }
 
 /* In [-1, 1), from a counter (splitmix64). */

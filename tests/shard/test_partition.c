@@ -57,8 +57,7 @@ static void every_element_has_one_owner(void **state) {
     ft_arch arch = small_arch(tied);
     const int64_t blocks[] = {0, 1, arch.layers + 1};
     for (size_t i = 0; i < FT_ARRAY_SIZE(blocks); i++) {
-      ft_block b;
-      ft_arch_block(&arch, blocks[i], &b);
+      ft_block b = layout_of(&arch)->blocks[blocks[i]];
       check_block(&b);
     }
   }
@@ -102,8 +101,7 @@ static void pieces_are_rows_within_the_limit(void **state) {
   for (size_t w = 0; w < FT_ARRAY_SIZE(widths); w++) {
     arch.hidden = widths[w];
     for (int64_t number = 0; number <= arch.layers + 1; number += arch.layers + 1) {
-      ft_block b;
-      ft_arch_block(&arch, number, &b);
+      ft_block b = layout_of(&arch)->blocks[number];
       for (size_t l = 0; l < FT_ARRAY_SIZE(limits); l++)
         check_pieces(&b, limits[l]);
     }
@@ -139,8 +137,7 @@ static void large_model(void **state) {
                         .kv_heads = 8,
                         .head_dim = 128};
   for (int64_t number = 0; number < 2; number++) {
-    ft_block b;
-    ft_arch_block(&arch, number, &b);
+    ft_block b = layout_of(&arch)->blocks[number];
     int64_t limit = (int64_t)64 << 20, sum = 0, most = 0;
     for (int place = 0; place < 1024; place++) {
       int64_t num, own = 0;

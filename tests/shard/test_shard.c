@@ -23,7 +23,7 @@ static ft_shard *new_shard(const ft_arch *arch, int stage, bool training, ft_dty
   ft_shard *shard;
   const ft_shard_options options = {
       .stage = stage, .training = training, .compute = compute, .piece_elements = piece};
-  assert_ok(ft_shard_new(comm, arch, &options, &shard));
+  assert_ok(ft_shard_new(comm, layout_of(arch), &options, &shard));
   return shard;
 }
 
@@ -39,17 +39,27 @@ static void check_acquired(const ft_shard *shard, int64_t number, uint64_t what,
   free(values);
 }
 
+/* The block that comes next in a pass, or by a pass of its own. */
+static ft_err acquire(ft_shard *shard, int64_t block, bool in_pass, const void **weights) {
+  return in_pass ? ft_shard_acquire(shard, block, weights) : acquire_one(shard, block, weights);
+}
+
 /* Acquires the blocks as a forward and backward pass does; with a tied head the embedding is held
  * beside it. */
 static void walk(ft_shard *shard, bool tied, uint64_t what, ft_dtype compute, bool prefetch) {
-  int64_t last = ft_shard_num_blocks(shard) - 1;
+  int64_t last = ft_shard_num_blocks(shard) - 1, order[32], num = 0;
   const void *w, *embedding;
+  for (int64_t b = 0; b <= last; b++)
+    order[num++] = b;
+  if (tied) order[num++] = 0;
+  for (int64_t b = last - 1; b >= 1; b--)
+    order[num++] = b;
+  if (prefetch) ft_shard_begin_pass(shard, order, num);
   for (int64_t b = 0; b <= last; b++) {
     be_late(b);
-    int64_t next = b < last ? b + 1 : tied ? 0 : b - 1;
-    assert_ok(ft_shard_acquire(shard, b, prefetch ? next : -1, &w));
+    assert_ok(acquire(shard, b, prefetch, &w));
     if (b == last && tied) {
-      assert_ok(ft_shard_acquire(shard, 0, prefetch ? b - 1 : -1, &embedding));
+      assert_ok(acquire(shard, 0, prefetch, &embedding));
       check_acquired(shard, 0, what, compute, embedding);
     }
     check_acquired(shard, b, what, compute, w);
@@ -58,7 +68,7 @@ static void walk(ft_shard *shard, bool tied, uint64_t what, ft_dtype compute, bo
     if (b == last && tied) ft_shard_release(shard, 0);
   }
   for (int64_t b = last - 1; b >= 1; b--) {
-    assert_ok(ft_shard_acquire(shard, b, prefetch ? b - 1 : -1, &w));
+    assert_ok(acquire(shard, b, prefetch, &w));
     be_late(b);
     check_acquired(shard, b, what, compute, w);
     ft_shard_release(shard, b);
@@ -97,14 +107,16 @@ static void turn_from_forward_to_backward_reuses(void **state) {
   assert_ok(ft_shard_weights_changed(shard));
   const void *layer, *head, *again;
   int64_t last = arch.layers + 1;
-  assert_ok(ft_shard_acquire(shard, last - 1, last, &layer));
+  const int64_t order[] = {last - 1, last, last - 1, last - 2};
+  ft_shard_begin_pass(shard, order, 4);
+  assert_ok(ft_shard_acquire(shard, last - 1, &layer));
   ft_shard_release(shard, last - 1);
-  assert_ok(ft_shard_acquire(shard, last, last - 1, &head));
+  assert_ok(ft_shard_acquire(shard, last, &head));
   ft_shard_release(shard, last);
   /* Masters change behind its back: a gather would show it. */
   memset(ft_shard_master(shard, last - 1), 0,
          (size_t)ft_shard_kept(shard, last - 1) * sizeof(float));
-  assert_ok(ft_shard_acquire(shard, last - 1, last - 2, &again));
+  assert_ok(ft_shard_acquire(shard, last - 1, &again));
   assert_ptr_equal(layer, again);
   check_acquired(shard, last - 1, 1, FT_BF16, again);
   ft_shard_release(shard, last - 1);
@@ -224,16 +236,19 @@ static void gathers_and_reductions_interleave(void **state) {
   ft_arch arch = small_arch(false);
   ft_shard *shard = new_shard(&arch, 3, true, FT_BF16, 5000);
   int size = ft_comm_size(comm), rank = ft_comm_rank(comm);
-  int64_t last = arch.layers + 1;
+  int64_t last = arch.layers + 1, order[32];
+  for (int64_t i = 0; i <= last + 1; i++) /* the next round begins where this one ends */
+    order[i] = (2 * last + 1 - i) % (last + 1);
   set_all_weights(shard, 9);
   assert_ok(ft_shard_weights_changed(shard));
   ft_shard_begin_step(shard, NUM_MICRO_BATCHES);
   for (int64_t done = 0; done < NUM_MICRO_BATCHES; done += size) {
     int contributors = (int)FT_MIN(NUM_MICRO_BATCHES - done, (int64_t)size);
     ft_shard_round(shard, contributors);
+    ft_shard_begin_pass(shard, order, last + 2);
     for (int64_t b = last; b >= 0; b--) {
       const void *w;
-      assert_ok(ft_shard_acquire(shard, b, b > 0 ? b - 1 : last, &w));
+      assert_ok(ft_shard_acquire(shard, b, &w));
       check_acquired(shard, b, 9, FT_BF16, w);
       be_late(b + done);
       contribute(shard, b, rank < contributors ? 1 + done + rank : -1, FT_BF16);
@@ -332,14 +347,14 @@ static void impossible_options_are_refused(void **state) {
   ft_arch arch = small_arch(true);
   ft_shard *shard;
   ft_shard_options options = {.stage = 4, .training = true, .compute = FT_BF16};
-  assert_fails(ft_shard_new(comm, &arch, &options, &shard), FT_ERR_CONFIG, "stage is 4");
+  assert_fails(ft_shard_new(comm, layout_of(&arch), &options, &shard), FT_ERR_CONFIG, "stage is 4");
   assert_null(shard);
   options.stage = 3;
   options.compute = FT_F16;
-  assert_fails(ft_shard_new(comm, &arch, &options, &shard), FT_ERR_CONFIG, "F16");
+  assert_fails(ft_shard_new(comm, layout_of(&arch), &options, &shard), FT_ERR_CONFIG, "F16");
   options.compute = FT_F32;
   options.piece_elements = -1;
-  assert_fails(ft_shard_new(comm, &arch, &options, &shard), FT_ERR_CONFIG, "piece");
+  assert_fails(ft_shard_new(comm, layout_of(&arch), &options, &shard), FT_ERR_CONFIG, "piece");
 }
 
 int main(void) {

@@ -1,0 +1,64 @@
+/* arch, the layout: the list of a run's blocks, made once from the description of a model and lent to
+ * everyone (shard, model, hf, checkpoint, planner): which tensors lie together, where, and whether
+ * they are trained. Partition, reduction, states and checkpoints know blocks, not models.
+ *
+ * Not collective, all of it. */
+#ifndef FT_ARCH_LAYOUT_H
+#define FT_ARCH_LAYOUT_H
+
+#include "ft/arch.h"
+
+/* A block: tensors in one flat array, in the order in which the backward pass finishes their
+ * gradients; what is gathered, reduced and checkpointed as one. Trained or frozen as a whole. */
+typedef struct ft_block {
+  char name[32]; /* "embedding", "layer.0" …, "head"; names datasets of a checkpoint */
+  ft_place place;
+  int64_t layer;        /* FT_PLACE_LAYER; else -1 */
+  bool trained;         /* false: no master weights, gradient or state */
+  int64_t num_elements; /* of the flat array, padding included; a multiple of FT_TENSOR_ALIGN */
+  int num_tensors;
+  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
+} ft_block;
+
+/* The block's tensor of that role, or NULL. */
+const ft_tensor *ft_block_tensor(const ft_block *block, ft_role role);
+
+/* A number for each element of a model, which keys random numbers of rounding and checksums: no
+ * block has 2^44 elements. */
+static inline uint64_t ft_element_number(int64_t block, int64_t element) {
+  return ((uint64_t)block << 44) + (uint64_t)element;
+}
+
+/* The blocks of one place: what a pass holds at once. At most one is frozen and one trained. */
+typedef struct ft_unit {
+  int64_t blocks[2]; /* their numbers, the frozen one first */
+  int num_blocks;
+} ft_unit;
+
+typedef struct ft_layout {
+  ft_arch arch;
+  int64_t num_blocks;
+  ft_block *blocks; /* [num_blocks] owned */
+  ft_unit embedding, head;
+  ft_unit *layers; /* [arch.layers] owned */
+} ft_layout;
+
+/* Which tensors are frozen; layer -1 outside of layers. */
+typedef struct ft_freeze {
+  bool (*frozen)(const void *arg, ft_place place, int64_t layer, ft_role role);
+  const void *arg;
+} ft_freeze;
+
+/* The layout of a model: one block for the embedding, one a layer and one for the head, in this
+ * order; where `freeze` (NULL: nothing) freezes a part of one, the trained rest is a block of its
+ * own at the end of the list, NAME.trained. Errors: FT_ERR_MEMORY. */
+ft_err ft_layout_new(const ft_arch *arch, const ft_freeze *freeze, ft_layout **out);
+void ft_layout_free(ft_layout *layout);
+
+/* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */
+int64_t ft_layout_find(const ft_layout *layout, const ft_unit *unit, ft_role role,
+                       const ft_tensor **tensor);
+/* Elements of trained tensors, padding not counted. */
+int64_t ft_layout_num_trained(const ft_layout *layout);
+
+#endif

@@ -1,0 +1,120 @@
+/* The list of a run's blocks, from the description of its model. */
+#include "ft/arch_layout.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const ft_tensor *ft_block_tensor(const ft_block *b, ft_role role) {
+  for (int i = 0; i < b->num_tensors; i++)
+    if (b->tensors[i].role == role) return &b->tensors[i];
+  return NULL;
+}
+
+static void add_tensor(ft_block *b, const ft_tensor *t) {
+  ft_tensor *to = &b->tensors[b->num_tensors++];
+  *to = *t;
+  to->offset = b->num_elements;
+  b->num_elements += ft_round_up(ft_tensor_elements(t), FT_TENSOR_ALIGN);
+}
+
+static void name_block(ft_block *b, bool is_rest) {
+  static const char *const names[] = {"embedding", "layer", "head"};
+  int used = snprintf(b->name, sizeof b->name, "%s", names[b->place]);
+  if (b->place == FT_PLACE_LAYER)
+    used += snprintf(b->name + used, sizeof b->name - (size_t)used, ".%lld", (long long)b->layer);
+  if (is_rest) snprintf(b->name + used, sizeof b->name - (size_t)used, ".trained");
+}
+
+static bool is_frozen(const ft_freeze *freeze, ft_place place, int64_t layer, ft_role role) {
+  return freeze && freeze->frozen(freeze->arg, place, layer, role);
+}
+
+/* Fills a place's block, and where a part of it is frozen, `rest` with what is trained. Both get
+ * their names; one without tensors is not there. */
+static void fill_place(const ft_arch *arch, const ft_freeze *freeze, ft_place place, int64_t layer,
+                       ft_block *block, ft_block *rest) {
+  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
+  int num = ft_arch_tensors(arch, place, layer, tensors), num_frozen = 0;
+  for (int i = 0; i < num; i++)
+    num_frozen += is_frozen(freeze, place, layer, tensors[i].role);
+  *block = (ft_block){.place = place, .layer = layer, .trained = num_frozen == 0};
+  *rest = (ft_block){.place = place, .layer = layer, .trained = true};
+  for (int i = 0; i < num; i++) {
+    bool apart = num_frozen > 0 && !is_frozen(freeze, place, layer, tensors[i].role);
+    add_tensor(apart ? rest : block, &tensors[i]);
+  }
+  name_block(block, false);
+  name_block(rest, true);
+}
+
+static void add_block(ft_layout *l, const ft_block *block, ft_unit *unit) {
+  unit->blocks[unit->num_blocks++] = l->num_blocks;
+  l->blocks[l->num_blocks++] = *block;
+}
+
+static ft_unit *unit_of(ft_layout *l, const ft_block *b) {
+  if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
+  return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
+}
+
+/* Whole blocks first, so that their numbers do not depend on what is frozen. */
+static void fill(ft_layout *l, const ft_freeze *freeze, ft_block *rests) {
+  int64_t places = l->arch.layers + 2;
+  for (int64_t i = 0; i < places; i++) {
+    ft_block block;
+    bool is_layer = i > 0 && i < places - 1;
+    ft_place place = i == 0 ? FT_PLACE_EMBEDDING : is_layer ? FT_PLACE_LAYER : FT_PLACE_HEAD;
+    fill_place(&l->arch, freeze, place, is_layer ? i - 1 : -1, &block, &rests[i]);
+    add_block(l, &block, unit_of(l, &block));
+  }
+  for (int64_t i = 0; i < places; i++)
+    if (rests[i].num_tensors > 0) add_block(l, &rests[i], unit_of(l, &rests[i]));
+}
+
+ft_err ft_layout_new(const ft_arch *arch, const ft_freeze *freeze, ft_layout **out) {
+  ft_err err = FT_OK;
+  ft_layout *l = NULL;
+  void *p, *rests = NULL;
+  int64_t places = arch->layers + 2;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *l, &p));
+  l = p;
+  l->arch = *arch;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, 2 * places, sizeof(ft_block), &p));
+  l->blocks = p;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, arch->layers, sizeof(ft_unit), &p));
+  l->layers = p;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, places, sizeof(ft_block), &rests));
+  fill(l, freeze, rests);
+  *out = l;
+  l = NULL;
+out:
+  ft_free(rests);
+  ft_layout_free(l);
+  return err;
+}
+
+void ft_layout_free(ft_layout *l) {
+  if (!l) return;
+  ft_free(l->blocks);
+  ft_free(l->layers);
+  ft_free(l);
+}
+
+int64_t ft_layout_find(const ft_layout *l, const ft_unit *unit, ft_role role,
+                       const ft_tensor **tensor) {
+  for (int i = 0; i < unit->num_blocks; i++) {
+    *tensor = ft_block_tensor(&l->blocks[unit->blocks[i]], role);
+    if (*tensor) return unit->blocks[i];
+  }
+  *tensor = NULL;
+  return -1;
+}
+
+int64_t ft_layout_num_trained(const ft_layout *l) {
+  int64_t sum = 0;
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    for (int i = 0; l->blocks[b].trained && i < l->blocks[b].num_tensors; i++)
+      sum += ft_tensor_elements(&l->blocks[b].tensors[i]);
+  return sum;
+}

@@ -56,6 +56,22 @@ const char *ft_error_message(void);
 #define FT_ASSERT(ok) ((ok) ? (void)0 : ft_assert_failed(#ok, __FILE__, __LINE__))
 _Noreturn void ft_assert_failed(const char *what, const char *file, int line);
 
+/* A list of a user's mistakes, reported all at once. Begins zeroed. */
+typedef struct ft_mistakes {
+  ft_err first; /* code of the first one */
+  int64_t count;
+  char text[6000]; /* one line each; what does not fit is only counted */
+} ft_mistakes;
+
+/* Adds one with its code. */
+void ft_mistakes_add(ft_mistakes *m, ft_err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds what a call has returned, with its message; FT_OK is none. */
+void ft_mistakes_note(ft_mistakes *m, ft_err err);
+/* FT_OK if there are none; otherwise the first one's code with all of them, after what they were
+ * found in (NULL: not said). */
+ft_err ft_mistakes_fail(const ft_mistakes *m, const char *where);
+
 #define FT_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define FT_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FT_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -241,6 +257,18 @@ static inline size_t ft_dtype_bytes(ft_dtype t) {
   return t == FT_F32 ? 4 : 2;
 }
 const char *ft_dtype_name(ft_dtype t); /* "F32", "BF16", "F16" */
+
+/* How a master weight is kept (kernels_packed.h). Every one of them has a value that f32 holds
+ * exactly. */
+typedef enum ft_master {
+  FT_MASTER_F32,    /* 4 bytes */
+  FT_MASTER_BF16_8, /* the upper 24 bits of an f32: 2 bytes in one array, 1 in another */
+  FT_MASTER_BF16,   /* the upper 16 bits */
+  FT_MASTER_NUM
+} ft_master;
+
+/* How AdamW's moments are kept (kernels_packed.h). */
+typedef enum ft_moments { FT_MOMENTS_F32, FT_MOMENTS_INT8, FT_MOMENTS_NUM } ft_moments;
 
 static inline float ft_f32_from_bits(uint32_t bits) {
   union {

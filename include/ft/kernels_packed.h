@@ -12,14 +12,6 @@
 
 /* ---------------------------------------------------------------- master weights */
 
-/* How a master weight is kept. Every one of them has a value that f32 holds exactly. */
-typedef enum ft_master {
-  FT_MASTER_F32,    /* 4 bytes */
-  FT_MASTER_BF16_8, /* the upper 24 bits of an f32: 2 bytes in one array, 1 in another */
-  FT_MASTER_BF16,   /* the upper 16 bits */
-  FT_MASTER_NUM
-} ft_master;
-
 /* "fp32", "bf16+8", "bf16": as optimizer.master names it. */
 const char *ft_master_name(ft_master kind);
 /* Bytes of an element in the array of the upper bits, and in that of the lower ones (0: none). */
@@ -34,8 +26,6 @@ void ft_master_write(ft_master kind, const float *restrict in, int64_t count, vo
                      uint8_t *restrict low);
 
 /* ---------------------------------------------------------------- moments */
-
-typedef enum ft_moments { FT_MOMENTS_F32, FT_MOMENTS_INT8, FT_MOMENTS_NUM } ft_moments;
 
 /* "fp32", "int8": as optimizer.state names it. */
 const char *ft_moments_name(ft_moments kind);

@@ -77,7 +77,7 @@ static ft_err export_run(const arguments *a) {
   reader r = {0};
   ft_hf_config hf = {0};
   ft_config config = {0};
-  FT_TRY(ft_run_find_step(a->run, a->step, &step));
+  FT_TRY(ft_train_find_step(a->run, a->step, &step));
   FT_TRY(ft_checkpoint_open(a->run, step, &r.checkpoint));
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
   FT_TRY(ft_hf_check_sums(config.model_path)); /* its texts are copied */

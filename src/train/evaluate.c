@@ -92,3 +92,83 @@ out:
   cJSON_Delete(object);
   return err;
 }
+
+/* ---------------------------------------------------------------- inside a run */
+
+bool ft_trainer_evaluation_due(const trainer *t, int64_t step) {
+  return t->config->num_validation > 0 &&
+         (step == 0 || step == t->steps || step % t->config->validation_every == 0);
+}
+
+bool ft_trainer_patience_over(const trainer *t) {
+  return t->config->patience > 0 && t->evaluation.without_gain >= t->config->patience;
+}
+
+/* Whether this step gets a checkpoint. */
+static bool is_saved(const trainer *t) {
+  return t->step > 0 && (t->step % t->config->checkpoint_every == 0 || t->step == t->steps);
+}
+
+static void note(trainer *t, double loss) {
+  ft_evaluation *e = &t->evaluation;
+  bool gain = isfinite(loss) && loss < e->lowest;
+  e->made = true;
+  e->step = t->step;
+  if (gain) e->lowest = loss;
+  e->without_gain = gain ? 0 : e->without_gain + 1;
+  if (is_saved(t) && isfinite(loss) && !(e->best.exists && loss >= e->best.loss))
+    e->best = (ft_scored){.exists = true, .step = t->step, .loss = loss};
+}
+
+/* Rank 0's row and the bookkeeping, which the next checkpoint carries, belong together. */
+static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
+  ft_err err = ft_comm_section_begin(t->comm);
+  if (err != FT_OK) return err;
+  if (t->rank == 0) {
+    ft_progress_validation(t->step, validation);
+    err = ft_run_write_validation(t->run, t->step, validation);
+  }
+  err = ft_comm_agree(t->comm, err);
+  ft_comm_section_end(t->comm);
+  if (err == FT_OK) note(t, loss);
+  return err;
+}
+
+ft_err ft_trainer_evaluate_now(trainer *t) {
+  ft_err err = FT_OK;
+  cJSON *validation = NULL;
+  double loss;
+  FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
+  FT_TRY(take_evaluation(t, validation, loss));
+  FT_TRY(ft_trainer_note_best(t));
+out:
+  cJSON_Delete(validation);
+  return err;
+}
+
+void ft_evaluation_write(const ft_evaluation *e, cJSON *extra) {
+  if (e->best.exists) {
+    cJSON_AddNumberToObject(extra, "best_step", (double)e->best.step);
+    cJSON_AddNumberToObject(extra, "best_loss", e->best.loss);
+  }
+  if (isfinite(e->lowest)) cJSON_AddNumberToObject(extra, "lowest_loss", e->lowest);
+  if (e->made) cJSON_AddNumberToObject(extra, "evaluated_step", (double)e->step);
+  cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)e->without_gain);
+}
+
+void ft_evaluation_read(ft_evaluation *e, const cJSON *extra) {
+  double best_step = ft_extra_number(extra, "best_step", -1);
+  double step = ft_extra_number(extra, "evaluated_step", -1);
+  *e = (ft_evaluation){.made = step >= 0,
+                       .step = (int64_t)step,
+                       .lowest = ft_extra_number(extra, "lowest_loss", INFINITY),
+                       .without_gain =
+                           (int64_t)ft_extra_number(extra, "evaluations_without_gain", 0),
+                       .best = {.exists = best_step >= 0,
+                                .step = (int64_t)best_step,
+                                .loss = ft_extra_number(extra, "best_loss", INFINITY)}};
+}
+
+void ft_evaluation_forget(ft_evaluation *e, int64_t step, const ft_scored *before) {
+  if (e->best.exists && e->best.step == step) e->best = *before;
+}

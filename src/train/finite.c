@@ -70,7 +70,7 @@ static void describe(const trainer *t, const ft_bad_report *r, char *out, size_t
 static ft_err stop_or_skip(trainer *t, int64_t step, const step_result *r, const char *where) {
   const ft_config *c = t->config;
   bool skip = c->not_finite == FT_NOT_FINITE_SKIP, room = t->skipped < c->max_skipped;
-  t->keep_last = true;
+  t->stopping.keep_last = true;
   if (!skip || !room)
     return ft_fail(FT_ERR_DATA,
                    "step %lld: the loss is %g and the gradient norm %g; %s. This step has changed "
@@ -80,7 +80,7 @@ static ft_err stop_or_skip(trainer *t, int64_t step, const step_result *r, const
                           "optimizer.lr, or look at the data of such steps"
                         : "Lower optimizer.lr, look at these rows, or have such steps left out "
                           "(train.not_finite=skip)");
-  t->keep_last = false;
+  t->stopping.keep_last = false;
   t->skipped++;
   ft_log(FT_LOG_WARNING,
          "step %lld is skipped (%lld of at most %lld): the loss is %g and the gradient norm %g; %s",

@@ -4,7 +4,8 @@
 
 #include "ft/kernels.h"
 #include "ft/train.h"
-#include "lock.h"
+
+/* ---- finite.c: what the losses so far tell about the next */
 
 /* Mean and variance of the last losses. */
 typedef struct ft_spike {
@@ -12,52 +13,77 @@ typedef struct ft_spike {
   double mean, variance;
 } ft_spike;
 
+/* ---- evaluate.c: what the evaluations of a run have found */
+
+/* A step that has a checkpoint, with its loss on the first validation set. */
+typedef struct ft_scored {
+  bool exists;
+  int64_t step;
+  double loss;
+} ft_scored;
+
+typedef struct ft_evaluation {
+  bool made;            /* one counts in all of the following: */
+  int64_t step;         /* the last one that does */
+  double lowest;        /* loss on the first set; infinite: none was finite */
+  int64_t without_gain; /* evaluations since that one */
+  ft_scored best;       /* among steps with a checkpoint */
+} ft_evaluation;
+
+/* ---- saving.c: checkpoints of a run */
+
+typedef struct ft_saving {
+  /* the one begun last */
+  ft_checkpoint_writer *writer; /* NULL: it is not being written any more */
+  int64_t step;
+  uint64_t checksum;     /* of its weights */
+  bool knows_evaluation; /* of its own step */
+  /* the newest committed one */
+  bool committed;
+  int64_t committed_step;
+  ft_scored noted; /* what the file `best` names */
+  double seconds;  /* that writing one takes: measured, or an estimate; 0: not known yet */
+  bool measured;
+} ft_saving;
+
+/* ---- stop.c: how a run ends */
+
+typedef struct ft_stopping {
+  double started_s;       /* clock when the process began */
+  double shortest_step_s; /* wall time; 0: none yet */
+  bool finished;          /* nothing is left to do */
+  bool keep_last; /* the run ends with an error, and the last finished step is worth keeping */
+} ft_stopping;
+
+/* ---- a run's parts */
+
 typedef struct trainer {
   ft_comm *comm;
   const ft_config *config;
   int rank, size;
+  ft_run *run; /* rank 0's, once it is taken */
 
   ft_hf_config hf;
   char tokenizer_sha256[65]; /* of the model directory; "": it has none */
   ft_data *train;            /* NULL when only evaluating */
   ft_data **validation;      /* [config->num_validation] */
+  ft_batch batch;
   ft_shard *shard;
   ft_optim *optim; /* NULL when only evaluating */
   ft_model *model;
-  ft_batch batch;
 
-  int64_t steps;          /* of the whole run */
-  int64_t step;           /* last finished one */
-  int64_t updates;        /* the last step that changed the weights */
-  int64_t tokens;         /* trained on so far, all ranks */
-  double started_s;       /* clock when the process began */
-  double shortest_step_s; /* wall time; 0: none yet */
-  double peak_flops;      /* of all ranks together, measured at the start */
-
-  double best_loss;  /* on the first validation set, among steps with a checkpoint */
-  int64_t best_step; /* -1: none yet */
-  double noted_loss; /* the two of the step that the file `best` names */
-  int64_t noted_step;
-  int64_t evaluated_step; /* of the last evaluation that counts in the four around this; -1: none */
-  int64_t saved_evaluation; /* what evaluated_step was when the newest checkpoint was begun */
-  int64_t evaluations_without_gain;
-  double lowest_loss; /* on the first validation set, for patience */
-
+  int64_t steps;   /* of the whole run */
+  int64_t step;    /* last finished one */
+  int64_t updates; /* the last step that changed the weights */
+  int64_t tokens;  /* trained on so far, all ranks */
   int64_t skipped; /* steps left out because their numbers were not finite */
   ft_spike spike;  /* the losses so far */
-  bool keep_last;  /* the run ends with an error, and the last finished step is worth keeping */
 
-  ft_checkpoint_writer *writer; /* a checkpoint being written, or NULL */
-  int64_t writer_step;
-  uint64_t writer_checksum;  /* of its weights */
-  int64_t committed_step;    /* of the newest checkpoint; -1: none */
-  double checkpoint_seconds; /* that writing one takes: measured, or an estimate */
-  bool checkpoint_measured;
-  bool finished;                      /* nothing is left to do */
-  ft_run_lock *lock;                  /* rank 0 */
-  struct ft_rows *metrics;            /* rank 0 */
-  struct ft_tensorboard *tensorboard; /* rank 0 */
-  double last_line_s;                 /* when the last progress line was shown */
+  ft_evaluation evaluation;
+  ft_saving saving;
+  ft_stopping stopping;
+  double peak_flops;  /* of all ranks together, measured at the start */
+  double last_line_s; /* when the last progress line was shown */
 } trainer;
 
 /* ---- setup.c: collective over all ranks, errors agreed */
@@ -97,6 +123,8 @@ typedef struct step_result {
 /* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
  * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
 ft_err ft_trainer_step(trainer *t);
+/* Learning rate of an update, from 1. */
+double ft_trainer_lr(const trainer *t, int64_t step);
 
 /* Where a number was not finite first: of a rank's micro-batches, then of all. */
 typedef struct ft_bad_report {
@@ -123,36 +151,40 @@ bool ft_spike_note(ft_spike *spike, double loss);
 /* After a step: points out a loss spike. The same on every rank. */
 void ft_trainer_watch_loss(trainer *t, const step_result *r);
 
-/* ---- evaluate.c: *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or
- * targets) */
+/* ---- evaluate.c */
+/* *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or targets). Collective
+ * over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss);
+/* Evaluates inside a run: its row in metrics.jsonl and what it changes in t->evaluation, on all
+ * ranks or on none. Collective over all ranks. Errors: FT_ERR_STOPPED and those of writing rows. */
+ft_err ft_trainer_evaluate_now(trainer *t);
+bool ft_trainer_evaluation_due(const trainer *t, int64_t step);
+/* No gain for validation.patience evaluations. */
+bool ft_trainer_patience_over(const trainer *t);
+/* What a checkpoint carries of it. */
+void ft_evaluation_write(const ft_evaluation *e, cJSON *extra);
+void ft_evaluation_read(ft_evaluation *e, const cJSON *extra);
+/* The best step turns out to have no checkpoint: `before` is the best again. */
+void ft_evaluation_forget(ft_evaluation *e, int64_t step, const ft_scored *before);
 
-/* ---- metrics.c (rank 0) */
-ft_err ft_metrics_open(trainer *t, const char *run_dir);
-ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes);
-ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation);
-/* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
-ft_err ft_metrics_sync(trainer *t);
-void ft_metrics_close(trainer *t);
-/* Keeps of metrics.jsonl what a run that reached `step` has written: an evaluation at `step` stays
- * if keep_evaluation. *has_evaluation: one at `step` is there. */
-ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation,
-                         bool *has_evaluation);
-
-/* ---- state.c: what a checkpoint carries beside the shard's state, and the file `best` */
+/* ---- saving.c: checkpoints, what they carry beside the shard's state, and the file `best` */
 ft_err ft_trainer_begin_checkpoint(trainer *t);
 /* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist, and
  * is not the best one any more. */
 ft_err ft_trainer_finish_checkpoint(trainer *t);
-/* Lets the committed checkpoint of this step know of an evaluation that was made after it.
- * Collective over all ranks; errors are agreed. */
-ft_err ft_trainer_amend_checkpoint(trainer *t);
+/* The last step's checkpoint, unless it is there already. */
+ft_err ft_trainer_leave_checkpoint(trainer *t);
+/* Says that the checkpoint begun last could not be written, and why: the calling thread's message.
+ */
+void ft_trainer_say_unsaved(const trainer *t);
 /* `best` names the newest checkpoint if it is the best; where that cannot be written, it is not.
  * Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_note_best(trainer *t);
 /* Loads a checkpoint; its weights must have the checksum that they had when they were saved. Logs
  * where the run goes on. */
 ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow);
+/* A number among what a checkpoint carries; where it is missing, another. */
+double ft_extra_number(const cJSON *extra, const char *name, double otherwise);
 
 /* ---- stop.c: the end before the end */
 /* Before the first step: says how long the run may last. Not collective, as the next. */

@@ -8,31 +8,12 @@
 
 /* Nobody else may write there from here on. */
 static ft_err take_run_dir(trainer *t) {
-  ft_err err = FT_OK;
-  if (t->rank == 0) {
-    FT_TRY(ft_make_dirs(t->config->run_dir));
-    FT_TRY(ft_run_lock_take(t->config->run_dir, &t->lock));
-  }
-out:
+  ft_err err = t->rank == 0 ? ft_run_open(t->config->run_dir, &t->run) : FT_OK;
   return ft_comm_agree(t->comm, err);
 }
 
-static ft_err make_run_dir(const trainer *t) {
-  ft_err err = FT_OK;
-  char *path = NULL;
-  static const char *const parts[] = {"log", "checkpoints", "tensorboard"};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(parts) && t->rank == 0; i++) {
-    FT_TRY(ft_path_join(t->config->run_dir, parts[i], &path));
-    FT_TRY(ft_make_dirs(path));
-    ft_free(path);
-    path = NULL;
-  }
-  if (t->rank == 0) {
-    FT_TRY(ft_path_join(t->config->run_dir, "config.json", &path));
-    FT_TRY(ft_json_write(path, t->config->json));
-  }
-out:
-  ft_free(path);
+static ft_err prepare_run_dir(const trainer *t) {
+  ft_err err = t->rank == 0 ? ft_run_prepare(t->run, t->config->json) : FT_OK;
   return ft_comm_agree(t->comm, err);
 }
 
@@ -63,55 +44,6 @@ out:
   return err == FT_OK ? ft_comm_broadcast(t->comm, 0, step, sizeof *step) : err;
 }
 
-/* ---------------------------------------------------------------- evaluation inside a run */
-
-static bool evaluation_due(const trainer *t, int64_t step) {
-  return t->config->num_validation > 0 &&
-         (step == 0 || step == t->steps || step % t->config->validation_every == 0);
-}
-
-/* What an evaluation changes, on all ranks or on none. Rank 0's row and its bookkeeping, which the
- * next checkpoint carries, belong together. */
-static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
-  ft_err err = ft_comm_section_begin(t->comm);
-  if (err != FT_OK) return err;
-  if (t->rank == 0) {
-    ft_progress_validation(t->step, validation);
-    err = ft_metrics_write_validation(t, t->step, validation);
-  }
-  err = ft_comm_agree(t->comm, err);
-  ft_comm_section_end(t->comm);
-  if (err != FT_OK) return err;
-  t->evaluated_step = t->step;
-  bool gain = isfinite(loss) && loss < t->lowest_loss;
-  if (gain) t->lowest_loss = loss;
-  t->evaluations_without_gain = gain ? 0 : t->evaluations_without_gain + 1;
-  bool checkpointed =
-      t->step > 0 && (t->step % t->config->checkpoint_every == 0 || t->step == t->steps);
-  if (checkpointed && isfinite(loss) && loss < t->best_loss) {
-    t->best_loss = loss;
-    t->best_step = t->step;
-  }
-  return FT_OK;
-}
-
-static ft_err evaluate_now(trainer *t) {
-  ft_err err = FT_OK;
-  cJSON *validation = NULL;
-  double loss;
-  FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
-  FT_TRY(take_evaluation(t, validation, loss));
-  if (t->best_step == t->committed_step) FT_TRY(ft_trainer_note_best(t));
-out:
-  cJSON_Delete(validation);
-  return err;
-}
-
-/* No gain for validation.patience evaluations. */
-static bool patience_over(const trainer *t) {
-  return t->config->patience > 0 && t->evaluations_without_gain >= t->config->patience;
-}
-
 /* ---------------------------------------------------------------- starting */
 
 /* The model's weights, or with them all that a checkpoint has. Each byte is read by one rank. */
@@ -138,7 +70,7 @@ out:
 static ft_err start_fresh(const trainer *t) {
   bool ignored;
   ft_err err = FT_OK;
-  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, -1, false, &ignored);
+  if (t->rank == 0) err = ft_run_rewind(t->config->run_dir, -1, false, &ignored);
   return ft_comm_agree(t->comm, err);
 }
 
@@ -146,9 +78,9 @@ static ft_err start_fresh(const trainer *t) {
  * was made after the checkpoint, which then knows nothing of it. */
 static ft_err rewind_metrics(trainer *t, bool *evaluate) {
   ft_err err = FT_OK;
-  bool has = false, due = evaluation_due(t, t->step);
-  bool known = due && t->evaluated_step == t->step;
-  if (t->rank == 0) err = ft_metrics_rewind(t->config->run_dir, t->step, known, &has);
+  bool has = false, due = ft_trainer_evaluation_due(t, t->step);
+  bool known = due && t->evaluation.made && t->evaluation.step == t->step;
+  if (t->rank == 0) err = ft_run_rewind(t->config->run_dir, t->step, known, &has);
   FT_TRY(ft_comm_agree(t->comm, err));
   int64_t missing = due && !has && t->rank == 0;
   FT_TRY(ft_comm_max_i64(t->comm, &missing, 1));
@@ -160,7 +92,7 @@ out:
 static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpoint,
                     bool *evaluate) {
   ft_err err = FT_OK;
-  *evaluate = evaluation_due(t, 0);
+  *evaluate = ft_trainer_evaluation_due(t, 0);
   FT_TRY(load(t, options, checkpoint));
   if (checkpoint < 0)
     FT_TRY(start_fresh(t));
@@ -171,7 +103,7 @@ static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpo
     FT_TRY(ft_trainer_note_best(t)); /* it may have been killed between the checkpoint and this */
     FT_TRY(rewind_metrics(t, evaluate));
   }
-  if (t->rank == 0) err = ft_metrics_open(t, t->config->run_dir);
+  if (t->rank == 0) err = ft_run_begin_rows(t->run, t->step);
   FT_TRY(ft_comm_agree(t->comm, err));
 out:
   return err;
@@ -189,28 +121,16 @@ static ft_err begin_checkpoint(trainer *t) {
 
 static ft_err steps(trainer *t) {
   ft_err err = FT_OK;
-  while (t->step < t->steps && !patience_over(t)) {
+  while (t->step < t->steps && !ft_trainer_patience_over(t)) {
     FT_TRY(ft_trainer_step(t));
     ft_trainer_plan_stop(t);
-    if (evaluation_due(t, t->step)) FT_TRY(evaluate_now(t));
+    if (ft_trainer_evaluation_due(t, t->step)) FT_TRY(ft_trainer_evaluate_now(t));
     if (t->step < t->steps && t->step % t->config->checkpoint_every == 0)
       FT_TRY(begin_checkpoint(t));
   }
-  if (patience_over(t))
+  if (ft_trainer_patience_over(t))
     ft_log(FT_LOG_INFO, "no lower loss in %lld evaluations: the run ends after step %lld",
            (long long)t->config->patience, (long long)t->step);
-out:
-  return err;
-}
-
-/* The last step's checkpoint, unless it is there already. */
-static ft_err leave_checkpoint(trainer *t) {
-  ft_err err = FT_OK;
-  FT_TRY(ft_trainer_finish_checkpoint(t));
-  if (t->step == 0) goto out;
-  if (t->step == t->committed_step) return ft_trainer_amend_checkpoint(t);
-  FT_TRY(ft_trainer_begin_checkpoint(t));
-  FT_TRY(ft_trainer_finish_checkpoint(t));
 out:
   return err;
 }
@@ -245,7 +165,7 @@ static ft_err run(trainer *t, const ft_train_options *options) {
     FT_TRY(check_run(t, options, checkpoint));
     goto out;
   }
-  FT_TRY(make_run_dir(t));
+  FT_TRY(prepare_run_dir(t));
   FT_TRY(open_log(t));
   (void)ft_fault("load");
   (void)ft_comm_enter(t->comm, "loads");
@@ -254,19 +174,19 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   ft_trainer_prepare_stop(t);
   FT_TRY(ft_trainer_measure_peak(t));
   ft_progress_start(t, t->step);
-  if (evaluate) FT_TRY(evaluate_now(t));
+  if (evaluate) FT_TRY(ft_trainer_evaluate_now(t));
   if (t->step == t->steps)
     ft_log(FT_LOG_INFO, "the run is finished: all %lld steps are done", (long long)t->steps);
   FT_TRY(steps(t));
-  FT_TRY(leave_checkpoint(t));
-  t->finished = true;
+  FT_TRY(ft_trainer_leave_checkpoint(t));
+  t->stopping.finished = true;
   ft_progress_end(t);
 out:
   return err;
 }
 
 static ft_err save_last(trainer *t) {
-  return t->keep_last ? leave_checkpoint(t) : ft_trainer_finish_checkpoint(t);
+  return t->stopping.keep_last ? ft_trainer_leave_checkpoint(t) : ft_trainer_finish_checkpoint(t);
 }
 
 /* The run ends with an error that all ranks share. A checkpoint that is being written reads what is
@@ -279,9 +199,7 @@ static ft_err end_writing(trainer *t, ft_err err) {
     ft_comm_start_over(t->comm);
     written = save_last(t);
   }
-  if (written != FT_OK)
-    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
-           ft_error_message());
+  if (written != FT_OK) ft_trainer_say_unsaved(t);
   err = ft_fail(err, "%s", message ? message : "out of memory");
   ft_free(message);
   return err;
@@ -309,7 +227,7 @@ ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *
   if (err == FT_OK) err = ft_comm_section_last(comm);
   if (err == FT_ERR_STOPPED) {
     err = ft_trainer_commit_stop(t);
-    ft_run_lock_release(t->lock);
+    ft_run_give_up(t->run);
     return err; /* what was abandoned may still use all the rest */
   }
   if (err != FT_OK) err = end_writing(t, err);
@@ -334,7 +252,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
            "data.validation is empty: nothing to evaluate");
   FT_TRY(ft_trainer_open(t, comm, config, model_dir, false));
   if (!options->model_dir)
-    FT_TRY(ft_comm_agree(comm, ft_run_find_step(config->run_dir, options->step, &step)));
+    FT_TRY(ft_comm_agree(comm, ft_train_find_step(config->run_dir, options->step, &step)));
   FT_TRY(ft_trainer_allocate(t, false));
   if (options->model_dir)
     FT_TRY(ft_hf_import(model_dir, t->shard, comm));

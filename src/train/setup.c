@@ -1,8 +1,8 @@
 /* Everything a run needs, opened, checked and allocated. */
+#include <math.h>
 #include <string.h>
 
 #include "internal.h"
-#include "mistakes.h"
 
 /* SHA-256 of DIR/tokenizer.json, read by rank 0; "" where there is none. */
 static ft_err hash_tokenizer(trainer *t, const char *dir) {
@@ -40,64 +40,70 @@ static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_so
   return ft_data_open(&options, out);
 }
 
-/* One more thing to check; every failure is noted, the first one's code is the whole's. */
-static void note(mistakes *m, ft_err *first, ft_err err) {
-  if (err == FT_OK) return;
-  if (*first == FT_OK) *first = err;
-  add_mistake(m, "%s", ft_error_message());
+static ft_err open_training(trainer *t) {
+  ft_err err = FT_OK;
+  const ft_config *c = t->config;
+  void *memory = NULL;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, c->num_train, sizeof(ft_data_source), &memory));
+  ft_data_source *sources = memory;
+  for (int64_t i = 0; i < c->num_train; i++)
+    sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
+  FT_TRY(open_set(t, sources, c->num_train, c->shuffle, &t->train));
+out:
+  ft_free(memory);
+  return err;
 }
 
-static ft_err open_validation(trainer *t, mistakes *m, ft_err *first) {
+static ft_err open_validation(trainer *t, ft_mistakes *m) {
   ft_err err = FT_OK;
   void *p;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, t->config->num_validation, sizeof *t->validation, &p));
   t->validation = p;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
     ft_data_source source = {.path = t->config->validation[i].path, .weight = 1};
-    note(m, first, open_set(t, &source, 1, false, &t->validation[i]));
+    ft_mistakes_note(m, open_set(t, &source, 1, false, &t->validation[i]));
   }
 out:
   return err;
 }
 
 /* Without a model's configuration data cannot be opened, but be there or not. */
-static void look_for_data(const ft_config *c, bool training, mistakes *m, ft_err *first) {
+static void look_for_data(const ft_config *c, bool training, ft_mistakes *m) {
   for (int64_t i = 0; i < (training ? c->num_train : 0); i++)
     if (!ft_path_exists(c->train[i].path))
-      note(m, first, ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.train)", c->train[i].path));
+      ft_mistakes_note(m,
+                       ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.train)", c->train[i].path));
   for (int64_t i = 0; i < c->num_validation; i++)
     if (!ft_path_exists(c->validation[i].path))
-      note(m, first,
-           ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.validation)", c->validation[i].path));
+      ft_mistakes_note(
+          m, ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.validation)", c->validation[i].path));
 }
 
-static void open_with_model(trainer *t, const char *model_dir, bool training, mistakes *m,
-                            ft_err *first) {
+static void open_with_model(trainer *t, const char *model_dir, bool training, ft_mistakes *m) {
   const ft_config *c = t->config;
   if (c->seq_len > t->hf.arch.max_positions)
-    note(m, first,
-         ft_fail(FT_ERR_CONFIG,
-                 "data.seq_len is %lld, but %s/config.json allows %lld positions "
-                 "(max_position_embeddings): set data.seq_len to at most that",
-                 (long long)c->seq_len, model_dir, (long long)t->hf.arch.max_positions));
-  if (t->rank == 0) note(m, first, ft_hf_check_weights(model_dir, &t->hf));
-  if (training) note(m, first, open_set(t, c->train, c->num_train, c->shuffle, &t->train));
-  note(m, first, open_validation(t, m, first));
+    ft_mistakes_note(m, ft_fail(FT_ERR_CONFIG,
+                                "data.seq_len is %lld, but %s/config.json allows %lld positions "
+                                "(max_position_embeddings): set data.seq_len to at most that",
+                                (long long)c->seq_len, model_dir,
+                                (long long)t->hf.arch.max_positions));
+  if (t->rank == 0) ft_mistakes_note(m, ft_hf_check_weights(model_dir, &t->hf));
+  if (training) ft_mistakes_note(m, open_training(t));
+  ft_mistakes_note(m, open_validation(t, m));
 }
 
 /* Opens all inputs; all that is wrong with them comes in one message. */
 static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
-  mistakes m = {0};
-  ft_err first = FT_OK;
-  if (t->rank == 0) note(&m, &first, ft_hf_check_sums(model_dir)); /* first: it explains others */
+  ft_mistakes m = {0};
+  if (t->rank == 0)
+    ft_mistakes_note(&m, ft_hf_check_sums(model_dir)); /* first: it explains others */
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
-  note(&m, &first, found);
+  ft_mistakes_note(&m, found);
   if (found == FT_OK)
-    open_with_model(t, model_dir, training, &m, &first);
+    open_with_model(t, model_dir, training, &m);
   else
-    look_for_data(t->config, training, &m, &first);
-  if (m.count == 1) return ft_fail(first, "%s", m.text + 3);
-  return m.count == 0 ? FT_OK : ft_fail(first, "%lld mistakes:%s", (long long)m.count, m.text);
+    look_for_data(t->config, training, &m);
+  return ft_mistakes_fail(&m, NULL);
 }
 
 /* A difference of CPU or libraries is worth a warning: the same bits are promised for the same CPU.
@@ -128,10 +134,8 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->config = config;
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
-  t->started_s = ft_process_started_s();
-  t->best_step = t->noted_step = t->evaluated_step = -1;
-  t->committed_step = t->writer_step = -1;
-  t->lowest_loss = t->best_loss = t->noted_loss = 1e300;
+  t->stopping.started_s = ft_process_started_s();
+  t->evaluation.lowest = INFINITY;
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));
@@ -177,8 +181,7 @@ out:
 }
 
 void ft_trainer_close(trainer *t) {
-  ft_metrics_close(t);
-  ft_run_lock_release(t->lock);
+  ft_run_close(t->run);
   ft_model_free(t->model);
   ft_optim_free(t->optim);
   ft_shard_free(t->shard);

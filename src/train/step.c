@@ -150,13 +150,30 @@ out:
   return err;
 }
 
+/* docs/formats.md describes the columns. */
+static ft_err write_row(const trainer *t, const step_result *r, int64_t rss_bytes) {
+  double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
+  double share = t->peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / t->peak_flops : NAN;
+  const ft_metric metrics[] = {
+      {"loss", "train/loss", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN},
+      {"grad_norm", "train/grad_norm", FT_METRIC_EXACT, r->has_targets ? r->grad_norm : NAN},
+      {"lr", "train/lr", FT_METRIC_RATE, r->lr},
+      {"targets", NULL, FT_METRIC_COUNT, (double)r->targets},
+      {"tokens", NULL, FT_METRIC_COUNT, (double)r->tokens},
+      {"seconds", NULL, FT_METRIC_MICRO, r->seconds},
+      {"tokens_per_second", "speed/tokens_per_second", FT_METRIC_DECIMAL, rate},
+      {"mfu", "speed/mfu", FT_METRIC_SHARE, share},
+      {"rss_bytes", NULL, FT_METRIC_COUNT, (double)rss_bytes}};
+  return ft_run_write_step(t->run, t->step, metrics, FT_ARRAY_SIZE(metrics));
+}
+
 static ft_err record(trainer *t, const step_result *r) {
   ft_err err = FT_OK;
   int64_t rss = ft_rss_bytes();
   FT_TRY(ft_comm_max_i64(t->comm, &rss, 1));
   if (t->rank == 0) {
-    err = ft_run_lock_check(t->lock);
-    if (err == FT_OK) err = ft_metrics_write_step(t, t->step, r, rss);
+    err = ft_run_check(t->run);
+    if (err == FT_OK) err = write_row(t, r, rss);
     if (err == FT_OK) ft_progress_step(t, t->step, r);
   }
   FT_TRY(ft_comm_agree(t->comm, err));
@@ -219,12 +236,30 @@ static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
   err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
   if (err != FT_OK && err != FT_ERR_STOPPED) {
     /* what cannot be saved now can go on, and may be saved later */
-    ft_log(FT_LOG_ERROR, "no checkpoint of step %lld: %s", (long long)t->writer_step,
-           ft_error_message());
+    ft_trainer_say_unsaved(t);
     err = FT_OK;
   }
 out:
   return err;
+}
+
+static ft_schedule_name course(ft_rate_course name) {
+  switch (name) {
+  case FT_RATE_CONSTANT:
+    return FT_SCHEDULE_CONSTANT;
+  case FT_RATE_LINEAR:
+    return FT_SCHEDULE_LINEAR;
+  case FT_RATE_COSINE:
+    break;
+  }
+  return FT_SCHEDULE_COSINE;
+}
+
+double ft_trainer_lr(const trainer *t, int64_t step) {
+  const ft_config_schedule *s = &t->config->schedule;
+  ft_schedule schedule = {
+      .name = course(s->name), .warmup_steps = s->warmup_steps, .min_lr_ratio = s->min_lr_ratio};
+  return ft_schedule_lr(&schedule, t->config->lr, step, t->steps);
 }
 
 ft_err ft_trainer_step(trainer *t) {
@@ -232,7 +267,7 @@ ft_err ft_trainer_step(trainer *t) {
   int64_t step = t->step + 1;
   double begin_s = ft_now_s();
   plan p = plan_of(t, step);
-  step_result r = {.lr = ft_schedule_lr(&t->config->schedule, t->config->lr, step, t->steps)};
+  step_result r = {.lr = ft_trainer_lr(t, step)};
   ft_comm_set_step(t->comm, step);
   FT_TRY(count_targets(t, &p, &r.targets));
   r.has_targets = r.targets > 0;
@@ -243,7 +278,8 @@ ft_err ft_trainer_step(trainer *t) {
            "step %lld has no target token: its loss is null and it changes nothing",
            (long long)step);
   FT_TRY(complete_step(t, begin_s, &r));
-  if (t->shortest_step_s == 0 || r.seconds < t->shortest_step_s) t->shortest_step_s = r.seconds;
+  double *shortest_s = &t->stopping.shortest_step_s;
+  if (*shortest_s == 0 || r.seconds < *shortest_s) *shortest_s = r.seconds;
 out:
   return err;
 }

@@ -18,7 +18,7 @@
 
 /* When the job will be ended, by ft_now_s's clock; 0: not known. */
 static double end_of_time(const trainer *t) {
-  double end_s = t->config->time_limit_s > 0 ? t->started_s + t->config->time_limit_s : 0;
+  double end_s = t->config->time_limit_s > 0 ? t->stopping.started_s + t->config->time_limit_s : 0;
   const char *slurm = getenv("SLURM_JOB_END_TIME"); /* seconds since 1970 */
   char *rest = NULL;
   double at = slurm ? strtod(slurm, &rest) : 0;
@@ -32,8 +32,8 @@ static double end_of_time(const trainer *t) {
 /* A wrong estimate must not keep a run from ever making a step: it takes at most half of the time.
  */
 static double reserve_s(const trainer *t, double end_s) {
-  double whole_s = end_s - t->started_s, write_s = 1.25 * t->checkpoint_seconds;
-  if (!t->checkpoint_measured) write_s = fmin(write_s, 0.5 * whole_s);
+  double whole_s = end_s - t->stopping.started_s, write_s = 1.25 * t->saving.seconds;
+  if (!t->saving.measured) write_s = fmin(write_s, 0.5 * whole_s);
   return write_s + fmin(fmax(RESERVE_SHARE * whole_s, LEAST_RESERVE_S), MOST_RESERVE_S);
 }
 
@@ -42,7 +42,7 @@ void ft_trainer_plan_stop(trainer *t) {
   if (end_s <= 0) return;
   double deadline_s = end_s - reserve_s(t, end_s), now_s = ft_now_s();
   /* A step that cannot end in time need not begin. */
-  if (t->step > 0 && now_s + t->shortest_step_s > deadline_s) deadline_s = now_s;
+  if (t->step > 0 && now_s + t->stopping.shortest_step_s > deadline_s) deadline_s = now_s;
   ft_comm_set_deadline(t->comm, deadline_s);
 }
 
@@ -58,7 +58,7 @@ static double estimate_checkpoint_s(const trainer *t) {
 }
 
 void ft_trainer_prepare_stop(trainer *t) {
-  if (t->checkpoint_seconds == 0) t->checkpoint_seconds = estimate_checkpoint_s(t);
+  if (t->saving.seconds == 0) t->saving.seconds = estimate_checkpoint_s(t);
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
   if (end_s > 0)
     ft_log(FT_LOG_INFO, "the run may last %.0f s more; %.0f s of it are kept for a checkpoint",
@@ -73,14 +73,13 @@ ft_err ft_trainer_commit_stop(trainer *t) {
   char cause[256];
   double asked_s = ft_comm_stop_cause(t->comm, cause, sizeof cause);
   ft_comm_start_over(t->comm);
-  if (t->finished) return FT_OK;
+  if (t->stopping.finished) return FT_OK;
   if (t->step == 0)
     return ft_fail(FT_ERR_STOPPED,
                    "stopped by %s before a step was finished or a checkpoint loaded: run again",
                    cause);
-  if (t->writer_step == t->step) /* it is being written */
-    FT_TRY(ft_trainer_finish_checkpoint(t));
-  if (t->committed_step != t->step) {
+  if (t->saving.writer && t->saving.step == t->step) FT_TRY(ft_trainer_finish_checkpoint(t));
+  if (!(t->saving.committed && t->saving.committed_step == t->step)) {
     FT_TRY(ft_trainer_begin_checkpoint(t));
     FT_TRY(ft_trainer_finish_checkpoint(t));
   }

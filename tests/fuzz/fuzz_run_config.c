@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
-#include "ft/train.h"
+#include "ft/run_config.h"
 
 #define FILE_PATH MEMORY_ROOT "run.json"
 enum { MAX_OVERRIDES = 4 };

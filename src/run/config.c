@@ -5,22 +5,41 @@
 #include <string.h>
 
 #include "config_table.h"
-#include "mistakes.h"
 
 /* ---------------------------------------------------------------- keys */
+
+/* A type's name in documents. */
+static const char *type_name(const ft_key *key) {
+  static const char *const names[][2] = {[KEY_STRING] = {"string", "string or null"},
+                                         [KEY_INT] = {"integer", "integer or null"},
+                                         [KEY_NUMBER] = {"number", "number or null"},
+                                         [KEY_BOOL] = {"boolean", "boolean or null"},
+                                         [KEY_EVERY] = {"boolean or integer", NULL},
+                                         [KEY_CHOICE] = {"string", "string or null"},
+                                         [KEY_PAIR] = {"two numbers", NULL},
+                                         [KEY_SOURCES] = {"list", NULL},
+                                         [KEY_SETS] = {"list", NULL}};
+  return names[key->type][key->nullable];
+}
 
 const ft_config_key *ft_config_keys(int64_t *count) {
   static ft_config_key keys[64];
   FT_ASSERT(ft_config_table_size <= (int64_t)FT_ARRAY_SIZE(keys));
-  for (int64_t i = 0; i < ft_config_table_size; i++)
-    keys[i] = ft_config_table[i].public;
+  for (int64_t i = 0; i < ft_config_table_size; i++) {
+    const ft_key *key = &ft_config_table[i];
+    keys[i] = (ft_config_key){.path = key->path,
+                              .type = type_name(key),
+                              .initial = key->initial,
+                              .meaning = key->meaning,
+                              .resumable = key->resumable};
+  }
   *count = ft_config_table_size;
   return keys;
 }
 
 static const ft_key *find_key(const char *path) {
   for (int64_t i = 0; i < ft_config_table_size; i++)
-    if (strcmp(ft_config_table[i].public.path, path) == 0) return &ft_config_table[i];
+    if (strcmp(ft_config_table[i].path, path) == 0) return &ft_config_table[i];
   return NULL;
 }
 
@@ -42,11 +61,11 @@ static size_t distance(const char *a, const char *b) {
   return row[n];
 }
 
-static void unknown_key(mistakes *m, const char *path) {
+static void unknown_key(ft_mistakes *m, const char *path) {
   const char *best = NULL, *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
   size_t least = 4;
   for (int64_t i = 0; i < ft_config_table_size; i++) {
-    const char *known = ft_config_table[i].public.path;
+    const char *known = ft_config_table[i].path;
     /* the right name in the wrong section, or without one, is nearly as near */
     size_t d = FT_MIN(distance(path, known), distance(name, strrchr(known, '.') + 1) + 1);
     if (d < least) {
@@ -55,9 +74,10 @@ static void unknown_key(mistakes *m, const char *path) {
     }
   }
   if (best)
-    add_mistake(m, "%s: there is no such key; did you mean %s?", path, best);
+    ft_mistakes_add(m, FT_ERR_CONFIG, "%s: there is no such key; did you mean %s?", path, best);
   else
-    add_mistake(m, "%s: there is no such key (ftrun train --help lists them)", path);
+    ft_mistakes_add(m, FT_ERR_CONFIG, "%s: there is no such key (ftrun train --help lists them)",
+                    path);
 }
 
 /* ---------------------------------------------------------------- merging */
@@ -101,7 +121,7 @@ static const cJSON *value_at(const cJSON *root, const char *path) {
 static cJSON *defaults(void) {
   cJSON *root = cJSON_CreateObject();
   for (int64_t i = 0; i < ft_config_table_size; i++) {
-    const ft_config_key *key = &ft_config_table[i].public;
+    const ft_key *key = &ft_config_table[i];
     if (strcmp(key->initial, "required") != 0)
       set_value(root, key->path, cJSON_Parse(key->initial));
     else
@@ -111,7 +131,7 @@ static cJSON *defaults(void) {
 }
 
 /* Copies the user's values over the defaults, by path; unknown ones are mistakes. */
-static void merge(cJSON *root, const cJSON *object, const char *prefix, mistakes *m) {
+static void merge(cJSON *root, const cJSON *object, const char *prefix, ft_mistakes *m) {
   for (const cJSON *item = object->child; item; item = item->next) {
     char path[128];
     snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", item->string);
@@ -121,17 +141,19 @@ static void merge(cJSON *root, const cJSON *object, const char *prefix, mistakes
     else if (!known)
       unknown_key(m, path);
     else if (!cJSON_IsObject(item))
-      add_mistake(m, "%s: this is a section; an object with its keys was expected", path);
+      ft_mistakes_add(m, FT_ERR_CONFIG,
+                      "%s: this is a section; an object with its keys was expected", path);
     else
       merge(root, item, path, m);
   }
 }
 
-static void apply_override(cJSON *root, const char *override, mistakes *m) {
+static void apply_override(cJSON *root, const char *override, ft_mistakes *m) {
   const char *equals = strchr(override, '=');
   char path[128];
   if (!equals || equals == override || equals - override >= (ptrdiff_t)sizeof path) {
-    add_mistake(m, "\"%s\": an override has the form section.key=value", override);
+    ft_mistakes_add(m, FT_ERR_CONFIG, "\"%s\": an override has the form section.key=value",
+                    override);
     return;
   }
   snprintf(path, sizeof path, "%.*s", (int)(equals - override), override);
@@ -154,16 +176,17 @@ static char *printed(const cJSON *value) {
   return text;
 }
 
-static void wrong(mistakes *m, const ft_key *key, const cJSON *value, const char *format, ...)
+static void wrong(ft_mistakes *m, const ft_key *key, const cJSON *value, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-static void wrong(mistakes *m, const ft_key *key, const cJSON *value, const char *format, ...) {
+static void wrong(ft_mistakes *m, const ft_key *key, const cJSON *value, const char *format, ...) {
   char allowed[512];
   va_list args;
   va_start(args, format);
   vsnprintf(allowed, sizeof allowed, format, args);
   va_end(args);
   char *text = printed(value);
-  add_mistake(m, "%s: found %s; expected %s", key->public.path, text ? text : "?", allowed);
+  ft_mistakes_add(m, FT_ERR_CONFIG, "%s: found %s; expected %s", key->path, text ? text : "?",
+                  allowed);
   cJSON_free(text);
 }
 
@@ -171,7 +194,7 @@ static bool whole(double x) {
   return floor(x) == x;
 }
 
-static void take_number(mistakes *m, const ft_key *key, const cJSON *value, void *to) {
+static void take_number(ft_mistakes *m, const ft_key *key, const cJSON *value, void *to) {
   bool integer = key->type == KEY_INT;
   double x = value->valuedouble;
   if (!cJSON_IsNumber(value) || (integer && !whole(x)) || !(x >= key->min && x <= key->max)) {
@@ -185,7 +208,7 @@ static void take_number(mistakes *m, const ft_key *key, const cJSON *value, void
     *(double *)to = x;
 }
 
-static void take_every(mistakes *m, const ft_key *key, const cJSON *value, int64_t *to) {
+static void take_every(ft_mistakes *m, const ft_key *key, const cJSON *value, int64_t *to) {
   double x = value->valuedouble;
   if (cJSON_IsBool(value))
     *to = cJSON_IsTrue(value);
@@ -196,7 +219,7 @@ static void take_every(mistakes *m, const ft_key *key, const cJSON *value, int64
           key->max);
 }
 
-static void take_pair(mistakes *m, const ft_key *key, const cJSON *value, double *to) {
+static void take_pair(ft_mistakes *m, const ft_key *key, const cJSON *value, double *to) {
   for (int i = 0; i < 2; i++) {
     const cJSON *item = cJSON_IsArray(value) ? cJSON_GetArrayItem(value, i) : NULL;
     if (!cJSON_IsNumber(item) || cJSON_GetArraySize(value) != 2 || item->valuedouble < key->min ||
@@ -208,11 +231,11 @@ static void take_pair(mistakes *m, const ft_key *key, const cJSON *value, double
   }
 }
 
-static void take_choice(mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
+static void take_choice(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
   char list[128] = "";
   for (int i = 0; i < 4 && key->choices[i]; i++) {
     if (cJSON_IsString(value) && strcmp(value->valuestring, key->choices[i]) == 0) {
-      if (key->offset != (size_t)-1) *(int *)(void *)((char *)c + key->offset) = i;
+      if (key->offset != FT_KEY_NOWHERE) *(int *)(void *)((char *)c + key->offset) = i;
       return;
     }
     size_t used = strlen(list);
@@ -222,7 +245,7 @@ static void take_choice(mistakes *m, const ft_key *key, const cJSON *value, ft_c
 }
 
 /* A list of objects with a path and one more member; *num of them, or a mistake. */
-static bool check_list(mistakes *m, const ft_key *key, const cJSON *value, const char *other,
+static bool check_list(ft_mistakes *m, const ft_key *key, const cJSON *value, const char *other,
                        const char *form) {
   if (!cJSON_IsArray(value)) {
     wrong(m, key, value, "a list: %s", form);
@@ -238,8 +261,8 @@ static bool check_list(mistakes *m, const ft_key *key, const cJSON *value, const
                (strcmp(member->string, "path") == 0 || strcmp(member->string, other) == 0);
     if (!known) {
       char *text = printed(item);
-      add_mistake(m, "%s[%d]: found %s; expected %s", key->public.path, index, text ? text : "?",
-                  form);
+      ft_mistakes_add(m, FT_ERR_CONFIG, "%s[%d]: found %s; expected %s", key->path, index,
+                      text ? text : "?", form);
       cJSON_free(text);
       good = false;
     }
@@ -247,7 +270,7 @@ static bool check_list(mistakes *m, const ft_key *key, const cJSON *value, const
   return good;
 }
 
-static ft_err take_sources(mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
+static ft_err take_sources(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
   static const char form[] = "{\"path\": shard or folder, \"weight\": positive number}";
   if (!check_list(m, key, value, "weight", form)) return FT_OK;
   int64_t n = cJSON_GetArraySize(value);
@@ -260,15 +283,15 @@ static ft_err take_sources(mistakes *m, const ft_key *key, const cJSON *value, f
     cJSON *weight = ft_json_get(item, "weight");
     if (weight &&
         !(cJSON_IsNumber(weight) && weight->valuedouble > 0 && weight->valuedouble < 1e12))
-      add_mistake(m, "%s[%lld].weight: expected a positive number", key->public.path,
-                  (long long)c->num_train);
-    c->train[c->num_train++] = (ft_data_source){.path = ft_json_get(item, "path")->valuestring,
-                                                .weight = weight ? weight->valuedouble : 1.0};
+      ft_mistakes_add(m, FT_ERR_CONFIG, "%s[%lld].weight: expected a positive number", key->path,
+                      (long long)c->num_train);
+    c->train[c->num_train++] = (ft_config_source){.path = ft_json_get(item, "path")->valuestring,
+                                                  .weight = weight ? weight->valuedouble : 1.0};
   }
   return FT_OK;
 }
 
-static ft_err take_sets(mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
+static ft_err take_sets(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
   static const char form[] = "{\"name\": text, \"path\": shard or folder}";
   if (!check_list(m, key, value, "name", form)) return FT_OK;
   void *p;
@@ -279,22 +302,22 @@ static ft_err take_sets(mistakes *m, const ft_key *key, const cJSON *value, ft_c
     cJSON *name = ft_json_get(item, "name");
     const char *text = cJSON_IsString(name) ? name->valuestring : "";
     if (!*text)
-      add_mistake(m, "%s[%lld].name: expected a name", key->public.path,
-                  (long long)c->num_validation);
+      ft_mistakes_add(m, FT_ERR_CONFIG, "%s[%lld].name: expected a name", key->path,
+                      (long long)c->num_validation);
     for (int64_t i = 0; i < c->num_validation; i++)
       if (strcmp(c->validation[i].name, text) == 0)
-        add_mistake(m, "%s: two sets are named \"%s\"", key->public.path, text);
+        ft_mistakes_add(m, FT_ERR_CONFIG, "%s: two sets are named \"%s\"", key->path, text);
     c->validation[c->num_validation++] =
         (ft_validation_set){.name = text, .path = ft_json_get(item, "path")->valuestring};
   }
   return FT_OK;
 }
 
-static ft_err take(mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
-  void *to = key->offset == (size_t)-1 ? NULL : (char *)c + key->offset;
+static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
+  void *to = key->offset == FT_KEY_NOWHERE ? NULL : (char *)c + key->offset;
   bool null = !value || cJSON_IsNull(value);
-  if (null && strcmp(key->public.initial, "required") == 0) {
-    add_mistake(m, "%s: required (%s)", key->public.path, key->public.meaning);
+  if (null && strcmp(key->initial, "required") == 0) {
+    ft_mistakes_add(m, FT_ERR_CONFIG, "%s: required (%s)", key->path, key->meaning);
     return FT_OK;
   }
   if (null && key->nullable) return FT_OK; /* stays 0 */
@@ -333,25 +356,27 @@ static ft_err take(mistakes *m, const ft_key *key, const cJSON *value, ft_config
 }
 
 /* What no single key can say. */
-static void check_together(mistakes *m, const ft_config *c) {
+static void check_together(ft_mistakes *m, const ft_config *c) {
   if (c->steps == 0 && c->epochs == 0)
-    add_mistake(m, "train.steps or train.epochs: one of them is required");
+    ft_mistakes_add(m, FT_ERR_CONFIG, "train.steps or train.epochs: one of them is required");
   if (c->steps != 0 && c->epochs != 0)
-    add_mistake(m,
-                "train.steps (%lld) and train.epochs (%g): give only one of them (the other null)",
-                (long long)c->steps, c->epochs);
+    ft_mistakes_add(
+        m, FT_ERR_CONFIG,
+        "train.steps (%lld) and train.epochs (%g): give only one of them (the other null)",
+        (long long)c->steps, c->epochs);
   if (c->micro_batch > 0 && c->global_batch % c->micro_batch != 0)
-    add_mistake(m, "train.global_batch (%lld) must be a multiple of train.micro_batch (%lld)",
-                (long long)c->global_batch, (long long)c->micro_batch);
+    ft_mistakes_add(m, FT_ERR_CONFIG,
+                    "train.global_batch (%lld) must be a multiple of train.micro_batch (%lld)",
+                    (long long)c->global_batch, (long long)c->micro_batch);
   if (c->patience > 0 && c->num_validation == 0)
-    add_mistake(m, "validation.patience: needs a set in data.validation");
+    ft_mistakes_add(m, FT_ERR_CONFIG, "validation.patience: needs a set in data.validation");
 }
 
 /* Fills *c from c->json. */
-static ft_err extract(ft_config *c, mistakes *m) {
+static ft_err extract(ft_config *c, ft_mistakes *m) {
   ft_err err = FT_OK;
   for (int64_t i = 0; i < ft_config_table_size; i++)
-    FT_TRY(take(m, &ft_config_table[i], value_at(c->json, ft_config_table[i].public.path), c));
+    FT_TRY(take(m, &ft_config_table[i], value_at(c->json, ft_config_table[i].path), c));
   if (m->count == 0) check_together(m, c);
 out:
   return err;
@@ -362,7 +387,7 @@ out:
 ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_overrides,
                       ft_config *out) {
   ft_err err = FT_OK;
-  mistakes m = {0};
+  ft_mistakes m = {0};
   cJSON *file = NULL;
   memset(out, 0, sizeof *out);
   err = ft_json_read(path, &file);
@@ -374,7 +399,7 @@ ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_over
   for (int64_t i = 0; i < num_overrides; i++)
     apply_override(out->json, overrides[i], &m);
   FT_TRY(extract(out, &m));
-  FT_TRY(fail_for_mistakes(&m, FT_ERR_CONFIG, path));
+  FT_TRY(ft_mistakes_fail(&m, path));
 out:
   cJSON_Delete(file);
   if (err != FT_OK) ft_config_fini(out);
@@ -383,12 +408,12 @@ out:
 
 ft_err ft_config_from_json(const cJSON *json, const char *where, ft_config *out) {
   ft_err err = FT_OK;
-  mistakes m = {0};
+  ft_mistakes m = {0};
   memset(out, 0, sizeof *out);
   out->json = defaults();
   merge(out->json, json, "", &m);
   FT_TRY(extract(out, &m));
-  FT_TRY(fail_for_mistakes(&m, FT_ERR_CONFIG, where));
+  FT_TRY(ft_mistakes_fail(&m, where));
 out:
   if (err != FT_OK) ft_config_fini(out);
   return err;
@@ -418,29 +443,29 @@ static bool is_stored(const char *path) {
 
 ft_err ft_config_check_resume(const cJSON *earlier, const ft_config *now, char *const *allow,
                               int64_t num_allow) {
-  mistakes m = {0};
+  ft_mistakes m = {0};
   for (int64_t i = 0; i < num_allow; i++)
     if (!find_key(allow[i])) unknown_key(&m, allow[i]);
   for (int64_t i = 0; i < ft_config_table_size; i++) {
-    const ft_config_key *key = &ft_config_table[i].public;
+    const ft_key *key = &ft_config_table[i];
     const cJSON *a = value_at(earlier, key->path), *b = value_at(now->json, key->path);
     bool may = !is_stored(key->path) && allowed(key->path, allow, num_allow);
     if (key->resumable || !a || may || cJSON_Compare(a, b, true)) continue;
     char *was = printed(a), *is = printed(b);
     if (is_stored(key->path))
-      add_mistake(
-          &m,
+      ft_mistakes_add(
+          &m, FT_ERR_CONFIG,
           "%s: the run was started with %s and its checkpoint holds that, now it is %s; put "
           "it back, or export the run and begin another from there",
           key->path, was ? was : "?", is ? is : "?");
     else
-      add_mistake(&m,
-                  "%s: the run was started with %s, now it is %s; put it back, choose another "
-                  "run.dir, or accept "
-                  "another result with --allow %s",
-                  key->path, was ? was : "?", is ? is : "?", key->path);
+      ft_mistakes_add(&m, FT_ERR_CONFIG,
+                      "%s: the run was started with %s, now it is %s; put it back, choose another "
+                      "run.dir, or accept "
+                      "another result with --allow %s",
+                      key->path, was ? was : "?", is ? is : "?", key->path);
     cJSON_free(was);
     cJSON_free(is);
   }
-  return fail_for_mistakes(&m, FT_ERR_CONFIG, now->run_dir);
+  return ft_mistakes_fail(&m, now->run_dir);
 }

@@ -1,8 +1,8 @@
 /* The table of configuration keys: paths, types, defaults, limits, meanings. */
-#ifndef FT_TRAIN_CONFIG_TABLE_H
-#define FT_TRAIN_CONFIG_TABLE_H
+#ifndef FT_RUN_CONFIG_TABLE_H
+#define FT_RUN_CONFIG_TABLE_H
 
-#include "ft/train.h"
+#include "ft/run_config.h"
 
 typedef enum ft_key_type {
   KEY_STRING,
@@ -16,12 +16,15 @@ typedef enum ft_key_type {
   KEY_SETS     /* list of {name, path} */
 } ft_key_type;
 
+#define FT_KEY_NOWHERE ((size_t)-1) /* offset of a key that is only checked */
+
 typedef struct ft_key {
-  ft_config_key public;
+  const char *path, *initial, *meaning; /* initial: as JSON; "required" where there is none */
   ft_key_type type;
   size_t offset;          /* in ft_config */
   double min, max;        /* of numbers */
   bool nullable;          /* null stores 0 */
+  bool resumable;         /* may change between the parts of a resumed run */
   const char *choices[4]; /* KEY_CHOICE */
 } ft_key;
 

@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "internal.h"
-#include "rows.h"
-#include "tensorboard.h"
 
 /* ---------------------------------------------------------------- text */
 
@@ -71,96 +69,81 @@ out:
 
 /* ---------------------------------------------------------------- writing */
 
-ft_err ft_metrics_open(trainer *t, const char *run_dir) {
+ft_err ft_run_begin_rows(ft_run *run, int64_t step) {
   ft_err err = FT_OK;
   char *path = NULL;
-  FT_TRY(ft_path_join(run_dir, "metrics.jsonl", &path));
-  FT_TRY(ft_rows_open(path, &t->metrics));
+  FT_TRY(ft_path_join(run->dir, "metrics.jsonl", &path));
+  FT_TRY(ft_rows_open(path, &run->rows));
   ft_free(path);
   path = NULL;
-  FT_TRY(ft_path_join(run_dir, "tensorboard", &path));
-  FT_TRY(ft_tensorboard_open(path, t->step, &t->tensorboard));
+  FT_TRY(ft_path_join(run->dir, "tensorboard", &path));
+  FT_TRY(ft_tensorboard_open(path, step, &run->curves));
 out:
   ft_free(path);
   return err;
 }
 
-ft_err ft_metrics_sync(trainer *t) {
-  return ft_rows_sync(t->metrics);
+ft_err ft_run_sync(ft_run *run) {
+  return ft_rows_sync(run->rows);
 }
 
 /* The curves are a copy of the rows: what they cannot hold ends no run. */
-static void give_up_drawing(trainer *t) {
+static void draw(ft_run *run, const char *curve, int64_t step, double value) {
+  if (!curve || !isfinite(value)) return;
+  if (ft_tensorboard_scalar(run->curves, curve, step, value) == FT_OK) return;
   ft_log(FT_LOG_ERROR, "%s; this part of the run gets no more of them", ft_error_message());
-  ft_tensorboard_close(t->tensorboard);
-  t->tensorboard = NULL;
+  ft_tensorboard_close(run->curves);
+  run->curves = NULL;
 }
 
-/* "null" where a number does not exist. */
-static const char *number(char *out, size_t size, const char *format, bool exists, double value) {
-  if (!exists || !isfinite(value)) return "null";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-  snprintf(out, size, format, value);
-#pragma GCC diagnostic pop
-  return out;
+static ft_err append_metric(text *t, const ft_metric *m) {
+  double x = m->value;
+  if (!isfinite(x)) return append(t, ",\"%s\":null", m->name);
+  switch (m->form) {
+  case FT_METRIC_EXACT:
+    return append(t, ",\"%s\":%.17g", m->name, x);
+  case FT_METRIC_RATE:
+    return append(t, ",\"%s\":%.9g", m->name, x);
+  case FT_METRIC_COUNT:
+    return append(t, ",\"%s\":%.0f", m->name, x);
+  case FT_METRIC_MICRO:
+    return append(t, ",\"%s\":%.6f", m->name, x);
+  case FT_METRIC_SHARE:
+    return append(t, ",\"%s\":%.4f", m->name, x);
+  case FT_METRIC_DECIMAL:
+    return append(t, ",\"%s\":%.1f", m->name, x);
+  }
+  return ft_fail(FT_ERR_INTERNAL, "%s has no form", m->name);
 }
 
-/* Scalars of a step that exist. */
-static ft_err draw_step(trainer *t, int64_t step, const step_result *r, double rate, double share) {
+ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, int64_t num_metrics) {
   ft_err err = FT_OK;
-  ft_tensorboard *tb = t->tensorboard;
-  if (r->has_targets && isfinite(r->loss))
-    FT_TRY(ft_tensorboard_scalar(tb, "train/loss", step, r->loss));
-  if (r->has_targets && isfinite(r->grad_norm))
-    FT_TRY(ft_tensorboard_scalar(tb, "train/grad_norm", step, r->grad_norm));
-  FT_TRY(ft_tensorboard_scalar(tb, "train/lr", step, r->lr));
-  FT_TRY(ft_tensorboard_scalar(tb, "speed/tokens_per_second", step, rate));
-  if (isfinite(share)) FT_TRY(ft_tensorboard_scalar(tb, "speed/mfu", step, share));
+  text t = {0};
+  FT_TRY(append(&t, "{\"step\":%lld", (long long)step));
+  for (int64_t i = 0; i < num_metrics; i++)
+    FT_TRY(append_metric(&t, &metrics[i]));
+  FT_TRY(append(&t, "}"));
+  FT_TRY(ft_rows_add(run->rows, t.data));
+  for (int64_t i = 0; i < num_metrics; i++)
+    draw(run, metrics[i].curve, step, metrics[i].value);
 out:
+  ft_free(t.data);
   return err;
 }
 
-ft_err ft_metrics_write_step(trainer *t, int64_t step, const step_result *r, int64_t rss_bytes) {
+ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation) {
   ft_err err = FT_OK;
-  char line[1024], loss[40], norm[40], mfu[40];
-  double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
-  double share = t->peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / t->peak_flops : NAN;
-  snprintf(line, sizeof line,
-           "{\"step\":%lld,\"loss\":%s,\"grad_norm\":%s,\"lr\":%.9g,\"targets\":%lld,\"tokens\":%"
-           "lld,\"seconds\":%.6f,\"tokens_per_second\":%.1f,\"mfu\":%s,\"rss_bytes\":%lld}",
-           (long long)step, number(loss, sizeof loss, "%.17g", r->has_targets, r->loss),
-           number(norm, sizeof norm, "%.17g", r->has_targets, r->grad_norm), r->lr,
-           (long long)r->targets, (long long)r->tokens, r->seconds, rate,
-           number(mfu, sizeof mfu, "%.4f", true, share), (long long)rss_bytes);
-  FT_TRY(ft_rows_add(t->metrics, line));
-  if (draw_step(t, step, r, rate, share) != FT_OK) give_up_drawing(t);
-out:
-  return err;
-}
-
-ft_err ft_metrics_write_validation(trainer *t, int64_t step, const cJSON *validation) {
-  ft_err err = FT_OK;
-  char *line = NULL, tag[256];
+  char *line = NULL, curve[256];
   FT_TRY(ft_metrics_text(step, validation, &line));
-  FT_TRY(ft_rows_add(t->metrics, line));
+  FT_TRY(ft_rows_add(run->rows, line));
   for (const cJSON *set = validation->child; set; set = set->next) {
     const cJSON *loss = ft_json_get(set, "loss");
-    snprintf(tag, sizeof tag, "validation/%s", set->string);
-    if (cJSON_IsNumber(loss) &&
-        ft_tensorboard_scalar(t->tensorboard, tag, step, loss->valuedouble) != FT_OK)
-      give_up_drawing(t);
+    snprintf(curve, sizeof curve, "validation/%s", set->string);
+    draw(run, curve, step, cJSON_IsNumber(loss) ? loss->valuedouble : NAN);
   }
 out:
   ft_free(line);
   return err;
-}
-
-void ft_metrics_close(trainer *t) {
-  ft_rows_close(t->metrics);
-  t->metrics = NULL;
-  ft_tensorboard_close(t->tensorboard);
-  t->tensorboard = NULL;
 }
 
 /* ---------------------------------------------------------------- resuming */
@@ -179,13 +162,12 @@ static bool stays(const char *line, size_t length, int64_t step, bool keep_evalu
   return kept;
 }
 
-ft_err ft_metrics_rewind(const char *run_dir, int64_t step, bool keep_evaluation,
-                         bool *has_evaluation) {
+ft_err ft_run_rewind(const char *dir, int64_t step, bool keep_evaluation, bool *has_evaluation) {
   ft_err err = FT_OK;
   char *path = NULL, *data = NULL;
   size_t bytes = 0, kept = 0;
   *has_evaluation = false;
-  FT_TRY(ft_path_join(run_dir, "metrics.jsonl", &path));
+  FT_TRY(ft_path_join(dir, "metrics.jsonl", &path));
   if (!ft_path_exists(path)) goto out;
   FT_TRY(ft_read_file(path, (size_t)1 << 34, &data, &bytes));
   for (size_t at = 0; at < bytes;) {

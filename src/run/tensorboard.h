@@ -1,6 +1,6 @@
 /* TensorBoard event files: scalars by step. */
-#ifndef FT_TRAIN_TENSORBOARD_H
-#define FT_TRAIN_TENSORBOARD_H
+#ifndef FT_RUN_TENSORBOARD_H
+#define FT_RUN_TENSORBOARD_H
 
 #include "ft/base.h"
 

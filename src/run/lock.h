@@ -1,6 +1,6 @@
 /* One run, one writer: the lock file of a run directory. Not collective, all of it: rank 0's. */
-#ifndef FT_TRAIN_LOCK_H
-#define FT_TRAIN_LOCK_H
+#ifndef FT_RUN_LOCK_H
+#define FT_RUN_LOCK_H
 
 #include "ft/io.h"
 

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ft/train.h"
+#include "ft/kernels_packed.h"
+#include "ft/run_config.h"
 
 static const char *const minimal = "{\"model\": {\"path\": \"m\"}, \"data\": {\"train\": "
                                    "[{\"path\": \"d\"}]}, \"run\": {\"dir\": \"r\"},"
@@ -41,7 +42,7 @@ static void defaults_are_those_of_the_design(void **state) {
   assert_int_equal(c.precision, FT_BF16);
   assert_true(c.grad_clip == 1.0 && c.betas[0] == 0.9 && c.betas[1] == 0.95 && c.eps == 1e-8);
   assert_true(c.weight_decay == 0.1 && c.lr == 1e-3);
-  assert_int_equal(c.schedule.name, FT_SCHEDULE_COSINE);
+  assert_int_equal(c.schedule.name, FT_RATE_COSINE);
   assert_int_equal(c.schedule.warmup_steps, 100);
   assert_int_equal(c.stage, 3);
   assert_int_equal(c.validation_every, 100);
@@ -66,7 +67,7 @@ static void overrides_win(void **state) {
                        "data.train=[{\"path\":\"a\",\"weight\":0.25},{\"path\":\"b\"}]"};
   assert_ok(load(minimal, overrides, FT_ARRAY_SIZE(overrides), &c));
   assert_int_equal(c.steps, 10);
-  assert_int_equal(c.schedule.name, FT_SCHEDULE_LINEAR);
+  assert_int_equal(c.schedule.name, FT_RATE_LINEAR);
   assert_false(c.packing);
   assert_true(c.betas[0] == 0.8 && c.grad_clip == 0);
   assert_string_equal(c.run_dir, "elsewhere");

@@ -1,7 +1,7 @@
 /* Rows of text that are appended to a file and survive a full disk: what cannot be written is kept
  * and written later. One thread at a time. */
-#ifndef FT_TRAIN_ROWS_H
-#define FT_TRAIN_ROWS_H
+#ifndef FT_RUN_ROWS_H
+#define FT_RUN_ROWS_H
 
 #include "ft/base.h"
 

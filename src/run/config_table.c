@@ -1,0 +1,120 @@
+/* The table of configuration keys. docs/configuration.md is checked against it. */
+#include "config_table.h"
+
+#define AT(member) offsetof(ft_config, member)
+#define KEY(TYPE, PATH, OFFSET, INITIAL, ...)                                                      \
+  { .path = PATH, .type = KEY_##TYPE, .offset = OFFSET, .initial = INITIAL, __VA_ARGS__ }
+#define LARGEST 9007199254740991.0 /* 2^53 - 1: integers beyond are not exact in JSON */
+
+const ft_key ft_config_table[] = {
+    KEY(STRING, "model.path", AT(model_path), "required",
+        .meaning = "Hugging Face model directory to start from"),
+    KEY(SOURCES, "data.train", AT(train), "required",
+        .meaning = "training sets: [{\"path\": shard or folder of shards, \"weight\": share of "
+                   "rows (1)}]"),
+    KEY(SETS, "data.validation", AT(validation), "[]",
+        .meaning = "validation sets: [{\"name\": …, \"path\": …}]", .resumable = true),
+    KEY(INT, "data.seq_len", AT(seq_len), "4096", .meaning = "longest row in tokens", .min = 1,
+        .max = 1 << 24),
+    KEY(BOOL, "data.packing", AT(packing), "true",
+        .meaning = "fill a row with as many whole documents as fit"),
+    KEY(BOOL, "data.shuffle", AT(shuffle), "true", .meaning = "shuffle rows anew in every epoch"),
+    KEY(INT, "train.global_batch", AT(global_batch), "64",
+        .meaning = "rows of one step, over all ranks", .min = 1, .max = 1 << 24),
+    KEY(INT, "train.micro_batch", AT(micro_batch), "1",
+        .meaning = "rows that a rank computes at once; divides global_batch", .min = 1,
+        .max = 1 << 20),
+    KEY(INT, "train.steps", AT(steps), "null", .meaning = "optimizer steps of the run", .min = 1,
+        .max = LARGEST, .nullable = true, .resumable = true),
+    KEY(NUMBER, "train.epochs", AT(epochs), "null",
+        .meaning = "instead of steps: passes over the training rows, ceil(epochs * rows / "
+                   "global_batch) steps",
+        .min = 1e-9, .max = 1e9, .nullable = true, .resumable = true),
+    KEY(CHOICE, "train.precision", AT(precision), "\"bf16\"",
+        .meaning = "\"bf16\" or \"fp32\": type of weights and activations in compute",
+        .choices = {"fp32", "bf16"}),
+    KEY(CHOICE, "train.rounding", AT(rounding), "\"stochastic\"",
+        .meaning = "how f32 master weights become bf16 ones: \"stochastic\" (by counter-based "
+                   "random numbers, so that changes below a bf16 step take part) or \"nearest\"",
+        .choices = {"nearest", "stochastic"}),
+    KEY(CHOICE, "train.gradient", AT(gradient), "\"fp32\"",
+        .meaning = "type of the gradient accumulator: \"fp32\" (4 bytes a parameter) or \"bf16\" "
+                   "(2; stochastic rounding)",
+        .choices = {"fp32", "bf16"}),
+    KEY(NUMBER, "train.grad_clip", AT(grad_clip), "1.0",
+        .meaning = "largest global gradient norm; null or 0: no clipping", .min = 0, .max = 1e30,
+        .nullable = true),
+    KEY(EVERY, "train.activation_checkpointing", AT(activation_checkpointing), "true",
+        .meaning = "true: keep only each layer's input and compute the rest again (less memory, "
+                   "about a third more compute); k: of every k-th layer; false: of none",
+        .min = 1, .max = 1 << 20, .resumable = true),
+    KEY(CHOICE, "train.not_finite", AT(not_finite), "\"stop\"",
+        .meaning = "a step whose loss or gradients are NaN or infinite: \"stop\" the run, or "
+                   "\"skip\" the step",
+        .resumable = true, .choices = {"stop", "skip"}),
+    KEY(INT, "train.max_skipped", AT(max_skipped), "10",
+        .meaning = "steps that a run may skip; one more ends it", .min = 1, .max = LARGEST,
+        .resumable = true),
+    KEY(CHOICE, "optimizer.name", FT_KEY_NOWHERE, "\"adamw\"", .meaning = "\"adamw\"",
+        .choices = {"adamw"}),
+    KEY(NUMBER, "optimizer.lr", AT(lr), "required", .meaning = "peak learning rate", .min = 0,
+        .max = 1e6),
+    KEY(PAIR, "optimizer.betas", AT(betas), "[0.9, 0.95]",
+        .meaning = "decay of the first and second moment", .min = 0, .max = 0.9999999),
+    KEY(NUMBER, "optimizer.eps", AT(eps), "1e-8",
+        .meaning = "added to the root of the second moment", .min = 0, .max = 1),
+    KEY(NUMBER, "optimizer.weight_decay", AT(weight_decay), "0.1",
+        .meaning = "decoupled weight decay, of tensors with two or more dimensions", .min = 0,
+        .max = 1e6),
+    KEY(CHOICE, "optimizer.master", AT(master), "\"fp32\"",
+        .meaning = "type of the master weights: \"fp32\" (4 bytes a parameter), \"bf16+8\" (3) or "
+                   "\"bf16\" (2); stochastic rounding",
+        .choices = {"fp32", "bf16+8", "bf16"}),
+    KEY(CHOICE, "optimizer.state", AT(state), "\"fp32\"",
+        .meaning =
+            "type of the moments: \"fp32\" (8 bytes a parameter) or \"int8\" (2.03; blocks of 256)",
+        .choices = {"fp32", "int8"}),
+    KEY(CHOICE, "schedule.name", AT(schedule.name), "\"cosine\"",
+        .meaning = "\"constant\", \"linear\" or \"cosine\" after warm-up",
+        .choices = {"constant", "linear", "cosine"}),
+    KEY(INT, "schedule.warmup_steps", AT(schedule.warmup_steps), "100",
+        .meaning = "updates over which the rate rises linearly to lr", .min = 0, .max = LARGEST),
+    KEY(NUMBER, "schedule.min_lr_ratio", AT(schedule.min_lr_ratio), "0.1",
+        .meaning = "rate of the last step, as a share of lr", .min = 0, .max = 1),
+    KEY(INT, "sharding.stage", AT(stage), "3",
+        .meaning = "3: everything sharded; 2 or 1: a full copy of the compute weights a node; 0: "
+                   "everything everywhere",
+        .min = 0, .max = 3, .resumable = true),
+    KEY(INT, "validation.every", AT(validation_every), "100",
+        .meaning = "steps between evaluations (also before the first and after the last)", .min = 1,
+        .max = LARGEST, .resumable = true),
+    KEY(INT, "validation.patience", AT(patience), "null",
+        .meaning =
+            "stop after this many evaluations without a lower loss on the first validation set",
+        .min = 1, .max = LARGEST, .nullable = true, .resumable = true),
+    KEY(INT, "validation.max_rows", AT(max_rows), "null",
+        .meaning = "evaluate only the first rows of each set", .min = 1, .max = LARGEST,
+        .nullable = true, .resumable = true),
+    KEY(INT, "checkpoint.every", AT(checkpoint_every), "200",
+        .meaning = "steps between checkpoints (one is always left at the end)", .min = 1,
+        .max = LARGEST, .resumable = true),
+    KEY(INT, "checkpoint.keep", AT(keep), "2",
+        .meaning = "newest checkpoints kept, beside the best", .min = 1, .max = LARGEST,
+        .resumable = true),
+    KEY(STRING, "run.dir", AT(run_dir), "required",
+        .meaning = "directory of the run; a checkpoint found there is resumed", .resumable = true),
+    KEY(INT, "run.seed", AT(seed), "1", .meaning = "seed of every random number", .min = 0,
+        .max = LARGEST),
+    KEY(CHOICE, "run.resume", AT(resume), "\"auto\"",
+        .meaning = "\"auto\", or \"never\": refuse a directory that holds a checkpoint",
+        .resumable = true, .choices = {"auto", "never"}),
+    KEY(NUMBER, "run.time_limit", AT(time_limit_s), "null",
+        .meaning = "seconds after which the run stops early with a checkpoint", .min = 1e-3,
+        .max = 1e12, .nullable = true, .resumable = true),
+    KEY(NUMBER, "run.stall_timeout", AT(stall_timeout_s), "1800",
+        .meaning = "seconds without any progress of a rank after which the job says who is late "
+                   "and ends with status 75; null: no bound",
+        .min = 1, .max = 1e12, .nullable = true, .resumable = true),
+};
+
+const int64_t ft_config_table_size = (int64_t)FT_ARRAY_SIZE(ft_config_table);

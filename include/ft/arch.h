@@ -12,22 +12,9 @@
 #define FT_ARCH_H
 
 #include "ft/base.h"
+#include "ft/base_layer.h"
 
 /* ---------------------------------------------------------------- norms */
-
-typedef enum ft_norm_kind {
-  FT_NORM_RMS,  /* x̂ = x / sqrt(mean(x²) + eps)  (Zhang & Sennrich 2019) */
-  FT_NORM_LAYER /* x̂ = (x - mean(x)) / sqrt(var(x) + eps)  (Ba et al. 2016) */
-} ft_norm_kind;
-
-/* y = x̂ · weight (+ bias). One form holds for all norms of a model, those of q and k too. */
-typedef struct ft_norm_form {
-  ft_norm_kind kind;
-  float eps;
-  bool plus_one;      /* x̂ · (1 + weight) */
-  bool bias;          /* FT_NORM_LAYER only */
-  bool late_rounding; /* x̂ · weight in f32, rounded once; otherwise x̂ is rounded before */
-} ft_norm_form;
 
 /* Where a layer's norms stand; combine with |. Each place means two norms, of both branches. */
 typedef enum ft_norm_places {
@@ -57,12 +44,10 @@ typedef enum ft_rope_type {
 enum { FT_MAX_ROPE_PAIRS = 256 };
 
 /* Pair i of a head's first `width` elements turns by position · theta^(-2i / width), scaled. */
-typedef struct ft_rope {
+typedef struct ft_rope_form {
   ft_rope_type type;
   int64_t width;   /* even, at most head_dim: elements from there on are left alone */
   bool neighbours; /* pair i is elements 2i and 2i + 1; otherwise i and i + width / 2 */
-  bool
-      late_rounding; /* rotated in f32 and rounded once; otherwise cos and sin are rounded before */
   double theta;
   double attention_factor; /* multiplies cos and sin: 1, or as the type says */
   double factor, low_freq, high_freq, beta_fast, beta_slow;
@@ -70,17 +55,9 @@ typedef struct ft_rope {
   int64_t original_positions;
   double query_beta; /* q · (1 + query_beta · ln(1 + ⌊position / original_positions⌋)); 0: plain */
   double short_factors[FT_MAX_ROPE_PAIRS], long_factors[FT_MAX_ROPE_PAIRS]; /* [width / 2] */
-} ft_rope;
+} ft_rope_form;
 
 /* ---------------------------------------------------------------- layers */
-
-typedef enum ft_activation {
-  FT_ACT_SILU,
-  FT_ACT_GELU,      /* x · Φ(x) */
-  FT_ACT_GELU_TANH, /* its approximation by tanh (Hendrycks & Gimpel 2016) */
-  FT_ACT_RELU2,     /* max(x, 0)² */
-  FT_ACT_XIELU      /* Huang & Schlag 2024; two trained scalars a layer */
-} ft_activation;
 
 /* What tells some layers of a model from others. */
 typedef struct ft_layer_kind {
@@ -95,15 +72,17 @@ enum { FT_MAX_LAYERS = 1024, FT_MAX_LAYER_KINDS = 4, FT_MAX_ROPES = 2 };
 /* ---------------------------------------------------------------- head */
 
 typedef enum ft_head_kind {
-  FT_HEAD_TOKENS,  /* logits of the next token (or, after a transform, of a masked one) */
-  FT_HEAD_CLASSES, /* logits [num_labels] of a document, from its first token */
-  FT_HEAD_SCORE    /* [num_labels] of a document, from its last token */
+  FT_HEAD_TOKENS, /* logits [V] of each token: of the next, or of the one that is masked there */
+  FT_HEAD_LABELS  /* logits [num_labels] of a document (classes), or one score */
 } ft_head_kind;
+
+/* Which of a document's tokens a head of labels looks at. */
+typedef enum ft_pooling { FT_POOL_FIRST, FT_POOL_LAST, FT_POOL_MEAN } ft_pooling;
 
 /* What a head does before its last matrix: y = norm(act(dense · x + bias)), parts as they are. */
 typedef struct ft_head_transform {
   bool dense, dense_bias, norm;
-  enum { FT_TRANSFORM_GELU, FT_TRANSFORM_TANH } activation;
+  ft_activation_kind activation;
 } ft_head_transform;
 
 /* ---------------------------------------------------------------- the whole */
@@ -118,8 +97,9 @@ typedef struct ft_arch {
   int64_t head_dim;        /* W, even; H · W may differ from D */
   int64_t max_positions;   /* longest document the model knows */
 
-  /* norms */
-  ft_norm_form norm;
+  /* norms: one form for all of a model, those of q and k too */
+  ft_norm norm;
+  bool norm_bias;  /* FT_NORM_LAYER only */
   int norm_places; /* of ft_norm_places */
   ft_qk_norm qk_norm;
 
@@ -132,14 +112,14 @@ typedef struct ft_arch {
 
   /* feed-forward part */
   bool gated; /* down(act(gate · x) ⊙ (up · x)); otherwise down(act(up · x)) */
-  ft_activation activation;
+  ft_activation_kind activation;
   bool mlp_bias;
 
   /* layers */
   int num_kinds, num_ropes;
   ft_layer_kind kinds[FT_MAX_LAYER_KINDS];
   uint8_t kind_of[FT_MAX_LAYERS]; /* [layers] index into kinds */
-  ft_rope ropes[FT_MAX_ROPES];
+  ft_rope_form ropes[FT_MAX_ROPES];
   float residual_scale; /* multiplies a branch before the sum; 1: plain */
 
   /* embedding */
@@ -151,7 +131,8 @@ typedef struct ft_arch {
 
   /* head */
   ft_head_kind head;
-  int64_t num_labels; /* FT_HEAD_CLASSES and FT_HEAD_SCORE */
+  int64_t num_labels; /* FT_HEAD_LABELS, as the next */
+  ft_pooling pooling;
   bool final_norm;
   ft_head_transform transform;
   bool head_bias;

@@ -1,6 +1,6 @@
-/* arch, the layout: the list of a run's blocks, made once from the description of a model and lent to
- * everyone (shard, model, hf, checkpoint, planner): which tensors lie together, where, and whether
- * they are trained. Partition, reduction, states and checkpoints know blocks, not models.
+/* arch, the layout: the list of a run's blocks, made once from the description of a model and lent
+ * to everyone (shard, model, hf, checkpoint, planner): which tensors lie together, where, and
+ * whether they are trained. Partition, reduction, states and checkpoints know blocks, not models.
  *
  * Not collective, all of it. */
 #ifndef FT_ARCH_LAYOUT_H

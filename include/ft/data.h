@@ -29,8 +29,8 @@ typedef struct ft_data ft_data;
  * rows of its share at any p; within a source rows follow its own order, epoch after epoch. Empty
  * documents are left out. Memory: at most 24 bytes a document and 24 a row.
  * Shards that were prepared with different templates are refused; with different system messages,
- * warned of. Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible),
- * FT_ERR_CONFIG (seq_len, weights). */
+ * warned of. Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where
+ * possible), FT_ERR_CONFIG (seq_len, weights). */
 ft_err ft_data_open(const ft_data_options *options, ft_data **out);
 void ft_data_close(ft_data *data);
 
@@ -40,7 +40,8 @@ int64_t ft_data_num_rows(const ft_data *data);
 int64_t ft_data_source_rows(const ft_data *data, int64_t source);
 int64_t ft_data_num_documents(const ft_data *data);
 int64_t ft_data_num_tokens(const ft_data *data);
-/* What the first shard that knows was made with (ft_tokens_preparation); NULL: none knows. Borrowed.
+/* What the first shard that knows was made with (ft_tokens_preparation); NULL: none knows.
+ * Borrowed.
  */
 const ft_tokens_preparation *ft_data_preparation(const ft_data *data);
 /* What the stream's shards are known by, in their order: changes with any content or preparation of

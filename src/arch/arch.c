@@ -44,7 +44,7 @@ static void add_vector(tensor_list *l, bool there, ft_role role, int64_t length)
 /* The weight of a norm over the residual stream, and its bias. */
 static void add_norm(tensor_list *l, const ft_arch *a, bool there, ft_role weight, ft_role bias) {
   add_vector(l, there, weight, a->hidden);
-  add_vector(l, there && a->norm.bias, bias, a->hidden);
+  add_vector(l, there && a->norm_bias, bias, a->hidden);
 }
 
 static void list_mlp(const ft_arch *a, tensor_list *l) {

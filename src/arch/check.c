@@ -34,7 +34,7 @@ out:
   return err;
 }
 
-static ft_err check_scaling(const ft_rope *r) {
+static ft_err check_scaling(const ft_rope_form *r) {
   ft_err err = FT_OK;
   if (r->type == FT_ROPE_DEFAULT) return FT_OK;
   FT_CHECK(r->type == FT_ROPE_LONG || (r->factor > 0 && r->factor < 1e9), FT_ERR_DATA,
@@ -58,7 +58,7 @@ out:
   return err;
 }
 
-static ft_err check_rope(const ft_arch *a, const ft_rope *r) {
+static ft_err check_rope(const ft_arch *a, const ft_rope_form *r) {
   ft_err err = FT_OK;
   FT_CHECK(r->theta > 0 && r->theta < 1e30, FT_ERR_DATA,
            "rope_theta is %g; it must be positive and finite", r->theta);

@@ -125,7 +125,7 @@ void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch) {
   check_whole_head(config);
   rope r = has_scaling ? scaling : parameters;
   if (r.theta <= 0) r.theta = parameters.theta;
-  ft_rope *to = &arch->ropes[0];
+  ft_rope_form *to = &arch->ropes[0];
   to->theta = choose_theta(config, r.theta);
   to->type = r.type;
   to->factor = r.factor;

@@ -209,7 +209,7 @@ ft_err ft_layer_after_attention(ft_model *m, const unit_weights *w, int64_t toke
                                 layer_activations *a, void *output);
 
 /* rope.c: inv_freq [width / 2] of a rotary embedding, with its scaling. */
-void ft_model_inverse_frequencies(const ft_rope *rope, float *inv_freq);
+void ft_model_inverse_frequencies(const ft_rope_form *rope, float *inv_freq);
 
 /* ---------------------------------------------------------------- head.c */
 

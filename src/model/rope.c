@@ -5,7 +5,7 @@
 
 #include "internal.h"
 
-static double scaled(const ft_rope *r, double inv) {
+static double scaled(const ft_rope_form *r, double inv) {
   const double pi = 3.14159265358979323846;
   if (r->type == FT_ROPE_LINEAR) return inv / r->factor;
   if (r->type == FT_ROPE_DEFAULT) return inv;
@@ -16,7 +16,7 @@ static double scaled(const ft_rope *r, double inv) {
   return (1.0 - smooth) * inv / r->factor + smooth * inv;
 }
 
-void ft_model_inverse_frequencies(const ft_rope *r, float *inv_freq) {
+void ft_model_inverse_frequencies(const ft_rope_form *r, float *inv_freq) {
   for (int64_t i = 0; i < r->width / 2; i++) {
     double exponent = (double)(2 * i) / (double)r->width;
     inv_freq[i] = (float)scaled(r, pow(r->theta, -exponent));

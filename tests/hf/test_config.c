@@ -248,7 +248,7 @@ static const published models[] = {
      0},
 };
 
-static bool same_rope(const ft_rope *a, const ft_rope *b) {
+static bool same_rope(const ft_rope_form *a, const ft_rope_form *b) {
   return a->theta == b->theta && a->type == b->type && a->factor == b->factor &&
          a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
          a->original_positions == b->original_positions;

@@ -10,13 +10,9 @@
  * one reason, somebody else does, and this process is ended meanwhile (mpirun sends SIGTERM one
  * second after an abort and SIGKILL after two, measured). */
 #define GRACE_S 1.5
-/* How long a rank waits to be ended by the rank that speaks. */
-#define PATIENCE_S 5.0
 #define POLL_S 0.01
-/* How long a rank that leaves waits for the others to have come as far. */
-#define LEAVE_S 10.0
 
-_Noreturn static void end_job(ft_err code) {
+_Noreturn void ft_end_job(ft_err code) {
   fflush(NULL);
   int initialized = 0, finalized = 0;
   MPI_Initialized(&initialized);
@@ -29,9 +25,7 @@ _Noreturn static void end_job(ft_err code) {
   _exit((int)code);
 }
 
-/* Waits for being ended by others; returns early when the launcher has begun to (by SIGTERM, which
- * the program catches). */
-static bool ended_by_others(double seconds) {
+bool ft_ended_by_others(double seconds) {
   int before = ft_stop_requests();
   for (double end_s = ft_now_s() + seconds; ft_now_s() < end_s;) {
     if (ft_stop_requests() != before) return true;
@@ -51,21 +45,21 @@ _Noreturn void ft_comm_abort(ft_comm *comm, ft_err code, const char *where) {
   FT_ASSERT(code != FT_OK);
   if (!comm) {
     ft_log(FT_LOG_ERROR, "%s: %s", where, ft_error_message());
-    end_job(code);
+    ft_end_job(code);
   }
   ft_board *board = comm->lanes[0].board;
   if (board && atomic_exchange(&board->aborting, 1)) {
-    ended_by_others(PATIENCE_S);
-    end_job(code);
+    ft_ended_by_others(FT_END_PATIENCE_S);
+    ft_end_job(code);
   }
-  if (is_on_first_node(comm) || !ended_by_others(GRACE_S)) {
+  if (is_on_first_node(comm) || !ft_ended_by_others(GRACE_S)) {
     if (comm->rank != 0)
       fprintf(stderr, "ftrun: error: rank %d (host %s), %s: %s\n", comm->rank, comm->host, where,
               ft_error_message());
     ft_log(FT_LOG_ERROR, "rank %d (host %s), %s: %s", comm->rank, comm->host, where,
            ft_error_message());
   }
-  end_job(code);
+  ft_end_job(code);
 }
 
 _Noreturn void ft_current_failed(ft_comm *comm, ft_err code) {
@@ -84,31 +78,4 @@ void ft_mpi_check(ft_comm *comm, int result, const char *call) {
   int length = 0;
   MPI_Error_string(result, text, &length);
   ft_current_failed(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text));
-}
-
-/* ---------------------------------------------------------------- leaving after a stop */
-
-/* Under mpirun (which sets the variable; srun does not), MPI_Abort is the quiet way out; elsewhere
- * the plain one is, and under srun MPI_Abort would be a noisy cancellation. MPI_Finalize is
- * neither: it may wait for what was abandoned. */
-static void run_leave(ft_comm *comm, void *arg) {
-  const int *status = arg;
-  bool by_mpirun = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
-  ft_world_barrier(comm);
-  fflush(NULL);
-  if (by_mpirun && comm->rank == 0) end_job((ft_err)*status);
-  if (by_mpirun) ended_by_others(PATIENCE_S);
-  _exit(*status);
-}
-
-_Noreturn void ft_comm_leave(ft_comm *comm, int status) {
-  ft_comm_start_over(comm);
-  static int kept; /* these two outlive the call: the operation ends the process */
-  static ft_request request;
-  kept = status;
-  request = (ft_request){.name = "leaving", .block = -1, .run = run_leave, .arg = &kept};
-  ft_queue_post(comm, &request);
-  ft_sleep_s(LEAVE_S);
-  fflush(NULL);
-  _exit(status); /* others do not come: what was to be committed is */
 }

@@ -58,7 +58,7 @@ static void futex_wake_all(atomic_uint *word) {
   syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void ft_node_barrier(ft_comm *comm) {
+bool ft_node_barrier(ft_comm *comm) {
   unsigned ranks = (unsigned)ft_comm_node_size(comm, ft_comm_node(comm));
   ft_board *board = comm->lane->board;
   unsigned generation = atomic_load(&board->generation);
@@ -66,30 +66,31 @@ void ft_node_barrier(ft_comm *comm) {
     atomic_store(&board->arrived, 0);
     atomic_fetch_add(&board->generation, 1);
     if (ranks > 1) futex_wake_all(&board->generation);
-    return;
+    return true;
   }
   for (double end_s = ft_now_s() + (comm->crowded ? 0 : BOARD_SPIN_S); ft_now_s() < end_s;)
-    if (atomic_load(&board->generation) != generation) return;
+    if (atomic_load(&board->generation) != generation) return true;
   double interval_s = FT_POLL_SHORTEST_S;
   comm->in_barrier = true;
   while (atomic_load(&board->generation) == generation) {
     futex_wait(&board->generation, generation, interval_s);
-    if (atomic_load(&board->generation) == generation) interval_s = ft_poll(comm, interval_s);
+    if (atomic_load(&board->generation) == generation && !ft_poll(comm, &interval_s)) return false;
   }
   comm->in_barrier = false;
+  return true;
 }
 
 /* ---------------------------------------------------------------- over all ranks */
 
-void ft_world_barrier(ft_comm *comm) {
-  ft_node_barrier(comm);
-  if (comm->nodes.num_nodes == 1) return;
+bool ft_world_barrier(ft_comm *comm) {
+  if (!ft_node_barrier(comm)) return false;
+  if (comm->nodes.num_nodes == 1) return true;
   if (comm->lane->leaders != MPI_COMM_NULL) {
     MPI_Request request;
     ft_mpi_check(comm, MPI_Ibarrier(comm->lane->leaders, &request), "MPI_Ibarrier");
-    ft_progress(comm, 1, &request, NULL);
+    if (!ft_progress(comm, 1, &request, NULL)) return false;
   }
-  ft_node_barrier(comm);
+  return ft_node_barrier(comm);
 }
 
 static void combine(ft_reduce op, int64_t *into, const int64_t *from, int64_t count) {
@@ -107,14 +108,15 @@ static void combine(ft_reduce op, int64_t *into, const int64_t *from, int64_t co
     }
 }
 
-void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
+bool ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
   static const MPI_Op ops[] = {
       [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
   ft_board *board = comm->lane->board;
   size_t bytes = (size_t)count * sizeof(int64_t);
   FT_ASSERT(count <= FT_BOARD_VALUES);
   memcpy(board->slots[ft_comm_node_rank(comm)].values, values, bytes);
-  ft_node_barrier(comm); /* all slots are written; the last result has been read by all */
+  /* all slots are written; the last result has been read by all */
+  if (!ft_node_barrier(comm)) return false;
   if (comm->lane->leaders != MPI_COMM_NULL) {
     memcpy(board->result.values, values, bytes);
     for (int i = 1; i < ft_comm_node_size(comm, ft_comm_node(comm)); i++)
@@ -125,9 +127,10 @@ void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count
                    MPI_Iallreduce(MPI_IN_PLACE, board->result.values, (int)count, MPI_INT64_T,
                                   ops[op], comm->lane->leaders, &request),
                    "MPI_Iallreduce");
-      ft_progress(comm, 1, &request, NULL);
+      if (!ft_progress(comm, 1, &request, NULL)) return false;
     }
   }
-  ft_node_barrier(comm);
+  if (!ft_node_barrier(comm)) return false;
   memcpy(values, board->result.values, bytes);
+  return true;
 }

@@ -5,15 +5,15 @@
 
 #include <string.h>
 
-static void finish(ft_comm *comm, MPI_Request *request) {
-  ft_progress(comm, 1, request, NULL);
+static bool finish(ft_comm *comm, MPI_Request *request) {
+  return ft_progress(comm, 1, request, NULL);
 }
 
 /* ---------------------------------------------------------------- barrier, broadcast, sums */
 
-static void run_barrier(ft_comm *comm, void *arg) {
+static bool run_barrier(ft_comm *comm, void *arg) {
   (void)arg;
-  ft_world_barrier(comm);
+  return ft_world_barrier(comm);
 }
 
 ft_err ft_comm_barrier(ft_comm *comm) {
@@ -35,7 +35,7 @@ typedef struct broadcast {
   char copy[];
 } broadcast;
 
-static void run_broadcast(ft_comm *comm, void *arg) {
+static bool run_broadcast(ft_comm *comm, void *arg) {
   const broadcast *b = arg;
   for (size_t at = 0; at < b->bytes; at += FT_PIECE_BYTES) {
     int count = (int)FT_MIN(FT_PIECE_BYTES, b->bytes - at);
@@ -43,8 +43,9 @@ static void run_broadcast(ft_comm *comm, void *arg) {
     ft_mpi_check(comm,
                  MPI_Ibcast(b->data + at, count, MPI_BYTE, b->root, comm->lane->world, &request),
                  "MPI_Ibcast");
-    finish(comm, &request);
+    if (!finish(comm, &request)) return false;
   }
+  return true;
 }
 
 ft_err ft_comm_broadcast(ft_comm *comm, int root, void *data, size_t bytes) {
@@ -68,14 +69,11 @@ typedef struct reduction {
 } reduction;
 
 /* Few values go over the nodes' boards, many by messages. */
-static void run_reduction(ft_comm *comm, void *arg) {
+static bool run_reduction(ft_comm *comm, void *arg) {
   static const MPI_Op ops[] = {
       [FT_REDUCE_SUM] = MPI_SUM, [FT_REDUCE_MAX] = MPI_MAX, [FT_REDUCE_MIN] = MPI_MIN};
   reduction *r = arg;
-  if (r->count <= FT_BOARD_VALUES) {
-    ft_world_reduce(comm, r->op, r->values, r->count);
-    return;
-  }
+  if (r->count <= FT_BOARD_VALUES) return ft_world_reduce(comm, r->op, r->values, r->count);
   const int64_t most = (int64_t)(FT_PIECE_BYTES / sizeof(int64_t));
   for (int64_t at = 0; at < r->count; at += most) {
     MPI_Request request;
@@ -83,8 +81,9 @@ static void run_reduction(ft_comm *comm, void *arg) {
                  MPI_Iallreduce(MPI_IN_PLACE, r->values + at, (int)FT_MIN(most, r->count - at),
                                 MPI_INT64_T, ops[r->op], comm->lane->world, &request),
                  "MPI_Iallreduce");
-    finish(comm, &request);
+    if (!finish(comm, &request)) return false;
   }
+  return true;
 }
 
 static ft_err reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count) {
@@ -139,19 +138,19 @@ typedef struct agreement {
   } error;
 } agreement;
 
-static void run_agreement(ft_comm *comm, void *arg) {
+static bool run_agreement(ft_comm *comm, void *arg) {
   agreement *a = arg;
   int64_t least[] = {a->lowest, a->others};
-  ft_world_reduce(comm, FT_REDUCE_MIN, least, FT_ARRAY_SIZE(least));
+  if (!ft_world_reduce(comm, FT_REDUCE_MIN, least, FT_ARRAY_SIZE(least))) return false;
   a->lowest = least[0];
   a->others = least[1];
-  if (a->lowest == comm->size) return;
+  if (a->lowest == comm->size) return true;
   MPI_Request request;
   ft_mpi_check(comm,
                MPI_Ibcast(&a->error, (int)sizeof a->error, MPI_BYTE, (int)a->lowest,
                           comm->lane->world, &request),
                "MPI_Ibcast");
-  finish(comm, &request);
+  return finish(comm, &request);
 }
 
 ft_err ft_comm_agree(ft_comm *comm, ft_err mine) {
@@ -178,14 +177,14 @@ typedef struct sizes_gather {
   uint64_t mine, *all; /* all: on root */
 } sizes_gather;
 
-static void run_sizes_gather(ft_comm *comm, void *arg) {
+static bool run_sizes_gather(ft_comm *comm, void *arg) {
   sizes_gather *g = arg;
   MPI_Request request;
   ft_mpi_check(comm,
                MPI_Igather(&g->mine, 1, MPI_UINT64_T, g->all, 1, MPI_UINT64_T, g->root,
                            comm->lane->world, &request),
                "MPI_Igather");
-  finish(comm, &request);
+  return finish(comm, &request);
 }
 
 /* On root: room for everything, this rank's part in place, and a receive for each other part. */

@@ -1,5 +1,9 @@
 /* What the files of comm share: the state of a rank, the queue, and the few steps that every
- * collective is made of. Functions marked "communication thread" are called by it alone. */
+ * collective is made of. Functions marked "communication thread" are called by it alone.
+ *
+ * Calls go one way (tests/circles.py checks it), from left to right:
+ *   life, window, collectives, exchange, leave > queue > board > progress > control > stall, stop >
+ *   abort > asked, nodes, messages */
 #ifndef FT_COMM_INTERNAL_H
 #define FT_COMM_INTERNAL_H
 
@@ -15,6 +19,8 @@
 #include <mpi.h>
 
 #include "ft/comm.h"
+
+#define FT_LOOK_AT_RESULT __attribute__((warn_unused_result))
 
 /* One MPI call never moves more than this. */
 #define FT_PIECE_BYTES ((size_t)64 << 20)
@@ -44,11 +50,15 @@ int ft_fake_node(int rank, int size, long k);
 
 /* ---------------------------------------------------------------- the queue */
 
-/* An operation of the queue. `run` makes it from start to end on the communication thread. */
+/* Makes an operation from start to end on the communication thread. False: the job stops, or cannot
+ * go on; then it touches nothing more, and is never finished. */
+typedef bool ft_operation(ft_comm *comm, void *arg);
+
+/* An operation of the queue. */
 struct ft_request {
   const char *name; /* for reports, with `block` */
   int64_t block;
-  void (*run)(ft_comm *comm, void *arg);
+  ft_operation *run;
   void *arg;
   ft_exchange exchange; /* of ft_comm_exchange */
   int64_t sections;     /* that this rank had left when it was posted */
@@ -147,6 +157,7 @@ typedef struct ft_control {
   bool stall_logged;
   ft_control_message *states; /* rank 0, while it asks: [size]; word NONE: no answer yet */
   int num_states;
+  ft_err failed; /* the job cannot go on: the thread's error says why */
 } ft_control;
 
 struct ft_comm {
@@ -206,35 +217,37 @@ struct ft_comm {
 ft_err ft_queue_start(ft_comm *comm);
 /* Lets the thread end once the queue is empty, and joins it. */
 void ft_queue_stop(ft_comm *comm);
-/* Communication thread: works through the queue until it is to end. */
-void ft_queue_work(ft_comm *comm);
 /* Posts run(comm, arg) and waits for it. After FT_ERR_STOPPED the operation may still be in flight:
  * whatever MPI writes to must not lie on a stack. */
-ft_err ft_queue_call(ft_comm *comm, const char *name, void (*run)(ft_comm *, void *), void *arg);
+ft_err ft_queue_call(ft_comm *comm, const char *name, ft_operation *run, void *arg);
+/* A new request, which outlives the call that waits for it if it is abandoned. Without memory for
+ * it the job ends. */
+ft_request *ft_queue_request(ft_comm *comm, const char *name);
 /* Appends a request that the caller has filled. */
 void ft_queue_post(ft_comm *comm, ft_request *request);
 
 /* ---- control.c: communication thread */
-/* Whoever waits calls it often; it looks only when it is time again. May never return: after the
- * job has agreed to stop, the queue goes on from inside this call, on the second lane. */
-void ft_control_look(ft_comm *comm, double now_s);
+/* Whoever waits calls it often; it looks only when it is time again. False: the operation in
+ * progress is to be left as it is, because the job has just agreed to abandon it or cannot go on
+ * (control.failed). */
+FT_LOOK_AT_RESULT bool ft_control_look(ft_comm *comm, double now_s);
 void ft_control_fini(ft_comm *comm);
 
-/* ---- stop.c */
-int ft_stop_requests(void);  /* signals seen so far */
-int64_t ft_stop_signs(void); /* of life, from ft_comm_check */
+/* ---- asked.c */
+int ft_stop_requests(void); /* signals seen so far */
 /* The signal that asked, and when. */
 int ft_stop_signal(double *asked_s);
-ft_err ft_stopped(void); /* FT_ERR_STOPPED with its message */
+
+/* ---- stop.c */
+int64_t ft_stop_signs(void); /* of life, from ft_comm_check */
+ft_err ft_stopped(void);     /* FT_ERR_STOPPED with its message */
 /* Communication thread: from here on this rank begins no section until there is a decision. Returns
  * how many it has begun. */
 int64_t ft_stop_freeze(ft_comm *comm);
 void ft_stop_decide(ft_comm *comm, int64_t sections);
-/* Communication thread: abandons what the job has agreed to abandon, once this rank is there. */
-void ft_stop_if_due(ft_comm *comm);
-/* Ends the job with status 75. */
-_Noreturn void ft_stop_give_up(ft_comm *comm, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Communication thread: abandons what the job has agreed to abandon, once this rank is there: then
+ * it is true, and the second lane is in use. */
+FT_LOOK_AT_RESULT bool ft_stop_if_due(ft_comm *comm);
 
 /* ---- stall.c: communication thread */
 /* What this rank is doing. */
@@ -246,33 +259,45 @@ void ft_stall_log(ft_comm *comm);
 /* Rank 0, from the answers: which ranks have not come to the operation that the others wait in. */
 void ft_stall_report(ft_comm *comm);
 
+/* ---- abort.c */
+#define FT_END_PATIENCE_S 5.0 /* of a rank that is to be ended by others */
+_Noreturn void ft_end_job(ft_err code);
+/* Waits for being ended by others; true, and early, when the launcher has begun to (by SIGTERM,
+ * which the program catches). */
+bool ft_ended_by_others(double seconds);
 /* Communication thread: aborts the job, naming the operation and block in progress. */
 _Noreturn void ft_current_failed(ft_comm *comm, ft_err code);
 /* Communication thread: aborts the job if an MPI call did not succeed. */
 void ft_mpi_check(ft_comm *comm, int result, const char *call);
-/* Communication thread: tests until the requests are complete, sleeping when nothing moves.
- * statuses (one a request) may be NULL. */
-void ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests, MPI_Status *statuses);
-/* Communication thread, when it waits for anything but MPI: lets MPI move what it still holds (a
- * small send is complete before its bytes have left), and says how long to wait until the next
- * time, `interval_s` having passed since the last. */
+/* ---- progress.c: communication thread. False, of these and all below: the operation is to be left
+ * as it is (ft_control_look). */
+/* Tests until the requests are complete, sleeping when nothing moves. statuses (one a request) may
+ * be NULL. */
+FT_LOOK_AT_RESULT bool ft_progress(ft_comm *comm, int64_t num_requests, MPI_Request *requests,
+                                   MPI_Status *statuses);
+/* For whoever waits for anything but MPI: lets MPI move what it still holds (a small send is
+ * complete before its bytes have left), and sets how long to wait until the next time; before, it
+ * is what has passed since the last. */
 #define FT_POLL_SHORTEST_S 0.5e-3
-double ft_poll(ft_comm *comm, double interval_s);
-/* Communication thread: an exchange from its first barrier to its last. */
-void ft_exchange_run(ft_comm *comm, void *request);
+#define FT_POLL_LONGEST_S 50e-3
+FT_LOOK_AT_RESULT bool ft_poll(ft_comm *comm, double *interval_s);
+
+/* ---- messages.c */
+int64_t ft_message_pieces(const ft_message *messages, int64_t count);
 /* Whose message the exchange's request number `index` is. A pure function. */
 int ft_exchange_peer(const ft_exchange *exchange, int64_t index);
 
+/* ---- board.c */
 /* Collective over this node's ranks. */
 ft_err ft_board_init(ft_comm *comm, ft_lane *lane);
 void ft_board_fini(ft_lane *lane);
 /* Communication thread: waits until all ranks of this node have come here; what they wrote to
  * shared memory before is then visible. */
-void ft_node_barrier(ft_comm *comm);
+FT_LOOK_AT_RESULT bool ft_node_barrier(ft_comm *comm);
 /* Communication thread: the same over all ranks. */
-void ft_world_barrier(ft_comm *comm);
+FT_LOOK_AT_RESULT bool ft_world_barrier(ft_comm *comm);
 /* Communication thread: at most FT_BOARD_VALUES values in place, over all ranks. */
-void ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count);
+FT_LOOK_AT_RESULT bool ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *values, int64_t count);
 
 /* ---------------------------------------------------------------- the machine */
 

@@ -21,13 +21,27 @@ struct ft_letter {
   ft_letter *next;
 };
 
+/* The job cannot go on: whoever works on an operation stops, and ends the job. */
+static void fail(ft_comm *comm, ft_err code) {
+  if (comm->control.failed == FT_OK) comm->control.failed = code;
+}
+
+static bool mpi_ok(ft_comm *comm, int result, const char *call) {
+  char text[MPI_MAX_ERROR_STRING + 1] = "";
+  int length = 0;
+  if (result == MPI_SUCCESS) return true;
+  MPI_Error_string(result, text, &length);
+  fail(comm, ft_fail(FT_ERR_INTERNAL, "%s failed: %s", call, text));
+  return false;
+}
+
 /* ---------------------------------------------------------------- sending */
 
 static void forget_sent(ft_comm *comm) {
   for (ft_letter **at = &comm->control.letters; *at;) {
     ft_letter *letter = *at;
     int complete = 0;
-    ft_mpi_check(comm, MPI_Test(&letter->request, &complete, MPI_STATUS_IGNORE), "MPI_Test");
+    if (!mpi_ok(comm, MPI_Test(&letter->request, &complete, MPI_STATUS_IGNORE), "MPI_Test")) return;
     if (complete) {
       *at = letter->next;
       ft_free(letter);
@@ -40,13 +54,17 @@ static void forget_sent(ft_comm *comm) {
 static void send(ft_comm *comm, int to, const ft_control_message *message) {
   void *p;
   ft_err err = ft_alloc(FT_MEM_OTHER, sizeof(ft_letter), &p);
-  if (err != FT_OK) ft_current_failed(comm, err);
+  if (err != FT_OK) {
+    fail(comm, err);
+    return;
+  }
   ft_letter *letter = p;
   letter->message = *message;
-  ft_mpi_check(comm,
-               MPI_Isend(&letter->message, (int)sizeof letter->message, MPI_BYTE, to, 0,
-                         comm->control.comm, &letter->request),
-               "MPI_Isend");
+  if (!mpi_ok(comm,
+              MPI_Isend(&letter->message, (int)sizeof letter->message, MPI_BYTE, to, 0,
+                        comm->control.comm, &letter->request),
+              "MPI_Isend"))
+    return;
   letter->next = comm->control.letters;
   comm->control.letters = letter;
 }
@@ -111,7 +129,10 @@ static void ask_all(ft_comm *comm, const ft_control_message *stop) {
   if (c->states) return;
   void *p;
   ft_err err = ft_alloc_array(FT_MEM_OTHER, comm->size, sizeof *c->states, &p);
-  if (err != FT_OK) ft_current_failed(comm, err);
+  if (err != FT_OK) {
+    fail(comm, err);
+    return;
+  }
   c->states = p;
   c->asked_s = ft_now_s();
   ft_control_message query = *stop;
@@ -148,13 +169,15 @@ static void receive_all(ft_comm *comm) {
   int from = comm->rank == 0 ? MPI_ANY_SOURCE : 0, found = comm->size > 1;
   while (found) {
     MPI_Status status;
-    ft_mpi_check(comm, MPI_Iprobe(from, 0, comm->control.comm, &found, &status), "MPI_Iprobe");
-    if (!found) return;
+    if (!mpi_ok(comm, MPI_Iprobe(from, 0, comm->control.comm, &found, &status), "MPI_Iprobe") ||
+        !found)
+      return;
     ft_control_message message;
-    ft_mpi_check(comm,
-                 MPI_Recv(&message, (int)sizeof message, MPI_BYTE, status.MPI_SOURCE, 0,
-                          comm->control.comm, MPI_STATUS_IGNORE),
-                 "MPI_Recv");
+    if (!mpi_ok(comm,
+                MPI_Recv(&message, (int)sizeof message, MPI_BYTE, status.MPI_SOURCE, 0,
+                         comm->control.comm, MPI_STATUS_IGNORE),
+                "MPI_Recv"))
+      return;
     handle(comm, status.MPI_SOURCE, &message);
   }
 }
@@ -197,37 +220,39 @@ static void watch(ft_comm *comm, double now_s, bool last_section) {
   int epoch = atomic_load(&comm->epoch);
   if (c->decided_s == 0 && comm->rank == 0 && c->states && now_s - c->asked_s > ANSWER_S) {
     ft_stall_report(comm);
-    ft_stop_give_up(comm,
-                    "%d of %d ranks did not answer within %.0f s: the run ends with the last "
-                    "checkpoint that was committed",
-                    comm->size - c->num_states, comm->size, ANSWER_S);
+    fail(comm, ft_fail(FT_ERR_STOPPED,
+                       "%d of %d ranks did not answer within %.0f s: the run ends with the last "
+                       "checkpoint that was committed",
+                       comm->size - c->num_states, comm->size, ANSWER_S));
   }
   bool waits = c->decided_s == 0 && comm->rank != 0 && !last_section;
   if (waits && c->asked_s > 0 && now_s - c->asked_s > DECISION_S)
-    ft_stop_give_up(comm,
-                    "rank 0 did not answer within %.0f s: the run ends with the last "
-                    "checkpoint that was committed",
-                    DECISION_S);
+    fail(comm, ft_fail(FT_ERR_STOPPED,
+                       "rank 0 did not answer within %.0f s: the run ends with the last "
+                       "checkpoint that was committed",
+                       DECISION_S));
   if (waits && c->frozen_s > 0 && now_s - c->frozen_s > DECISION_S)
-    ft_stop_give_up(comm,
-                    "rank 0 did not decide within %.0f s: the run ends with the last "
-                    "checkpoint that was committed",
-                    DECISION_S);
+    fail(comm, ft_fail(FT_ERR_STOPPED,
+                       "rank 0 did not decide within %.0f s: the run ends with the last "
+                       "checkpoint that was committed",
+                       DECISION_S));
   double since_s = epoch == FT_EPOCH_RUN ? c->decided_s : c->stopped_s;
   if (epoch != FT_EPOCH_AFTER && since_s > 0 && !last_section && now_s - since_s > REACT_S)
-    ft_stop_give_up(comm, "rank %d (host %s) did not come to where all ranks stop within %.0f s",
-                    comm->rank, comm->host, REACT_S);
+    fail(comm, ft_fail(FT_ERR_STOPPED,
+                       "rank %d (host %s) did not come to where all ranks stop within %.0f s",
+                       comm->rank, comm->host, REACT_S));
   if (epoch == FT_EPOCH_AFTER && ft_stall_seen(comm, now_s)) {
     comm->control.stall_logged = false; /* what it said before was about something else */
     ft_stall_log(comm);
-    ft_stop_give_up(comm, "the checkpoint was not written: a rank does not come, or a file system "
-                          "does not answer (log/rank-*.log)");
+    fail(comm, ft_fail(FT_ERR_STOPPED,
+                       "the checkpoint was not written: a rank does not come, or a file system "
+                       "does not answer (log/rank-*.log)"));
   }
 }
 
-void ft_control_look(ft_comm *comm, double now_s) {
+bool ft_control_look(ft_comm *comm, double now_s) {
   ft_control *c = &comm->control;
-  if (now_s < c->next_s) return;
+  if (now_s < c->next_s) return true;
   c->next_s = now_s + LOOK_S;
   if (c->letters) forget_sent(comm);
   receive_all(comm);
@@ -235,8 +260,7 @@ void ft_control_look(ft_comm *comm, double now_s) {
   bool last_section = comm->last_section, frozen = comm->frozen;
   pthread_mutex_unlock(&comm->lock);
   if (c->asked_s == 0 && !frozen && !last_section) ask_if_wanted(comm, now_s);
-  if (c->asked_s > 0 || frozen) {
-    watch(comm, now_s, last_section);
-    ft_stop_if_due(comm);
-  }
+  if (c->asked_s > 0 || frozen) watch(comm, now_s, last_section);
+  bool stops = (c->asked_s > 0 || frozen) && c->failed == FT_OK && ft_stop_if_due(comm);
+  return !stops && c->failed == FT_OK;
 }

@@ -4,13 +4,6 @@
  * The tag is the exchange's number, so that a fast peer's next exchange never meets this one. */
 #include "comm_internal.h"
 
-static int64_t num_pieces(const ft_message *messages, int64_t count) {
-  int64_t pieces = 0;
-  for (int64_t i = 0; i < count; i++)
-    pieces += (int64_t)((messages[i].bytes + FT_PIECE_BYTES - 1) / FT_PIECE_BYTES);
-  return pieces;
-}
-
 static void make_room(ft_comm *comm, int64_t pieces) {
   if (pieces <= comm->pending_capacity) return;
   int64_t capacity = FT_MAX(pieces, 2 * comm->pending_capacity);
@@ -65,31 +58,31 @@ static void check_sizes(ft_comm *comm, const ft_exchange *exchange) {
   }
 }
 
-int ft_exchange_peer(const ft_exchange *exchange, int64_t index) {
-  const ft_message *lists[] = {exchange->receives, exchange->sends};
-  const int64_t counts[] = {exchange->num_receives, exchange->num_sends};
-  for (int k = 0; k < 2; k++)
-    for (int64_t i = 0; i < counts[k]; i++) {
-      index -= num_pieces(&lists[k][i], 1);
-      if (index < 0) return lists[k][i].peer;
-    }
-  return -1;
-}
-
-void ft_exchange_run(ft_comm *comm, void *arg) {
+static bool run_exchange(ft_comm *comm, void *arg) {
   const ft_exchange *exchange = arg;
   int tag = (int)(comm->exchange_number++ & (uint64_t)comm->largest_tag);
-  if (exchange->barrier_before) ft_node_barrier(comm);
+  if (exchange->barrier_before && !ft_node_barrier(comm)) return false;
   if (exchange->prepare) exchange->prepare(exchange->arg);
 
-  make_room(comm, num_pieces(exchange->receives, exchange->num_receives) +
-                      num_pieces(exchange->sends, exchange->num_sends));
+  make_room(comm, ft_message_pieces(exchange->receives, exchange->num_receives) +
+                      ft_message_pieces(exchange->sends, exchange->num_sends));
   MPI_Request *end = start(comm, exchange->receives, exchange->num_receives, tag, MPI_Irecv,
                            "MPI_Irecv", comm->pending);
   end = start(comm, exchange->sends, exchange->num_sends, tag, start_send, "MPI_Isend", end);
-  ft_progress(comm, end - comm->pending, comm->pending, comm->statuses);
+  if (!ft_progress(comm, end - comm->pending, comm->pending, comm->statuses)) return false;
   check_sizes(comm, exchange);
 
   if (exchange->complete) exchange->complete(exchange->arg);
-  if (exchange->barrier_after) ft_node_barrier(comm);
+  return !exchange->barrier_after || ft_node_barrier(comm);
+}
+
+ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange) {
+  ft_request *request = ft_queue_request(comm, exchange->name);
+  request->name = exchange->name;
+  request->block = exchange->block;
+  request->exchange = *exchange;
+  request->run = run_exchange;
+  request->arg = &request->exchange;
+  ft_queue_post(comm, request);
+  return request;
 }

@@ -6,43 +6,18 @@
  * on begins no section (control.c). The largest count is what all ranks can reach: whoever began
  * that section came through all collectives before it, so everybody can. Rank 0 says so, all ranks
  * go on until they have left that many sections, and there each communication thread leaves the
- * queue as it is: the operation in progress is never finished, waiters get FT_ERR_STOPPED, and the
- * queue works on from inside it, on communicators and a board that no abandoned message can reach.
+ * queue as it is: the operation in progress returns unfinished, waiters get FT_ERR_STOPPED, and
+ * what is posted from then on moves on communicators and a board that no abandoned message can
+ * reach.
  */
 #include "comm_internal.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
-static atomic_int stop_requests;      /* signals seen so far */
-static atomic_int first_signal;       /* the first of them */
-static atomic_llong first_request_ns; /* when, by ft_now_s's clock; 0: not yet */
 static atomic_llong signs_of_life;
 
-/* ---------------------------------------------------------------- asking */
-
-void ft_comm_request_stop(int signal_number) {
-  if (atomic_fetch_add(&stop_requests, 1) > 0) return;
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  atomic_store(&first_signal, signal_number);
-  atomic_store(&first_request_ns, (long long)t.tv_sec * 1000000000 + t.tv_nsec);
-}
-
-bool ft_comm_stop_requested(void) {
-  return atomic_load_explicit(&first_request_ns, memory_order_acquire) != 0;
-}
-
-int ft_stop_signal(double *asked_s) {
-  *asked_s = (double)atomic_load(&first_request_ns) * 1e-9;
-  return atomic_load(&first_signal);
-}
-
-int ft_stop_requests(void) {
-  return atomic_load(&stop_requests);
-}
+/* ---------------------------------------------------------------- who asked, when, for what */
 
 static const char *signal_name(int number) {
   switch (number) {
@@ -193,7 +168,7 @@ static bool is_due(const ft_comm *comm) {
          comm->sections_left >= comm->decided && (!oldest || oldest->sections >= comm->decided);
 }
 
-void ft_stop_if_due(ft_comm *comm) {
+bool ft_stop_if_due(ft_comm *comm) {
   pthread_mutex_lock(&comm->lock);
   bool due = is_due(comm);
   void (*on_stop)(void) = comm->on_stop;
@@ -211,11 +186,10 @@ void ft_stop_if_due(ft_comm *comm) {
     pthread_cond_broadcast(&comm->done);
   }
   pthread_mutex_unlock(&comm->lock);
-  if (!due) return;
+  if (!due) return false;
   if (on_stop) on_stop();
   comm->control.stopped_s = ft_now_s();
-  ft_queue_work(comm);
-  pthread_exit(NULL);
+  return true;
 }
 
 void ft_comm_start_over(ft_comm *comm) {
@@ -225,13 +199,4 @@ void ft_comm_start_over(ft_comm *comm) {
   atomic_store(&comm->epoch, FT_EPOCH_AFTER);
   comm->section_depth = 0;
   pthread_mutex_unlock(&comm->lock);
-}
-
-_Noreturn void ft_stop_give_up(ft_comm *comm, const char *format, ...) {
-  char text[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  ft_comm_abort(comm, ft_fail(FT_ERR_STOPPED, "%s", text), "stopping");
 }

@@ -64,10 +64,10 @@ static ft_err check_room(const ft_comm *comm, int64_t needed) {
 
 /* These two block inside MPI, where nobody can be heard: so all ranks of the node come here first,
  * and whoever does not is waited for where it is noticed. */
-static void run_allocate(ft_comm *comm, void *arg) {
+static bool run_allocate(ft_comm *comm, void *arg) {
   ft_window *w = arg;
   void *base;
-  ft_node_barrier(comm);
+  if (!ft_node_barrier(comm)) return false;
   MPI_Aint bytes = is_node_first(comm) ? (MPI_Aint)(w->bytes + ALIGNMENT) : 0;
   int unit;
   ft_mpi_check(comm,
@@ -77,12 +77,14 @@ static void run_allocate(ft_comm *comm, void *arg) {
                "MPI_Win_shared_query");
   uintptr_t at = ((uintptr_t)base + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   w->data = (char *)base + (at - (uintptr_t)base);
+  return true;
 }
 
-static void run_free(ft_comm *comm, void *arg) {
+static bool run_free(ft_comm *comm, void *arg) {
   ft_window *w = arg;
-  ft_node_barrier(comm);
+  if (!ft_node_barrier(comm)) return false;
   ft_mpi_check(comm, MPI_Win_free(&w->window), "MPI_Win_free");
+  return true;
 }
 
 /* Makes this rank's share of the pages: the kernel refuses here what it would answer with SIGBUS
@@ -111,18 +113,18 @@ static ft_err populate(const ft_comm *comm, const ft_window *w) {
 #endif
 }
 
-static void reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
+static bool reduce(ft_comm *comm, int64_t *value, MPI_Op op, MPI_Comm over) {
   MPI_Request request;
   ft_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, op, over, &request),
                "MPI_Iallreduce");
-  ft_progress(comm, 1, &request, NULL);
+  return ft_progress(comm, 1, &request, NULL);
 }
 
-static void run_demand(ft_comm *comm, void *arg) {
+static bool run_demand(ft_comm *comm, void *arg) {
   demand *d = arg;
-  reduce(comm, &d->node_bytes, MPI_MAX, comm->node);
+  if (!reduce(comm, &d->node_bytes, MPI_MAX, comm->node)) return false;
   d->machine_bytes = is_shared(comm) && is_node_first(comm) ? d->node_bytes : 0;
-  reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
+  return reduce(comm, &d->machine_bytes, MPI_SUM, comm->machine);
 }
 
 /* Making shared memory blocks inside MPI: all ranks do it or none. */

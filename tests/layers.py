@@ -124,7 +124,8 @@ def include_errors(root, modules, module, path):
                               f"{other} among what it uses")
         elif quoted and not stays(path, name):
             errors.append(f'{where}: "{name}" reaches into another folder')
-        elif quoted and not os.path.exists(os.path.join(root, os.path.dirname(path), name)):
+        elif quoted and not any(os.path.exists(os.path.join(root, os.path.dirname(path), name + made))
+                                for made in ("", ".in")):  # NAME.in: the build makes it
             errors.append(f'{where}: "{name}" is not in this folder')
         elif not quoted:
             for pattern, owners in OWNED.items():

@@ -10,6 +10,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* ---------------------------------------------------------------- versions */
+
+/* The program's version and revision, "0.1.0 (3f2c…)": what runs record of who made them. main says
+ * which, so that a new revision is no reason to build anything else anew. */
+void ft_set_version(const char *text); /* text is kept, not copied */
+const char *ft_version(void);          /* "unknown" until then */
+/* The libraries of this module with their versions, "xxHash 0.8.1"; each module that has libraries
+ * has such a function. */
+const char *ft_base_libraries(void);
+
 /* ---------------------------------------------------------------- errors */
 
 /* What a function returns. The values are the program's exit statuses (sysexits.h). */

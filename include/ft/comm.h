@@ -16,6 +16,10 @@
 typedef struct ft_comm ft_comm;
 typedef struct ft_request ft_request;
 
+/* The module's libraries with their versions: "Open MPI 4.1.4, hwloc 2.9.0". Before MPI is up, too.
+ * Not collective. */
+const char *ft_comm_libraries(void);
+
 /* ---------------------------------------------------------------- life */
 
 /* Starts MPI (MPI_THREAD_SERIALIZED; fine without mpirun: one rank) and the communication thread.

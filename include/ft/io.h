@@ -13,6 +13,9 @@
 
 #include "ft/base.h"
 
+/* The module's libraries with their versions. */
+const char *ft_io_libraries(void);
+
 /* ---------------------------------------------------------------- paths and whole files */
 
 /* dir + "/" + name; free with ft_free. */

@@ -28,6 +28,8 @@ void ft_kernels_stop(void);
 bool ft_kernels_native_bf16(void);
 /* CPU model, instruction set used, and library versions, as one line: ranks compare it. */
 const char *ft_kernels_describe(void);
+/* The module's libraries with their versions, whether they are used on this CPU or not. */
+const char *ft_kernels_libraries(void);
 
 /* Runs a loop of `rounds` rounds of dot products (bf16 where the CPU has them and `type` is
  * FT_BF16; else f32) in registers on all threads and returns its FLOP: divided by the time it took,

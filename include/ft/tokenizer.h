@@ -5,6 +5,9 @@
 
 #include "ft/io.h"
 
+/* The module's libraries with their versions. */
+const char *ft_tokenizer_libraries(void);
+
 typedef struct ft_tokenizer ft_tokenizer;
 
 /* A growing array of token ids and, where used, their loss mask. Starts zeroed. */

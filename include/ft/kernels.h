@@ -8,7 +8,8 @@
  * allocates per call beyond what ft_kernels_init and growing per-thread scratch (accounted
  * FT_MEM_WORKSPACE) take.
  *
- * Reading order: matmul, elementwise (norm, rotary, SwiGLU, residual), attention, embedding, loss.
+ * Reading order: matmul, attention; kernels_layer.h (norms, activations, rotary embedding,
+ * embedding, residuals), kernels_loss.h, kernels_packed.h (what is kept in fewer bits).
  */
 #ifndef FT_KERNELS_H
 #define FT_KERNELS_H
@@ -124,14 +125,22 @@ void ft_head_norm_backward(ft_dtype type, int64_t rows, int64_t heads, int64_t h
                            const void *w, void *dx, float *dw);
 
 /* ---------------------------------------------------------------- attention
- * Causal, grouped-query, over documents laid end to end; scores are scaled by 1/sqrt(head_dim).
- * Blocked: nothing of size [tokens, tokens] exists (Dao et al. 2022); blocks that causality, window
- * or document borders mask whole are skipped. */
+ * Grouped-query, over documents laid end to end, none of which sees another. Blocked: nothing of
+ * size [tokens, tokens] exists (Dao et al. 2022); blocks that causality, window or document borders
+ * mask whole are skipped. */
 
+/* `ahead` of two-way attention without a window. */
+#define FT_ATTENTION_WHOLE INT64_MAX
+
+/* Query i sees keys j of its document with i − window < j ≤ i + ahead. What is left out of the
+ * struct is causal, without a window, cap or scale of its own. */
 typedef struct ft_attention {
   ft_dtype type;
-  int64_t heads, kv_heads, head_dim;
-  int64_t window; /* 0: none; else query i sees keys j ≤ i with i - j < window */
+  int64_t heads, kv_heads, head_dim; /* head_dim even */
+  int64_t window;                    /* keys up to and with its own that a query sees; 0: all */
+  int64_t ahead;                     /* keys after its own that a query sees; 0: causal */
+  float scale;                       /* score = scale · q·k; 0: 1/sqrt(head_dim) */
+  float soft_cap;                    /* 0: none; else score = cap · tanh(scale · q·k / cap) */
   int64_t num_documents;
   const int64_t
       *offsets; /* [num_documents + 1] rows where each document starts; ends with tokens */
@@ -149,8 +158,10 @@ ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_str
                              void *dk, void *dv);
 /* One new query row against a cache: o [heads, head_dim] from q [heads, head_dim] and the
  * `num_keys` rows of k and v [num_keys, kv_heads, head_dim] (row stride kv_stride); the query is
- * the last of them.
- */
+ * the last of them. Of `a`, ahead and documents play no part. */
+void ft_attention_query(const ft_attention *a, void *o, const void *q, const void *k, const void *v,
+                        int64_t kv_stride, int64_t num_keys);
+/* The same in other words; ft_attention_query replaces it. */
 void ft_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
                          int64_t window, int64_t num_keys, const void *q, const void *k,
                          const void *v, int64_t kv_stride, void *o);

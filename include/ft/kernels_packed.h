@@ -1,6 +1,6 @@
-/* kernels: what training keeps of a parameter in fewer bytes than f32: master weights, the moments
- * of AdamW, sums of gradients; and AdamW over any mix of these. docs/memory.md says what each
- * costs, docs/decisions/0008 why they are as they are.
+/* kernels: what is kept of a parameter in fewer bytes than f32: master weights, the moments of
+ * AdamW, sums of gradients, and AdamW over any mix of these; and frozen weights, in codes.
+ * docs/memory.md says what each costs, docs/decisions/0008 why they are as they are.
  *
  * Random numbers are those of ft_random_words, by (seed, purpose, step, element): eight elements
  * share one call, element e has 16 bits of index e / 8, half e mod 8 (low half of a word first).
@@ -75,5 +75,34 @@ typedef struct ft_adamw_arrays {
  * their interval. One pass over memory; all threads work; same bits for any number of them. */
 void ft_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *arrays, uint64_t seed,
                             uint64_t step, uint64_t first, int64_t count);
+
+/* ---------------------------------------------------------------- frozen weights */
+
+/* How a frozen weight is kept in fewer bits than bf16. Elements are coded in packets of
+ * FT_CODE_ELEMENTS, counted from the first; a packet is a scale in f32 and then the codes, and
+ * depends on its 64 values alone. */
+typedef enum ft_code {
+  FT_CODE_INT8, /* scale = largest magnitude / 127, codes the nearest whole numbers: 68 bytes */
+  FT_CODE_NF4,  /* scale = largest magnitude, codes of ft_code_nf4: 36 bytes */
+  FT_CODE_NUM
+} ft_code;
+
+enum { FT_CODE_ELEMENTS = 64 };
+
+/* The 16 numbers of NormalFloat (Dettmers et al. 2023, appendix E), ascending. */
+extern const float ft_code_nf4[16];
+
+/* "int8", "nf4": as model.storage names it. */
+const char *ft_code_name(ft_code code);
+/* Bytes that `count` elements take; the last packet is whole, filled up with zeros. */
+size_t ft_code_bytes(ft_code code, int64_t count);
+
+/* out [ft_code_bytes] = codes of in [count] of FT_F32 or FT_BF16. What lies midway between two
+ * numbers becomes the even one (int8), the lower one (nf4). A packet with an element that is not
+ * finite reads as not-a-number throughout. All threads work. */
+void ft_code_write(ft_code code, void *out, ft_dtype from, const void *in, int64_t count);
+/* out [count] of FT_F32 or FT_BF16 (rounded to nearest even) = what codes `in` stand for: the same
+ * bits on every instruction set. All threads work. */
+void ft_code_read(ft_code code, ft_dtype to, void *out, const void *in, int64_t count);
 
 #endif

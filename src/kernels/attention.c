@@ -5,10 +5,16 @@
 
 #include "attention.h"
 
+float ft_attention_scale(const ft_attention *a) {
+  return a->scale != 0 ? a->scale : (float)(1.0 / sqrt((double)a->head_dim));
+}
+
 ft_engine ft_engine_of(const ft_attention *a) {
   const ft_vector *vector = ft_vector_used();
   bool pairs = a->type == FT_BF16 && vector->multiply_bf16;
-  float scale = (float)(1.0 / sqrt((double)a->head_dim));
+  float scale = ft_attention_scale(a);
+  float score_scale = a->soft_cap != 0 ? 1.0f : scale;
+  FT_ASSERT(a->window >= 0 && a->ahead >= 0 && a->soft_cap >= 0);
   FT_ASSERT(a->head_dim > 0 && a->head_dim % 2 == 0 && a->heads % a->kv_heads == 0);
   return (ft_engine){.vector = vector,
                      .type = a->type,
@@ -18,7 +24,9 @@ ft_engine ft_engine_of(const ft_attention *a) {
                      .head_words = pairs ? a->head_dim / 2 : a->head_dim,
                      .head_padded = ft_round_up(a->head_dim, 16),
                      .scale = scale,
-                     .scale_log2 = scale * 1.44269504f,
+                     .cap = a->soft_cap,
+                     .score_scale = score_scale,
+                     .scale_log2 = score_scale * 1.44269504f,
                      .multiply = pairs ? vector->multiply_bf16 : vector->multiply_f32};
 }
 
@@ -82,18 +90,23 @@ ft_unit ft_units_get(const ft_units *units, int64_t index) {
   return (ft_unit){.document = low, .head = within % units->heads, .block = within / units->heads};
 }
 
-/* First block of keys that a query at `row` (of its document) may see. */
 int64_t ft_first_key(const ft_attention *a, int64_t row) {
   int64_t first = a->window > 0 ? FT_MAX((int64_t)0, row - a->window + 1) : 0;
   return first / FT_KEY_BLOCK * FT_KEY_BLOCK;
 }
 
+int64_t ft_end_of_keys(const ft_attention *a, int64_t end, int64_t length) {
+  return a->ahead < length - end ? end + a->ahead : length;
+}
+
 ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries, int64_t key0,
                          int64_t keys) {
-  int64_t diagonal = query0 - key0, last = diagonal + queries - 1;
-  bool causal = keys - 1 <= diagonal;             /* the first query sees the last key */
-  bool near = a->window == 0 || last < a->window; /* the last query sees the first key */
-  return (ft_visible){.all = causal && near, .diagonal = diagonal, .window = a->window};
+  int64_t ahead = FT_MIN(a->ahead, a->offsets[a->num_documents]);
+  int64_t diagonal = query0 - key0 + ahead, last = diagonal + queries - 1;
+  int64_t window = a->window > 0 ? a->window + ahead : 0;
+  bool near_enough = keys - 1 <= diagonal;        /* the first query sees the last key */
+  bool far_enough = window == 0 || last < window; /* the last query sees the first key */
+  return (ft_visible){.all = near_enough && far_enough, .diagonal = diagonal, .window = window};
 }
 
 void ft_multiply_seen(const ft_engine *e, const ft_visible *visible, int64_t keys, ft_words a,
@@ -153,6 +166,7 @@ static int64_t forward_layout(const forward *f, float *base, forward_scratch *s)
 typedef struct tile {
   int64_t start;           /* of the document, in tokens */
   int64_t query0, queries; /* within the document */
+  int64_t end_of_keys;     /* that any of them sees */
   int64_t head;
   int64_t number; /* within the unit */
 } tile;
@@ -178,13 +192,14 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
                          int64_t key0, int64_t keys) {
   const ft_engine *e = &f->e;
   const int64_t width = FT_QUERY_BLOCK;
-  keys = FT_MIN(keys, t->query0 + t->queries - key0);
+  keys = FT_MIN(keys, t->end_of_keys - key0);
   if (keys <= 0) return;
   if (f->a->window > 0 && t->query0 - (key0 + keys - 1) >= f->a->window) return;
   ft_visible visible = ft_visible_of(f->a, t->query0, t->queries, key0, keys);
   float *o = s->o + t->number * e->head_padded * width;
   ft_multiply_seen(e, &visible, keys, k, s->q_columns + t->number * e->head_words * width,
                    s->scores);
+  ft_cap_scores(e, keys, s->scores);
   if (e->vector->softmax_step(e->pairs, keys, s->scores, e->scale_log2, &visible,
                               s->largest + t->number * width, s->sum + t->number * width,
                               s->rescale, s->p))
@@ -193,7 +208,7 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
               ft_engine_steps(e, FT_KEY_BLOCK), s->p, width, o, width, true);
 }
 
-/* o = Oᵀᵀ / sum, lse = ln sum + scale · largest. */
+/* o = Oᵀᵀ / sum, lse = ln sum + score_scale · largest. */
 static void forward_finish(const forward *f, const forward_scratch *s, const tile *t) {
   const ft_engine *e = &f->e;
   const int64_t width = FT_QUERY_BLOCK, row = t->start + t->query0;
@@ -207,7 +222,7 @@ static void forward_finish(const forward *f, const forward_scratch *s, const til
     int64_t at = (row + i) * f->o_stride + t->head * e->head_dim;
     e->vector->convert(e->type, ft_at_out(e->type, f->o, at), FT_F32, rows + i * e->head_padded,
                        e->head_dim);
-    f->lse[t->head * f->tokens + row + i] = logf(sum[i]) + e->scale * largest[i];
+    f->lse[t->head * f->tokens + row + i] = logf(sum[i]) + e->score_scale * largest[i];
   }
 }
 
@@ -215,9 +230,11 @@ static tile tile_of(const forward *f, const ft_unit *u, int64_t number) {
   int64_t start = f->a->offsets[u->document], length = f->a->offsets[u->document + 1] - start;
   int64_t sub = number % f->sub_blocks;
   int64_t query0 = (u->block * f->sub_blocks + sub) * FT_QUERY_BLOCK;
+  int64_t queries = FT_MAX((int64_t)0, FT_MIN((int64_t)FT_QUERY_BLOCK, length - query0));
   return (tile){.start = start,
                 .query0 = query0,
-                .queries = FT_MAX((int64_t)0, FT_MIN((int64_t)FT_QUERY_BLOCK, length - query0)),
+                .queries = queries,
+                .end_of_keys = ft_end_of_keys(f->a, query0 + queries, length),
                 .head = u->head * f->group + number / f->sub_blocks,
                 .number = number};
 }
@@ -229,7 +246,7 @@ static void forward_unit(const forward *f, const forward_scratch *s, const ft_un
   for (int64_t i = 0; i < tiles; i++) {
     tile t = tile_of(f, u, i);
     if (t.queries > 0) forward_start(f, s, &t);
-    if (t.queries > 0) last = FT_MAX(last, t.query0 + t.queries);
+    if (t.queries > 0) last = FT_MAX(last, t.end_of_keys);
   }
   int64_t start = f->a->offsets[u->document], column = u->head * e->head_dim;
   int64_t key0 = ft_first_key(f->a, u->block * f->sub_blocks * FT_QUERY_BLOCK);

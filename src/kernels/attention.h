@@ -35,12 +35,17 @@ typedef struct ft_engine {
   int64_t head_dim;    /* columns of a head */
   int64_t head_words;  /* words of a row of a head */
   int64_t head_padded; /* head_dim, rounded up to a multiple of 16 */
-  float scale, scale_log2;
+  float scale;         /* of q·k */
+  float cap;           /* of scores; 0: none */
+  float score_scale;   /* of scores as the softmax finds them: capped ones are scaled already */
+  float scale_log2;    /* the same, for powers of 2 */
   void (*multiply)(int64_t rows, int64_t columns, int64_t steps, const void *a, int64_t a_stride,
                    const void *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate);
 } ft_engine;
 
 ft_engine ft_engine_of(const ft_attention *a);
+/* What q·k is multiplied by. */
+float ft_attention_scale(const ft_attention *a);
 
 /* Words that `rows` rows take when they are summed over. */
 static inline int64_t ft_engine_steps(const ft_engine *e, int64_t rows) {
@@ -76,10 +81,17 @@ typedef struct ft_unit {
 ft_err ft_units_new(const ft_attention *a, int64_t heads, int64_t rows_each, ft_units *units);
 ft_unit ft_units_get(const ft_units *units, int64_t index);
 
-/* Row (of its document) of the first block of keys that a query at `row` may see. */
+/* Row (of its document) of the first block of keys that a query at `row` may see, and the row after
+ * the last key that a query before row `end` of a document of `length` rows does. */
 int64_t ft_first_key(const ft_attention *a, int64_t row);
+int64_t ft_end_of_keys(const ft_attention *a, int64_t end, int64_t length);
 ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries, int64_t key0,
                          int64_t keys);
+
+/* Scores [keys, 64] that are held as q·k become capped ones, if there is a cap. */
+static inline void ft_cap_scores(const ft_engine *e, int64_t keys, float *scores) {
+  if (e->cap != 0) e->vector->soft_cap(keys * FT_QUERY_BLOCK, scores, e->scale, e->cap);
+}
 
 /* Rows of a block of keys that causality hides from the same whole vectors of queries: what is
  * hidden from all of them need not be computed. */

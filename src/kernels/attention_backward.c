@@ -124,6 +124,7 @@ static void store_keys(const backward *b, const backward_scratch *s, const key_b
 typedef struct query_block {
   int64_t head, number; /* number of the block among all blocks of queries */
   int64_t query0, queries;
+  int64_t end_of_keys; /* row after the last key that any of them sees */
 } query_block;
 
 static void load_queries(const backward *b, const backward_scratch *s, const key_block *kb,
@@ -160,8 +161,13 @@ static void strip_backward(const backward *b, const backward_scratch *s, const k
   ft_words v = {kb->v.data + j0 * kb->v.stride, kb->v.stride};
   ft_multiply_seen(e, &visible, keys, k, s->q_columns, s->scores);
   ft_multiply_seen(e, &visible, keys, v, s->do_columns, s->dp);
-  e->vector->softmax_backward(e->pairs, keys, s->scores, s->dp, e->scale_log2, s->lse, s->delta,
-                              &visible, s->p_rows, ds_rows, ds_words);
+  ft_cap_scores(e, keys, s->scores);
+  const ft_softmax_terms terms = {.scale_log2 = e->scale_log2,
+                                  .inverse_cap = e->cap != 0 ? 1.0f / e->cap : 0,
+                                  .lse_log2 = s->lse,
+                                  .delta = s->delta};
+  e->vector->softmax_backward(e->pairs, keys, s->scores, s->dp, &terms, &visible, s->p_rows,
+                              ds_rows, ds_words);
   ft_band band = {0};
   for (int64_t row = 0; row < keys; row += band.rows) {
     band = ft_band_at(&visible, row, keys);
@@ -194,7 +200,7 @@ static void add_dq(const backward *b, const backward_scratch *s, const key_block
   const int64_t count = e->head_dim * FT_QUERY_BLOCK;
   int64_t slot = qb->head * b->num_query_blocks + qb->number;
   int64_t turn = kb->number - ft_first_key(b->a, qb->query0) / FT_KEY_BLOCK;
-  bool last = kb->key0 + FT_KEY_BLOCK >= qb->query0 + qb->queries;
+  bool last = kb->key0 + FT_KEY_BLOCK >= qb->end_of_keys;
   float *sums = b->dq_sums + slot * count;
   e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys), s->k_flipped,
               ft_engine_steps(e, FT_KEY_BLOCK), s->ds_words, FT_QUERY_BLOCK, s->dq, FT_QUERY_BLOCK,
@@ -213,7 +219,8 @@ static void add_dq(const backward *b, const backward_scratch *s, const key_block
 
 static void unit_backward(const backward *b, const backward_scratch *s, int64_t index) {
   key_block kb = key_block_of(b, index);
-  int64_t first = kb.key0 / FT_QUERY_BLOCK, num_blocks = ft_ceil_div(kb.length, FT_QUERY_BLOCK);
+  int64_t num_blocks = ft_ceil_div(kb.length, FT_QUERY_BLOCK);
+  int64_t first = (kb.key0 - FT_MIN(b->a->ahead, kb.key0)) / FT_QUERY_BLOCK;
   load_keys(b, s, &kb);
   for (int64_t g = 0; g < b->group; g++)
     for (int64_t i = first; i < num_blocks; i++) {
@@ -222,9 +229,10 @@ static void unit_backward(const backward *b, const backward_scratch *s, int64_t 
                         .number = kb.first_block + i,
                         .query0 = query0,
                         .queries = FT_MIN((int64_t)FT_QUERY_BLOCK, kb.length - query0)};
+      qb.end_of_keys = ft_end_of_keys(b->a, query0 + qb.queries, kb.length);
       if (ft_first_key(b->a, query0) > kb.key0) break; /* the window has passed these keys */
       if (ft_kernels_stopping()) return;
-      int64_t keys = FT_MIN(kb.keys, query0 + qb.queries - kb.key0);
+      int64_t keys = FT_MIN(kb.keys, qb.end_of_keys - kb.key0);
       load_queries(b, s, &kb, &qb);
       for (int64_t j = 0; j < keys; j += FT_KEY_STRIP)
         strip_backward(b, s, &kb, &qb, j, FT_MIN((int64_t)FT_KEY_STRIP, keys - j));

@@ -4,18 +4,19 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "attention.h"
 
 enum { CHUNK = 512, MOST_DIM = 1024 };
 
-void ft_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
-                         int64_t window, int64_t num_keys, const void *q, const void *k,
-                         const void *v, int64_t kv_stride, void *o) {
+void ft_attention_query(const ft_attention *a, void *o, const void *q, const void *k, const void *v,
+                        int64_t kv_stride, int64_t num_keys) {
   const ft_vector *vector = ft_vector_used();
-  int64_t first = window > 0 ? FT_MAX((int64_t)0, num_keys - window) : 0;
-  int64_t chunks = ft_ceil_div(num_keys - first, CHUNK), group = heads / kv_heads;
+  const ft_dtype type = a->type;
+  const int64_t heads = a->heads, head_dim = a->head_dim;
+  int64_t first = a->window > 0 ? FT_MAX((int64_t)0, num_keys - a->window) : 0;
+  int64_t chunks = ft_ceil_div(num_keys - first, CHUNK), group = heads / a->kv_heads;
   int64_t part_size = head_dim + 2; /* sum of values, largest score, sum of powers */
-  float scale = (float)(1.0 / sqrt((double)head_dim));
+  float scale = ft_attention_scale(a);
   FT_ASSERT(head_dim <= MOST_DIM && num_keys >= 1);
   float *parts = ft_scratch_needed((size_t)(heads * chunks * part_size) * sizeof *parts);
 #pragma omp parallel for schedule(static) if (num_keys * heads * head_dim > FT_PARALLEL_ELEMENTS)
@@ -27,7 +28,7 @@ void ft_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t
     float *part = parts + i * part_size;
     vector->convert(FT_F32, query, type, ft_at(type, q, head * head_dim), head_dim);
     vector->decode(type, head_dim, keys, query, ft_at(type, k, at), ft_at(type, v, at), kv_stride,
-                   scale, scores, part + head_dim, part + head_dim + 1, part);
+                   scale, a->soft_cap, scores, part + head_dim, part + head_dim + 1, part);
   }
   for (int64_t h = 0; h < heads; h++) {
     float out[MOST_DIM] = {0}, largest = -INFINITY, sum = 0;

@@ -1,35 +1,64 @@
-/* Embedding: rows of a table, and the sums of gradients that belong to each row. */
+/* Embedding: sums of rows of tables, and the sums of gradients that belong to each row. */
 #include <string.h>
 
 #include "internal.h"
 
-void ft_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
-                          const void *table, void *out) {
-  size_t bytes = (size_t)n * ft_dtype_bytes(type);
-#pragma omp parallel for schedule(dynamic, 64) if (tokens * n > FT_PARALLEL_ELEMENTS)
-  for (int64_t t = 0; t < tokens; t++)
-    memcpy(ft_at_out(type, out, t * n), ft_at(type, table, (int64_t)ids[t] * n), bytes);
+/* Columns that are added up at a time. */
+enum { COLUMNS = 512 };
+
+static int64_t entry_of(const ft_embedding *e, int64_t token) {
+  return e->ids ? (int64_t)e->ids[token] : 0;
 }
 
-/* The tokens of each row as a linked list in token order: first[row] and next[token], −1 at the
- * end. Built from the last token, so that each new one comes before those already there. */
-static void list_tokens(int64_t tokens, const uint32_t *ids, int64_t row0, int64_t num_rows,
-                        int64_t *first, int64_t *next) {
-  for (int64_t r = 0; r < num_rows; r++)
-    first[r] = -1;
-  for (int64_t t = tokens - 1; t >= 0; t--) {
-    int64_t row = (int64_t)ids[t] - row0;
-    if (row < 0 || row >= num_rows) continue;
-    next[t] = first[row];
-    first[row] = t;
+static void one_token(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
+                      int64_t token, int64_t n) {
+  const ft_vector *vector = ft_vector_used();
+  for (int64_t c = 0; c < n; c += COLUMNS) {
+    float sum[COLUMNS] = {0};
+    int64_t columns = FT_MIN((int64_t)COLUMNS, n - c);
+    for (int i = 0; i < num; i++)
+      vector->sum_scaled(type, columns, sum,
+                         ft_at(type, embeddings[i].table, entry_of(&embeddings[i], token) * n + c),
+                         embeddings[i].scale);
+    vector->convert(type, ft_at_out(type, out, c), FT_F32, sum, columns);
   }
 }
 
-/* The sum of `base` and of a row's tokens. Most rows have no token: nothing is added up for them.
- */
-static void row_gradient(ft_dtype out_type, int64_t n, const float *dx, int64_t first,
-                         const int64_t *next, const float *base, void *out) {
-  enum { COLUMNS = 512 };
+void ft_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
+                           int64_t tokens, int64_t n) {
+  size_t bytes = (size_t)n * ft_dtype_bytes(type);
+  bool copied = num == 1 && embeddings->scale == 1.0f;
+  FT_ASSERT(num >= 1 && num <= FT_EMBEDDINGS_MOST);
+#pragma omp parallel for schedule(dynamic, 64) if (tokens * n > FT_PARALLEL_ELEMENTS)
+  for (int64_t t = 0; t < tokens; t++) {
+    void *row = ft_at_out(type, out, t * n);
+    if (copied)
+      memcpy(row, ft_at(type, embeddings->table, entry_of(embeddings, t) * n), bytes);
+    else
+      one_token(type, row, embeddings, num, t, n);
+  }
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* The tokens of each entry as a linked list in token order: first[entry] and next[token], −1 at the
+ * end. Built from the last token, so that each new one comes before those already there. */
+static void list_tokens(int64_t tokens, const ft_embedding *e, int64_t entry0, int64_t num_entries,
+                        int64_t padding, int64_t *first, int64_t *next) {
+  for (int64_t i = 0; i < num_entries; i++)
+    first[i] = -1;
+  for (int64_t t = tokens - 1; t >= 0; t--) {
+    int64_t entry = entry_of(e, t), i = entry - entry0;
+    if (i < 0 || i >= num_entries || entry == padding) continue;
+    next[t] = first[i];
+    first[i] = t;
+  }
+}
+
+/* The sum of `base` and of an entry's tokens. Most entries have no token: nothing is added up for
+ * them. */
+static void entry_gradient(ft_dtype out_type, int64_t n, float scale, const float *dx,
+                           int64_t first, const int64_t *next, const float *base, void *out) {
   const ft_vector *vector = ft_vector_used();
   if (first < 0 && !base) {
     memset(out, 0, (size_t)n * ft_dtype_bytes(out_type));
@@ -44,22 +73,22 @@ static void row_gradient(ft_dtype out_type, int64_t n, const float *dx, int64_t 
     int64_t columns = FT_MIN((int64_t)COLUMNS, n - c);
     if (base) memcpy(sum, base + c, (size_t)columns * sizeof *sum);
     for (int64_t t = first; t >= 0; t = next[t])
-      vector->add_f32(columns, sum, dx + t * n + c);
+      vector->sum_scaled(FT_F32, columns, sum, dx + t * n + c, scale);
     vector->convert(out_type, ft_at_out(out_type, out, c), FT_F32, sum, columns);
   }
 }
 
-ft_err ft_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const uint32_t *ids,
-                             const float *dx, int64_t row0, int64_t num_rows, const float *base,
-                             void *out) {
-  int64_t *first;
-  ft_err err = ft_scratch_shared((size_t)(num_rows + tokens) * sizeof *first, (void **)&first);
+ft_err ft_embeddings_backward(ft_dtype out_type, void *out, const ft_embedding *e, const float *dx,
+                              const float *base, int64_t first, int64_t num_entries,
+                              int64_t padding, int64_t tokens, int64_t n) {
+  int64_t *head;
+  ft_err err = ft_scratch_shared((size_t)(num_entries + tokens) * sizeof *head, (void **)&head);
   if (err != FT_OK) return err;
-  int64_t *next = first + num_rows;
-  list_tokens(tokens, ids, row0, num_rows, first, next);
-#pragma omp parallel for schedule(dynamic, 64) if (num_rows * n > FT_PARALLEL_ELEMENTS)
-  for (int64_t r = 0; r < num_rows; r++)
-    row_gradient(out_type, n, dx, first[r], next, base ? base + r * n : NULL,
-                 ft_at_out(out_type, out, r * n));
+  int64_t *next = head + num_entries;
+  list_tokens(tokens, e, first, num_entries, padding, head, next);
+#pragma omp parallel for schedule(dynamic, 64) if (num_entries * n > FT_PARALLEL_ELEMENTS)
+  for (int64_t i = 0; i < num_entries; i++)
+    entry_gradient(out_type, n, e->scale, dx, head[i], next, base ? base + i * n : NULL,
+                   ft_at_out(out_type, out, i * n));
   return FT_OK;
 }

@@ -6,6 +6,8 @@
 #include <omp.h>
 #include <stdatomic.h>
 
+#include "ft/kernels_layer.h"
+#include "ft/kernels_loss.h"
 #include "ft/kernels_packed.h"
 
 /* Below this many elements one thread does the work: starting the team costs more. */
@@ -21,9 +23,24 @@
  * j ≤ i + diagonal and j > i + diagonal − window. */
 typedef struct ft_visible {
   bool all;         /* every key to every query: nothing to mask */
-  int64_t diagonal; /* row of the first query less row of the first key */
-  int64_t window;   /* 0: none */
+  int64_t diagonal; /* last key that the first query sees */
+  int64_t window;   /* keys that a query sees; 0: all up to its last */
 } ft_visible;
+
+/* What the softmax's gradient needs to know of a block of 64 queries. */
+typedef struct ft_softmax_terms {
+  float scale_log2;              /* scores times this are logarithms to base 2 */
+  float inverse_cap;             /* of capped scores; 0: none */
+  const float *lse_log2, *delta; /* [64] */
+} ft_softmax_terms;
+
+/* One row (or head of a row) for a norm: x, or sum = x + multiplier · branch. */
+typedef struct ft_norm_row {
+  void *y, *sum;
+  const void *x, *branch; /* branch NULL: none */
+  float multiplier;
+  const void *w, *bias; /* bias NULL: none */
+} ft_norm_row;
 
 /* C [m, n] = A [m, k] · B [k, n] (+ bias [n]) (+ C). Element (i, j) of A is a[i · a_row + j ·
  * a_column]; one of the two strides is 1, and likewise for B. */
@@ -67,31 +84,43 @@ typedef struct ft_vector {
   void (*accumulate)(float *accumulator, ft_dtype from, const void *in, int64_t count);
   void (*store_far)(void *out, const void *in, size_t bytes);
   double (*sum_of_squares)(const float *in, int64_t count);
-  void (*add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
+  /* out = a + multiplier · b; out = multiplier · x; sum += multiplier · x */
+  void (*add_scaled)(ft_dtype type, int64_t count, void *out, const void *a, const void *b,
+                     float multiplier);
+  void (*scale)(ft_dtype type, int64_t count, void *out, const void *x, float multiplier);
+  void (*sum_scaled)(ft_dtype type, int64_t count, float *sum, const void *x, float multiplier);
   /* sums[c] = Σ over rows of in[row][c], for `columns` columns */
   void (*column_sums)(ft_dtype type, int64_t rows, int64_t columns, const void *in, int64_t stride,
                       float *sums);
 
-  void (*swiglu_forward)(ft_dtype type, int64_t count, const void *gate, const void *up, void *a);
-  void (*swiglu_backward)(ft_dtype type, int64_t count, const void *da, const void *gate,
-                          const void *up, void *dgate, void *dup, void *a);
-  /* One row; returns rstd. residual NULL: none. */
-  float (*rmsnorm_forward)(ft_dtype type, int64_t n, const void *x, const void *residual,
-                           void *sum_out, const void *w, float eps, void *y);
-  /* One row: dx += …, dw += …; dx16 NULL: not wanted. */
-  void (*rmsnorm_backward)(ft_dtype type, int64_t n, const void *dy, const void *x, float rstd,
-                           const void *w, float *dx, void *dx16, float *dw);
-  /* One head of one row: dx = …, dw += …. */
-  void (*head_norm_backward)(ft_dtype type, int64_t n, const void *dy, const void *x, float rstd,
-                             const void *w, void *dx, float *dw);
+  /* ---- kernels_layer.h says what they do; xIELU's alpha_p and alpha_n are the factors themselves,
+   * and d_alpha is that of these */
+  void (*activation_forward)(const ft_activation *act, ft_dtype type, int64_t count, void *y,
+                             const void *x);
+  void (*activation_backward)(const ft_activation *act, ft_dtype type, int64_t count, void *dx,
+                              void *y, float *d_alpha, const void *dy, const void *x);
+  void (*gated_forward)(ft_activation_kind kind, ft_dtype type, int64_t count, void *a,
+                        const void *gate, const void *up);
+  void (*gated_backward)(ft_activation_kind kind, ft_dtype type, int64_t count, void *dgate,
+                         void *dup, void *a, const void *da, const void *gate, const void *up);
+  /* One row; returns rstd. */
+  float (*norm_forward)(const ft_norm *norm, ft_dtype type, int64_t n, const ft_norm_row *row);
+  /* One row; dw and db +=. */
+  void (*norm_backward)(const ft_norm *norm, ft_dtype type, int64_t n, const ft_norm_gradient *out,
+                        const void *dy, const void *x, float rstd, const void *w);
   /* cos and sin [half] of (float)position · inv_freq */
   void (*angles)(int64_t half, int32_t position, const float *inv_freq, float *cosine, float *sine);
   /* One head: pair (i, i + half) turned by angle i (or back). */
   void (*rotate)(ft_dtype type, int64_t half, void *x, const float *cosine, const float *sine,
                  bool backward);
-  /* One row: returns −log p(target); dlogits NULL: not wanted; may be the logits' memory. */
-  float (*cross_entropy)(ft_dtype type, int64_t vocab, const float *logits, int32_t target,
-                         float scale, void *dlogits);
+  /* The same of the pairs (2i, 2i + 1). */
+  void (*rotate_neighbours)(ft_dtype type, int64_t half, void *x, const float *cosine,
+                            const float *sine, bool backward);
+  /* x = cap · tanh(x · scale / cap); cap 0: x · scale */
+  void (*soft_cap)(int64_t count, float *x, float scale, float cap);
+  /* One row; nll, loss and dlogits NULL: not wanted; dlogits may be the logits' memory. */
+  void (*loss_row)(const ft_loss *l, ft_dtype type, int64_t columns, float *z, int32_t target,
+                   float weight, float *nll, float *loss, void *dlogits);
   void (*adamw)(const ft_adamw *a, int64_t count, float *w, float *m, float *v, const float *g);
 
   /* ---- packed.c; kernels_packed.h says what they do */
@@ -104,6 +133,10 @@ typedef struct ft_vector {
    * multiple of FT_QUANTUM. */
   void (*adamw_packed)(const ft_adamw *a, const ft_adamw_arrays *x, const uint32_t key[2],
                        uint64_t step, uint64_t first, int64_t at, int64_t count);
+
+  /* ---- code.c; count ≤ FT_CODE_ELEMENTS elements from the start of a packet on */
+  void (*code_write)(ft_code code, void *out, ft_dtype from, const void *in, int64_t count);
+  void (*code_read)(ft_code code, ft_dtype to, void *out, const void *in, int64_t count);
 
   /* Few rows: y[r · y_stride + j] = Σ x[r][·] w[j][·] for `rows` ≤ FT_FEW_ROWS rows of f32 x (row
    * stride k) and `n` rows of w. */
@@ -143,11 +176,12 @@ typedef struct ft_vector {
   bool (*softmax_step)(bool pairs, int64_t keys, const float *scores, float scale_log2,
                        const ft_visible *visible, float *largest, float *sum, float *rescale,
                        void *p);
-  /* p = 2^(score · scale_log2 − lse_log2), ds = p · (dp − delta), for scores and dp [keys, 64].
-   * p_rows, ds_rows [keys, 64] of bf16 (pairs) or f32; ds_words: words over keys (pairs only). */
+  /* p = 2^(score · scale_log2 − lse_log2), ds = p · (dp − delta) · slope of the cap, for scores and
+   * dp [keys, 64]. p_rows, ds_rows [keys, 64] of bf16 (pairs) or f32; ds_words: words over keys
+   * (pairs only). */
   void (*softmax_backward)(bool pairs, int64_t keys, const float *scores, const float *dp,
-                           float scale_log2, const float *lse_log2, const float *delta,
-                           const ft_visible *visible, void *p_rows, void *ds_rows, void *ds_words);
+                           const ft_softmax_terms *terms, const ft_visible *visible, void *p_rows,
+                           void *ds_rows, void *ds_words);
   /* x [rows, 64] · factor [64] */
   void (*scale_columns)(int64_t rows, float *x, const float *factor);
   /* out += in */
@@ -156,14 +190,20 @@ typedef struct ft_vector {
   float (*dot)(ft_dtype type, int64_t count, const void *a, const void *b);
   /* One head of attention for one query (f32 [head_dim]) over keys; see attention_decode.c. */
   void (*decode)(ft_dtype type, int64_t head_dim, int64_t keys, const float *q, const void *k,
-                 const void *v, int64_t stride, float scale, float *scores, float *largest,
-                 float *sum, float *o);
+                 const void *v, int64_t stride, float scale, float cap, float *scores,
+                 float *largest, float *sum, float *o);
 } ft_vector;
 
 extern const ft_vector ft_vector_plain, ft_vector_avx2, ft_vector_avx512, ft_vector_avx512bf16;
 
 /* The one that this CPU has (or that FTRUN_CPU asks for); plain before ft_kernels_init. */
 const ft_vector *ft_vector_used(void);
+
+/* The best that this CPU (and its operating system) has, or what FTRUN_CPU=LEVEL asks for: less, to
+ * test, or to have the bits of another CPU. Errors: FT_ERR_CONFIG for what it does not have. */
+ft_err ft_cpu_choose(const ft_vector **chosen);
+/* The CPU's name as the operating system has it. */
+void ft_cpu_model(char *out, size_t size);
 
 /* True after ft_kernels_stop: what is left of a long kernel need not be computed. */
 extern atomic_bool ft_kernels_stopped;

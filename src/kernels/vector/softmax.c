@@ -1,5 +1,6 @@
 /* Attention's softmax, forward and backward, over blocks of scores [keys, 64 queries]: the lanes
  * are queries, so that maxima and sums over keys need no sums across lanes. */
+#include "math.h"
 #include "vector.h"
 
 enum { COLUMNS = FT_QUERY_BLOCK, GROUP = 4 * LANES > COLUMNS ? COLUMNS / LANES : 4 };
@@ -22,9 +23,6 @@ INLINE vi visible_mask(const ft_visible *visible, int64_t column, int64_t j) {
   vi mask = lane >= from;
   if (visible->window > 0) mask &= lane < none + (int32_t)FT_MAX(0, FT_MIN(end, (int64_t)LANES));
   return mask;
-}
-INLINE vf choose(vi mask, vf yes, vf no) {
-  return (vf)((mask & (vi)yes) | (~mask & (vi)no));
 }
 
 /* ---------------------------------------------------------------- storing pairs of rows */
@@ -59,7 +57,7 @@ INLINE void store_row(bool pairs, void *rows, int64_t j, int64_t column, vf x) {
 INLINE vf masked_score(bool all, const float *scores, const ft_visible *visible, int64_t column,
                        int64_t j) {
   vf score = v_load(scores + j * COLUMNS + column);
-  return all ? score : choose(visible_mask(visible, column, j), score, v_set(-INFINITY));
+  return all ? score : v_choose(visible_mask(visible, column, j), score, v_set(-INFINITY));
 }
 
 INLINE void group_maximum(bool all, int64_t keys, const float *scores, const ft_visible *visible,
@@ -114,7 +112,7 @@ INLINE bool softmax_step(bool all, bool pairs, int64_t keys, const float *scores
     UNROLL
     for (int g = 0; g < GROUP; g++) {
       /* where nothing was visible yet the maximum is -∞: any finite base gives the sums of zero */
-      vf finite = choose(top[g] == v_set(-INFINITY), v_zero(), top[g]);
+      vf finite = v_choose(top[g] == v_set(-INFINITY), v_zero(), top[g]);
       vf factor = v_exp2((before[g] - finite) * scale);
       base[g] = -(finite * scale);
       total[g] = v_zero();
@@ -148,31 +146,36 @@ bool FT_V(softmax_step)(bool pairs, int64_t keys, const float *scores, float sca
 INLINE vf probability(bool all, const float *scores, vf scale, vf base, const ft_visible *visible,
                       int64_t column, int64_t j) {
   vf p = v_exp2(v_fma(v_load(scores + j * COLUMNS + column), scale, base));
-  return all ? p : choose(visible_mask(visible, column, j), p, v_zero());
+  return all ? p : v_choose(visible_mask(visible, column, j), p, v_zero());
 }
 
-/* p · (dp − mean); where the query does not see the key, dp may be anything. */
-INLINE vf gradient(bool all, vf p, const float *dp, vf mean, const ft_visible *visible,
-                   int64_t column, int64_t j) {
+/* p · (dp − mean), of a capped score times the slope of its cap; where the query does not see the
+ * key, scores and dp may be anything. */
+INLINE vf gradient(bool all, bool capped, vf p, const float *scores, const float *dp, vf mean,
+                   vf inverse_cap, const ft_visible *visible, int64_t column, int64_t j) {
   vf ds = p * (v_load(dp + j * COLUMNS + column) - mean);
-  return all ? ds : choose(visible_mask(visible, column, j), ds, v_zero());
+  if (capped) {
+    vf share = v_load(scores + j * COLUMNS + column) * inverse_cap;
+    ds *= v_set(1.0f) - share * share;
+  }
+  return all ? ds : v_choose(visible_mask(visible, column, j), ds, v_zero());
 }
 
-INLINE void softmax_backward(bool all, bool pairs, int64_t keys, const float *scores,
-                             const float *dp, float scale_log2, const float *lse_log2,
-                             const float *delta, const ft_visible *visible, void *p_rows,
-                             void *ds_rows, void *ds_words) {
-  vf scale = v_set(scale_log2);
+INLINE void softmax_backward(bool all, bool pairs, bool capped, int64_t keys, const float *scores,
+                             const float *dp, const ft_softmax_terms *terms,
+                             const ft_visible *visible, void *p_rows, void *ds_rows,
+                             void *ds_words) {
+  const vf scale = v_set(terms->scale_log2), inverse_cap = v_set(terms->inverse_cap);
   for (int64_t column = 0; column < COLUMNS; column += LANES) {
-    vf base = -v_load(lse_log2 + column), mean = v_load(delta + column);
+    vf base = -v_load(terms->lse_log2 + column), mean = v_load(terms->delta + column);
     for (int64_t j = 0; j < keys; j += 2) {
       vf p = probability(all, scores, scale, base, visible, column, j), second = v_zero();
-      vf ds = gradient(all, p, dp, mean, visible, column, j);
+      vf ds = gradient(all, capped, p, scores, dp, mean, inverse_cap, visible, column, j);
       store_row(pairs, p_rows, j, column, p);
       store_row(pairs, ds_rows, j, column, ds);
       if (j + 1 < keys) {
         p = probability(all, scores, scale, base, visible, column, j + 1);
-        second = gradient(all, p, dp, mean, visible, column, j + 1);
+        second = gradient(all, capped, p, scores, dp, mean, inverse_cap, visible, column, j + 1);
         store_row(pairs, p_rows, j + 1, column, p);
         store_row(pairs, ds_rows, j + 1, column, second);
       }
@@ -182,19 +185,24 @@ INLINE void softmax_backward(bool all, bool pairs, int64_t keys, const float *sc
 }
 
 void FT_V(softmax_backward)(bool pairs, int64_t keys, const float *scores, const float *dp,
-                            float scale_log2, const float *lse_log2, const float *delta,
-                            const ft_visible *visible, void *p_rows, void *ds_rows,
-                            void *ds_words) {
-#define STEP(all, of_pairs)                                                                        \
-  softmax_backward(all, of_pairs, keys, scores, dp, scale_log2, lse_log2, delta, visible, p_rows,  \
-                   ds_rows, ds_words)
-  if (visible->all && pairs)
-    STEP(true, true);
-  else if (visible->all)
-    STEP(true, false);
+                            const ft_softmax_terms *terms, const ft_visible *visible, void *p_rows,
+                            void *ds_rows, void *ds_words) {
+#define STEP(all, of_pairs, capped)                                                                \
+  softmax_backward(all, of_pairs, capped, keys, scores, dp, terms, visible, p_rows, ds_rows,       \
+                   ds_words)
+  bool all = visible->all;
+  if (terms->inverse_cap != 0) {
+    if (pairs)
+      STEP(false, true, true); /* masks cost little beside the cap */
+    else
+      STEP(false, false, true);
+  } else if (all && pairs)
+    STEP(true, true, false);
+  else if (all)
+    STEP(true, false, false);
   else if (pairs)
-    STEP(false, true);
+    STEP(false, true, false);
   else
-    STEP(false, false);
+    STEP(false, false, false);
 #undef STEP
 }

@@ -1,4 +1,4 @@
-/* Element by element over long arrays: conversions, sums, SwiGLU, AdamW. */
+/* Element by element over long arrays: conversions, sums, AdamW. */
 #include "vector.h"
 
 /* ---------------------------------------------------------------- conversions */
@@ -109,60 +109,51 @@ double FT_V(sum_of_squares)(const float *in, int64_t count) {
   return part[0];
 }
 
-/* ---------------------------------------------------------------- residual, SwiGLU, bias */
+/* ---------------------------------------------------------------- residual, bias */
 
-INLINE void add(bool bf16, int64_t count, const void *a, const void *b, void *out) {
+INLINE void add_scaled(bool bf16, int64_t count, void *out, const void *a, const void *b,
+                       float multiplier) {
+  const vf factor = v_set(multiplier);
   for (int64_t i = 0; i < count; i += LANES) {
     int64_t n = count - i;
-    v_put(bf16, out, i, n, v_get(bf16, a, i, n) + v_get(bf16, b, i, n));
+    v_put(bf16, out, i, n, v_fma(factor, v_get(bf16, b, i, n), v_get(bf16, a, i, n)));
   }
 }
 
-void FT_V(add)(ft_dtype type, int64_t count, const void *a, const void *b, void *out) {
+void FT_V(add_scaled)(ft_dtype type, int64_t count, void *out, const void *a, const void *b,
+                      float multiplier) {
   if (type == FT_BF16)
-    add(true, count, a, b, out);
+    add_scaled(true, count, out, a, b, multiplier);
   else
-    add(false, count, a, b, out);
+    add_scaled(false, count, out, a, b, multiplier);
 }
 
-/* 1 / (1 + e⁻ˣ) */
-INLINE vf sigmoid(vf x) {
-  return v_set(1.0f) / (v_set(1.0f) + v_exp(-x));
+INLINE void scale(bool bf16, int64_t count, void *out, const void *x, float multiplier) {
+  const vf factor = v_set(multiplier);
+  for (int64_t i = 0; i < count; i += LANES)
+    v_put(bf16, out, i, count - i, factor * v_get(bf16, x, i, count - i));
 }
 
-INLINE void swiglu_forward(bool bf16, int64_t count, const void *gate, const void *up, void *a) {
-  for (int64_t i = 0; i < count; i += LANES) {
-    vf g = v_get(bf16, gate, i, count - i), u = v_get(bf16, up, i, count - i);
-    v_put(bf16, a, i, count - i, g * sigmoid(g) * u);
-  }
-}
-
-void FT_V(swiglu_forward)(ft_dtype type, int64_t count, const void *gate, const void *up, void *a) {
+void FT_V(scale)(ft_dtype type, int64_t count, void *out, const void *x, float multiplier) {
   if (type == FT_BF16)
-    swiglu_forward(true, count, gate, up, a);
+    scale(true, count, out, x, multiplier);
   else
-    swiglu_forward(false, count, gate, up, a);
+    scale(false, count, out, x, multiplier);
 }
 
-/* silu'(g) = s + g·s·(1 − s) with s = sigmoid(g) */
-INLINE void swiglu_backward(bool bf16, int64_t count, const void *da, const void *gate,
-                            const void *up, void *dgate, void *dup, void *a) {
+INLINE void sum_scaled(bool bf16, int64_t count, float *sum, const void *x, float multiplier) {
+  const vf factor = v_set(multiplier);
   for (int64_t i = 0; i < count; i += LANES) {
     int64_t n = count - i;
-    vf d = v_get(bf16, da, i, n), g = v_get(bf16, gate, i, n), u = v_get(bf16, up, i, n);
-    vf s = sigmoid(g), silu = g * s;
-    v_put(bf16, dgate, i, n, d * u * (s + silu * (v_set(1.0f) - s)));
-    v_put(bf16, dup, i, n, d * silu);
-    if (a) v_put(bf16, a, i, n, silu * u);
+    v_put(false, sum, i, n, v_fma(factor, v_get(bf16, x, i, n), v_get(false, sum, i, n)));
   }
 }
 
-void FT_V(swiglu_backward)(ft_dtype type, int64_t count, const void *da, const void *gate,
-                           const void *up, void *dgate, void *dup, void *a) {
+void FT_V(sum_scaled)(ft_dtype type, int64_t count, float *sum, const void *x, float multiplier) {
   if (type == FT_BF16)
-    swiglu_backward(true, count, da, gate, up, dgate, dup, a);
+    sum_scaled(true, count, sum, x, multiplier);
   else
-    swiglu_backward(false, count, da, gate, up, dgate, dup, a);
+    sum_scaled(false, count, sum, x, multiplier);
 }
 
 INLINE void column_sums(bool bf16, int64_t rows, int64_t columns, const void *in, int64_t stride,

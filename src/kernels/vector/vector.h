@@ -11,12 +11,16 @@
 
 /* clang-format off */
 #define FT_VECTOR_FUNCTIONS(X)                                                                     \
-  X(convert) X(round_stochastic) X(accumulate) X(sum_of_squares) X(add) X(column_sums)                                 \
-  X(swiglu_forward) X(swiglu_backward) X(rmsnorm_forward) X(rmsnorm_backward)                      \
-  X(head_norm_backward) X(angles) X(rotate) X(cross_entropy) X(adamw) X(dot_rows) X(dot_products)                \
+  X(convert) X(round_stochastic) X(accumulate) X(store_far) X(sum_of_squares) X(column_sums)       \
+  X(add_scaled) X(scale) X(sum_scaled) X(adamw)                                                    \
+  X(activation_forward) X(activation_backward) X(gated_forward) X(gated_backward)                  \
+  X(norm_forward) X(norm_backward) X(angles) X(rotate) X(rotate_neighbours)                        \
+  X(soft_cap) X(loss_row)                                                                          \
+  X(master_read) X(quantize) X(dequantize) X(accumulate_bf16) X(adamw_packed)                      \
+  X(code_write) X(code_read)                                                                       \
+  X(dot_rows) X(dot_products)                                                                      \
   X(multiply_f32) X(transpose) X(interleave) X(softmax_step) X(softmax_backward)                   \
-  X(scale_columns) X(add_f32) X(dot) X(decode) X(master_read) X(quantize) X(dequantize)            \
-  X(accumulate_bf16) X(adamw_packed) X(store_far)
+  X(scale_columns) X(add_f32) X(dot) X(decode)
 /* clang-format on */
 
 #define FT_DECLARE(name) __typeof__(*((ft_vector *)0)->name) FT_V(name);

@@ -30,7 +30,8 @@ OWNED = {
     r"dnnl.*\.h|oneapi/.*": {"kernels"},
     r"cblas\.h|openblas.*\.h": {"kernels"},
     r".*intrin\.h": {"kernels"},
-    r"pcre2\.h|utf8proc\.h": {"tokenizer"},
+    r"pcre2\.h": {"tokenizer"},
+    r"utf8proc\.h": {"tokenizer", "prep"},
     r"xxhash\.h|sha2\.h": {"base"},
     r"argp\.h": {"cli"},
 }

@@ -9,6 +9,37 @@
 
 /* ---------------------------------------------------------------- records and templates */
 
+/* What a JSON object has to have to be a record, and how it is read. */
+typedef enum ft_form {
+  FT_FORM_AUTO,          /* found out for each record */
+  FT_FORM_TEXT,          /* {text} */
+  FT_FORM_CLASSES,       /* {text, label} */
+  FT_FORM_MESSAGES,      /* {messages}: OpenAI's */
+  FT_FORM_CONVERSATIONS, /* {conversations}: ShareGPT's */
+  FT_FORM_ALPACA,        /* {instruction, output} */
+  FT_FORM_COMPLETION,    /* {prompt, completion} */
+  FT_FORM_PREFERENCE,    /* {prompt, chosen, rejected} */
+  FT_NUM_FORMS
+} ft_form;
+/* "auto", "text" … Errors: FT_ERR_USAGE listing them. */
+ft_err ft_form_by_name(const char *name, ft_form *out);
+const char *ft_form_name(ft_form form);
+
+/* A member that a file has under another name. */
+typedef struct ft_field {
+  const char *name;      /* ours */
+  const char *file_name; /* the file's */
+} ft_field;
+
+/* How records are read. All zeros is a good start. */
+typedef struct ft_record_rules {
+  ft_form form;
+  const ft_field *fields; /* [num_fields] */
+  int64_t num_fields;
+  const char *const *classes; /* [num_classes] names of classes, by number */
+  int64_t num_classes;
+} ft_record_rules;
+
 typedef enum ft_template {
   FT_TEMPLATE_AUTO, /* by the tokenizer's special tokens */
   FT_TEMPLATE_CHATML,
@@ -24,6 +55,20 @@ const char *ft_template_name(ft_template t);
  * missing. */
 ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_template *out);
 
+/* Special tokens of a tokenizer that may be spelled out in texts (src/prep/specials.h). Any number
+ * of threads may use it. The tokenizer must outlive it. Errors: FT_ERR_DATA, FT_ERR_IO. */
+typedef struct ft_specials ft_specials;
+ft_err ft_specials_new(const char *model_dir, const ft_tokenizer *t, ft_specials **out);
+void ft_specials_free(ft_specials *specials);
+
+/* Control tokens that a record spells out, and how often. Starts zeroed. */
+enum { FT_MAX_SPELLED = 8 };
+typedef struct ft_spelled {
+  uint32_t ids[FT_MAX_SPELLED];
+  int64_t times[FT_MAX_SPELLED], count;
+} ft_spelled;
+void ft_spelled_add(ft_spelled *spelled, uint32_t id);
+
 /* How records become ids. Fill it with ft_render_options_init, or by hand: only the first three
  * are needed. */
 typedef struct ft_render_options {
@@ -34,6 +79,8 @@ typedef struct ft_render_options {
   bool bos_first; /* ChatML: a chat begins with bos, as the tokenizer's own template has it */
   char *system;   /* what a chat without a system message gets; NULL or "": nothing */
   char *system_preamble; /* Llama 3: written before every system message; NULL: nothing */
+  ft_specials *specials; /* owned; NULL: special tokens that texts spell out are letters */
+  bool control_tokens;   /* those of texts, prompts and completions are tokens, also control ones */
 } ft_render_options;
 
 /* Resolves the template and finds what else a model directory says of it: the end-of-text token
@@ -49,13 +96,23 @@ void ft_render_options_fini(ft_render_options *options);
 ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
                         ft_ids *out);
 
-/* Turns one training record ({text}, alpaca, {messages}, {conversations}, {prompt, completion}) to
- * ids and mask, which are appended: targets are the assistant's words and its end-of-turn token,
- * everything of a text except its first token. Content is tokenized with specials off. *is_text: it
- * was a text record. Parse it with ft_json_parse_data. A record may come out without any target.
- * Errors: FT_ERR_DATA with the reason; FT_ERR_MEMORY. */
+/* What one record becomes. Starts zeroed, and is used again from record to record. */
+typedef struct ft_document {
+  ft_tokens_kind kind; /* text, sft, preference, unpaired or classes */
+  ft_form form;
+  ft_ids ids;      /* kind preference: the chosen conversation */
+  ft_ids rejected; /* kind preference, otherwise empty */
+  int32_t value;   /* kinds unpaired and classes */
+  ft_spelled spelled;
+} ft_document;
+void ft_document_fini(ft_document *document);
+
+/* Turns one training record to ids and mask: targets are the assistant's words and its end-of-turn
+ * token, everything of a text except its first token. Content is tokenized with specials off. Parse
+ * it with ft_json_parse_data. A record may come out without any target. Errors: FT_ERR_DATA with
+ * the reason; FT_ERR_MEMORY. */
 ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
-                        const cJSON *record, ft_ids *out, bool *is_text);
+                        const ft_record_rules *rules, const cJSON *record, ft_document *out);
 /* One user message and the start of the assistant's turn: what `generate --chat` feeds. */
 ft_err ft_render_prompt(const ft_tokenizer *t, const ft_render_options *options, const char *user,
                         ft_ids *out);
@@ -102,6 +159,7 @@ typedef struct ft_prep_options {
   const char *model_dir;
   const char *const *inputs; /* JSONL files */
   int64_t num_inputs;
+  ft_record_rules records;
   const char *out_dir;
   ft_template template;
   const char *system;      /* as of ft_render_options_init */

@@ -65,7 +65,8 @@ typedef struct job {
   const char *input;
   ft_tokenizer *tokenizer;
   ft_render_options render;
-  ft_ids ids;
+  ft_record_rules rules;
+  ft_document document;
 } job;
 
 static ft_err encode_text(job *j, const cJSON *json) {
@@ -74,16 +75,15 @@ static ft_err encode_text(job *j, const cJSON *json) {
     return ft_fail(FT_ERR_DATA,
                    "{\"text\": \"…\"} was expected; training records of other forms are "
                    "read with --chat");
-  return ft_encode_string(j->tokenizer, text->valuestring, true, 0, &j->ids);
+  return ft_encode_string(j->tokenizer, text->valuestring, true, 0, &j->document.ids);
 }
 
 static ft_err encode_line(job *j, const char *text, size_t bytes) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
-  bool is_text;
   FT_TRY(ft_line_parse(text, bytes, &json));
   if (j->arguments->chat)
-    FT_TRY(ft_render_record(j->tokenizer, &j->render, json, &j->ids, &is_text));
+    FT_TRY(ft_render_record(j->tokenizer, &j->render, &j->rules, json, &j->document));
   else
     FT_TRY(encode_text(j, json));
 out:
@@ -91,22 +91,44 @@ out:
   return err;
 }
 
+static void print_ids(const ft_ids *ids, bool with_mask, const char *prefix) {
+  printf("\"%sids\":[", prefix);
+  for (int64_t i = 0; i < ids->count; i++)
+    printf(i > 0 ? ",%u" : "%u", ids->ids[i]);
+  if (with_mask) {
+    printf("],\"%sloss_mask\":[", prefix);
+    for (int64_t i = 0; i < ids->count; i++)
+      printf(i > 0 ? ",%u" : "%u", ids->mask[i]);
+  }
+  putchar(']');
+}
+
+static void show_line(const job *j, int64_t number) {
+  const ft_document *d = &j->document;
+  char heading[64];
+  bool color = j->arguments->color, is_pair = d->rejected.count > 0;
+  snprintf(heading, sizeof heading, "line %lld%s: ", (long long)number, is_pair ? ", chosen" : "");
+  ft_show_tokens(stdout, heading, j->tokenizer, &d->ids, color);
+  if (!is_pair) return;
+  snprintf(heading, sizeof heading, "line %lld, rejected: ", (long long)number);
+  ft_show_tokens(stdout, heading, j->tokenizer, &d->rejected, color);
+}
+
 static void print_line(const job *j, int64_t number) {
-  char heading[48];
+  const ft_document *d = &j->document;
   if (j->arguments->show) {
-    snprintf(heading, sizeof heading, "line %lld: ", (long long)number);
-    ft_show_tokens(stdout, heading, j->tokenizer, &j->ids, j->arguments->color);
+    show_line(j, number);
     return;
   }
-  fputs("{\"ids\":[", stdout);
-  for (int64_t i = 0; i < j->ids.count; i++)
-    printf(i > 0 ? ",%u" : "%u", j->ids.ids[i]);
-  if (j->arguments->chat) {
-    fputs("],\"loss_mask\":[", stdout);
-    for (int64_t i = 0; i < j->ids.count; i++)
-      printf(i > 0 ? ",%u" : "%u", j->ids.mask[i]);
+  putchar('{');
+  print_ids(&d->ids, j->arguments->chat, "");
+  if (d->rejected.count > 0) {
+    putchar(',');
+    print_ids(&d->rejected, true, "rejected_");
   }
-  fputs("]}\n", stdout);
+  if (d->kind == FT_TOKENS_UNPAIRED) printf(",\"label\":%s", d->value ? "true" : "false");
+  if (d->kind == FT_TOKENS_CLASSES) printf(",\"label\":%d", (int)d->value);
+  fputs("}\n", stdout);
 }
 
 static ft_err run_lines(job *j) {
@@ -122,7 +144,8 @@ static ft_err run_lines(job *j) {
     int64_t number = ft_lines_number(lines);
     FT_CHECK(!too_long, FT_ERR_DATA, "%s:%lld: is longer than %d MiB", ft_lines_path(lines),
              (long long)number, FT_LINE_MAX >> 20);
-    j->ids.count = 0;
+    j->document.ids.count = j->document.rejected.count = 0;
+    j->document.kind = FT_TOKENS_TEXT;
     if (!ft_line_is_blank(text, bytes)) {
       err = encode_line(j, text, bytes);
       if (err != FT_OK) {
@@ -150,7 +173,7 @@ static ft_err tokenize(const arguments *a) {
   FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
 out:
   fflush(stdout);
-  ft_ids_fini(&j.ids);
+  ft_document_fini(&j.document);
   ft_render_options_fini(&j.render);
   ft_tokenizer_close(j.tokenizer);
   return err;

@@ -227,6 +227,20 @@ static ft_err parse_number(parser *p, cJSON **out) {
   return FT_OK;
 }
 
+/* What Python's json writes for numbers that JSON has not. They pass in people's data, where most
+ * stand in members that nobody reads; as a value they are no number of use. */
+static ft_err parse_non_number(parser *p, cJSON **out) {
+  static const char *const names[] = {"NaN", "Infinity", "-Infinity"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++) {
+    size_t length = strlen(names[i]);
+    if (p->length - p->at < length || memcmp(p->text + p->at, names[i], length) != 0) continue;
+    p->at += length;
+    *out = cJSON_CreateNumber((double)NAN);
+    return *out ? FT_OK : no_memory(p);
+  }
+  return parse_number(p, out);
+}
+
 /* ---------------------------------------------------------------- objects and arrays */
 
 static int by_name(const void *a, const void *b) {
@@ -344,6 +358,7 @@ static ft_err parse_value(parser *p, int depth, cJSON **out) {
   char c = p->text[p->at];
   if (c == '{') return parse_container(p, depth, '}', out);
   if (c == '[') return parse_container(p, depth, ']', out);
+  if (p->keeps_zeros && (c == '-' || c == 'N' || c == 'I')) return parse_non_number(p, out);
   if (c == '-' || (c >= '0' && c <= '9')) return parse_number(p, out);
   if (c != '"') return parse_word(p, out);
   char *s = NULL;

@@ -19,7 +19,7 @@ ft_err ft_prep_batch_init(ft_prep_batch *batch) {
 
 void ft_prep_batch_fini(ft_prep_batch *batch) {
   for (int64_t i = 0; batch->lines && i < FT_BATCH_LINES; i++)
-    ft_ids_fini(&batch->lines[i].ids);
+    ft_document_fini(&batch->lines[i].document);
   ft_free(batch->lines);
   ft_free(batch->text);
   *batch = (ft_prep_batch){0};
@@ -40,11 +40,10 @@ ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number,
     batch->capacity = capacity;
   }
   ft_prep_line *line = &batch->lines[batch->num_lines++];
-  ft_ids ids = line->ids;
+  ft_document document = line->document;
   *line = (ft_prep_line){.path = path, .number = number, .bytes = bytes, .too_long = too_long};
   line->begin = batch->used;
-  line->ids = ids;
-  line->ids.count = 0;
+  line->document = document;
   memcpy(batch->text + batch->used, text, bytes);
   batch->text[batch->used + bytes] = 0;
   batch->used += bytes + 1;
@@ -53,37 +52,39 @@ ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number,
 
 /* ---------------------------------------------------------------- one line */
 
-static ft_err check_length(const ft_prep_rules *rules, ft_prep_line *line) {
-  if (line->is_text || line->ids.count <= rules->seq_len) return FT_OK;
+static ft_err check_length(const ft_prep_rules *rules, ft_prep_line *line, ft_ids *ids) {
+  if (line->document.kind == FT_TOKENS_TEXT || ids->count <= rules->seq_len) return FT_OK;
   if (!rules->truncate)
     return ft_fail(FT_ERR_DATA,
                    "has %lld tokens, more than --seq-len %lld: cut such documents with --truncate",
-                   (long long)line->ids.count, (long long)rules->seq_len);
-  line->ids.count = rules->seq_len;
+                   (long long)ids->count, (long long)rules->seq_len);
+  ids->count = rules->seq_len;
   line->truncated = true;
   return FT_OK;
 }
 
-static bool has_target(const ft_ids *ids) {
-  return ids->count > 0 && memchr(ids->mask, 1, (size_t)ids->count) != NULL;
+static ft_err check_targets(ft_prep_line *line, const ft_ids *ids) {
+  if (ids->count > 0 && memchr(ids->mask, 1, (size_t)ids->count)) return FT_OK;
+  line->outcome = FT_ALL_MASKED;
+  return ft_fail(FT_ERR_DATA, "has nothing to learn from: no target among its %lld tokens%s",
+                 (long long)ids->count, line->truncated ? " after it was cut" : "");
 }
 
 static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_line *line) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
   ft_record record = {0};
+  ft_document *d = &line->document;
   FT_CHECK(!line->too_long, FT_ERR_DATA, "is longer than %d MiB", FT_LINE_MAX >> 20);
   FT_TRY(ft_line_parse(text, line->bytes, &json));
-  FT_TRY(ft_record_read(json, &record));
-  line->is_text = record.text != NULL;
-  line->hash = ft_record_hash(&record);
-  FT_TRY(ft_record_render(rules->tokenizer, rules->render, &record, &line->ids));
-  FT_TRY(check_length(rules, line));
-  if (!has_target(&line->ids)) {
-    line->outcome = FT_ALL_MASKED;
-    FT_TRY(ft_fail(FT_ERR_DATA, "has nothing to learn from: no target among its %lld tokens%s",
-                   (long long)line->ids.count, line->truncated ? " after it was cut" : ""));
-  }
+  FT_TRY(ft_record_read(rules->records, json, &record));
+  FT_TRY(ft_record_prompt_hash(&record, &line->prompt_hash));
+  FT_TRY(ft_document_render(rules->tokenizer, rules->render, &record, d));
+  line->unread = record.unread;
+  FT_TRY(check_length(rules, line, &d->ids));
+  FT_TRY(check_length(rules, line, &d->rejected));
+  FT_TRY(check_targets(line, &d->ids));
+  if (record.rejected) FT_TRY(check_targets(line, &d->rejected));
 out:
   cJSON_Delete(json);
   ft_record_fini(&record);

@@ -2,12 +2,13 @@
 #ifndef FT_PREP_BATCH_H
 #define FT_PREP_BATCH_H
 
-#include "ft/prep.h"
+#include "record.h"
 
 /* What every line needs; constant while threads run. */
 typedef struct ft_prep_rules {
   const ft_tokenizer *tokenizer;
   const ft_render_options *render;
+  const ft_record_rules *records;
   int64_t seq_len;
   bool truncate;
 } ft_prep_rules;
@@ -22,9 +23,10 @@ typedef struct ft_prep_line {
   bool too_long;       /* longer than FT_LINE_MAX: no text */
   ft_err err;          /* what is wrong with the run, not with the line */
   ft_outcome outcome;
-  ft_ids ids; /* kept from batch to batch */
-  bool is_text, truncated;
-  uint64_t hash;
+  ft_document document; /* kept from batch to batch */
+  bool truncated;
+  uint64_t prompt_hash;
+  ft_unread unread;
   char reason[512]; /* of a bad line, or the error's message */
 } ft_prep_line;
 

@@ -173,3 +173,19 @@ ft_err ft_canvas_finish(ft_canvas *c) {
   ft_free(c->spans);
   return c->err;
 }
+
+void ft_canvas_content(ft_canvas *c, const char *text, size_t bytes, bool target) {
+  size_t begin = 0, at = 0;
+  const ft_special *found;
+  while (c->specials && (found = ft_specials_next(c->specials, text, bytes, &at))) {
+    if (found->is_control && c->spelled) ft_spelled_add(c->spelled, found->id);
+    size_t end = at + found->bytes;
+    if (!found->is_control || c->takes_control) {
+      ft_canvas_bytes(c, text + begin, at - begin, target);
+      ft_canvas_token(c, found->id, target);
+      begin = end;
+    }
+    at = end;
+  }
+  ft_canvas_bytes(c, text + begin, bytes - begin, target);
+}

@@ -88,6 +88,7 @@ static ft_err begin(prep *p) {
   p->rules = (ft_prep_rules){
       .tokenizer = p->tokenizer,
       .render = &p->render,
+      .records = &o->records,
       .seq_len = o->seq_len ? o->seq_len : FT_MIN(longest, DEFAULT_SEQ_LEN),
       .truncate = o->truncate,
   };
@@ -122,21 +123,20 @@ static bool is_refused(const prep *p) {
 static ft_err add_document(prep *p, const ft_prep_line *line) {
   ft_prep_report *r = p->report;
   ft_split set =
-      ft_split_of(line->hash, p->options->seed, p->options->validation, p->options->test);
+      ft_split_of(line->prompt_hash, p->options->seed, p->options->validation, p->options->test);
   bool is_first = r->documents[0] + r->documents[1] + r->documents[2] == 0;
   if (is_first && p->options->show_first) {
-    ft_err err = p->options->show_first(p->options->show_arg, p->tokenizer, &line->ids);
+    ft_err err = p->options->show_first(p->options->show_arg, p->tokenizer, &line->document.ids);
     if (err != FT_OK) return err;
   }
   r->documents[set]++;
-  r->tokens[set] += line->ids.count;
-  for (int64_t i = 0; i < line->ids.count; i++)
-    r->targets[set] += line->ids.mask[i];
-  r->text_documents += line->is_text;
+  r->tokens[set] += line->document.ids.count;
+  for (int64_t i = 0; i < line->document.ids.count; i++)
+    r->targets[set] += line->document.ids.mask[i];
+  r->text_documents += line->document.kind == FT_TOKENS_TEXT;
   r->truncated += line->truncated;
   if (is_refused(p)) return FT_OK;
-  return ft_prep_output_add(&p->output, set, line->is_text ? FT_TOKENS_TEXT : FT_TOKENS_SFT,
-                            &line->ids);
+  return ft_prep_output_add(&p->output, set, line->document.kind, &line->document.ids);
 }
 
 /* Turns the batch to documents and empties it. */
@@ -154,7 +154,7 @@ static ft_err run_batch(prep *p) {
     p->report->bad_lines += line->outcome == FT_BAD_LINE;
     p->report->all_masked += line->outcome == FT_ALL_MASKED;
     if (err != FT_OK) return err;
-    if (line->ids.capacity > KEPT_IDS) ft_ids_fini(&p->batch.lines[i].ids);
+    if (line->document.ids.capacity > KEPT_IDS) ft_ids_fini(&p->batch.lines[i].document.ids);
   }
   p->batch.num_lines = 0;
   p->batch.used = 0;

@@ -1,23 +1,34 @@
 /* Training records: which form a JSON object has, and what it says. Every form but a text becomes a
- * list of messages. What would change the meaning if it were left out (tools, images, preferences)
- * is refused by name. */
+ * list of messages. What would change the meaning if it were left out is refused by name
+ * (record_members.c). */
 #include <string.h>
 
-#include "record.h"
+#include "normalise.h"
+#include "record_internal.h"
 
-/* ---------------------------------------------------------------- parts */
+/* ---------------------------------------------------------------- members */
 
-static bool is_absent(const cJSON *item) {
+const cJSON *ft_member(const ft_record_rules *rules, const cJSON *object, const char *name) {
+  for (int64_t i = 0; i < rules->num_fields; i++)
+    if (strcmp(rules->fields[i].name, name) == 0)
+      return ft_json_get(object, rules->fields[i].file_name);
+  return ft_json_get(object, name);
+}
+
+bool ft_is_absent(const cJSON *item) {
   return !item || cJSON_IsNull(item);
 }
 
-static bool is_empty(const cJSON *item) {
-  return is_absent(item) || cJSON_IsFalse(item) ||
-         (cJSON_IsString(item) && item->valuestring[0] == 0) ||
-         ((cJSON_IsArray(item) || cJSON_IsObject(item)) && !item->child);
+bool ft_is_empty(const cJSON *item) {
+  static const char *const nothing[] = {"", "[]", "{}", "null", "None"};
+  if (ft_is_absent(item) || cJSON_IsFalse(item)) return true;
+  if (cJSON_IsArray(item) || cJSON_IsObject(item)) return !item->child;
+  for (size_t i = 0; cJSON_IsString(item) && i < FT_ARRAY_SIZE(nothing); i++)
+    if (strcmp(item->valuestring, nothing[i]) == 0) return true;
+  return false;
 }
 
-static const char *type_name(const cJSON *item) {
+const char *ft_type_name(const cJSON *item) {
   return !item                  ? "missing"
          : cJSON_IsNull(item)   ? "null"
          : cJSON_IsString(item) ? "a string"
@@ -27,285 +38,363 @@ static const char *type_name(const cJSON *item) {
                                 : "an object";
 }
 
-/* The member's string, which must be there. Borrowed. */
-static ft_err string_of(const cJSON *object, const char *name, const char **out) {
-  const cJSON *item = ft_json_get(object, name);
+ft_err ft_string_of(const ft_record_rules *rules, const cJSON *object, const char *name,
+                    const char **out) {
+  const cJSON *item = ft_member(rules, object, name);
   *out = NULL;
   if (!cJSON_IsString(item))
-    return ft_fail(FT_ERR_DATA, "\"%s\" is %s, a string was expected", name, type_name(item));
+    return ft_fail(FT_ERR_DATA, "\"%s\" is %s, a string was expected", name, ft_type_name(item));
   *out = item->valuestring;
   return FT_OK;
 }
 
-/* As string_of; NULL if absent. */
-static ft_err optional_string(const cJSON *object, const char *name, const char **out) {
+ft_err ft_optional_string(const ft_record_rules *rules, const cJSON *object, const char *name,
+                          const char **out) {
   *out = NULL;
-  return is_absent(ft_json_get(object, name)) ? FT_OK : string_of(object, name, out);
+  return ft_is_absent(ft_member(rules, object, name)) ? FT_OK
+                                                      : ft_string_of(rules, object, name, out);
 }
 
-/* Appends a message, whose content is copied. */
-static ft_err add(ft_record *r, ft_speaker role, const char *content) {
-  if (r->num_messages == r->capacity) {
-    int64_t capacity = FT_MAX(8, 2 * r->capacity);
-    void *p = r->messages;
-    ft_err err = ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof(ft_message), &p);
-    if (err != FT_OK) return err;
-    r->messages = p;
-    r->capacity = capacity;
-  }
-  ft_message *m = &r->messages[r->num_messages];
-  *m = (ft_message){.role = role, .target = role == FT_SPEAKER_ASSISTANT};
-  ft_err err = ft_strdup(content, &m->content);
-  if (err == FT_OK) r->num_messages++;
-  return err;
-}
-
-/* ---------------------------------------------------------------- messages */
-
-/* Texts of a list [{"type": "text", "text": …} …] joined without anything between them. */
-static ft_err join_parts(const cJSON *parts, char **out) {
+ft_err ft_record_own(ft_record *r, const char *text, const char *name, const cJSON **out) {
   ft_err err = FT_OK;
-  size_t bytes = 0, at = 0;
-  void *joined = NULL;
-  const cJSON *part;
-  cJSON_ArrayForEach(part, parts) {
-    const char *type, *text;
-    FT_CHECK(cJSON_IsObject(part), FT_ERR_DATA,
-             "a part of \"content\" is %s, {\"type\": "
-             "\"text\", \"text\": …} was expected",
-             type_name(part));
-    FT_TRY(string_of(part, "type", &type));
-    FT_CHECK(strcmp(type, "text") == 0, FT_ERR_DATA,
-             "a part of \"content\" has type \"%.40s\": only \"text\" is supported", type);
-    FT_TRY(string_of(part, "text", &text));
-    bytes += strlen(text);
+  cJSON *json = NULL;
+  err = ft_json_parse_data(text, strlen(text), "its JSON", &json);
+  if (err == FT_ERR_DATA) err = ft_fail_prefix(err, "\"%s\"", name);
+  if (err != FT_OK) return err;
+  if (!r->owned) r->owned = cJSON_CreateArray();
+  if (!r->owned || !cJSON_AddItemToArray(r->owned, json)) {
+    cJSON_Delete(json);
+    return ft_fail(FT_ERR_MEMORY, "no memory for a record");
   }
-  FT_TRY(ft_alloc(FT_MEM_OTHER, bytes + 1, &joined));
-  cJSON_ArrayForEach(part, parts) {
-    const char *text = ft_json_get(part, "text")->valuestring;
-    size_t length = strlen(text);
-    memcpy((char *)joined + at, text, length);
-    at += length;
-  }
-  *out = joined;
-out:
-  return err;
-}
-
-static ft_err role_by_name(const char *name, ft_speaker *out) {
-  static const struct {
-    const char *name;
-    ft_speaker role;
-  } roles[] = {{"system", FT_SPEAKER_SYSTEM},
-               {"user", FT_SPEAKER_USER},
-               {"human", FT_SPEAKER_USER},
-               {"assistant", FT_SPEAKER_ASSISTANT},
-               {"gpt", FT_SPEAKER_ASSISTANT}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++)
-    if (strcmp(name, roles[i].name) == 0) {
-      *out = roles[i].role;
-      return FT_OK;
-    }
-  if (strncmp(name, "tool", 4) == 0 || strncmp(name, "function", 8) == 0 ||
-      strcmp(name, "observation") == 0)
-    return ft_fail(FT_ERR_DATA, "role \"%.40s\": tool use is not supported", name);
-  return ft_fail(FT_ERR_DATA, "role \"%.40s\" is unknown: system, user or assistant was expected",
-                 name);
-}
-
-/* Members of a message or record whose loss would change what it says. */
-static ft_err refuse_tools(const cJSON *object) {
-  static const char *const names[] = {"tool_calls", "function_call", "tools", "functions"};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
-    if (!is_empty(ft_json_get(object, names[i])))
-      return ft_fail(FT_ERR_DATA, "\"%s\": tool use is not supported", names[i]);
-  return FT_OK;
-}
-
-/* {role, content}, or {from, value} with the names given. "weight": 0 keeps an assistant's message
- * from being trained on, as in other trainers' data. */
-static ft_err read_message(const cJSON *json, const char *role_key, const char *content_key,
-                           ft_record *r) {
-  ft_err err = FT_OK;
-  const char *name;
-  char *joined = NULL;
-  ft_speaker role = FT_SPEAKER_USER;
-  FT_CHECK(cJSON_IsObject(json), FT_ERR_DATA,
-           "is %s, an object with \"%s\" and \"%s\" was expected", type_name(json), role_key,
-           content_key);
-  FT_TRY(string_of(json, role_key, &name));
-  FT_TRY(role_by_name(name, &role));
-  FT_TRY(refuse_tools(json));
-  const cJSON *content = ft_json_get(json, content_key);
-  const char *text;
-  if (cJSON_IsArray(content)) {
-    FT_TRY(join_parts(content, &joined));
-    text = joined;
-  } else {
-    FT_TRY(string_of(json, content_key, &text));
-  }
-  FT_TRY(add(r, role, text));
-  const cJSON *weight = ft_json_get(json, "weight");
-  if (!is_absent(weight)) {
-    int64_t value;
-    FT_CHECK(ft_json_i64(weight, &value) && (value == 0 || value == 1), FT_ERR_DATA,
-             "\"weight\" must be 0 (not trained on) or 1");
-    if (value == 0) r->messages[r->num_messages - 1].target = false;
-  }
-out:
-  ft_free(joined);
-  return err;
-}
-
-static ft_err read_messages(const cJSON *list, const char *list_name, const char *role_key,
-                            const char *content_key, ft_record *r) {
-  if (!cJSON_IsArray(list))
-    return ft_fail(FT_ERR_DATA, "\"%s\" is %s, a list was expected", list_name, type_name(list));
-  if (!list->child) return ft_fail(FT_ERR_DATA, "\"%s\" is empty", list_name);
-  int64_t i = 0;
-  const cJSON *json;
-  cJSON_ArrayForEach(json, list) {
-    ft_err err = read_message(json, role_key, content_key, r);
-    if (err == FT_ERR_DATA)
-      return ft_fail_prefix(err, "\"%s\": message %lld", list_name, (long long)i + 1);
-    if (err != FT_OK) return err;
-    i++;
-  }
+  *out = json;
   return FT_OK;
 }
 
 /* ---------------------------------------------------------------- forms */
 
-static ft_err read_text(const cJSON *json, ft_record *r) {
+static ft_err read_text(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
   const char *text;
-  ft_err err = string_of(json, "text", &text);
+  ft_err err = ft_string_of(rules, json, "text", &text);
   if (err != FT_OK) return err;
   if (text[0] == 0) return ft_fail(FT_ERR_DATA, "\"text\" is empty");
+  r->kind = FT_TOKENS_TEXT;
   return ft_strdup(text, &r->text);
 }
 
-static ft_err read_openai(const cJSON *json, ft_record *r) {
-  return read_messages(ft_json_get(json, "messages"), "messages", "role", "content", r);
-}
-
-static ft_err read_sharegpt(const cJSON *json, ft_record *r) {
+/* Messages, and a system message that may stand beside them. */
+static ft_err read_chat(const ft_record_rules *rules, const cJSON *json, const char *name,
+                        bool sharegpt, ft_record *r) {
   ft_err err = FT_OK;
   const char *system;
-  FT_TRY(optional_string(json, "system", &system));
-  if (system && system[0]) FT_TRY(add(r, FT_SPEAKER_SYSTEM, system));
-  FT_TRY(read_messages(ft_json_get(json, "conversations"), "conversations", "from", "value", r));
-  FT_CHECK(!(system && system[0]) || r->messages[1].role != FT_SPEAKER_SYSTEM, FT_ERR_DATA,
-           "there is a \"system\" beside \"conversations\" that begin with a system message");
+  FT_TRY(ft_optional_string(rules, json, "system", &system));
+  FT_TRY(ft_add_system(r, system));
+  FT_TRY(ft_read_messages(rules, ft_member(rules, json, name), name, sharegpt, r));
+  FT_TRY(ft_check_system(r, system && system[0]));
 out:
   return err;
 }
 
+static ft_err read_openai(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
+  return read_chat(rules, json, "messages", false, r);
+}
+
+static ft_err read_sharegpt(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
+  /* some files have OpenAI's names inside */
+  const cJSON *list = ft_member(rules, json, "conversations");
+  bool openai = cJSON_IsArray(list) && list->child && ft_json_get(list->child, "role") &&
+                !ft_json_get(list->child, "from");
+  return read_chat(rules, json, "conversations", !openai, r);
+}
+
 static ft_err read_history(const cJSON *history, ft_record *r) {
-  if (is_absent(history)) return FT_OK;
+  if (ft_is_empty(history)) return FT_OK;
   if (!cJSON_IsArray(history))
     return ft_fail(FT_ERR_DATA, "\"history\" is %s, a list of [question, answer] was expected",
-                   type_name(history));
+                   ft_type_name(history));
   const cJSON *pair;
   cJSON_ArrayForEach(pair, history) {
     const cJSON *question = cJSON_IsArray(pair) ? pair->child : NULL;
     const cJSON *answer = question ? question->next : NULL;
     if (!cJSON_IsString(question) || !cJSON_IsString(answer) || answer->next)
       return ft_fail(FT_ERR_DATA, "a member of \"history\" is not [question, answer]");
-    ft_err err = add(r, FT_SPEAKER_USER, question->valuestring);
-    if (err == FT_OK) err = add(r, FT_SPEAKER_ASSISTANT, answer->valuestring);
+    ft_err err = ft_add_message(r, FT_SPEAKER_USER, question->valuestring);
+    if (err == FT_OK) err = ft_add_message(r, FT_SPEAKER_ASSISTANT, answer->valuestring);
     if (err != FT_OK) return err;
   }
   return FT_OK;
 }
 
-static ft_err read_alpaca(const cJSON *json, ft_record *r) {
+static ft_err read_alpaca(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
   ft_err err = FT_OK;
   const char *system, *instruction, *input, *output;
-  FT_TRY(optional_string(json, "system", &system));
-  FT_TRY(string_of(json, "instruction", &instruction));
-  FT_TRY(optional_string(json, "input", &input));
-  FT_TRY(string_of(json, "output", &output));
-  if (system && system[0]) FT_TRY(add(r, FT_SPEAKER_SYSTEM, system));
-  FT_TRY(read_history(ft_json_get(json, "history"), r));
-  FT_TRY(add(r, FT_SPEAKER_USER, instruction));
+  FT_TRY(ft_optional_string(rules, json, "system", &system));
+  FT_TRY(ft_string_of(rules, json, "instruction", &instruction));
+  FT_TRY(ft_optional_string(rules, json, "input", &input));
+  FT_TRY(ft_string_of(rules, json, "output", &output));
+  FT_TRY(ft_add_system(r, system));
+  FT_TRY(read_history(ft_member(rules, json, "history"), r));
+  FT_TRY(ft_add_message(r, FT_SPEAKER_USER, instruction));
   if (input && input[0]) FT_TRY(ft_strdup(input, &r->messages[r->num_messages - 1].input));
-  FT_TRY(add(r, FT_SPEAKER_ASSISTANT, output));
+  FT_TRY(ft_add_message(r, FT_SPEAKER_ASSISTANT, output));
 out:
   return err;
 }
 
 /* Both strings, or both lists of messages, of which only the completion's are trained on. */
-static ft_err read_completion(const cJSON *json, ft_record *r) {
+static ft_err read_completion(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
   ft_err err = FT_OK;
-  const cJSON *lists[] = {ft_json_get(json, "prompt"), ft_json_get(json, "completion")};
+  const char *system, *prompt, *completion;
+  const cJSON *lists[] = {ft_member(rules, json, "prompt"), ft_member(rules, json, "completion")};
+  FT_TRY(ft_optional_string(rules, json, "system", &system));
+  FT_TRY(ft_add_system(r, system));
   if (cJSON_IsArray(lists[0]) && cJSON_IsArray(lists[1])) {
-    FT_TRY(read_messages(lists[0], "prompt", "role", "content", r));
+    FT_TRY(ft_read_messages(rules, lists[0], "prompt", false, r));
     for (int64_t i = 0; i < r->num_messages; i++)
       r->messages[i].target = false;
-    FT_TRY(read_messages(lists[1], "completion", "role", "content", r));
+    FT_TRY(ft_read_messages(rules, lists[1], "completion", false, r));
   } else {
-    const char *prompt, *completion;
-    FT_TRY(string_of(json, "prompt", &prompt));
-    FT_TRY(string_of(json, "completion", &completion));
-    FT_TRY(add(r, FT_SPEAKER_USER, prompt));
-    FT_TRY(add(r, FT_SPEAKER_ASSISTANT, completion));
+    FT_TRY(ft_string_of(rules, json, "prompt", &prompt));
+    FT_TRY(ft_string_of(rules, json, "completion", &completion));
+    FT_TRY(ft_add_message(r, FT_SPEAKER_USER, prompt));
+    FT_TRY(ft_add_message(r, FT_SPEAKER_ASSISTANT, completion));
     r->is_continuation = true;
+  }
+  FT_TRY(ft_check_system(r, system && system[0]));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- answers with a label */
+
+static const char *label_name(const ft_record_rules *rules, const cJSON *json) {
+  return !ft_is_absent(ft_member(rules, json, "label"))     ? "label"
+         : !ft_is_absent(ft_member(rules, json, "kto_tag")) ? "kto_tag"
+                                                            : NULL;
+}
+
+/* A conversation that people liked (true) or not. */
+static ft_err read_rating(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
+  ft_err err = FT_OK;
+  const char *name = label_name(rules, json);
+  int64_t value = 0;
+  if (!name) goto out;
+  const cJSON *label = ft_member(rules, json, name);
+  bool number = ft_json_i64(label, &value) && (value == 0 || value == 1);
+  FT_CHECK(cJSON_IsBool(label) || number, FT_ERR_DATA,
+           "\"%s\" is %s: true or false was expected, whether the answer is a good one", name,
+           cJSON_IsNumber(label) ? "another number than 0 and 1" : ft_type_name(label));
+  FT_CHECK(r->num_messages > 0 && r->messages[r->num_messages - 1].role == FT_SPEAKER_ASSISTANT,
+           FT_ERR_DATA, "\"%s\": the last message is not the assistant's", name);
+  r->kind = FT_TOKENS_UNPAIRED;
+  r->value = number ? (int32_t)value : cJSON_IsTrue(label);
+  for (int64_t i = 0; i + 1 < r->num_messages; i++) /* the last answer was rated */
+    r->messages[i].target = false;
+out:
+  return err;
+}
+
+static ft_err class_by_name(const ft_record_rules *rules, const char *name, int32_t *out) {
+  for (int64_t i = 0; i < rules->num_classes; i++)
+    if (strcmp(rules->classes[i], name) == 0) {
+      *out = (int32_t)i;
+      return FT_OK;
+    }
+  return ft_fail(FT_ERR_DATA, "\"label\" is \"%.40s\"%s", name,
+                 rules->num_classes > 0 ? ", which is none of the classes of config.json"
+                                        : ": a number was expected, or classes named by label2id "
+                                          "in config.json");
+}
+
+static ft_err read_classes(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
+  ft_err err = read_text(rules, json, r);
+  if (err != FT_OK) return err;
+  const cJSON *label = ft_member(rules, json, "label");
+  int64_t value = cJSON_IsTrue(label);
+  r->kind = FT_TOKENS_CLASSES;
+  if (cJSON_IsString(label)) return class_by_name(rules, label->valuestring, &r->value);
+  if (!cJSON_IsBool(label) && (!ft_json_i64(label, &value) || value < 0 || value > INT32_MAX))
+    return ft_fail(FT_ERR_DATA, "\"label\" is %s, a class (a number from 0) was expected",
+                   cJSON_IsNumber(label) ? "no whole number from 0" : ft_type_name(label));
+  r->value = (int32_t)value;
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- which form */
+
+typedef struct form {
+  const char *name;
+  const char *keys[2]; /* all of them make the form */
+  ft_err (*read)(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+  bool chat;               /* may be rated, and have tools */
+  const char *members[14]; /* that it reads; NULL ends them */
+} form;
+
+#define CHAT "system", "tools", "documents", "chat_template_kwargs", "label", "kto_tag"
+
+static const form forms[FT_NUM_FORMS] = {
+    [FT_FORM_TEXT] = {"text", {"text"}, read_text, false, {"text"}},
+    [FT_FORM_CLASSES] = {"classes", {"text", "label"}, read_classes, false, {"text", "label"}},
+    [FT_FORM_MESSAGES] = {"messages", {"messages"}, read_openai, true, {"messages", CHAT}},
+    [FT_FORM_CONVERSATIONS] =
+        {"conversations", {"conversations"}, read_sharegpt, true, {"conversations", CHAT}},
+    [FT_FORM_ALPACA] = {"alpaca",
+                        {"instruction", "output"},
+                        read_alpaca,
+                        true,
+                        {"instruction", "input", "output", "history", CHAT}},
+    [FT_FORM_COMPLETION] = {"prompt/completion",
+                            {"prompt", "completion"},
+                            read_completion,
+                            true,
+                            {"prompt", "completion", CHAT}},
+    [FT_FORM_PREFERENCE] = {"preference",
+                            {"chosen", "rejected"},
+                            ft_read_preference,
+                            true,
+                            {"chosen", "rejected", "prompt", "instruction", "input", "system",
+                             "conversations", "messages", "tools", "documents",
+                             "chat_template_kwargs"}}};
+
+const char *ft_form_name(ft_form f) {
+  FT_ASSERT(f < FT_NUM_FORMS);
+  return f == FT_FORM_AUTO ? "auto" : forms[f].name;
+}
+
+ft_err ft_form_by_name(const char *name, ft_form *out) {
+  for (int i = 0; i < FT_NUM_FORMS; i++)
+    if (strcmp(name, ft_form_name((ft_form)i)) == 0) {
+      *out = (ft_form)i;
+      return FT_OK;
+    }
+  return ft_fail(FT_ERR_USAGE,
+                 "form \"%.40s\" is unknown: auto, text, classes, messages, conversations, alpaca, "
+                 "prompt/completion or preference was expected",
+                 name);
+}
+
+static bool has_form(const ft_record_rules *rules, const cJSON *json, const form *f) {
+  for (size_t k = 0; k < FT_ARRAY_SIZE(f->keys); k++)
+    if (f->keys[k] && ft_is_absent(ft_member(rules, json, f->keys[k]))) return false;
+  return true;
+}
+
+/* Halves of a form, and what belongs to none. */
+static ft_err no_form(const ft_record_rules *rules, const cJSON *json) {
+  static const char *const halves[][2] = {{"instruction", "output"},
+                                          {"prompt", "completion"},
+                                          {"chosen", "rejected"},
+                                          {"rejected", "chosen"}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(halves); i++)
+    if (ft_member(rules, json, halves[i][0]))
+      return ft_fail(FT_ERR_DATA, "has \"%s\" but no \"%s\"", halves[i][0], halves[i][1]);
+  return ft_fail(
+      FT_ERR_DATA,
+      "is of no known form: {text}, {messages}, {conversations}, {instruction, output}, "
+      "{prompt, completion} or {prompt, chosen, rejected} was expected (--field NAME=OURS "
+      "gives them other names)%s%.40s%s",
+      json->child ? ", its first member is \"" : "", json->child ? json->child->string : "",
+      json->child ? "\"" : "");
+}
+
+/* A text beside an instruction or messages is no second form if it is empty, or only says the same
+ * again. */
+static bool is_rendering(const ft_record_rules *rules, const cJSON *json, const form *other) {
+  const char *text = ft_member(rules, json, "text")->valuestring;
+  if (ft_is_empty(ft_member(rules, json, "text"))) return true;
+  for (int k = 0; k < 2; k++) {
+    const cJSON *part = other->keys[k] ? ft_member(rules, json, other->keys[k]) : NULL;
+    if (part && (!cJSON_IsString(part) || !text || !strstr(text, part->valuestring))) return false;
+  }
+  return true;
+}
+
+/* The first two forms in the order of the table that the record has. A preference may have a prompt
+ * in any form of a chat. */
+static ft_err find_form(const ft_record_rules *rules, const cJSON *json, ft_form *out) {
+  ft_form found = FT_FORM_AUTO;
+  if (has_form(rules, json, &forms[FT_FORM_PREFERENCE])) {
+    *out = FT_FORM_PREFERENCE;
+    return FT_OK;
+  }
+  for (int i = FT_FORM_MESSAGES; i < FT_FORM_PREFERENCE; i++) {
+    if (!has_form(rules, json, &forms[i])) continue;
+    if (found)
+      return ft_fail(FT_ERR_DATA, "has two forms at once, %s and %s: --form says which",
+                     forms[found].name, forms[i].name);
+    found = (ft_form)i;
+  }
+  bool has_text = has_form(rules, json, &forms[FT_FORM_TEXT]);
+  if (found && has_text && !is_rendering(rules, json, &forms[found]))
+    return ft_fail(FT_ERR_DATA, "has two forms at once, text and %s: --form says which",
+                   forms[found].name);
+  if (!found && has_text)
+    found = has_form(rules, json, &forms[FT_FORM_CLASSES]) ? FT_FORM_CLASSES : FT_FORM_TEXT;
+  *out = found;
+  return found ? FT_OK : no_form(rules, json);
+}
+
+/* A form that was asked for, whatever else the record has. */
+static ft_err fixed_form(const ft_record_rules *rules, const cJSON *json, ft_form *out) {
+  const form *f = &forms[rules->form];
+  *out = rules->form;
+  for (size_t k = 0; k < FT_ARRAY_SIZE(f->keys); k++)
+    if (f->keys[k] && ft_is_absent(ft_member(rules, json, f->keys[k])))
+      return ft_fail(FT_ERR_DATA, "has no \"%s\", which the form %s needs", f->keys[k], f->name);
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- what belongs to a chat */
+
+/* A list or object that may also stand as JSON in a string. NULL if it says nothing. */
+static ft_err structure_of(const ft_record_rules *rules, const cJSON *json, const char *name,
+                           bool is_list, ft_record *r, const cJSON **out) {
+  const cJSON *item = ft_member(rules, json, name);
+  *out = NULL;
+  if (ft_is_empty(item)) return FT_OK;
+  if (cJSON_IsString(item)) {
+    ft_err err = ft_record_own(r, item->valuestring, name, &item);
+    if (err != FT_OK) return err;
+  }
+  if (is_list ? !cJSON_IsArray(item) : !cJSON_IsObject(item))
+    return ft_fail(FT_ERR_DATA, "\"%s\" is %s, %s was expected", name, ft_type_name(item),
+                   is_list ? "a list" : "an object");
+  *out = item;
+  return FT_OK;
+}
+
+static ft_err read_chat_members(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
+  ft_err err = FT_OK;
+  FT_TRY(structure_of(rules, json, "tools", true, r, &r->tools));
+  FT_TRY(structure_of(rules, json, "documents", true, r, &r->documents));
+  FT_TRY(structure_of(rules, json, "chat_template_kwargs", false, r, &r->template_kwargs));
+  if (r->form != FT_FORM_PREFERENCE) FT_TRY(read_rating(rules, json, r));
+  if (r->rejected) {
+    r->rejected->form = r->form;
+    r->rejected->tools = r->tools;
+    r->rejected->documents = r->documents;
+    r->rejected->template_kwargs = r->template_kwargs;
   }
 out:
   return err;
 }
 
-typedef struct form {
-  const char *name;
-  const char *keys[2]; /* all of them make the form */
-  ft_err (*read)(const cJSON *json, ft_record *r);
-} form;
-
-static const form forms[] = {{"text", {"text", NULL}, read_text},
-                             {"messages", {"messages", NULL}, read_openai},
-                             {"conversations", {"conversations", NULL}, read_sharegpt},
-                             {"alpaca", {"instruction", "output"}, read_alpaca},
-                             {"prompt/completion", {"prompt", "completion"}, read_completion}};
-
-/* Keys of records that are for another purpose, or halves of a form. */
-static ft_err no_form(const cJSON *json) {
-  if (ft_json_get(json, "chosen") || ft_json_get(json, "rejected"))
-    return ft_fail(FT_ERR_DATA, "is a preference record (\"chosen\", \"rejected\"), which is not "
-                                "supported");
-  if (ft_json_get(json, "instruction"))
-    return ft_fail(FT_ERR_DATA, "has \"instruction\" but no \"output\"");
-  if (ft_json_get(json, "prompt"))
-    return ft_fail(FT_ERR_DATA, "has \"prompt\" but no \"completion\"");
-  return ft_fail(FT_ERR_DATA,
-                 "is of no known form: {text}, {messages}, {conversations}, {instruction, output} "
-                 "or {prompt, completion} was expected%s%.40s%s",
-                 json->child ? ", its first member is \"" : "",
-                 json->child ? json->child->string : "", json->child ? "\"" : "");
-}
-
-static ft_err find_form(const cJSON *json, const form **out) {
-  *out = NULL;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(forms); i++) {
-    bool has = true;
-    for (size_t k = 0; k < FT_ARRAY_SIZE(forms[i].keys); k++)
-      has = has && (!forms[i].keys[k] || !is_absent(ft_json_get(json, forms[i].keys[k])));
-    if (!has) continue;
-    if (*out)
-      return ft_fail(FT_ERR_DATA, "has two forms at once, %s and %s", (*out)->name, forms[i].name);
-    *out = &forms[i];
-  }
-  return *out ? FT_OK : no_form(json);
-}
-
-ft_err ft_record_read(const cJSON *json, ft_record *out) {
+ft_err ft_record_read(const ft_record_rules *rules, const cJSON *json, ft_record *out) {
   ft_err err = FT_OK;
-  const form *f;
-  *out = (ft_record){0};
+  *out = (ft_record){.kind = FT_TOKENS_SFT};
   FT_CHECK(cJSON_IsObject(json), FT_ERR_DATA, "is %s, one object a line was expected",
-           type_name(json));
-  FT_TRY(find_form(json, &f));
-  FT_TRY(refuse_tools(json));
-  FT_TRY(f->read(json, out));
+           ft_type_name(json));
+  FT_TRY(rules->form ? fixed_form(rules, json, &out->form) : find_form(rules, json, &out->form));
+  const form *f = &forms[out->form];
+  /* a text that only repeats what another form says is read with it */
+  const char *members[FT_ARRAY_SIZE(f->members) + 2] = {NULL};
+  memcpy(members, f->members, sizeof f->members);
+  size_t count = 0;
+  while (members[count])
+    count++;
+  if (f->chat) members[count] = "text";
+  FT_TRY(ft_check_members(rules, json, FT_SCOPE_RECORD, members, &out->unread));
+  FT_TRY(f->read(rules, json, out));
+  if (f->chat) FT_TRY(read_chat_members(rules, json, out));
 out:
   if (err != FT_OK) ft_record_fini(out);
   return err;
@@ -318,17 +407,33 @@ void ft_record_fini(ft_record *record) {
   }
   ft_free(record->messages);
   ft_free(record->text);
+  if (record->rejected) ft_record_fini(record->rejected);
+  ft_free(record->rejected);
+  cJSON_Delete(record->owned);
   *record = (ft_record){0};
 }
 
-uint64_t ft_record_hash(const ft_record *record) {
-  if (record->text) return ft_hash64(record->text, strlen(record->text), 0);
-  /* a chain over (role, content): each hash seeds the next, so borders count */
-  uint64_t h = 1;
-  for (int64_t i = 0; i < record->num_messages; i++) {
+/* ---------------------------------------------------------------- what was asked */
+
+ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out) {
+  ft_err err = FT_OK;
+  ft_words words = {0};
+  if (record->text) FT_TRY(ft_words_add(&words, record->text, strlen(record->text)));
+  for (int64_t i = 0; i < record->num_messages && words.bytes == 0; i++) {
     const ft_message *m = &record->messages[i];
-    h = ft_hash64(m->content, strlen(m->content), h * 4 + (uint64_t)m->role);
-    if (m->input) h = ft_hash64(m->input, strlen(m->input), h * 4 + 3);
+    /* without a user, whatever comes first */
+    if (m->role == FT_SPEAKER_USER || i + 1 == record->num_messages) {
+      FT_TRY(ft_words_add(&words, m->content, strlen(m->content)));
+      if (m->input) FT_TRY(ft_words_add(&words, m->input, strlen(m->input)));
+    }
   }
-  return h;
+  /* what has no letter or digit counts as it stands */
+  const char *plain = record->text               ? record->text
+                      : record->num_messages > 0 ? record->messages[0].content
+                                                 : "";
+  *out =
+      words.bytes > 0 ? ft_hash64(words.text, words.bytes, 0) : ft_hash64(plain, strlen(plain), 1);
+out:
+  ft_words_fini(&words);
+  return err;
 }

@@ -4,29 +4,61 @@
 
 #include "ft/prep.h"
 
-typedef enum ft_speaker { FT_SPEAKER_SYSTEM, FT_SPEAKER_USER, FT_SPEAKER_ASSISTANT } ft_speaker;
+typedef enum ft_speaker {
+  FT_SPEAKER_SYSTEM,
+  FT_SPEAKER_USER,
+  FT_SPEAKER_ASSISTANT,
+  FT_SPEAKER_TOOL,
+  FT_SPEAKER_DEVELOPER
+} ft_speaker;
+const char *ft_speaker_name(ft_speaker speaker); /* "system" … */
 
 typedef struct ft_message {
   ft_speaker role;
-  bool target;   /* an assistant's message that is trained on */
-  char *content; /* owned */
-  char *input;   /* owned; alpaca's second part of an instruction, or NULL */
+  bool target;           /* an assistant's message that is trained on */
+  bool marked;           /* the record itself says whether it is */
+  char *content;         /* owned; "" beside tool calls where there is none */
+  char *input;           /* owned; alpaca's second part of an instruction, or NULL */
+  const char *reasoning; /* what the assistant thought, or NULL; borrowed from the JSON, as are: */
+  const char *name;      /* of the speaker or the tool, or NULL */
+  const char *call_id;   /* the tool call that this answers, or NULL */
+  const cJSON *tool_calls; /* list as OpenAI has it, or NULL */
 } ft_message;
 
+/* Members that were found and not read, by name: each once, ended by a zero, then another zero.
+ * Those of messages begin with "messages: ". */
+typedef struct ft_unread {
+  char names[256];
+  size_t used;
+} ft_unread;
+
 typedef struct ft_record {
+  ft_form form;
+  ft_tokens_kind kind;  /* text, sft, preference, unpaired or classes */
   char *text;           /* owned; a text record, or NULL */
   bool is_continuation; /* {prompt, completion} as strings: a text and how it goes on */
   ft_message *messages;
   int64_t num_messages, capacity;
+  const cJSON *tools, *documents, *template_kwargs; /* not empty, or NULL; borrowed */
+  struct ft_record *rejected; /* kind preference: the other conversation; owned */
+  int32_t value;              /* kinds unpaired and classes */
+  cJSON *owned;               /* list of what stood as JSON in strings; the above may point in */
+  ft_unread unread;
 } ft_record;
 
-/* Errors: FT_ERR_DATA with the reason, without a place; FT_ERR_MEMORY. */
-ft_err ft_record_read(const cJSON *json, ft_record *out);
+/* Reads a record; `json` must outlive it. Errors: FT_ERR_DATA with the reason, without a place;
+ * FT_ERR_MEMORY. */
+ft_err ft_record_read(const ft_record_rules *rules, const cJSON *json, ft_record *out);
 void ft_record_fini(ft_record *record);
-/* Of the content alone: neither the form nor the order of members matters. */
-uint64_t ft_record_hash(const ft_record *record);
-/* As ft_render_record, for a record that was read. */
+/* Of what was asked: the first user's words (of a text, all of it), in lower case, without
+ * punctuation and differences of white space. Records of one prompt fall into one set. */
+ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out);
+/* As ft_render_record, for a record that was read: its only conversation, or of a preference the
+ * chosen one (the rejected one is a record itself). */
 ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
-                        const ft_record *record, ft_ids *out);
+                        const ft_record *record, ft_spelled *spelled, ft_ids *out);
+/* All of it. */
+ft_err ft_document_render(const ft_tokenizer *t, const ft_render_options *options,
+                          const ft_record *record, ft_document *out);
 
 #endif

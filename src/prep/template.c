@@ -102,15 +102,29 @@ ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials
   return err;
 }
 
+/* Who writes a record, and what is counted of it. */
+static void begin_canvas(ft_canvas *c, const ft_tokenizer *t, const ft_render_options *options,
+                         bool takes_control, ft_spelled *spelled, ft_ids *out) {
+  ft_canvas_init(c, t, out);
+  c->specials = options->specials;
+  c->takes_control = options->control_tokens && takes_control;
+  c->spelled = spelled;
+}
+
 /* BOS where the post-processor adds one, the text, and the model's EOS. */
 static ft_err render_text(const ft_tokenizer *t, const ft_render_options *options, const char *text,
-                          ft_ids *out) {
-  ft_err err = FT_OK;
+                          ft_spelled *spelled, ft_ids *out) {
   const uint32_t *before, *after;
   int64_t num_before, num_after, first = out->count;
+  ft_canvas c;
+  ft_err err = FT_OK;
   ft_tokenizer_post_processor(t, &before, &num_before, &after, &num_after);
   FT_TRY(ft_ids_append(out, before, num_before, 1));
-  FT_TRY(ft_encode_string(t, text, false, 1, out));
+  int64_t begin = out->count;
+  begin_canvas(&c, t, options, true, spelled, out);
+  ft_canvas_content(&c, text, strlen(text), true);
+  FT_TRY(ft_canvas_finish(&c));
+  if (out->count > begin) out->mask[begin] = 1;
   FT_TRY(ft_ids_append(out, after, num_after, 1));
   uint32_t eos = (uint32_t)options->eos;
   bool has_eos = out->count > first && out->ids[out->count - 1] == eos;
@@ -121,15 +135,15 @@ out:
 }
 
 ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
-                        const ft_record *record, ft_ids *out) {
+                        const ft_record *record, ft_spelled *spelled, ft_ids *out) {
   FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
   int64_t count = out->count;
   ft_err err;
   if (record->text) {
-    err = render_text(t, options, record->text, out);
+    err = render_text(t, options, record->text, spelled, out);
   } else {
     ft_canvas canvas;
-    ft_canvas_init(&canvas, t, out);
+    begin_canvas(&canvas, t, options, record->is_continuation, spelled, out);
     err = ft_layout_chat(&canvas, options, record, false);
     ft_err finish = ft_canvas_finish(&canvas);
     if (err == FT_OK) err = finish;
@@ -138,13 +152,30 @@ ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
   return err;
 }
 
-ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options, const cJSON *json,
-                        ft_ids *out, bool *is_text) {
+ft_err ft_document_render(const ft_tokenizer *t, const ft_render_options *options,
+                          const ft_record *record, ft_document *out) {
+  out->kind = record->kind;
+  out->form = record->form;
+  out->value = record->value;
+  out->spelled = (ft_spelled){0};
+  out->ids.count = out->rejected.count = 0;
+  ft_err err = ft_record_render(t, options, record, &out->spelled, &out->ids);
+  if (err == FT_OK && record->rejected)
+    err = ft_record_render(t, options, record->rejected, &out->spelled, &out->rejected);
+  return err;
+}
+
+void ft_document_fini(ft_document *document) {
+  ft_ids_fini(&document->ids);
+  ft_ids_fini(&document->rejected);
+}
+
+ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
+                        const ft_record_rules *rules, const cJSON *json, ft_document *out) {
   ft_record record;
-  ft_err err = ft_record_read(json, &record);
+  ft_err err = ft_record_read(rules, json, &record);
   if (err != FT_OK) return err;
-  *is_text = record.text != NULL;
-  err = ft_record_render(t, options, &record, out);
+  err = ft_document_render(t, options, &record, out);
   ft_record_fini(&record);
   return err;
 }

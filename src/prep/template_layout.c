@@ -43,10 +43,6 @@ size_t ft_space_after(const char *text, size_t bytes) {
 
 /* ---------------------------------------------------------------- parts */
 
-static const char *role_name(ft_speaker role) {
-  return role == FT_SPEAKER_SYSTEM ? "system" : role == FT_SPEAKER_USER ? "user" : "assistant";
-}
-
 static bool begins_with_system(const ft_record *r) {
   return r->num_messages > 0 && r->messages[0].role == FT_SPEAKER_SYSTEM;
 }
@@ -55,12 +51,16 @@ static bool is_said(const char *text) {
   return text && text[0];
 }
 
+static void content(ft_canvas *c, const char *text, bool target) {
+  ft_canvas_content(c, text, strlen(text), target);
+}
+
 /* Content and, where an instruction has a second part, that on the next line. */
 static void content_of(ft_canvas *c, const ft_message *m) {
-  ft_canvas_text(c, m->content, m->target);
+  content(c, m->content, m->target);
   if (!m->input) return;
   ft_canvas_text(c, "\n", m->target);
-  ft_canvas_text(c, m->input, m->target);
+  content(c, m->input, m->target);
 }
 
 /* As content_of, without the white space before and after it all. */
@@ -70,12 +70,13 @@ static void trimmed(ft_canvas *c, const ft_message *m, bool left, bool target) {
   size_t input_end = input_bytes - (m->input ? ft_space_after(m->input, input_bytes) : 0);
   if (input_end == 0) {
     size_t rest = bytes - begin;
-    ft_canvas_bytes(c, m->content + begin, rest - ft_space_after(m->content + begin, rest), target);
+    ft_canvas_content(c, m->content + begin, rest - ft_space_after(m->content + begin, rest),
+                      target);
     return;
   }
-  ft_canvas_bytes(c, m->content + begin, bytes - begin, target);
+  ft_canvas_content(c, m->content + begin, bytes - begin, target);
   ft_canvas_text(c, "\n", target);
-  ft_canvas_bytes(c, m->input, input_end, target);
+  ft_canvas_content(c, m->input, input_end, target);
 }
 
 static void bos_by_post_processor(ft_canvas *c) {
@@ -96,8 +97,8 @@ static ft_err check_turns(const ft_render_options *options, const ft_record *r) 
       return ft_fail(FT_ERR_DATA,
                      "message %lld is the %s's where the %s's was expected: template %s takes a "
                      "system message (or none) and then user and assistant in turn",
-                     (long long)i + 1, role_name(r->messages[i].role), role_name(expected),
-                     ft_template_name(options->template));
+                     (long long)i + 1, ft_speaker_name(r->messages[i].role),
+                     ft_speaker_name(expected), ft_template_name(options->template));
     expected = expected == FT_SPEAKER_USER ? FT_SPEAKER_ASSISTANT : FT_SPEAKER_USER;
   }
   if (first == r->num_messages) return ft_fail(FT_ERR_DATA, "has a system message only");
@@ -121,7 +122,7 @@ static ft_err chatml(ft_canvas *c, const ft_render_options *options, const ft_re
   for (int64_t i = 0; i < r->num_messages; i++) {
     const ft_message *m = &r->messages[i];
     ft_canvas_token(c, start, false);
-    ft_canvas_text(c, role_name(m->role), false);
+    ft_canvas_text(c, ft_speaker_name(m->role), false);
     ft_canvas_text(c, "\n", false);
     content_of(c, m);
     ft_canvas_token(c, end, m->target);
@@ -156,7 +157,7 @@ static ft_err llama3(ft_canvas *c, const ft_render_options *options, const ft_re
   }
   for (int64_t i = 0; i < r->num_messages; i++) {
     const ft_message *m = &r->messages[i];
-    llama3_header(c, role_name(m->role));
+    llama3_header(c, ft_speaker_name(m->role));
     if (i == 0 && has_system && options->system_preamble)
       ft_canvas_text(c, options->system_preamble, false);
     trimmed(c, m, true, m->target);
@@ -232,16 +233,16 @@ static ft_err alpaca(ft_canvas *c, const ft_render_options *options, const ft_re
   for (int64_t i = begins_with_system(r) ? 1 : 0; i < r->num_messages; i++) {
     const ft_message *m = &r->messages[i];
     if (m->role == FT_SPEAKER_ASSISTANT) {
-      ft_canvas_text(c, m->content, m->target);
+      content(c, m->content, m->target);
       ft_canvas_token(c, options->eos, m->target);
       continue;
     }
     if (!first) ft_canvas_text(c, "\n\n", false);
     first = false;
     ft_canvas_text(c, "### Instruction:\n", false);
-    ft_canvas_text(c, m->content, false);
+    content(c, m->content, false);
     if (m->input) ft_canvas_text(c, "\n\n### Input:\n", false);
-    if (m->input) ft_canvas_text(c, m->input, false);
+    if (m->input) content(c, m->input, false);
     ft_canvas_text(c, "\n\n### Response:\n", false);
   }
   return FT_OK;
@@ -266,8 +267,30 @@ static ft_err plain(ft_canvas *c, const ft_render_options *options, const ft_rec
   return FT_OK;
 }
 
+/* What the layouts have no place for. A name changes nothing in them. */
+static ft_err check_expressible(const ft_render_options *options, const ft_record *r) {
+  const char *layout = ft_template_name(options->template), *what = NULL;
+  if (r->tools) what = "\"tools\": tool use";
+  if (r->documents) what = "\"documents\"";
+  if (r->template_kwargs) what = "\"chat_template_kwargs\"";
+  if (what) return ft_fail(FT_ERR_DATA, "%s is not supported by the layout %s", what, layout);
+  for (int64_t i = 0; i < r->num_messages; i++) {
+    const ft_message *m = &r->messages[i];
+    if (m->role == FT_SPEAKER_TOOL) what = "role \"tool\": tool use";
+    if (m->role == FT_SPEAKER_DEVELOPER) what = "role \"developer\"";
+    if (m->tool_calls) what = "\"tool_calls\": tool use";
+    if (m->reasoning) what = "\"reasoning_content\" (or \"thinking\")";
+    if (what)
+      return ft_fail(FT_ERR_DATA, "message %lld: %s is not supported by the layout %s",
+                     (long long)i + 1, what, layout);
+  }
+  return FT_OK;
+}
+
 ft_err ft_layout_chat(ft_canvas *c, const ft_render_options *options, const ft_record *record,
                       bool open) {
+  ft_err err = check_expressible(options, record);
+  if (err != FT_OK) return err;
   switch (options->template) {
   case FT_TEMPLATE_CHATML:
     return chatml(c, options, record, open);

@@ -121,6 +121,7 @@ ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_t
     FT_TRY(ft_jinja_read(source, &facts));
     use_facts(model_dir, &facts, out);
   }
+  FT_TRY(ft_specials_new(model_dir, t, &out->specials));
   if (system) {
     ft_free(out->system);
     FT_TRY(ft_strdup(system, &out->system));
@@ -136,5 +137,6 @@ out:
 void ft_render_options_fini(ft_render_options *options) {
   ft_free(options->system);
   ft_free(options->system_preamble);
+  ft_specials_free(options->specials);
   *options = (ft_render_options){.bos = -1, .eos = -1};
 }

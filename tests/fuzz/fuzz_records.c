@@ -18,15 +18,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 static ft_err render(const ft_render_options *options, const char *line, size_t bytes) {
+  static const ft_record_rules rules = {0};
   cJSON *json = NULL;
-  ft_ids ids = {0};
-  bool is_text;
+  ft_document document = {0};
   ft_err err = ft_line_parse(line, bytes, &json);
-  if (err == FT_OK) err = ft_render_record(tokenizer, options, json, &ids, &is_text);
-  for (int64_t i = 0; err == FT_OK && i < ids.count; i++)
-    fuzz_demand(ids.ids[i] < ft_tokenizer_vocab_size(tokenizer) && ids.mask[i] <= 1,
-                "ids are tokens, masks 0 or 1");
-  ft_ids_fini(&ids);
+  if (err == FT_OK) err = ft_render_record(tokenizer, options, &rules, json, &document);
+  ft_document_fini(&document);
   cJSON_Delete(json);
   return err;
 }

@@ -62,10 +62,13 @@ static inline char *written(const ft_tokenizer *t, const ft_ids *ids, bool marks
 }
 
 static inline ft_err render(const model *m, const char *record, ft_ids *ids) {
+  static const ft_record_rules rules = {0};
   cJSON *json;
-  bool is_text;
-  assert_ok(ft_json_parse(record, strlen(record), "test", &json));
-  ft_err err = ft_render_record(m->t, &m->options, json, ids, &is_text);
+  ft_document document = {.ids = *ids};
+  assert_ok(ft_json_parse_data(record, strlen(record), "test", &json));
+  ft_err err = ft_render_record(m->t, &m->options, &rules, json, &document);
+  *ids = document.ids;
+  ft_ids_fini(&document.rejected);
   cJSON_Delete(json);
   return err;
 }

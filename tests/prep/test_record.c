@@ -3,33 +3,38 @@
  * meson test -C build record */
 #include "template_fixtures.h"
 
-/* The hash that splits sees content, roles and borders, and nothing else. */
-static void content_hash(void **state) {
+static const ft_record_rules rules = {0};
+
+/* What splits sees the words of what was asked, and nothing else: no form, answer, system message,
+ * punctuation, case or white space. */
+static void prompt_hash(void **state) {
   (void)state;
   static const struct {
     const char *record;
     int group; /* equal hashes within, different ones between */
-  } cases[] = {{"{\"prompt\":\"a\",\"completion\":\"b\"}", 0},
-               {"{\"output\":\"b\",\"id\":7,\"instruction\":\"a\",\"input\":\"\"}", 0},
-               {"{\"conversations\":[{\"from\":\"human\",\"value\":\"\\u0061\"},{\"value\":\"b\","
-                "\"from\":\"gpt\"}]}",
+  } cases[] = {{"{\"prompt\":\"Add 1 to 2.\",\"completion\":\"3\"}", 0},
+               {"{\"prompt\":\" add  1\\nTO 2\",\"completion\":\"no idea\"}", 0},
+               {"{\"output\":\"3\",\"id\":7,\"instruction\":\"Add 1\",\"input\":\"to 2\"}", 0},
+               {"{\"conversations\":[{\"from\":\"system\",\"value\":\"x\"},{\"from\":\"human\","
+                "\"value\":\"Add 1 to "
+                "2\"},{\"value\":\"b\",\"from\":\"gpt\"}]}",
                 0},
-               {"{\"prompt\":\"b\",\"completion\":\"a\"}", 1},
-               {"{\"prompt\":\"ab\",\"completion\":\"\"}", 2},
-               {"{\"prompt\":\"\",\"completion\":\"ab\"}", 3},
-               {"{\"text\":\"ab\"}", 4},
-               {"{\"conversations\":[{\"from\":\"system\",\"value\":\"a\"},{\"value\":\"b\","
-                "\"from\":\"gpt\"}]}",
-                5},
-               {"{\"instruction\":\"\",\"input\":\"a\",\"output\":\"b\"}", 6},
-               {"{\"text\":\"ab\",\"source\":\"x\"}", 4}};
+               {"{\"prompt\":\"Add 1 to 2\",\"chosen\":\"3\",\"rejected\":\"4\"}", 0},
+               {"{\"prompt\":\"Add 1 to 3\",\"completion\":\"3\"}", 1},
+               {"{\"prompt\":\"Add 1+2\",\"completion\":\"3\"}", 2},
+               {"{\"prompt\":\"Add 1*2\",\"completion\":\"3\"}", 3},
+               {"{\"text\":\"\\u00c4pfel und \\u5b57!\"}", 4},
+               {"{\"text\":\"\\u00e4PFEL, und\\u5b57\"}", 4},
+               {"{\"text\":\"...\"}", 5},
+               {"{\"text\":\"..\"}", 6},
+               {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"hello\"}]}", 7}};
   uint64_t hashes[FT_ARRAY_SIZE(cases)];
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
     cJSON *json;
     ft_record record;
     assert_ok(ft_json_parse(cases[i].record, strlen(cases[i].record), "test", &json));
-    assert_ok(ft_record_read(json, &record));
-    hashes[i] = ft_record_hash(&record);
+    assert_ok(ft_record_read(&rules, json, &record));
+    assert_ok(ft_record_prompt_hash(&record, &hashes[i]));
     ft_record_fini(&record);
     cJSON_Delete(json);
     for (size_t k = 0; k < i; k++)
@@ -54,7 +59,9 @@ static void bad_records(void **state) {
       {"{\"instruction\":\"a\",\"output\":\"b\",\"history\":[[\"q\"]]}", "[question, answer]"},
       {"{\"prompt\":\"a\"}", "no \"completion\""},
       {"{\"prompt\":\"a\",\"completion\":[]}", "\"completion\" is a list"},
-      {"{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", "preference"},
+      {"{\"prompt\":\"a\",\"chosen\":\"b\"}", "has \"prompt\" but no \"completion\""},
+      {"{\"chosen\":\"b\",\"rejected\":\"c\"}", "no \"prompt\""},
+      {"{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"b\"}", "are the same"},
       {"{\"messages\":{}}", "a list was expected"},
       {"{\"messages\":[]}", "\"messages\" is empty"},
       {"{\"messages\":[1]}", "message 1: is a number"},
@@ -71,7 +78,8 @@ static void bad_records(void **state) {
       {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
        "type \"image_url\""},
       {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}", "\"weight\""},
-      {"{\"conversations\":[{\"from\":\"function_call\",\"value\":\"\"}]}", "tool use"},
+      {"{\"conversations\":[{\"from\":\"function_call\",\"value\":\"\"}]}",
+       "\"value\": its JSON"},
       {"{\"conversations\":[{\"from\":\"system\",\"value\":\"a\"}],\"system\":\"b\"}",
        "begin with a system message"}};
   model m = open_model(&(tiny_spec){.specials = chatml_tokens}, FT_TEMPLATE_AUTO, NULL);
@@ -82,7 +90,7 @@ static void bad_records(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content_hash),
+      cmocka_unit_test(prompt_hash),
       cmocka_unit_test(bad_records),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,11 +383,8 @@ static void zeros(void **state) {
       {"{\"prompt\":\"\\u0000a\",\"completion\":\"\\u0000\\u0000b\"}", "\0a\0\0b", "00111"},
       {"{\"text\":\"a\\u0000b\"}", "a\0b", "011"}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
-    cJSON *json;
-    bool is_text;
     ft_ids ids = {0};
-    assert_ok(ft_json_parse_data(cases[i].record, strlen(cases[i].record), "test", &json));
-    assert_ok(ft_render_record(m.t, &m.options, json, &ids, &is_text));
+    assert_ok(render(&m, cases[i].record, &ids));
     int64_t count = (int64_t)strlen(cases[i].mask);
     assert_int_equal(ids.count, count + 1);
     for (int64_t k = 0; k < count; k++) {
@@ -396,7 +393,6 @@ static void zeros(void **state) {
       assert_int_equal(piece[0], cases[i].bytes[k]);
       assert_int_equal(ids.mask[k], cases[i].mask[k] - '0');
     }
-    cJSON_Delete(json);
     ft_ids_fini(&ids);
   }
   close_model(&m);

@@ -1,0 +1,159 @@
+/* Special tokens that are spelled out in texts: which are control tokens, and finding them. */
+#include "specials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILE_BYTES = 64 << 20 };
+
+/* Members of tokenizer_config.json and special_tokens_map.json that name control tokens. */
+static const char *const roles[] = {"bos_token", "eos_token", "pad_token", "unk_token",
+                                    "cls_token", "sep_token", "mask_token"};
+
+static const char *text_of(const cJSON *item) {
+  if (cJSON_IsObject(item)) item = ft_json_get(item, "content");
+  return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+/* What decides: the directory's files that were found. */
+typedef struct evidence {
+  cJSON *config, *map;
+  char *jinja;
+} evidence;
+
+static ft_err read_optional(const char *dir, const char *name, cJSON **json, char **text) {
+  ft_err err = FT_OK;
+  char *path = NULL;
+  size_t bytes;
+  FT_TRY(ft_path_join(dir, name, &path));
+  if (!ft_path_exists(path)) goto out;
+  if (json)
+    FT_TRY(ft_json_read(path, json));
+  else
+    FT_TRY(ft_read_file(path, MAX_FILE_BYTES, text, &bytes));
+out:
+  ft_free(path);
+  return err;
+}
+
+/* Whether a string that stands anywhere in the JSON names the token. */
+static bool mentions(const cJSON *json, const char *token) {
+  if (cJSON_IsString(json) && strstr(json->valuestring, token)) return true;
+  const cJSON *item;
+  cJSON_ArrayForEach(item, json) if (mentions(item, token)) return true;
+  return false;
+}
+
+static bool is_control(const evidence *e, const char *token) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++) {
+    const char *a = text_of(ft_json_get(e->config, roles[i]));
+    const char *b = text_of(ft_json_get(e->map, roles[i]));
+    if ((a && strcmp(a, token) == 0) || (b && strcmp(b, token) == 0)) return true;
+  }
+  const cJSON *template = ft_json_get(e->config, "chat_template");
+  return (template && mentions(template, token)) || (e->jinja && strstr(e->jinja, token));
+}
+
+/* The layouts' own, whichever is used: they are turns in most models that have them. */
+static bool is_layouts(const char *token) {
+  static const char *const known[] = {"<|im_start|>",
+                                      "<|im_end|>",
+                                      "<s>",
+                                      "</s>",
+                                      "<|begin_of_text|>",
+                                      "<|start_header_id|>",
+                                      "<|end_header_id|>",
+                                      "<|eot_id|>",
+                                      "<|endoftext|>",
+                                      "<|end_of_text|>",
+                                      "<|eom_id|>"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(known); i++)
+    if (strcmp(known[i], token) == 0) return true;
+  return false;
+}
+
+static int by_first_then_longest(const void *a, const void *b) {
+  const ft_special *x = a, *y = b;
+  int first = (unsigned char)x->text[0] - (unsigned char)y->text[0];
+  if (first) return first;
+  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) {
+  ft_err err = FT_OK;
+  int64_t capacity = 0;
+  for (int64_t id = 0; id < ft_tokenizer_vocab_size(t); id++) {
+    const char *text = ft_tokenizer_is_special(t, id) ? ft_tokenizer_token(t, id) : NULL;
+    if (!text || !text[0]) continue;
+    if (s->count == capacity) {
+      capacity = FT_MAX(64, 2 * capacity);
+      FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *s->list, (void **)&s->list));
+    }
+    s->list[s->count++] = (ft_special){.text = text,
+                                       .bytes = strlen(text),
+                                       .id = (uint32_t)id,
+                                       .is_control = is_control(e, text) || is_layouts(text)};
+  }
+  if (s->count > 0) qsort(s->list, (size_t)s->count, sizeof *s->list, by_first_then_longest);
+  int64_t at = 0;
+  for (int first = 0; first < 256; first++) {
+    s->firsts[first] = at;
+    while (at < s->count && (unsigned char)s->list[at].text[0] == first)
+      at++;
+    s->begins[first] = at > s->firsts[first];
+  }
+  s->firsts[256] = at;
+out:
+  return err;
+}
+
+ft_err ft_specials_new(const char *model_dir, const ft_tokenizer *t, ft_specials **out) {
+  ft_err err = FT_OK;
+  evidence e = {0};
+  void *memory = NULL;
+  *out = NULL;
+  FT_TRY(read_optional(model_dir, "tokenizer_config.json", &e.config, NULL));
+  FT_TRY(read_optional(model_dir, "special_tokens_map.json", &e.map, NULL));
+  FT_TRY(read_optional(model_dir, "chat_template.jinja", NULL, &e.jinja));
+  FT_TRY(ft_alloc(FT_MEM_PREP, sizeof **out, &memory));
+  FT_TRY(collect(t, &e, memory));
+  *out = memory;
+  memory = NULL;
+out:
+  ft_specials_free(memory);
+  cJSON_Delete(e.config);
+  cJSON_Delete(e.map);
+  ft_free(e.jinja);
+  return err;
+}
+
+void ft_specials_free(ft_specials *s) {
+  if (!s) return;
+  ft_free(s->list);
+  ft_free(s);
+}
+
+const ft_special *ft_specials_next(const ft_specials *s, const char *text, size_t bytes,
+                                   size_t *at) {
+  for (size_t i = *at; i < bytes; i++) {
+    unsigned char first = (unsigned char)text[i];
+    if (!s->begins[first]) continue;
+    for (int64_t k = s->firsts[first]; k < s->firsts[first + 1]; k++)
+      if (s->list[k].bytes <= bytes - i &&
+          memcmp(text + i, s->list[k].text, s->list[k].bytes) == 0) {
+        *at = i;
+        return &s->list[k];
+      }
+  }
+  return NULL;
+}
+
+void ft_spelled_add(ft_spelled *spelled, uint32_t id) {
+  int64_t i = 0;
+  while (i < spelled->count && spelled->ids[i] != id)
+    i++;
+  if (i == FT_MAX_SPELLED) return;
+  if (i == spelled->count) spelled->ids[spelled->count++] = id;
+  spelled->times[i]++;
+}

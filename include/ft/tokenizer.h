@@ -16,6 +16,8 @@ typedef struct ft_ids {
   uint8_t *mask; /* [count] 1: a target */
   int64_t count, capacity;
 } ft_ids;
+/* Makes room for `more`. Errors: FT_ERR_MEMORY. */
+ft_err ft_ids_reserve(ft_ids *ids, int64_t more);
 /* Appends ids with one mask value. Errors: FT_ERR_MEMORY. */
 ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask);
 void ft_ids_fini(ft_ids *ids);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "members.h"
+#include "unicode.h"
 
 /* ---------------------------------------------------------------- tree of bytes */
 
@@ -126,8 +127,8 @@ out:
   return err;
 }
 
-static ft_err load_token(const cJSON *item, const ft_bpe *bpe, const ft_normalizer *normalizer,
-                         ft_added_tokens *a, uint32_t *next_id) {
+static ft_err load_token(const cJSON *item, const ft_vocabulary *vocabulary,
+                         const ft_normalizer *normalizer, ft_added_tokens *a, uint32_t *next_id) {
   ft_err err = FT_OK;
   static const char where[] = "\"added_tokens\"";
   const char *content;
@@ -143,15 +144,15 @@ static ft_err load_token(const cJSON *item, const ft_bpe *bpe, const ft_normaliz
   if (!*content) goto out; /* an empty one matches nothing */
   FT_CHECK(ft_string_map_get(&a->by_content, content, strlen(content)) < 0, FT_ERR_DATA,
            "%s: \"%s\" appears twice", where, content);
-  int64_t known = ft_string_map_get(&bpe->vocabulary, content, strlen(content));
+  int64_t known = ft_vocabulary_id(vocabulary, content, strlen(content));
   t->id = known >= 0 ? (uint32_t)known : (*next_id)++;
   FT_CHECK((int64_t)t->id == id, FT_ERR_DATA,
            "%s: \"%s\" has id %lld, but %s %lld; ids must follow the vocabulary without a gap",
            where, content, (long long)id, known >= 0 ? "\"vocab\" gives it" : "the next free id is",
            (long long)t->id);
-  FT_CHECK(known >= 0 || id >= bpe->num_ids || !bpe->contents[id], FT_ERR_DATA,
+  FT_CHECK(known >= 0 || id >= vocabulary->num_ids || !vocabulary->contents[id], FT_ERR_DATA,
            "%s: the id %lld of \"%s\" is taken by \"%s\" in \"vocab\"", where, (long long)id,
-           content, bpe->contents[id]);
+           content, vocabulary->contents[id]);
   FT_TRY(ft_strdup(content, &t->content));
   a->count++;
   ft_string_map_add(&a->by_content, t->content, strlen(content), (uint32_t)(a->count - 1));
@@ -163,19 +164,19 @@ out:
   return err;
 }
 
-ft_err ft_added_tokens_load(const cJSON *list, const ft_bpe *bpe, const ft_normalizer *normalizer,
-                            ft_added_tokens *out) {
+ft_err ft_added_tokens_load(const cJSON *list, const ft_vocabulary *vocabulary,
+                            const ft_normalizer *normalizer, ft_added_tokens *out) {
   ft_err err = FT_OK;
   void *memory;
   int64_t count = 0;
-  uint32_t next_id = (uint32_t)bpe->vocabulary.count;
+  uint32_t next_id = (uint32_t)vocabulary->map.count;
   for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
     count++;
   FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, count, sizeof *out->tokens, &memory));
   out->tokens = memory;
   FT_TRY(ft_string_map_init(&out->by_content, count));
   for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
-    FT_TRY(load_token(item, bpe, normalizer, out, &next_id));
+    FT_TRY(load_token(item, vocabulary, normalizer, out, &next_id));
   FT_TRY(build_tries(out));
 out:
   return err;

@@ -2,8 +2,8 @@
 #ifndef FT_TOKENIZER_ADDED_TOKENS_H
 #define FT_TOKENIZER_ADDED_TOKENS_H
 
-#include "bpe.h"
 #include "normalizer.h"
+#include "vocabulary.h"
 
 typedef struct ft_added_token {
   char *content;
@@ -34,8 +34,8 @@ typedef struct ft_added_tokens {
 /* list: the JSON array, or NULL. Tokens get ids as in Hugging Face's tokenizers: the model's if it
  * has the content, else the next behind its vocabulary; the file must agree. Errors: FT_ERR_DATA.
  */
-ft_err ft_added_tokens_load(const cJSON *list, const ft_bpe *bpe, const ft_normalizer *normalizer,
-                            ft_added_tokens *out);
+ft_err ft_added_tokens_load(const cJSON *list, const ft_vocabulary *vocabulary,
+                            const ft_normalizer *normalizer, ft_added_tokens *out);
 void ft_added_tokens_fini(ft_added_tokens *a);
 
 /* Walks over text, cut at its added tokens. Start with at = covered = 0. */

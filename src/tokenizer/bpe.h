@@ -5,8 +5,8 @@
 
 #include "buffer.h"
 #include "ft/tokenizer.h"
-#include "string_map.h"
 #include "unicode.h"
+#include "vocabulary.h"
 
 #define FT_BPE_NO_ID UINT32_MAX
 
@@ -18,10 +18,7 @@ typedef struct ft_bpe_merge {
 
 /* Immutable once loaded. */
 typedef struct ft_bpe {
-  char *arena;              /* all tokens' contents, each ends with a zero */
-  ft_string_map vocabulary; /* content to id */
-  const char **contents;    /* [num_ids] of an id, or NULL; in arena */
-  int64_t num_ids;          /* largest id + 1 */
+  const ft_vocabulary *vocabulary; /* not owned */
 
   ft_bpe_merge *merges; /* [merge_slots], a power of two */
   uint64_t merge_slots;
@@ -30,11 +27,10 @@ typedef struct ft_bpe {
 
   uint32_t *pages[FT_CODE_POINTS >> 8]; /* [256] ids of single characters, or NULL */
   int64_t byte_tokens[256];             /* ids of <0x00> …, or -1 */
+  bool byte_merges;                     /* such a token is a side of a merge */
   char *prefix, *suffix, *unk_token;    /* or NULL */
   int64_t unk_id;                       /* -1: not in the vocabulary */
   bool fuse_unk, byte_fallback, ignore_merges;
-  /* no token has a "▁" behind another character, so words that begin with it merge separately */
-  bool cuts_at_mark;
 
   /* words given as bytes instead of characters of the byte alphabet */
   bool takes_bytes; /* possible: every byte of UTF-8 has a token */
@@ -43,8 +39,9 @@ typedef struct ft_bpe {
   ft_string_map byte_words; /* bytes to id; filled if ignore_merges */
 } ft_bpe;
 
-/* Reads the "model" of tokenizer.json. Errors: FT_ERR_DATA, naming what is not supported. */
-ft_err ft_bpe_load(const cJSON *model, ft_bpe **out);
+/* Reads the "model" of tokenizer.json but for its "vocab", which must outlive it. Errors:
+ * FT_ERR_DATA, naming what is not supported. */
+ft_err ft_bpe_load(const cJSON *model, const ft_vocabulary *vocabulary, ft_bpe **out);
 void ft_bpe_free(ft_bpe *bpe);
 /* Refuses a model without merges whose vocabulary needs them; `added` are contents (to ids) that
  * do not count. */
@@ -60,27 +57,20 @@ static inline const ft_bpe_merge *ft_bpe_find(const ft_bpe *bpe, uint32_t left, 
   }
 }
 
-/* Memory that encoding needs, and words lately seen: one for each thread at a time. */
+/* Memory that merging long words needs: one for each thread at a time. Starts zeroed. */
 typedef struct ft_bpe_scratch {
-  uint32_t *symbols; /* of the word being merged */
   struct ft_bpe_link *links;
   struct ft_bpe_candidate *queue;
-  int64_t symbols_capacity, links_capacity, queue_capacity;
-  struct ft_bpe_cached *cache;
+  int64_t capacity; /* of links; the queue has three times as many */
 } ft_bpe_scratch;
 void ft_bpe_scratch_fini(ft_bpe_scratch *s);
 
 /* Appends the ids of one word (of bytes, or of characters) to out, whose mask is left to the
- * caller. blocked: [num_ids] ids that no whole word may become, or NULL. Errors: FT_ERR_DATA
- * (an unknown character and no token for it), FT_ERR_MEMORY. */
+ * caller. Errors: FT_ERR_DATA (an unknown character and no token for it), FT_ERR_MEMORY. */
 ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, size_t bytes,
-                     bool is_bytes, const uint8_t *blocked, ft_ids *out);
+                     bool is_bytes, ft_ids *out);
 
-/* Merges s->symbols[0..count) in place; returns how many are left, or -1 without memory (which is
- * recorded). */
-int64_t ft_bpe_merge_all(const ft_bpe *bpe, ft_bpe_scratch *s, int64_t count);
-
-/* Makes room for `more` ids. Errors: FT_ERR_MEMORY. */
-ft_err ft_ids_reserve(ft_ids *ids, int64_t more);
+/* Merges symbols[0..*count) in place; *count is how many are left. Errors: FT_ERR_MEMORY. */
+ft_err ft_bpe_merge_all(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count);
 
 #endif

@@ -1,64 +1,7 @@
-/* From words to ids: characters or bytes to symbols, merging, and a cache of words lately seen. */
+/* From words to ids: characters or bytes to symbols, and merging. */
 #include "bpe.h"
 
-#include <assert.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------- words lately seen
- * One cache line a word, found by its hash, replaced by whoever comes next. */
-
-#ifndef FT_BPE_CACHE_SLOTS /* fuzzing opens a tokenizer for every input */
-#define FT_BPE_CACHE_SLOTS (1 << 15)
-#endif
-enum { CACHE_SLOTS = FT_BPE_CACHE_SLOTS, CACHED_BYTES = 26, CACHED_IDS = 7 };
-
-struct ft_bpe_cached {
-  uint64_t hash;
-  uint8_t bytes, count; /* count 0: free (a cached word has an id) */
-  char word[CACHED_BYTES];
-  uint32_t ids[CACHED_IDS];
-};
-static_assert(sizeof(struct ft_bpe_cached) == 64, "one cache line");
-
-/* The word's place in the cache, or NULL if it is too long for it. */
-static ft_err cache_slot(ft_bpe_scratch *s, const char *word, size_t bytes, uint64_t *hash,
-                         struct ft_bpe_cached **slot) {
-  *slot = NULL;
-  if (bytes > CACHED_BYTES) return FT_OK;
-  if (!s->cache) {
-    void *memory;
-    ft_err err = ft_alloc_array(FT_MEM_TOKENIZER, CACHE_SLOTS, sizeof *s->cache, &memory);
-    if (err != FT_OK) return err;
-    s->cache = memory;
-  }
-  *hash = ft_hash64(word, bytes, 0);
-  *slot = &s->cache[*hash & (CACHE_SLOTS - 1)];
-  return FT_OK;
-}
-
-static bool is_cached(const struct ft_bpe_cached *slot, uint64_t hash, const char *word,
-                      size_t bytes) {
-  return slot->hash == hash && slot->count > 0 && slot->bytes == bytes &&
-         memcmp(slot->word, word, bytes) == 0;
-}
-
-static void remember(struct ft_bpe_cached *slot, uint64_t hash, const char *word, size_t bytes,
-                     const uint32_t *ids, int64_t count) {
-  if (count == 0 || count > CACHED_IDS) return;
-  slot->hash = hash;
-  slot->bytes = (uint8_t)bytes;
-  slot->count = (uint8_t)count;
-  memcpy(slot->word, word, bytes);
-  memcpy(slot->ids, ids, (size_t)count * sizeof *ids);
-}
-
-void ft_bpe_scratch_fini(ft_bpe_scratch *s) {
-  ft_free(s->symbols);
-  ft_free(s->links);
-  ft_free(s->queue);
-  ft_free(s->cache);
-  *s = (ft_bpe_scratch){0};
-}
 
 /* ---------------------------------------------------------------- symbols */
 
@@ -108,7 +51,7 @@ static ft_err put_marked(collector *c, const char *text, size_t bytes, bool firs
   FT_TRY(ft_buffer_put(&marked, prefix, strlen(prefix)));
   FT_TRY(ft_buffer_put(&marked, text, bytes));
   FT_TRY(ft_buffer_put(&marked, suffix, strlen(suffix)));
-  int64_t id = ft_string_map_get(&c->bpe->vocabulary, marked.data, marked.bytes);
+  int64_t id = ft_vocabulary_id(c->bpe->vocabulary, marked.data, marked.bytes);
   if (id >= 0)
     put_known(c, (uint32_t)id);
   else if (!put_bytes(c, marked.data, marked.bytes))
@@ -139,73 +82,33 @@ static ft_err put_characters(collector *c, const char *word, size_t bytes) {
   return FT_OK;
 }
 
-/* Fills s->symbols; *count is their number. */
-static ft_err collect(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, size_t bytes,
-                      bool is_bytes, int64_t *count) {
-  ft_err err = FT_OK;
+/* The most symbols a word can have: one a byte of what is written for it, and an unknown one. */
+static ft_err most_symbols(const ft_bpe *bpe, size_t bytes, int64_t *out) {
   size_t extra = (bpe->prefix ? strlen(bpe->prefix) : 0) + (bpe->suffix ? strlen(bpe->suffix) : 0);
-  FT_CHECK(bytes < (size_t)INT32_MAX / (extra + 1) - 8, FT_ERR_DATA,
-           "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks",
-           bytes);
-  int64_t most = (int64_t)(bytes * (extra + 1)) + 1; /* a byte a symbol, and an unknown one */
-  if (most > s->symbols_capacity) {
-    void *symbols = s->symbols;
-    int64_t capacity = FT_MAX(2 * most, 256);
-    FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *s->symbols, &symbols));
-    s->symbols = symbols;
-    s->symbols_capacity = capacity;
-  }
-  if (is_bytes) {
-    for (size_t i = 0; i < bytes; i++)
-      s->symbols[i] = bpe->byte_ids[(uint8_t)word[i]];
-    *count = (int64_t)bytes;
-  } else {
-    collector c = {.bpe = bpe, .symbols = s->symbols};
-    FT_TRY(put_characters(&c, word, bytes));
-    *count = c.count;
-  }
-out:
-  return err;
-}
-
-/* ---------------------------------------------------------------- words */
-
-static ft_err put_ids(ft_ids *out, const uint32_t *ids, int64_t count) {
-  ft_err err = ft_ids_reserve(out, count);
-  if (err != FT_OK) return err;
-  if (count > 0) memcpy(out->ids + out->count, ids, (size_t)count * sizeof *ids);
-  out->count += count;
+  if (bytes >= (size_t)INT32_MAX / (extra + 1) - 8)
+    return ft_fail(
+        FT_ERR_DATA,
+        "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks", bytes);
+  *out = (int64_t)(bytes * (extra + 1)) + 1;
   return FT_OK;
 }
 
 ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, size_t bytes,
-                     bool is_bytes, const uint8_t *blocked, ft_ids *out) {
+                     bool is_bytes, ft_ids *out) {
   ft_err err = FT_OK;
-  uint64_t hash = 0;
-  struct ft_bpe_cached *slot;
-  if (bytes == 0) goto out;
-  if (bpe->ignore_merges) {
-    int64_t id = ft_string_map_get(is_bytes ? &bpe->byte_words : &bpe->vocabulary, word, bytes);
-    if (id >= 0 && !(blocked && blocked[id])) {
-      uint32_t whole = (uint32_t)id;
-      FT_TRY(put_ids(out, &whole, 1));
-      goto out;
-    }
+  int64_t most = 0;
+  FT_TRY(most_symbols(bpe, bytes, &most));
+  FT_TRY(ft_ids_reserve(out, most));
+  collector c = {.bpe = bpe, .symbols = out->ids + out->count};
+  if (is_bytes) {
+    for (size_t i = 0; i < bytes; i++)
+      c.symbols[i] = bpe->byte_ids[(uint8_t)word[i]];
+    c.count = (int64_t)bytes;
+  } else {
+    FT_TRY(put_characters(&c, word, bytes));
   }
-  FT_TRY(cache_slot(s, word, bytes, &hash, &slot));
-  if (slot && is_cached(slot, hash, word, bytes)) {
-    FT_TRY(put_ids(out, slot->ids, slot->count));
-    goto out;
-  }
-  int64_t count = 0;
-  FT_TRY(collect(bpe, s, word, bytes, is_bytes, &count));
-  count = ft_bpe_merge_all(bpe, s, count);
-  if (count < 0) {
-    err = FT_ERR_MEMORY;
-    goto out;
-  }
-  FT_TRY(put_ids(out, s->symbols, count));
-  if (slot) remember(slot, hash, word, bytes, s->symbols, count);
+  FT_TRY(ft_bpe_merge_all(bpe, s, c.symbols, &c.count));
+  out->count += c.count;
 out:
   return err;
 }

@@ -74,61 +74,88 @@ static void sift_up(candidate *queue, int64_t at) {
 /* Every merge takes one symbol away and adds at most two candidates: 3 a symbol are enough. */
 static ft_err make_room(ft_bpe_scratch *s, int64_t count) {
   ft_err err = FT_OK;
-  if (count <= s->links_capacity) return FT_OK;
+  if (count <= s->capacity) return FT_OK;
   void *links = s->links, *queue = s->queue;
   FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)count * sizeof *s->links, &links));
   s->links = links;
   FT_TRY(ft_realloc(FT_MEM_TOKENIZER, 3 * (size_t)count * sizeof *s->queue, &queue));
   s->queue = queue;
-  s->links_capacity = count;
+  s->capacity = count;
 out:
   return err;
 }
 
+void ft_bpe_scratch_fini(ft_bpe_scratch *s) {
+  ft_free(s->links);
+  ft_free(s->queue);
+  *s = (ft_bpe_scratch){0};
+}
+
+/* A word whose symbols merge by a queue. */
+typedef struct merging {
+  const ft_bpe *bpe;
+  uint32_t *symbols; /* a symbol that was merged into the one before it is FT_BPE_NO_ID */
+  struct ft_bpe_link *links;
+  candidate *queue;
+  int64_t queued;
+} merging;
+
 /* Adds the pair at `left` and the symbol behind it, if it merges. */
-static int64_t add_candidate(const ft_bpe *bpe, ft_bpe_scratch *s, int64_t count, int32_t left,
-                             bool sorted) {
-  int32_t right = s->links[left].next;
-  if (right < 0) return count;
-  const ft_bpe_merge *m = ft_bpe_find(bpe, s->symbols[left], s->symbols[right]);
-  if (!m) return count;
-  s->queue[count] = (candidate){.order = (uint64_t)m->rank << 32 | (uint32_t)left, .id = m->id};
-  if (sorted) sift_up(s->queue, count);
-  return count + 1;
+static void add_candidate(merging *m, int32_t left, bool sorted) {
+  int32_t right = m->links[left].next;
+  if (right < 0) return;
+  const ft_bpe_merge *found = ft_bpe_find(m->bpe, m->symbols[left], m->symbols[right]);
+  if (!found) return;
+  m->queue[m->queued] =
+      (candidate){.order = (uint64_t)found->rank << 32 | (uint32_t)left, .id = found->id};
+  if (sorted) sift_up(m->queue, m->queued);
+  m->queued++;
 }
 
-static int64_t merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, int64_t count) {
-  if (make_room(s, count) != FT_OK) return -1;
-  for (int64_t i = 0; i < count; i++)
-    s->links[i] = (struct ft_bpe_link){(int32_t)(i - 1), (int32_t)(i + 1 < count ? i + 1 : -1)};
-  int64_t queued = 0;
-  for (int64_t i = 0; i + 1 < count; i++)
-    queued = add_candidate(bpe, s, queued, (int32_t)i, false);
-  for (int64_t i = queued / 2 - 1; i >= 0; i--)
-    sift_down(s->queue, queued, i);
-  while (queued > 0) {
-    candidate best = s->queue[0];
-    s->queue[0] = s->queue[--queued];
-    if (queued > 0) sift_down(s->queue, queued, 0);
-    int32_t left = (int32_t)(best.order & UINT32_MAX), right = s->links[left].next;
-    if (s->symbols[left] == FT_BPE_NO_ID || right < 0) continue;
-    /* symbols may have changed since it was queued */
-    const ft_bpe_merge *m = ft_bpe_find(bpe, s->symbols[left], s->symbols[right]);
-    if (!m || m->id != best.id) continue;
-    s->symbols[left] = best.id;
-    s->symbols[right] = FT_BPE_NO_ID;
-    int32_t next = s->links[right].next, previous = s->links[left].previous;
-    s->links[left].next = next;
-    if (next >= 0) s->links[next].previous = left;
-    if (previous >= 0) queued = add_candidate(bpe, s, queued, previous, true);
-    queued = add_candidate(bpe, s, queued, left, true);
+static candidate take_best(merging *m) {
+  candidate best = m->queue[0];
+  m->queue[0] = m->queue[--m->queued];
+  if (m->queued > 0) sift_down(m->queue, m->queued, 0);
+  return best;
+}
+
+/* Merges the candidate, unless its symbols have changed since it was queued. */
+static void merge_candidate(merging *m, const candidate *best) {
+  int32_t left = (int32_t)(best->order & UINT32_MAX), right = m->links[left].next;
+  if (m->symbols[left] == FT_BPE_NO_ID || right < 0) return;
+  const ft_bpe_merge *found = ft_bpe_find(m->bpe, m->symbols[left], m->symbols[right]);
+  if (!found || found->id != best->id) return;
+  m->symbols[left] = best->id;
+  m->symbols[right] = FT_BPE_NO_ID;
+  int32_t next = m->links[right].next, previous = m->links[left].previous;
+  m->links[left].next = next;
+  if (next >= 0) m->links[next].previous = left;
+  if (previous >= 0) add_candidate(m, previous, true);
+  add_candidate(m, left, true);
+}
+
+static ft_err merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
+  ft_err err = make_room(s, *count);
+  if (err != FT_OK) return err;
+  merging m = {.bpe = bpe, .symbols = symbols, .links = s->links, .queue = s->queue};
+  for (int64_t i = 0; i < *count; i++)
+    m.links[i] = (struct ft_bpe_link){(int32_t)(i - 1), (int32_t)(i + 1 < *count ? i + 1 : -1)};
+  for (int64_t i = 0; i + 1 < *count; i++)
+    add_candidate(&m, (int32_t)i, false);
+  for (int64_t i = m.queued / 2 - 1; i >= 0; i--)
+    sift_down(m.queue, m.queued, i);
+  while (m.queued > 0) {
+    candidate best = take_best(&m);
+    merge_candidate(&m, &best);
   }
-  int64_t kept = 0;
-  for (int32_t i = 0; i >= 0; i = s->links[i].next)
-    s->symbols[kept++] = s->symbols[i];
-  return kept;
+  *count = 0;
+  for (int32_t i = 0; i >= 0; i = m.links[i].next)
+    symbols[(*count)++] = symbols[i];
+  return FT_OK;
 }
 
-int64_t ft_bpe_merge_all(const ft_bpe *bpe, ft_bpe_scratch *s, int64_t count) {
-  return count <= FEW ? merge_few(bpe, s->symbols, count) : merge_many(bpe, s, count);
+ft_err ft_bpe_merge_all(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
+  if (*count > FEW) return merge_many(bpe, s, symbols, count);
+  *count = merge_few(bpe, symbols, *count);
+  return FT_OK;
 }

@@ -7,59 +7,6 @@
 #include "byte_level.h"
 #include "members.h"
 
-/* Ids may leave holes, but not claim memory out of proportion to the file. */
-enum { MAX_HOLES = 1 << 20 };
-
-/* ---------------------------------------------------------------- vocabulary */
-
-static ft_err copy_contents(ft_bpe *bpe, const cJSON *vocab, int64_t count) {
-  ft_err err = FT_OK;
-  void *memory;
-  size_t bytes = 0;
-  for (const cJSON *item = vocab->child; item; item = item->next)
-    bytes += strlen(item->string) + 1;
-  FT_TRY(ft_alloc(FT_MEM_TOKENIZER, bytes, &memory));
-  bpe->arena = memory;
-  FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, bpe->num_ids, sizeof *bpe->contents, &memory));
-  bpe->contents = memory;
-  FT_TRY(ft_string_map_init(&bpe->vocabulary, count));
-  char *at = bpe->arena;
-  for (const cJSON *item = vocab->child; item; item = item->next) {
-    size_t length = strlen(item->string);
-    int64_t id = 0;
-    ft_json_i64(item, &id);
-    FT_CHECK(!bpe->contents[id], FT_ERR_DATA, "\"vocab\": \"%s\" and \"%s\" have the same id %lld",
-             bpe->contents[id], item->string, (long long)id);
-    memcpy(at, item->string, length + 1);
-    bpe->contents[id] = at;
-    ft_string_map_add(&bpe->vocabulary, at, length, (uint32_t)id);
-    at += length + 1;
-  }
-out:
-  return err;
-}
-
-static ft_err load_vocabulary(ft_bpe *bpe, const cJSON *model) {
-  ft_err err = FT_OK;
-  cJSON *vocab;
-  int64_t count = 0, largest = -1;
-  FT_TRY(ft_member_object(model, "model", "vocab", &vocab));
-  for (const cJSON *item = vocab->child; item; item = item->next)
-    count++;
-  for (const cJSON *item = vocab->child; item; item = item->next) {
-    int64_t id;
-    FT_CHECK(ft_json_i64(item, &id) && id >= 0 && id < 8 * count + MAX_HOLES, FT_ERR_DATA,
-             "\"vocab\": the id of \"%s\" is not a whole number from 0 to %lld (8 × its %lld "
-             "entries + %d)",
-             item->string, (long long)(8 * count + MAX_HOLES - 1), (long long)count, MAX_HOLES);
-    largest = FT_MAX(largest, id);
-  }
-  bpe->num_ids = largest + 1;
-  FT_TRY(copy_contents(bpe, vocab, count));
-out:
-  return err;
-}
-
 /* ---------------------------------------------------------------- merges */
 
 /* The two sides of a merge, as strings or as one string with a space between; buffer keeps the
@@ -101,27 +48,29 @@ static ft_err missing(const char *token, int64_t rank) {
                  (long long)rank, token);
 }
 
+/* A token of byte fallback by its form. */
+static bool is_byte_token(const char *content) {
+  return strlen(content) == 6 && memcmp(content, "<0x", 3) == 0 && content[5] == '>';
+}
+
 /* Adds one merge; buffer holds what it makes. */
 static ft_err add_merge(ft_bpe *bpe, const char *left, const char *right, int64_t rank,
                         ft_buffer *made) {
   ft_err err = FT_OK;
   size_t left_bytes = strlen(left), right_bytes = strlen(right);
   size_t cut = bpe->prefix ? strlen(bpe->prefix) : 0;
-  int64_t left_id = ft_string_map_get(&bpe->vocabulary, left, left_bytes);
-  int64_t right_id = ft_string_map_get(&bpe->vocabulary, right, right_bytes);
+  int64_t left_id = ft_vocabulary_id(bpe->vocabulary, left, left_bytes);
+  int64_t right_id = ft_vocabulary_id(bpe->vocabulary, right, right_bytes);
   if (left_id < 0) FT_TRY(missing(left, rank));
   if (right_id < 0 || right_bytes < cut) FT_TRY(missing(right, rank));
   made->bytes = 0;
   FT_TRY(ft_buffer_put(made, left, left_bytes));
   FT_TRY(ft_buffer_put(made, right + cut, right_bytes - cut));
   FT_TRY(ft_buffer_put(made, "", 1));
-  int64_t id = ft_string_map_get(&bpe->vocabulary, made->data, made->bytes - 1);
+  int64_t id = ft_vocabulary_id(bpe->vocabulary, made->data, made->bytes - 1);
   if (id < 0) FT_TRY(missing(made->data, rank));
+  bpe->byte_merges = bpe->byte_merges || is_byte_token(left) || is_byte_token(right);
   put_merge(bpe, (uint32_t)left_id, (uint32_t)right_id, (uint32_t)rank, (uint32_t)id);
-  /* "▁" is E2 96 81 */
-  for (const char *mark = strstr(made->data, "▁"); mark; mark = strstr(mark + 1, "▁"))
-    if (mark > made->data && (mark < made->data + 3 || memcmp(mark - 3, "▁", 3) != 0))
-      bpe->cuts_at_mark = false;
 out:
   return err;
 }
@@ -157,8 +106,8 @@ out:
 
 ft_err ft_bpe_check_merges(const ft_bpe *bpe, const ft_string_map *added) {
   if (bpe->num_merges > 0) return FT_OK;
-  for (int64_t i = 0; i < bpe->vocabulary.count; i++) {
-    const ft_string_entry *e = &bpe->vocabulary.entries[i];
+  for (int64_t i = 0; i < bpe->vocabulary->map.count; i++) {
+    const ft_string_entry *e = &bpe->vocabulary->map.entries[i];
     bool is_byte = false;
     for (int byte = 0; bpe->byte_fallback && byte < 256; byte++)
       is_byte = is_byte || bpe->byte_tokens[byte] == e->value;
@@ -176,8 +125,8 @@ ft_err ft_bpe_check_merges(const ft_bpe *bpe, const ft_string_map *added) {
 /* ---------------------------------------------------------------- tables made of the vocabulary */
 
 static ft_err index_characters(ft_bpe *bpe) {
-  for (int64_t i = 0; i < bpe->vocabulary.count; i++) {
-    const ft_string_entry *e = &bpe->vocabulary.entries[i];
+  for (int64_t i = 0; i < bpe->vocabulary->map.count; i++) {
+    const ft_string_entry *e = &bpe->vocabulary->map.entries[i];
     if (e->bytes == 0 || e->bytes != ft_utf8_length(e->text[0])) continue;
     size_t length;
     uint32_t code = ft_utf8_decode(e->text, &length), **page = &bpe->pages[code >> 8];
@@ -198,9 +147,9 @@ static void index_bytes(ft_bpe *bpe) {
   for (int byte = 0; byte < 256; byte++) {
     char content[8];
     snprintf(content, sizeof content, "<0x%02X>", (unsigned)byte);
-    bpe->byte_tokens[byte] = ft_string_map_get(&bpe->vocabulary, content, 6);
+    bpe->byte_tokens[byte] = ft_vocabulary_id(bpe->vocabulary, content, 6);
     size_t length = ft_utf8_encode(ft_byte_level_code((uint8_t)byte), content);
-    int64_t id = ft_string_map_get(&bpe->vocabulary, content, length);
+    int64_t id = ft_vocabulary_id(bpe->vocabulary, content, length);
     bool occurs = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5); /* in UTF-8 */
     if (id < 0 && occurs) bpe->takes_bytes = false;
     bpe->byte_ids[byte] = id < 0 ? FT_BPE_NO_ID : (uint32_t)id;
@@ -212,14 +161,14 @@ static ft_err index_words(ft_bpe *bpe) {
   ft_err err = FT_OK;
   void *memory;
   size_t bytes = 0;
-  for (int64_t i = 0; i < bpe->vocabulary.count; i++)
-    bytes += bpe->vocabulary.entries[i].bytes;
+  for (int64_t i = 0; i < bpe->vocabulary->map.count; i++)
+    bytes += bpe->vocabulary->map.entries[i].bytes;
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, bytes, &memory));
   bpe->byte_arena = memory;
-  FT_TRY(ft_string_map_init(&bpe->byte_words, bpe->vocabulary.count));
+  FT_TRY(ft_string_map_init(&bpe->byte_words, bpe->vocabulary->map.count));
   char *at = bpe->byte_arena;
-  for (int64_t i = 0; i < bpe->vocabulary.count; i++) {
-    const ft_string_entry *e = &bpe->vocabulary.entries[i];
+  for (int64_t i = 0; i < bpe->vocabulary->map.count; i++) {
+    const ft_string_entry *e = &bpe->vocabulary->map.entries[i];
     size_t length;
     if (!ft_byte_level_decode(e->text, e->bytes, at, &length)) continue;
     ft_string_map_add(&bpe->byte_words, at, length, e->value);
@@ -233,12 +182,7 @@ out:
 
 static ft_err load_options(ft_bpe *bpe, const cJSON *model) {
   ft_err err = FT_OK;
-  const char *type, *prefix, *suffix, *unk_token;
-  FT_TRY(ft_member_optional_string(model, "model", "type", &type));
-  if (!type) /* files of GPT-2's time do not say */
-    type = ft_json_get(model, "merges") ? "BPE" : "none";
-  FT_CHECK(strcmp(type, "BPE") == 0, FT_ERR_DATA,
-           "\"model\" is of type %s; supported is BPE (byte-level or with byte fallback)", type);
+  const char *prefix, *suffix, *unk_token;
   const cJSON *dropout = ft_json_get(model, "dropout");
   bool drops = dropout && !cJSON_IsNull(dropout);
   FT_CHECK(!drops || (cJSON_IsNumber(dropout) && dropout->valuedouble == 0), FT_ERR_DATA,
@@ -256,19 +200,17 @@ out:
   return err;
 }
 
-ft_err ft_bpe_load(const cJSON *model, ft_bpe **out) {
+ft_err ft_bpe_load(const cJSON *model, const ft_vocabulary *vocabulary, ft_bpe **out) {
   ft_err err = FT_OK;
   void *memory = NULL;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
   ft_bpe *bpe = memory;
+  bpe->vocabulary = vocabulary;
   FT_TRY(load_options(bpe, model));
-  FT_TRY(load_vocabulary(bpe, model));
-  bpe->cuts_at_mark = !bpe->prefix && !bpe->suffix && !bpe->ignore_merges &&
-                      ft_string_map_get(&bpe->vocabulary, "▁", 3) >= 0;
   FT_TRY(load_merges(bpe, model));
   bpe->unk_id = bpe->unk_token
-                    ? ft_string_map_get(&bpe->vocabulary, bpe->unk_token, strlen(bpe->unk_token))
+                    ? ft_vocabulary_id(bpe->vocabulary, bpe->unk_token, strlen(bpe->unk_token))
                     : -1;
   FT_TRY(index_characters(bpe));
   index_bytes(bpe);
@@ -284,11 +226,8 @@ void ft_bpe_free(ft_bpe *bpe) {
   if (!bpe) return;
   for (size_t i = 0; i < FT_ARRAY_SIZE(bpe->pages); i++)
     ft_free(bpe->pages[i]);
-  ft_string_map_fini(&bpe->vocabulary);
   ft_string_map_fini(&bpe->byte_words);
-  ft_free(bpe->arena);
   ft_free(bpe->byte_arena);
-  ft_free(bpe->contents);
   ft_free(bpe->merges);
   ft_free(bpe->prefix);
   ft_free(bpe->suffix);

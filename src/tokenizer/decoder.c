@@ -12,15 +12,17 @@ typedef enum step_kind {
   STRIP,
   REPLACE,
   METASPACE,
-  WORD_SUFFIX
+  WORD_SUFFIX,
+  WORD_PREFIX
 } step_kind;
 
 typedef struct step {
   step_kind kind;
   ft_pattern pattern;  /* REPLACE */
-  char *content;       /* REPLACE: instead; STRIP, METASPACE: one character; WORD_SUFFIX */
+  char *content;       /* REPLACE: instead; STRIP, METASPACE: one character; WORD_SUFFIX, _PREFIX */
   int64_t start, stop; /* STRIP: at most so many */
   bool drops_first;    /* METASPACE: not a space in the first token */
+  bool cleans_up;      /* WORD_PREFIX: English punctuation joins the word before */
 } step;
 
 struct ft_decoder {
@@ -92,6 +94,11 @@ static ft_err load_members(const cJSON *json, step *s) {
     FT_CHECK(*text, FT_ERR_DATA, "%s: \"suffix\" is empty", where);
     FT_TRY(ft_strdup(text, &s->content));
     break;
+  case WORD_PREFIX:
+    FT_TRY(ft_member_string(json, where, "prefix", &text));
+    FT_TRY(ft_strdup(text, &s->content));
+    FT_TRY(ft_member_bool(json, where, "cleanup", &s->cleans_up));
+    break;
   default:
     break;
   }
@@ -109,7 +116,8 @@ static ft_err load_step(ft_decoder *d, const cJSON *json) {
                {"Strip", STRIP},
                {"Replace", REPLACE},
                {"Metaspace", METASPACE},
-               {"BPEDecoder", WORD_SUFFIX}};
+               {"BPEDecoder", WORD_SUFFIX},
+               {"WordPiece", WORD_PREFIX}};
   ft_err err = FT_OK;
   const char *type;
   FT_TRY(ft_member_string(json, where, "type", &type));
@@ -119,7 +127,7 @@ static ft_err load_step(ft_decoder *d, const cJSON *json) {
     k++;
   FT_CHECK(k < FT_ARRAY_SIZE(kinds), FT_ERR_DATA,
            "%s: type %s is not supported; supported are Sequence, ByteLevel, ByteFallback, Fuse, "
-           "Strip, Replace, Metaspace and BPEDecoder",
+           "Strip, Replace, Metaspace, BPEDecoder and WordPiece",
            where, type);
   if (d->count == d->capacity) {
     int64_t capacity = 2 * d->capacity + 4;
@@ -249,6 +257,43 @@ static ft_err strip(const step *s, const char *text, size_t bytes, bool front, b
   return ft_buffer_put(out, text + from, to - from);
 }
 
+/* What WordPiece's decoder puts right in English text, in this order. */
+static ft_err clean_up(ft_buffer *text) {
+  static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
+                                         {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
+                                         {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
+                                         {" 've", "'ve"}, {" 're", "'re"}};
+  ft_buffer result = {0}, swap;
+  ft_err err = FT_OK;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(pairs); i++) {
+    result.bytes = 0;
+    FT_TRY(substitute(pairs[i][0], pairs[i][1], text->data, text->bytes, &result));
+    swap = *text;
+    *text = result;
+    result = swap;
+  }
+out:
+  ft_buffer_fini(&result);
+  return err;
+}
+
+/* A token that goes on with a word loses its prefix, another one begins with a space. */
+static ft_err join_word(const step *s, const char *text, size_t bytes, bool first, ft_buffer *out) {
+  ft_err err = FT_OK;
+  ft_buffer word = {0};
+  size_t prefix = strlen(s->content);
+  bool goes_on = bytes >= prefix && memcmp(text, s->content, prefix) == 0;
+  FT_TRY(ft_buffer_reserve(&word, 1)); /* never NULL */
+  if (!first && !goes_on) FT_TRY(ft_buffer_put(&word, " ", 1));
+  size_t cut = !first && goes_on ? prefix : 0;
+  FT_TRY(ft_buffer_put(&word, text + cut, bytes - cut));
+  if (s->cleans_up) FT_TRY(clean_up(&word));
+  FT_TRY(ft_buffer_put(out, word.data, word.bytes));
+out:
+  ft_buffer_fini(&word);
+  return err;
+}
+
 static int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -349,6 +394,8 @@ static ft_err each_string(const step *s, ft_regex_scratch *scratch, const ft_str
       FT_TRY(replace(s, scratch, text, bytes, &out->text));
     } else if (s->kind == STRIP) {
       FT_TRY(strip(s, text, bytes, true, true, &out->text));
+    } else if (s->kind == WORD_PREFIX) {
+      FT_TRY(join_word(s, text, bytes, i == 0, &out->text));
     } else {
       bool drops = s->kind == METASPACE ? i == 0 && s->drops_first : i + 1 == in->count;
       FT_TRY(substitute(s->content, drops ? "" : " ", text, bytes, &out->text));
@@ -424,6 +471,8 @@ static ft_err piece_step(const step *s, ft_regex_scratch *scratch, const ft_buff
     return substitute(s->content, first && s->drops_first ? "" : " ", in->data, in->bytes, out);
   case WORD_SUFFIX:
     return substitute(s->content, " ", in->data, in->bytes, out);
+  case WORD_PREFIX:
+    return join_word(s, in->data, in->bytes, first, out);
   case REPLACE:
     if (*is_bytes) break;
     return replace(s, scratch, in->data, in->bytes, out);

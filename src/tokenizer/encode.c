@@ -45,6 +45,7 @@ static ft_err workspace_new(const ft_tokenizer *t, ft_workspace **out) {
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
   ft_workspace *w = memory;
   FT_TRY(ft_pretokenizer_run_init(t->pretokenizer, &w->run));
+  FT_TRY(ft_word_cache_init(&w->cache));
   FT_TRY(ft_regex_scratch_new(&w->regex));
   w->run.regex = w->regex;
   w->run.keep_bytes = t->takes_bytes;
@@ -60,7 +61,8 @@ void ft_workspace_free(ft_workspace *w) {
   ft_regex_scratch_free(w->regex);
   ft_normalizer_scratch_fini(&w->normalizer);
   ft_pretokenizer_run_fini(&w->run);
-  ft_bpe_scratch_fini(&w->bpe);
+  ft_model_scratch_fini(&w->model);
+  ft_word_cache_fini(&w->cache);
   ft_free(w);
 }
 
@@ -86,39 +88,36 @@ void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w) {
 typedef struct encoding {
   const ft_tokenizer *t;
   ft_workspace *w;
-  const uint8_t *blocked; /* ids that text must not become */
-  bool specials;
-  bool behind; /* a control token stands before the text */
+  bool specials; /* text may become special tokens */
+  bool behind;   /* a control token stands before the text */
   ft_ids *out;
 } encoding;
 
-/* Without a pre-tokenizer a whole document is one word. Where no token joins what is before a "▁"
- * to it, the parts between merge separately, and most have been seen before. */
-static ft_err encode_at_marks(encoding *e, const ft_piece *word) {
-  size_t start = 0, at = 3;
-  while (at < word->bytes) {
-    const char *mark = memchr(word->text + at, 0xE2, word->bytes - at); /* "▁" is E2 96 81 */
-    if (!mark) break;
-    at = (size_t)(mark - word->text);
-    bool is_mark = word->bytes - at >= 3 && memcmp(mark, "▁", 3) == 0;
-    bool follows_mark = memcmp(mark - 3, "▁", 3) == 0;
-    if (is_mark && !follows_mark) {
-      ft_err err = ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text + start, at - start, false,
-                                 e->blocked, e->out);
-      if (err != FT_OK) return err;
-      start = at;
-    }
-    at += is_mark ? 3 : 1;
-  }
-  return ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text + start, word->bytes - start, false,
-                       e->blocked, e->out);
-}
-
 static ft_err encode_word(void *arg, const ft_piece *word) {
   encoding *e = arg;
-  if (!e->t->takes_bytes && e->t->bpe->cuts_at_mark) return encode_at_marks(e, word);
-  return ft_bpe_encode(e->t->bpe, &e->w->bpe, word->text, word->bytes, e->t->takes_bytes,
-                       e->blocked, e->out);
+  if (word->bytes == 0) return FT_OK;
+  return ft_words_encode(e->t, e->w, e->specials, word->text, word->bytes, &word->bytes, 1, e->out);
+}
+
+/* Words by hand, or by the pre-tokenizer's steps. */
+static ft_err encode_words(encoding *e, const ft_piece *piece) {
+  enum { WORDS = 256 };
+  size_t ends[WORDS], from = 0, at = 0;
+  const ft_splitter *splitter =
+      e->t->takes_bytes ? ft_pretokenizer_splitter(e->t->pretokenizer) : NULL;
+  const ft_joints *joints = &e->t->joints;
+  if (!splitter && !joints->usable) return ft_pretokenizer_apply(&e->w->run, piece);
+  for (;;) {
+    const char *text = piece->text + from;
+    size_t bytes = piece->bytes - from;
+    at = 0;
+    int64_t count = splitter ? ft_splitter_cut(splitter, text, bytes, &at, ends, WORDS)
+                             : ft_joints_cut(joints, text, bytes, &at, ends, WORDS);
+    if (count == 0) return FT_OK;
+    ft_err err = ft_words_encode(e->t, e->w, e->specials, text, bytes, ends, count, e->out);
+    if (err != FT_OK) return err;
+    from += at;
+  }
 }
 
 /* Text between the added tokens that are searched for in the text as it is. */
@@ -140,7 +139,7 @@ static ft_err encode_between(encoding *e, const ft_piece *piece) {
     }
     size_t origin = normalized.origin > start ? FT_MIN(normalized.origin, end) - start : 0;
     ft_piece part = {normalized.text + start, end - start, origin, normalized.unusual};
-    FT_TRY(ft_pretokenizer_apply(&e->w->run, &part));
+    FT_TRY(encode_words(e, &part));
   }
 out:
   return err;
@@ -179,11 +178,7 @@ ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t 
   int64_t before = out->count;
   size_t at;
   bool unusual;
-  encoding e = {.t = t,
-                .specials = specials,
-                .behind = behind,
-                .blocked = specials ? NULL : t->special,
-                .out = out};
+  encoding e = {.t = t, .specials = specials, .behind = behind, .out = out};
   FT_CHECK(ft_unicode_check(text, bytes, &at, &unusual), FT_ERR_DATA,
            "the text is not valid UTF-8 at byte %zu (0x%02X)", at,
            (unsigned)(unsigned char)text[at]);

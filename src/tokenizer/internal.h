@@ -5,10 +5,12 @@
 #include <pthread.h>
 
 #include "added_tokens.h"
-#include "bpe.h"
 #include "decoder.h"
+#include "joints.h"
+#include "model.h"
 #include "normalizer.h"
 #include "pretokenizer.h"
+#include "word_cache.h"
 
 /* What the post-processor puts around a text. Starts zeroed. */
 typedef struct ft_surroundings {
@@ -26,7 +28,8 @@ typedef struct ft_workspace {
   ft_regex_scratch *regex;
   ft_normalizer_scratch normalizer;
   ft_pretokenizer_run run;
-  ft_bpe_scratch bpe;
+  ft_model_scratch model;
+  ft_word_cache cache;
 } ft_workspace;
 
 /* Workspaces that nobody uses now: as many as there ever were encodings at once. */
@@ -45,18 +48,25 @@ typedef struct ft_token {
 
 struct ft_tokenizer {
   char sha256[65];
-  ft_bpe *bpe;
+  ft_model model;
   ft_normalizer *normalizer;
   ft_pretokenizer *pretokenizer;
   ft_decoder *decoder;
   ft_added_tokens added;
   ft_surroundings surroundings;
   bool takes_bytes; /* words go to the model as bytes */
+  ft_joints joints; /* usable: text is cut at them, and by nothing else */
   int64_t vocab_size;
   ft_token *tokens; /* [vocab_size] */
   uint8_t *special; /* [vocab_size] */
   ft_workspace_pool *pool;
 };
+
+/* Appends the ids of words that stand one behind the other in text[0 … bytes): the first ends at
+ * ends[0], the next at ends[1] … specials: words may become special tokens. The mask is left to the
+ * caller. Errors: FT_ERR_DATA, FT_ERR_MEMORY. */
+ft_err ft_words_encode(const ft_tokenizer *t, ft_workspace *w, bool specials, const char *text,
+                       size_t bytes, const size_t *ends, int64_t count, ft_ids *out);
 
 ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out);
 void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w);

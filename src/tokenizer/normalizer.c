@@ -8,15 +8,26 @@
 #include "members.h"
 #include "unicode.h"
 
-typedef enum step_kind { PREPEND, REPLACE, FORM, LOWERCASE, STRIP, STRIP_ACCENTS, BYTES } step_kind;
+typedef enum step_kind {
+  PREPEND,
+  REPLACE,
+  FORM,
+  LOWERCASE,
+  STRIP,
+  REMOVE,
+  CLEAN,
+  SPACE_OUT,
+  BYTES
+} step_kind;
 
 typedef struct step {
   step_kind kind;
   char *content; /* PREPEND, REPLACE */
   ft_pattern pattern;
   const ft_form_table *form;
-  bool left, right; /* STRIP */
-  bool unusual;     /* content may bring ft_unicode_is_unusual code points */
+  bool left, right;               /* STRIP */
+  bool (*matches)(uint32_t code); /* REMOVE: what goes */
+  bool unusual;                   /* content may bring ft_unicode_is_unusual code points */
 } step;
 
 struct ft_normalizer {
@@ -64,12 +75,14 @@ ft_err ft_pattern_next(const ft_pattern *pattern, ft_regex_matches *m, size_t *s
 
 /* ---------------------------------------------------------------- loading */
 
+static const char where[] = "\"normalizer\"";
+
 static ft_err load_step(ft_normalizer *n, const cJSON *json);
 
 static ft_err load_sequence(ft_normalizer *n, const cJSON *json) {
   ft_err err = FT_OK;
   cJSON *list;
-  FT_TRY(ft_member_array(json, "\"normalizer\"", "normalizers", &list));
+  FT_TRY(ft_member_array(json, where, "normalizers", &list));
   for (const cJSON *item = list->child; item; item = item->next)
     FT_TRY(load_step(n, item));
 out:
@@ -90,44 +103,83 @@ static ft_err add_step(ft_normalizer *n, step_kind kind, step **out) {
   return FT_OK;
 }
 
+static ft_err load_prepend(const cJSON *json, step *s) {
+  const char *content;
+  ft_err err = ft_member_string(json, where, "prepend", &content);
+  return err == FT_OK ? ft_strdup(content, &s->content) : err;
+}
+
+static ft_err load_replace(const cJSON *json, step *s) {
+  const char *content;
+  ft_err err = ft_member_string(json, where, "content", &content);
+  if (err == FT_OK) err = ft_pattern_load(json, where, &s->pattern);
+  return err == FT_OK ? ft_strdup(content, &s->content) : err;
+}
+
+static ft_err load_strip(const cJSON *json, step *s) {
+  ft_err err = ft_member_bool(json, where, "strip_left", &s->left);
+  return err == FT_OK ? ft_member_bool(json, where, "strip_right", &s->right) : err;
+}
+
+static ft_err load_nothing(const cJSON *json, step *s) {
+  (void)json;
+  s->matches = ft_unicode_is_accent; /* of REMOVE there is StripAccents */
+  return FT_OK;
+}
+
+/* BertNormalizer is several steps. */
+static ft_err load_bert(ft_normalizer *n, const cJSON *json) {
+  ft_err err = FT_OK;
+  bool clean, space_out, lowercase, strip;
+  step *s;
+  FT_TRY(ft_member_bool(json, where, "clean_text", &clean));
+  FT_TRY(ft_member_bool(json, where, "handle_chinese_chars", &space_out));
+  FT_TRY(ft_member_bool(json, where, "lowercase", &lowercase));
+  FT_TRY(ft_member_optional_bool(json, where, "strip_accents", lowercase, &strip));
+  if (clean) FT_TRY(add_step(n, CLEAN, &s));
+  if (space_out) FT_TRY(add_step(n, SPACE_OUT, &s));
+  if (strip) {
+    FT_TRY(add_step(n, FORM, &s));
+    s->form = ft_form_table_of(FT_FORM_NFD);
+    FT_TRY(add_step(n, REMOVE, &s));
+    s->matches = ft_unicode_is_bert_mark;
+  }
+  if (lowercase) FT_TRY(add_step(n, LOWERCASE, &s));
+out:
+  return err;
+}
+
 static ft_err load_step(ft_normalizer *n, const cJSON *json) {
   static const struct {
     const char *name;
     step_kind kind;
+    ft_err (*load)(const cJSON *json, step *s);
     ft_form form;
   } kinds[] = {
-      {"Prepend", PREPEND, 0},     {"Replace", REPLACE, 0},      {"NFC", FORM, FT_FORM_NFC},
-      {"NFD", FORM, FT_FORM_NFD},  {"NFKC", FORM, FT_FORM_NFKC}, {"NFKD", FORM, FT_FORM_NFKD},
-      {"Lowercase", LOWERCASE, 0}, {"Strip", STRIP, 0},          {"StripAccents", STRIP_ACCENTS, 0},
-      {"ByteLevel", BYTES, 0}};
-  static const char where[] = "\"normalizer\"";
+      {"Prepend", PREPEND, load_prepend, 0},      {"Replace", REPLACE, load_replace, 0},
+      {"NFC", FORM, load_nothing, FT_FORM_NFC},   {"NFD", FORM, load_nothing, FT_FORM_NFD},
+      {"NFKC", FORM, load_nothing, FT_FORM_NFKC}, {"NFKD", FORM, load_nothing, FT_FORM_NFKD},
+      {"Lowercase", LOWERCASE, load_nothing, 0},  {"Strip", STRIP, load_strip, 0},
+      {"StripAccents", REMOVE, load_nothing, 0},  {"ByteLevel", BYTES, load_nothing, 0}};
   ft_err err = FT_OK;
-  const char *type, *content = NULL;
+  const char *type;
   step *s;
   FT_TRY(ft_member_string(json, where, "type", &type));
   if (strcmp(type, "Sequence") == 0) return load_sequence(n, json);
+  if (strcmp(type, "BertNormalizer") == 0) return load_bert(n, json);
   size_t k = 0;
   while (k < FT_ARRAY_SIZE(kinds) && strcmp(type, kinds[k].name) != 0)
     k++;
   FT_CHECK(k < FT_ARRAY_SIZE(kinds), FT_ERR_DATA,
            "%s: type %s is not supported; supported are Sequence, Prepend, Replace, NFC, NFD, "
-           "NFKC, NFKD, Lowercase, Strip, StripAccents and ByteLevel",
+           "NFKC, NFKD, Lowercase, Strip, StripAccents, ByteLevel and BertNormalizer",
            where, type);
   FT_TRY(add_step(n, kinds[k].kind, &s));
+  FT_TRY(kinds[k].load(json, s));
   if (s->kind == FORM) s->form = ft_form_table_of(kinds[k].form);
-  if (s->kind == PREPEND) FT_TRY(ft_member_string(json, where, "prepend", &content));
-  if (s->kind == REPLACE) {
-    FT_TRY(ft_member_string(json, where, "content", &content));
-    FT_TRY(ft_pattern_load(json, where, &s->pattern));
-  }
-  if (content) {
+  if (s->content) {
     size_t unused;
-    FT_TRY(ft_strdup(content, &s->content));
-    ft_unicode_check(content, strlen(content), &unused, &s->unusual);
-  }
-  if (s->kind == STRIP) {
-    FT_TRY(ft_member_bool(json, where, "strip_left", &s->left));
-    FT_TRY(ft_member_bool(json, where, "strip_right", &s->right));
+    ft_unicode_check(s->content, strlen(s->content), &unused, &s->unusual);
   }
 out:
   return err;
@@ -225,15 +277,57 @@ static ft_err strip(const step *s, const ft_piece *in, ft_buffer *out, size_t *o
   return keep(in, from, to, out, origin);
 }
 
-static ft_err strip_accents(const ft_piece *in, ft_buffer *out, size_t *origin) {
+static ft_err remove_matches(const step *s, const ft_piece *in, ft_buffer *out, size_t *origin) {
   size_t kept = 0;
   for (size_t i = 0, length; i < in->bytes; i += length) {
-    if (!ft_unicode_is_accent(ft_utf8_decode(in->text + i, &length))) continue;
+    if (!s->matches(ft_utf8_decode(in->text + i, &length))) continue;
     ft_err err = keep(in, kept, i, out, origin);
     if (err != FT_OK) return err;
     kept = i + length;
   }
   return keep(in, kept, in->bytes, out, origin);
+}
+
+/* Control characters go, white space becomes spaces. */
+static ft_err clean(const ft_piece *in, ft_buffer *out, size_t *origin) {
+  size_t kept = 0;
+  for (size_t i = 0, length; i < in->bytes; i += length) {
+    uint32_t code = ft_utf8_decode(in->text + i, &length);
+    bool goes = ft_unicode_is_bert_control(code), is_space = !goes && ft_unicode_is_space(code);
+    if (code == ' ' || (!goes && !is_space)) continue;
+    ft_err err = keep(in, kept, i, out, origin);
+    if (err == FT_OK && is_space) err = ft_buffer_put(out, " ", 1);
+    if (err != FT_OK) return err;
+    if (i < in->origin) *origin = out->bytes;
+    kept = i + length;
+  }
+  return keep(in, kept, in->bytes, out, origin);
+}
+
+/* As BertNormalizer has it: the last block but one begins 256 too late. */
+static bool is_chinese(uint32_t code) {
+  return (code >= 0x3400 && code <= 0x4DBF) || (code >= 0x4E00 && code <= 0x9FFF) ||
+         (code >= 0xF900 && code <= 0xFAFF) || (code >= 0x20000 && code <= 0x2A6DF) ||
+         (code >= 0x2A700 && code <= 0x2B81F) || (code >= 0x2B920 && code <= 0x2CEAF) ||
+         (code >= 0x2F800 && code <= 0x2FA1F);
+}
+
+/* A space before and behind each Chinese character. */
+static ft_err space_out(const ft_piece *in, ft_buffer *out, size_t *origin) {
+  ft_err err = FT_OK;
+  size_t kept = 0;
+  for (size_t i = 0, length; i < in->bytes; i += length) {
+    if (!is_chinese(ft_utf8_decode(in->text + i, &length))) continue;
+    FT_TRY(keep(in, kept, i, out, origin));
+    FT_TRY(ft_buffer_put(out, " ", 1));
+    FT_TRY(ft_buffer_put(out, in->text + i, length));
+    FT_TRY(ft_buffer_put(out, " ", 1));
+    if (i < in->origin) *origin = out->bytes;
+    kept = i + length;
+  }
+  FT_TRY(keep(in, kept, in->bytes, out, origin));
+out:
+  return err;
 }
 
 static ft_err to_form(const step *s, ft_normalizer_scratch *scratch, const ft_piece *in,
@@ -271,8 +365,12 @@ static ft_err apply_step(const step *s, ft_normalizer_scratch *scratch, ft_regex
     return lowercase(in, out, origin);
   case STRIP:
     return strip(s, in, out, origin);
-  case STRIP_ACCENTS:
-    return strip_accents(in, out, origin);
+  case REMOVE:
+    return remove_matches(s, in, out, origin);
+  case CLEAN:
+    return clean(in, out, origin);
+  case SPACE_OUT:
+    return space_out(in, out, origin);
   case BYTES:
     return to_bytes(in, out, origin);
   }

@@ -11,7 +11,7 @@
 static const char byte_level_words[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-typedef enum step_kind { SPLIT, BYTES, DIGITS, METASPACE } step_kind;
+typedef enum step_kind { SPLIT, BYTES, CHARACTERS, METASPACE } step_kind;
 typedef enum behavior {
   REMOVED,
   ISOLATED,
@@ -23,11 +23,12 @@ typedef enum prepend_scheme { ALWAYS, FIRST, NEVER } prepend_scheme;
 
 typedef struct step {
   step_kind kind;
-  ft_pattern pattern; /* SPLIT; BYTES where it splits */
-  behavior behavior;  /* what becomes of matches */
-  bool invert;        /* what is between matches is the match */
-  bool prefix_space;  /* BYTES */
-  char mark[8];       /* METASPACE: written instead of spaces */
+  ft_pattern pattern;             /* SPLIT; BYTES where it splits */
+  behavior behavior;              /* what becomes of matches */
+  bool invert;                    /* what is between matches is the match */
+  bool (*matches)(uint32_t code); /* CHARACTERS: those that match */
+  bool prefix_space;              /* BYTES */
+  char mark[8];                   /* METASPACE: written instead of spaces */
   prepend_scheme prepend;
   bool split; /* METASPACE: cut before marks */
 } step;
@@ -35,6 +36,7 @@ typedef struct step {
 struct ft_pretokenizer {
   step *steps; /* [count] */
   int64_t count, capacity;
+  const ft_splitter *splitter; /* does what all steps do; NULL: there is none */
 };
 
 /* ---------------------------------------------------------------- loading */
@@ -53,17 +55,15 @@ out:
   return err;
 }
 
-static ft_err load_split(const cJSON *json, step *s) {
+static ft_err load_behavior(const cJSON *json, behavior *out) {
   static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
                                       "Contiguous"};
   ft_err err = FT_OK;
   const char *name;
-  FT_TRY(ft_pattern_load(json, where, &s->pattern));
   FT_TRY(ft_member_string(json, where, "behavior", &name));
-  FT_TRY(ft_member_bool(json, where, "invert", &s->invert));
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
     if (strcmp(name, names[i]) == 0) {
-      s->behavior = (behavior)i;
+      *out = (behavior)i;
       return FT_OK;
     }
   err = ft_fail(FT_ERR_DATA,
@@ -72,6 +72,21 @@ static ft_err load_split(const cJSON *json, step *s) {
                 where, name);
 out:
   return err;
+}
+
+static ft_err load_split(const cJSON *json, step *s) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_pattern_load(json, where, &s->pattern));
+  FT_TRY(load_behavior(json, &s->behavior));
+  FT_TRY(ft_member_bool(json, where, "invert", &s->invert));
+out:
+  return err;
+}
+
+static ft_err load_punctuation(const cJSON *json, step *s) {
+  s->behavior = ISOLATED;
+  s->matches = ft_unicode_is_bert_punctuation;
+  return ft_json_get(json, "behavior") ? load_behavior(json, &s->behavior) : FT_OK;
 }
 
 static ft_err load_bytes(const cJSON *json, step *s) {
@@ -89,7 +104,15 @@ static ft_err load_digits(const cJSON *json, step *s) {
   bool individual;
   ft_err err = ft_member_optional_bool(json, where, "individual_digits", false, &individual);
   s->behavior = individual ? ISOLATED : CONTIGUOUS;
+  s->matches = ft_unicode_is_numeric;
   return err;
+}
+
+static ft_err load_white_space(const cJSON *json, step *s) {
+  (void)json;
+  s->behavior = REMOVED;
+  s->matches = ft_unicode_is_space;
+  return FT_OK;
 }
 
 /* The old form has add_prefix_space, the new one prepend_scheme. */
@@ -128,10 +151,32 @@ out:
   return err;
 }
 
-static ft_err load_space_split(const cJSON *json, step *s) {
-  (void)json;
-  s->behavior = REMOVED;
-  return ft_regex_compile("\\s", &s->pattern.regex);
+static ft_err add_step(ft_pretokenizer *p, step_kind kind, step **out) {
+  ft_err err = FT_OK;
+  if (p->count == p->capacity) {
+    int64_t capacity = 2 * p->capacity + 4;
+    void *steps = p->steps;
+    FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *p->steps, &steps));
+    p->steps = steps;
+    p->capacity = capacity;
+  }
+  *out = &p->steps[p->count++];
+  (*out)->kind = kind;
+out:
+  return err;
+}
+
+/* White space, then punctuation. */
+static ft_err load_bert(ft_pretokenizer *p) {
+  ft_err err = FT_OK;
+  step *s;
+  FT_TRY(add_step(p, CHARACTERS, &s));
+  FT_TRY(load_white_space(NULL, s));
+  FT_TRY(add_step(p, CHARACTERS, &s));
+  s->behavior = ISOLATED;
+  s->matches = ft_unicode_is_bert_punctuation;
+out:
+  return err;
 }
 
 static ft_err load_step(ft_pretokenizer *p, const cJSON *json) {
@@ -141,33 +186,50 @@ static ft_err load_step(ft_pretokenizer *p, const cJSON *json) {
     ft_err (*load)(const cJSON *json, step *s);
   } kinds[] = {{"Split", SPLIT, load_split},
                {"ByteLevel", BYTES, load_bytes},
-               {"Digits", DIGITS, load_digits},
+               {"Digits", CHARACTERS, load_digits},
+               {"Punctuation", CHARACTERS, load_punctuation},
                {"Metaspace", METASPACE, load_metaspace},
                {"CharDelimiterSplit", SPLIT, load_char_delimiter},
-               {"WhitespaceSplit", SPLIT, load_space_split}};
+               {"WhitespaceSplit", CHARACTERS, load_white_space}};
   ft_err err = FT_OK;
   const char *type;
+  step *s;
   FT_TRY(ft_member_string(json, where, "type", &type));
   if (strcmp(type, "Sequence") == 0) return load_sequence(p, json);
+  if (strcmp(type, "BertPreTokenizer") == 0) return load_bert(p);
   size_t k = 0;
   while (k < FT_ARRAY_SIZE(kinds) && strcmp(type, kinds[k].name) != 0)
     k++;
   FT_CHECK(k < FT_ARRAY_SIZE(kinds), FT_ERR_DATA,
            "%s: type %s is not supported; supported are Sequence, Split, ByteLevel, Digits, "
-           "Metaspace, CharDelimiterSplit and WhitespaceSplit",
+           "Punctuation, Metaspace, CharDelimiterSplit, WhitespaceSplit and BertPreTokenizer",
            where, type);
-  if (p->count == p->capacity) {
-    int64_t capacity = 2 * p->capacity + 4;
-    void *steps = p->steps;
-    FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *p->steps, &steps));
-    p->steps = steps;
-    p->capacity = capacity;
-  }
-  step *s = &p->steps[p->count++];
-  s->kind = kinds[k].kind;
+  FT_TRY(add_step(p, kinds[k].kind, &s));
   FT_TRY(kinds[k].load(json, s));
 out:
   return err;
+}
+
+/* Steps that keep matches and what is between them, and then turn text to bytes, may be those of a
+ * splitter. */
+static const ft_splitter *find_splitter(const ft_pretokenizer *p) {
+  enum { MOST = 4 };
+  const char *patterns[MOST];
+  int64_t count = 0;
+  for (int64_t i = 0; i < p->count; i++) {
+    const step *s = &p->steps[i];
+    bool is_last = i + 1 == p->count;
+    if (count == MOST || s->invert || s->prefix_space || (s->kind == BYTES) != is_last) return NULL;
+    if (s->kind == BYTES && !s->pattern.regex) continue;
+    if (s->behavior != ISOLATED) return NULL;
+    if (s->kind == CHARACTERS && s->matches == ft_unicode_is_numeric)
+      patterns[count++] = FT_SPLITTER_DIGITS;
+    else if (s->pattern.regex)
+      patterns[count++] = ft_regex_pattern(s->pattern.regex);
+    else
+      return NULL;
+  }
+  return ft_splitter_find(patterns, count);
 }
 
 ft_err ft_pretokenizer_load(const cJSON *json, ft_pretokenizer **out) {
@@ -175,8 +237,10 @@ ft_err ft_pretokenizer_load(const cJSON *json, ft_pretokenizer **out) {
   void *memory = NULL;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
-  if (json) FT_TRY(load_step(memory, json));
-  *out = memory;
+  ft_pretokenizer *p = memory;
+  if (json) FT_TRY(load_step(p, json));
+  p->splitter = find_splitter(p);
+  *out = p;
   memory = NULL;
 out:
   ft_pretokenizer_free(memory);
@@ -189,6 +253,14 @@ void ft_pretokenizer_free(ft_pretokenizer *p) {
     ft_pattern_fini(&p->steps[i].pattern);
   ft_free(p->steps);
   ft_free(p);
+}
+
+const ft_splitter *ft_pretokenizer_splitter(const ft_pretokenizer *p) {
+  return p->splitter;
+}
+
+bool ft_pretokenizer_is_empty(const ft_pretokenizer *p) {
+  return p->count == 0;
 }
 
 bool ft_pretokenizer_ends_in_bytes(const ft_pretokenizer *p) {
@@ -295,13 +367,13 @@ out:
   return err;
 }
 
-static ft_err digits(ft_pretokenizer_run *run, int64_t at, const ft_piece *in) {
+static ft_err characters(ft_pretokenizer_run *run, int64_t at, const ft_piece *in) {
   ft_err err = FT_OK;
-  joiner j = {
-      .run = run, .next = at + 1, .in = in, .behavior = run->pretokenizer->steps[at].behavior};
+  const step *s = &run->pretokenizer->steps[at];
+  joiner j = {.run = run, .next = at + 1, .in = in, .behavior = s->behavior};
   size_t done = 0;
   for (size_t i = 0, length; i < in->bytes; i += length) {
-    if (!ft_unicode_is_numeric(ft_utf8_decode(in->text + i, &length))) continue;
+    if (!s->matches(ft_utf8_decode(in->text + i, &length))) continue;
     if (done < i) FT_TRY(add_part(&j, done, i, false));
     FT_TRY(add_part(&j, i, i + length, true));
     done = i + length;
@@ -408,8 +480,8 @@ static ft_err run_step(ft_pretokenizer_run *run, int64_t at, const ft_piece *pie
     return split(run, at, piece);
   case BYTES:
     return byte_level(run, at, piece);
-  case DIGITS:
-    return digits(run, at, piece);
+  case CHARACTERS:
+    return characters(run, at, piece);
   case METASPACE:
     return metaspace(run, at, piece);
   }

@@ -3,6 +3,7 @@
 #define FT_TOKENIZER_PRETOKENIZER_H
 
 #include "normalizer.h"
+#include "splitter.h"
 
 typedef struct ft_pretokenizer ft_pretokenizer;
 
@@ -11,6 +12,11 @@ ft_err ft_pretokenizer_load(const cJSON *json, ft_pretokenizer **out);
 void ft_pretokenizer_free(ft_pretokenizer *p);
 /* Its last step turns text into GPT-2's byte alphabet, and nothing looks at the result. */
 bool ft_pretokenizer_ends_in_bytes(const ft_pretokenizer *p);
+
+/* Text is one word. */
+bool ft_pretokenizer_is_empty(const ft_pretokenizer *p);
+/* What cuts the same words, as bytes, by hand; NULL: nothing does. */
+const ft_splitter *ft_pretokenizer_splitter(const ft_pretokenizer *p);
 
 /* What a run needs: one for each thread at a time. */
 typedef struct ft_pretokenizer_run {

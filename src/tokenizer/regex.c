@@ -11,6 +11,7 @@ enum { JIT_STACK_START = 32 << 10, JIT_STACK_MAX = 64 << 20 };
 enum { FEWEST_TRIES = 10000000, TRIES_A_BYTE = 64 };
 
 struct ft_regex {
+  char *pattern; /* as it stands in tokenizer.json */
   pcre2_code *quick;
   pcre2_code *exact; /* NULL: the same as quick */
 };
@@ -51,6 +52,7 @@ ft_err ft_regex_compile(const char *pattern, ft_regex **out) {
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
   ft_regex *regex = memory;
+  FT_TRY(ft_strdup(pattern, &regex->pattern));
   FT_TRY(ft_regex_translate(pattern, &quick, &exact));
   FT_TRY(compile(pattern, &quick, &regex->quick));
   if (strcmp(quick.text, exact.text) != 0) FT_TRY(compile(pattern, &exact, &regex->exact));
@@ -67,7 +69,12 @@ void ft_regex_free(ft_regex *regex) {
   if (!regex) return;
   pcre2_code_free(regex->quick);
   pcre2_code_free(regex->exact);
+  ft_free(regex->pattern);
   ft_free(regex);
+}
+
+const char *ft_regex_pattern(const ft_regex *regex) {
+  return regex->pattern;
 }
 
 ft_err ft_regex_scratch_new(ft_regex_scratch **out) {

@@ -11,6 +11,8 @@ typedef struct ft_regex ft_regex;
 /* Errors: FT_ERR_DATA with what is wrong or not supported; FT_ERR_MEMORY. */
 ft_err ft_regex_compile(const char *pattern, ft_regex **out);
 void ft_regex_free(ft_regex *regex);
+/* The pattern as it was given. Borrowed. */
+const char *ft_regex_pattern(const ft_regex *regex);
 
 /* What matching needs besides the regex: one for each thread at a time. */
 typedef struct ft_regex_scratch ft_regex_scratch;

@@ -12,7 +12,7 @@ enum { MAX_FILE_BYTES = 1 << 30 };
 static ft_err index_tokens(ft_tokenizer *t) {
   ft_err err = FT_OK;
   void *memory;
-  t->vocab_size = t->bpe->num_ids;
+  t->vocab_size = t->model.vocabulary.num_ids;
   for (int64_t i = 0; i < t->added.count; i++)
     t->vocab_size = FT_MAX(t->vocab_size, (int64_t)t->added.tokens[i].id + 1);
   FT_CHECK(t->vocab_size > 0, FT_ERR_DATA, "\"vocab\" is empty");
@@ -20,8 +20,8 @@ static ft_err index_tokens(ft_tokenizer *t) {
   t->tokens = memory;
   FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, t->vocab_size, 1, &memory));
   t->special = memory;
-  for (int64_t id = 0; id < t->bpe->num_ids; id++)
-    t->tokens[id].content = t->tokens[id].decoded = t->bpe->contents[id];
+  for (int64_t id = 0; id < t->model.vocabulary.num_ids; id++)
+    t->tokens[id].content = t->tokens[id].decoded = t->model.vocabulary.contents[id];
   for (int64_t i = 0; i < t->added.count; i++) {
     const ft_added_token *added = &t->added.tokens[i];
     t->tokens[added->id] =
@@ -68,17 +68,20 @@ static ft_err load(ft_tokenizer *t, const cJSON *json) {
   FT_CHECK(!version || strcmp(version, "1.0") == 0, FT_ERR_DATA,
            "\"version\" is \"%s\", expected \"1.0\"", version);
   FT_TRY(ft_member_object(json, "the file", "model", &model));
-  FT_TRY(ft_bpe_load(model, &t->bpe));
+  FT_TRY(ft_model_load(model, &t->model));
   FT_TRY(load_steps(t, json));
   const cJSON *list = ft_json_get(json, "added_tokens");
   if (list && !cJSON_IsNull(list))
     FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
-  FT_TRY(ft_added_tokens_load(added, t->bpe, t->normalizer, &t->added));
-  FT_TRY(ft_bpe_check_merges(t->bpe, &t->added.by_content));
+  FT_TRY(ft_added_tokens_load(added, &t->model.vocabulary, t->normalizer, &t->added));
+  if (t->model.bpe) FT_TRY(ft_bpe_check_merges(t->model.bpe, &t->added.by_content));
   FT_TRY(index_tokens(t));
   FT_TRY(ft_member_optional_object(json, "the file", "post_processor", &post));
   FT_TRY(ft_surroundings_load(post, t->vocab_size, &t->surroundings));
-  t->takes_bytes = t->bpe->takes_bytes && ft_pretokenizer_ends_in_bytes(t->pretokenizer);
+  t->takes_bytes =
+      t->model.bpe && t->model.bpe->takes_bytes && ft_pretokenizer_ends_in_bytes(t->pretokenizer);
+  if (t->model.bpe && ft_pretokenizer_is_empty(t->pretokenizer))
+    ft_joints_init(t->model.bpe, &t->joints);
 out:
   return err;
 }
@@ -145,7 +148,7 @@ void ft_tokenizer_close(ft_tokenizer *t) {
   pool_free(t->pool); /* its workspaces know the other parts */
   ft_added_tokens_fini(&t->added);
   ft_surroundings_fini(&t->surroundings);
-  ft_bpe_free(t->bpe);
+  ft_model_fini(&t->model);
   ft_normalizer_free(t->normalizer);
   ft_pretokenizer_free(t->pretokenizer);
   ft_decoder_free(t->decoder);
@@ -168,7 +171,7 @@ int64_t ft_tokenizer_id(const ft_tokenizer *t, const char *content) {
   size_t bytes = strlen(content);
   int64_t added = ft_string_map_get(&t->added.by_content, content, bytes);
   return added >= 0 ? t->added.tokens[added].id
-                    : ft_string_map_get(&t->bpe->vocabulary, content, bytes);
+                    : ft_vocabulary_id(&t->model.vocabulary, content, bytes);
 }
 
 static const ft_token *token_of(const ft_tokenizer *t, int64_t id) {

@@ -174,6 +174,35 @@ bool ft_unicode_is_accent(uint32_t code) {
   }
 }
 
+bool ft_unicode_is_bert_control(uint32_t code) {
+  if (code < 0x80)
+    return (code < 0x20 && code != '\t' && code != '\n' && code != '\r') || code == 0x7F;
+  if (code == 0xFFFD) return true;
+  switch (ft_unicode_category(code)) {
+  case UTF8PROC_CATEGORY_CC:
+  case UTF8PROC_CATEGORY_CF:
+  case UTF8PROC_CATEGORY_CO:
+    return FIND(bert_keeps, code) < 0;
+  default:
+    return false;
+  }
+}
+
+bool ft_unicode_is_bert_mark(uint32_t code) {
+  if (code < 0x300) return false;
+  bool is_mark = ft_unicode_category(code) == UTF8PROC_CATEGORY_MN;
+  return is_mark ? FIND(bert_unmarked, code) < 0 : FIND(bert_marked, code) >= 0;
+}
+
+bool ft_unicode_is_bert_punctuation(uint32_t code) {
+  if (code < 0x80)
+    return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') ||
+           (code >= '[' && code <= '`') || (code >= '{' && code <= '~');
+  utf8proc_category_t category = ft_unicode_category(code);
+  bool is_punctuation = category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  return is_punctuation ? FIND(bert_uncut, code) < 0 : FIND(bert_cuts, code) >= 0;
+}
+
 size_t ft_unicode_lower(uint32_t code, uint32_t out[2]) {
   if (code == 0x130) { /* I with a dot above: the only one that becomes two */
     out[0] = 'i';

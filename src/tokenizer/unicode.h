@@ -33,6 +33,12 @@ bool ft_unicode_is_space(uint32_t code);
 bool ft_unicode_is_rust_word(uint32_t code);
 /* Rust's char::is_numeric. */
 bool ft_unicode_is_numeric(uint32_t code);
+/* What BertNormalizer removes: control and format characters that its tables know, and others. */
+bool ft_unicode_is_bert_control(uint32_t code);
+/* Nonspacing marks as BertNormalizer knows them. */
+bool ft_unicode_is_bert_mark(uint32_t code);
+/* What BertPreTokenizer and Punctuation cut at: punctuation, and all of ASCII's signs. */
+bool ft_unicode_is_bert_punctuation(uint32_t code);
 /* What StripAccents removes. */
 bool ft_unicode_is_accent(uint32_t code);
 /* Lower case: one code point, or two (returned: how many). */

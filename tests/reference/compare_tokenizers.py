@@ -41,7 +41,8 @@ def compare(ftrun, folder, texts):
         if ids != expected:
             differences += 1
             if differences <= 5:
-                print(f"{text!r}\n  expected {expected}\n  found    {ids}")
+                at = next((i for i, pair in enumerate(zip(ids, expected)) if pair[0] != pair[1]), 0)
+                print(f"{text[:200]!r}\n  from id {at} on: expected {expected[at:at + 20]}, found {ids[at:at + 20]}")
     print(f"{folder}: {len(texts)} texts, {differences} differ")
     return differences
 

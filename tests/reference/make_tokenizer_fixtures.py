@@ -21,6 +21,17 @@ import tokenizer_texts
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tokenizer", "tokenizers")
 CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
+CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+QWEN35 = CONTRACTIONS + (r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)"
+                         r"|\s+")
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CASED = (r"[^\r\n\p{L}\p{N}]?" + UPPER + "*" + LOWER + r"+%s|[^\r\n\p{L}\p{N}]?" + UPPER + "+" + LOWER + r"*%s|%s"
+         r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+O200K = CASED % (CONTRACTIONS + "?", CONTRACTIONS + "?", r"\p{N}{1,3}")
+TEKKEN = CASED % ("", "", r"\p{N}")
+DEEPSEEK = [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+            r"|\s*[\r\n]+|\s+(?!\S)|\s+"]
 TEXTS = ["", " ", "a", "Hello, world!", "  two  spaces  ", "\n\n\ttabs\r\n", "the the the", "1234567 89", "don't WE'LL",
          "e\u0301 \u00e9 \u1100\u1161\u11a8", "\ufb01ne \u2460 \u212b", "\U0001F469\u200d\U0001F467", "\u4f60\u597d\u4e16\u754c",
          "\u0627\u0644\u0639", "a\u0085b\u180ec", "x\u2581y", "<s>[X] </s>", "\U000113C5\U00010D50", "\u0130I\u0131", "q" * 100,
@@ -118,6 +129,26 @@ def llama(**options):
     return characters(N.Sequence([N.Prepend("\u2581"), N.Replace(" ", "\u2581")]), fallback=True, fuse_unk=True, **options)
 
 
+def wordpiece(normalizer, pre, cleanup=True, **options):
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", **options))
+    t.normalizer, t.pre_tokenizer = normalizer, P.Whitespace()
+    r = random.Random(1)
+    lines = [" ".join(r.choice(tokenizer_texts.WORDS) for _ in range(12)) + " \u00e9 \u4f60\u597d ." for _ in range(300)]
+    prefix = options.get("continuing_subword_prefix", "##")
+    t.train_from_iterator(lines, trainers.WordPieceTrainer(
+        vocab_size=150, show_progress=False, continuing_subword_prefix=prefix,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
+    t.pre_tokenizer, t.decoder = pre, D.WordPiece(prefix=prefix, cleanup=cleanup)
+    t.post_processor = R.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                                            special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return t
+
+
+def splits(patterns):
+    return P.Sequence([P.Split(Regex(p), "isolated") for p in patterns]
+                      + [P.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
 def build():
     first = P.Metaspace(prepend_scheme="first")
     yield "gpt2", byte_level(pre=P.ByteLevel(add_prefix_space=True))
@@ -149,6 +180,15 @@ def build():
     suffix.pre_tokenizer, suffix.decoder = P.WhitespaceSplit(), D.BPEDecoder("</w>")
     train(suffix, 120, ["<unk>"], end_of_word_suffix="</w>")
     yield "suffix", suffix
+    yield "qwen35", byte_level(N.NFC(), splits([QWEN35]))
+    yield "o200k", byte_level(pre=splits([O200K]))
+    yield "tekken", edited(byte_level(pre=splits([TEKKEN])), whole_words)
+    yield "deepseek", byte_level(pre=splits(DEEPSEEK))
+    yield "wordpiece-uncased", wordpiece(N.BertNormalizer(), P.BertPreTokenizer())
+    yield "wordpiece-cased", wordpiece(N.BertNormalizer(lowercase=False), P.BertPreTokenizer(), max_input_chars_per_word=9)
+    bert = N.Sequence([N.BertNormalizer(False, False, True, False), N.Replace("q", "  k")])
+    yield "wordpiece-odd", wordpiece(bert, P.Sequence([P.WhitespaceSplit(), P.Punctuation("contiguous")]), False,
+                                     continuing_subword_prefix="_")
     prefix = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##", fuse_unk=True))
     prefix.pre_tokenizer = P.WhitespaceSplit()
     train(prefix, 120, ["<unk>"], continuing_subword_prefix="##")

@@ -89,6 +89,17 @@ def main():
     numeric = [(c, 0) for c in CODE_POINTS if category[c][0] != "N"
                and len(digits.pre_tokenize_str("\u4e00" + chr(c) + "\u4e00")) != 1]
 
+    clean = normalizers.BertNormalizer(True, False, False, False).normalize_str
+    kept = [(c, 0) for c in CODE_POINTS if category[c] in ("Cc", "Cf", "Co") and clean(chr(c)) == chr(c)]
+    strip = normalizers.BertNormalizer(False, False, True, False).normalize_str
+    bert_marks = {c for c in CODE_POINTS if strip(chr(c)) == ""}
+    cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    bert_cuts = {c for c in CODE_POINTS if len(cut("x" + chr(c) + "y")) == 3}
+    unmarked = [(c, 0) for c in CODE_POINTS if category[c] == "Mn" and c not in bert_marks]
+    marked = [(c, 0) for c in sorted(bert_marks) if category[c] != "Mn"]
+    uncut = [(c, 0) for c in CODE_POINTS if category[c][0] == "P" and c not in bert_cuts]
+    cuts = [(c, 0) for c in sorted(bert_cuts) if category[c][0] != "P"]
+
     print("/* Made by tests/reference/make_unicode_tables.py; do not edit. Code points about which Hugging Face's\n"
           " * tokenizers (Unicode 16 in regular expressions, 17 in Rust's characters, 9 in normalization) and\n"
           " * Unicode 14 differ. */")
@@ -103,6 +114,11 @@ def main():
     table("opaque_since_9", "Code points whose combining class or decomposition normalization does not know.",
           [(c, 0) for c in sorted(opaque)], False)
     table("numeric_since_16", "Rust's char::is_numeric beyond general category N.", numeric, False)
+    table("bert_keeps", "Of Cc, Cf and Co what BertNormalizer does not remove.", kept, False)
+    table("bert_unmarked", "Nonspacing marks (Mn) that it does not strip.", unmarked, False)
+    table("bert_marked", "Others that it strips.", marked, False)
+    table("bert_uncut", "Punctuation (P) that BertPreTokenizer does not cut at.", uncut, False)
+    table("bert_cuts", "Others that it cuts at.", cuts, False)
     print("\n/* Lower case of one character, where changed since Unicode 14. */")
     print("static const ft_lower_range lower_since_14[] = {")
     for first, last, offset in ranges(lowered):

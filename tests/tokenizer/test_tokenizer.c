@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/tokenizer/bpe.h"
+#include "../../src/tokenizer/model.h"
 #include "ft/prep.h"
 #include "tiny_tokenizer.h"
 
@@ -330,7 +330,7 @@ enum { MAX_LETTERS = 4 };
 
 /* A model whose tokens are all words of "a" and "b" of up to 4 letters, and whose merges are all
  * that make them, in an order of chance: many pairs compete, and candidates go stale. */
-static ft_bpe *model_of_rivals(uint64_t seed) {
+static ft_model model_of_rivals(uint64_t seed) {
   cJSON *model = cJSON_CreateObject(), *vocab = cJSON_AddObjectToObject(model, "vocab");
   char words[2 << MAX_LETTERS][MAX_LETTERS + 1], pairs[256][2 * MAX_LETTERS + 2];
   int64_t num_words = 0, num_pairs = 0, order[256];
@@ -348,17 +348,18 @@ static ft_bpe *model_of_rivals(uint64_t seed) {
   ft_random_permutation(seed, FT_RANDOM_BENCH, 0, num_pairs, order);
   for (int64_t i = 0; i < num_pairs; i++)
     cJSON_AddItemToArray(merges, cJSON_CreateString(pairs[order[i]]));
-  ft_bpe *bpe;
-  assert_ok(ft_bpe_load(model, &bpe));
+  cJSON_AddStringToObject(model, "type", "BPE");
+  ft_model loaded = {0};
+  assert_ok(ft_model_load(model, &loaded));
   cJSON_Delete(model);
-  return bpe;
+  return loaded;
 }
 
 static void words_of_any_length_merge_by_definition(void **state) {
   (void)state;
   ft_bpe_scratch scratch = {0};
   for (uint64_t round = 0; round < 300; round++) {
-    ft_bpe *bpe = model_of_rivals(round);
+    ft_model model = model_of_rivals(round);
     int64_t count = 1 + (int64_t)(ft_random_u64(3, FT_RANDOM_BENCH, round, 0) % 150);
     char word[160];
     uint32_t expected[160];
@@ -367,13 +368,13 @@ static void words_of_any_length_merge_by_definition(void **state) {
       word[i] = expected[i] ? 'b' : 'a'; /* ids 1 and 0 */
     }
     ft_ids ids = {0};
-    assert_ok(ft_bpe_encode(bpe, &scratch, word, (size_t)count, false, NULL, &ids));
-    assert_int_equal(ids.count, merge_plainly(bpe, expected, count));
+    assert_ok(ft_bpe_encode(model.bpe, &scratch, word, (size_t)count, false, &ids));
+    assert_int_equal(ids.count, merge_plainly(model.bpe, expected, count));
     assert_memory_equal(ids.ids, expected, (size_t)ids.count * sizeof *expected);
     ft_ids_fini(&ids);
-    ft_bpe_free(bpe);
-    ft_bpe_scratch_fini(&scratch); /* another model's words */
+    ft_model_fini(&model);
   }
+  ft_bpe_scratch_fini(&scratch);
 }
 
 /* ---------------------------------------------------------------- threads */

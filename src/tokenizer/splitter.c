@@ -1,0 +1,368 @@
+/* Known patterns, word by word. What each alternative of a pattern takes stands beside the code
+ * that takes it; L, M, N, P, S are Unicode's general categories. */
+#include "splitter.h"
+
+#include <string.h>
+
+#include "char_class.h"
+
+/* Text that is being cut. */
+typedef struct reading {
+  const ft_char_classes *classes;
+  const char *text;
+  size_t bytes;
+} reading;
+
+/* Helpers are inlined into each pattern's loop, with its masks as constants. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---------------------------------------------------------------- runs */
+
+/* Classes of the character at `at`, 0 at the end of the text. */
+INLINE unsigned class_at(const reading *r, size_t at, size_t *length) {
+  *length = 0;
+  return at < r->bytes ? ft_char_class_at(r->classes, r->text + at, length) : 0;
+}
+
+/* End of the run of characters, from `at` on, that are in one of the classes. */
+INLINE size_t run_of(const reading *r, size_t at, unsigned classes) {
+  size_t length;
+  while (class_at(r, at, &length) & classes)
+    at += length;
+  return at;
+}
+
+/* End of the run of characters that are in none of the classes. */
+INLINE size_t run_without(const reading *r, size_t at, unsigned classes) {
+  for (size_t length; at < r->bytes; at += length)
+    if (class_at(r, at, &length) & classes) break;
+  return at;
+}
+
+/* The top bit of each of eight bytes that is no ASCII letter. */
+INLINE uint64_t not_letters(uint64_t bytes) {
+  const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+  uint64_t lower = (bytes | 0x20 * ones) & ~tops;
+  uint64_t from_a = lower + (0x80 - 'a') * ones, past_z = lower + (0x80 - 'z' - 1) * ones;
+  return ~(from_a & ~past_z & ~bytes) & tops;
+}
+
+/* As run_of, for classes that have all ASCII letters and nothing else of ASCII. */
+INLINE size_t run_of_letters(const reading *r, size_t at, unsigned classes) {
+  uint64_t eight;
+  while (at + sizeof eight <= r->bytes) {
+    memcpy(&eight, r->text + at, sizeof eight);
+    uint64_t others = not_letters(eight);
+    at += others ? (size_t)__builtin_ctzll(others) / 8 : sizeof eight;
+    if (!others) continue;
+    size_t length;
+    if ((unsigned char)r->text[at] < 0x80 || !(class_at(r, at, &length) & classes)) return at;
+    at += length;
+  }
+  return run_of(r, at, classes);
+}
+
+/* \p{N}{1,most}, at a number. */
+INLINE size_t numbers(const reading *r, size_t at, int most) {
+  size_t length;
+  for (int i = 0; i < most && class_at(r, at, &length) & FT_NUMBER; i++)
+    at += length;
+  return at;
+}
+
+/* [\r\n]*, or [\r\n/]* */
+INLINE size_t line_ends(const reading *r, size_t at, bool slashes) {
+  while (at < r->bytes &&
+         (r->text[at] == '\n' || r->text[at] == '\r' || (slashes && r->text[at] == '/')))
+    at++;
+  return at;
+}
+
+/* White space at `at`: \s*[\r\n]+ if `lines`, else \s+(?!\S), else \s+. A character in one of the
+ * classes `fences` is the end of the text. */
+INLINE size_t white_space(const reading *r, size_t at, bool lines, unsigned fences) {
+  size_t length, last = at, behind_line = 0;
+  unsigned class;
+  while ((class = class_at(r, at, &length)) & FT_SPACE) {
+    last = at;
+    at += length;
+    if (class & FT_NEWLINE) behind_line = at;
+  }
+  if (lines && behind_line) return behind_line;
+  if (at == r->bytes || class & fences) return at;
+  return last;
+}
+
+/* The same where the run begins at `at`: a single space is itself. */
+INLINE size_t spaces(const reading *r, size_t at, bool lines, unsigned fences) {
+  size_t end = white_space(r, at, lines, fences), length;
+  if (end > at) return end;
+  class_at(r, at, &length);
+  return at + length;
+}
+
+/* Bytes of 's|'t|'re|'ve|'m|'ll|'d at an apostrophe, or 0. Without regard to case, "ſ" is an s. */
+INLINE size_t contraction(const reading *r, size_t at, bool caseless) {
+  size_t left = r->bytes - at;
+  const char *text = r->text + at;
+  if (left < 2 || text[0] != '\'') return 0;
+  int fold = caseless ? 0x20 : 0;
+  int first = text[1] | fold, second = left > 2 ? text[2] | fold : 0;
+  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
+  if ((first == 'r' || first == 'v') && second == 'e') return 3;
+  if (first == 'l' && second == 'l') return 3;
+  return caseless && left > 2 && memcmp(text + 1, "ſ", 2) == 0 ? 3 : 0;
+}
+
+/* ---------------------------------------------------------------- GPT-2 */
+
+static const char gpt2[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+INLINE size_t gpt2_word(const reading *r, size_t at, unsigned fences) {
+  size_t length, taken = contraction(r, at, false);
+  if (taken) return at + taken;
+  size_t behind = at + (r->text[at] == ' '); /* " ?" */
+  unsigned class = class_at(r, behind, &length);
+  if (behind < r->bytes && !(class & (FT_SPACE | fences))) {
+    if (class & FT_LETTER) return run_of_letters(r, behind + length, FT_LETTER);
+    if (class & FT_NUMBER) return run_of(r, behind + length, FT_NUMBER);
+    return run_without(r, behind + length, FT_SPACE | FT_LETTER | FT_NUMBER | fences);
+  }
+  return spaces(r, at, false, fences);
+}
+
+static size_t plain_gpt2_word(const reading *r, size_t at) {
+  return gpt2_word(r, at, 0);
+}
+
+/* Each digit by itself, before the pattern sees the text. */
+static size_t digits_gpt2_word(const reading *r, size_t at) {
+  size_t length;
+  return class_at(r, at, &length) & FT_DIGIT ? at + length : gpt2_word(r, at, FT_DIGIT);
+}
+
+/* ---------------------------------------------------------------- cl100k and its kin */
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define CL100K(NUMBERS)                                                                            \
+  CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" NUMBERS                                           \
+               "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+static const char llama3[] = CL100K("\\p{N}{1,3}"), qwen2[] = CL100K("\\p{N}");
+static const char qwen35[] = CONTRACTIONS
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*"
+    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+INLINE size_t cl100k_word(const reading *r, size_t at, unsigned letters, int most_numbers) {
+  size_t length, next_length;
+  unsigned class = class_at(r, at, &length);
+  if (class & letters) return run_of_letters(r, at + length, letters);
+  size_t taken = contraction(r, at, true);
+  if (taken) return at + taken;
+  if (class & FT_NUMBER) return numbers(r, at, most_numbers);
+  unsigned next = class_at(r, at + length, &next_length);
+  if (!(class & FT_NEWLINE) && next & letters) /* [^\r\n\p{L}\p{N}]? before letters */
+    return run_of_letters(r, at + length + next_length, letters);
+  unsigned others = FT_SPACE | FT_NUMBER | letters;
+  bool follows = r->text[at] == ' ' && at + 1 < r->bytes && !(next & others);
+  if (!(class & FT_SPACE) || follows)
+    return line_ends(r, run_without(r, at + length, others), false);
+  return spaces(r, at, true, 0);
+}
+
+static size_t llama3_word(const reading *r, size_t at) {
+  return cl100k_word(r, at, FT_LETTER, 3);
+}
+
+static size_t qwen2_word(const reading *r, size_t at) {
+  return cl100k_word(r, at, FT_LETTER, 1);
+}
+
+static size_t qwen35_word(const reading *r, size_t at) {
+  return cl100k_word(r, at, FT_LETTER | FT_MARK, 1);
+}
+
+/* ---------------------------------------------------------------- o200k and Tekken */
+
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASED(SUFFIX, NUMBERS)                                                                     \
+  "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" SUFFIX "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER    \
+  "*" SUFFIX "|" NUMBERS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+static const char o200k[] = CASED(CONTRACTIONS "?", "\\p{N}{1,3}");
+static const char tekken[] = CASED("", "\\p{N}");
+
+/* Whether UPPER (LOWER) has a character of these classes. */
+INLINE bool in_upper(unsigned class) {
+  return class & (FT_LETTER | FT_MARK) && !(class & FT_LOWER);
+}
+INLINE bool in_lower(unsigned class) {
+  return class & (FT_LETTER | FT_MARK) && !(class & FT_UPPER);
+}
+
+/* End of UPPER*LOWER+ at `at`, or 0. UPPER* gives back what it took, up to the last character that
+ * is in LOWER, too, where no other follows. */
+INLINE size_t upper_lower(const reading *r, size_t at) {
+  size_t length, behind_both = 0;
+  unsigned class;
+  for (; in_upper(class = class_at(r, at, &length)); at += length)
+    if (in_lower(class)) behind_both = at + length;
+  if (!in_lower(class)) return behind_both;
+  while (in_lower(class_at(r, at, &length)))
+    at += length;
+  return at;
+}
+
+/* End of UPPER+LOWER* at `at`, or 0; upper_lower did not match there. */
+INLINE size_t upper_only(const reading *r, size_t at) {
+  size_t length, from = at;
+  while (in_upper(class_at(r, at, &length)))
+    at += length;
+  return at > from ? at : 0;
+}
+
+INLINE size_t cased_word(const reading *r, size_t at, bool suffixes, int most_numbers) {
+  size_t length, end = 0;
+  unsigned class = class_at(r, at, &length);
+  bool takes_front = !(class & (FT_NEWLINE | FT_LETTER | FT_NUMBER)); /* [^\r\n\p{L}\p{N}]? */
+  if (takes_front) end = upper_lower(r, at + length);
+  if (!end) end = upper_lower(r, at);
+  if (!end && takes_front) end = upper_only(r, at + length);
+  if (!end) end = upper_only(r, at);
+  if (end) return suffixes ? end + contraction(r, end, true) : end;
+  if (class & FT_NUMBER) return numbers(r, at, most_numbers);
+  size_t next_length;
+  unsigned others = FT_SPACE | FT_LETTER | FT_NUMBER, next = class_at(r, at + length, &next_length);
+  bool follows = r->text[at] == ' ' && at + 1 < r->bytes && !(next & others);
+  if (!(class & FT_SPACE) || follows)
+    return line_ends(r, run_without(r, at + length, others), true);
+  return spaces(r, at, true, 0);
+}
+
+static size_t o200k_word(const reading *r, size_t at) {
+  return cased_word(r, at, true, 3);
+}
+
+static size_t tekken_word(const reading *r, size_t at) {
+  return cased_word(r, at, false, 1);
+}
+
+/* ---------------------------------------------------------------- DeepSeek V3
+ * Numbers are cut out first, then runs of Chinese characters and kana; each part is then split by
+ * the third pattern as a text of its own. */
+
+static const char deepseek_numbers[] = "\\p{N}{1,3}", deepseek_han[] = "[一-龥぀-ゟ゠-ヿ]+";
+static const char deepseek_words[] =
+    "[!\"#$%&'()*+,\\-./"
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/* As class_at, inside the part of Chinese and kana or outside: 0 and no length past its end. */
+INLINE unsigned class_inside(const reading *r, size_t at, bool han, size_t *length) {
+  unsigned class = class_at(r, at, length);
+  if (!(class & FT_NUMBER) && !(class & FT_HAN_KANA) == !han) return class;
+  *length = 0;
+  return 0;
+}
+
+INLINE size_t run_inside(const reading *r, size_t at, bool han, unsigned classes) {
+  size_t length;
+  while (class_inside(r, at, han, &length) & classes)
+    at += length;
+  return at;
+}
+
+INLINE bool is_ascii_letter(const reading *r, size_t at) {
+  return at < r->bytes && (unsigned)(r->text[at] | 0x20) - 'a' < 26;
+}
+
+/* What no alternative takes, up to where one does: a character of no class, unless it stands before
+ * a letter. */
+INLINE size_t deepseek_rest(const reading *r, size_t at, bool han) {
+  size_t length, next_length;
+  for (;;) {
+    unsigned class = class_inside(r, at, han, &length);
+    if (length == 0 || class & (FT_LETTER | FT_MARK | FT_SIGN | FT_SPACE)) return at;
+    if (class_inside(r, at + length, han, &next_length) & (FT_LETTER | FT_MARK)) return at;
+    at += length;
+  }
+}
+
+static size_t deepseek_word(const reading *r, size_t at) {
+  size_t length, next_length, from = at;
+  unsigned class = class_at(r, at, &length), letters = FT_LETTER | FT_MARK;
+  bool han = class & FT_HAN_KANA;
+  if (class & FT_NUMBER) return numbers(r, at, 3);
+  if (class & letters) return run_inside(r, at + length, han, letters);
+  if (class & FT_SIGN && length == 1 && is_ascii_letter(r, at + 1)) {
+    for (at += 2; is_ascii_letter(r, at);)
+      at++;
+    return at;
+  }
+  unsigned next = class_inside(r, at + length, han, &next_length);
+  if (!(class & (FT_NEWLINE | FT_SIGN)) && next & letters)
+    return run_inside(r, at + length, han, letters);
+  if (r->text[at] == ' ' && next & FT_SIGN) from = at + 1;
+  if (class & FT_SIGN || from > at) {
+    size_t end = run_inside(r, from, han, FT_SIGN);
+    return han ? end : line_ends(r, end, false);
+  }
+  if (class & FT_SPACE) return spaces(r, at, true, FT_NUMBER | FT_HAN_KANA);
+  return deepseek_rest(r, at + length, han);
+}
+
+/* ---------------------------------------------------------------- the table */
+
+/* A loop for each pattern, so that its word is found without a call. */
+#define CUTTER(NAME)                                                                               \
+  static int64_t cut_##NAME(const reading *r, size_t *at, size_t *ends, int64_t room) {            \
+    int64_t count = 0;                                                                             \
+    size_t now = *at;                                                                              \
+    while (count < room && now < r->bytes)                                                         \
+      ends[count++] = now = NAME##_word(r, now);                                                   \
+    *at = now;                                                                                     \
+    return count;                                                                                  \
+  }
+CUTTER(plain_gpt2)
+CUTTER(digits_gpt2)
+CUTTER(llama3)
+CUTTER(qwen2)
+CUTTER(qwen35)
+CUTTER(o200k)
+CUTTER(tekken)
+CUTTER(deepseek)
+
+enum { MOST_PATTERNS = 3 };
+
+struct ft_splitter {
+  const char *patterns[MOST_PATTERNS + 1]; /* NULL at the end */
+  int64_t (*cut)(const reading *r, size_t *at, size_t *ends, int64_t room);
+};
+
+static const ft_splitter splitters[] = {
+    {{gpt2}, cut_plain_gpt2}, {{FT_SPLITTER_DIGITS, gpt2}, cut_digits_gpt2},
+    {{llama3}, cut_llama3},   {{qwen2}, cut_qwen2},
+    {{qwen35}, cut_qwen35},   {{o200k}, cut_o200k},
+    {{tekken}, cut_tekken},   {{deepseek_numbers, deepseek_han, deepseek_words}, cut_deepseek},
+};
+
+const char *const *ft_splitter_patterns(int64_t number) {
+  return number < (int64_t)FT_ARRAY_SIZE(splitters) ? splitters[number].patterns : NULL;
+}
+
+const ft_splitter *ft_splitter_find(const char *const *patterns, int64_t count) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(splitters); i++) {
+    const char *const *known = splitters[i].patterns;
+    int64_t same = 0;
+    while (same < count && known[same] && strcmp(known[same], patterns[same]) == 0)
+      same++;
+    if (same == count && !known[same]) return ft_char_classes_get() ? &splitters[i] : NULL;
+  }
+  return NULL;
+}
+
+int64_t ft_splitter_cut(const ft_splitter *s, const char *text, size_t bytes, size_t *at,
+                        size_t *ends, int64_t room) {
+  reading r = {.classes = ft_char_classes_get(), .text = text, .bytes = bytes};
+  return s->cut(&r, at, ends, room);
+}

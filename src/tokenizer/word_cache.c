@@ -1,0 +1,116 @@
+/* Words lately seen. */
+#include "word_cache.h"
+
+#include <assert.h>
+
+static_assert(sizeof(ft_short_word) == 32, "two to a cache line");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a key's last byte is its length");
+
+enum { FIRST_BUCKETS = 512, MAX_BUCKETS = 1 << 16 }; /* 32 KiB to 4 MiB */
+enum { LONG_SLOTS = 1 << 15, FIRST_HEAP = 1 << 12, MAX_HEAP = 1 << 20 };
+
+ft_err ft_word_cache_init(ft_word_cache *c) {
+  ft_err err = FT_OK;
+  void *memory;
+  FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, 2 * FIRST_BUCKETS, sizeof *c->words, &memory));
+  c->words = memory;
+  c->bucket_mask = FIRST_BUCKETS - 1;
+out:
+  return err;
+}
+
+void ft_word_cache_fini(ft_word_cache *c) {
+  ft_free(c->words);
+  ft_free(c->long_words);
+  ft_free(c->heap);
+  *c = (ft_word_cache){0};
+}
+
+/* ---------------------------------------------------------------- short words */
+
+static bool is_free(const ft_short_word *w) {
+  return w->key.half[1] == 0; /* it has no length */
+}
+
+/* The newest word of a bucket stands first. */
+static void put(ft_word_cache *c, const ft_short_word *word) {
+  ft_short_word *bucket = ft_word_bucket(c, word->key);
+  c->num_words += is_free(&bucket[1]);
+  bucket[1] = bucket[0];
+  bucket[0] = *word;
+}
+
+static ft_err grow(ft_word_cache *c) {
+  void *memory;
+  ft_short_word *old = c->words;
+  int64_t count = 2 * (int64_t)(c->bucket_mask + 1);
+  ft_err err = ft_alloc_array(FT_MEM_TOKENIZER, 4 * count, sizeof *c->words, &memory);
+  if (err != FT_OK) return err;
+  c->words = memory;
+  c->bucket_mask = 2 * (uint64_t)count - 1;
+  c->num_words = 0;
+  for (int64_t i = count - 1; i >= 0; i--) /* older ones first */
+    if (!is_free(&old[i])) put(c, &old[i]);
+  ft_free(old);
+  return FT_OK;
+}
+
+ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, int64_t count) {
+  ft_short_word word = {.key = key, .count = (uint32_t)count};
+  memcpy(word.ids, ids, (size_t)count * sizeof *ids);
+  bool is_full = c->num_words > (int64_t)c->bucket_mask;
+  ft_err err = is_full && c->bucket_mask + 1 < MAX_BUCKETS ? grow(c) : FT_OK;
+  if (err == FT_OK) put(c, &word);
+  return err;
+}
+
+/* ---------------------------------------------------------------- long words */
+
+const uint32_t *ft_long_word_find(const ft_word_cache *c, uint64_t hash, const char *word,
+                                  size_t bytes, int64_t *count) {
+  if (!c->long_words) return NULL;
+  const ft_long_word *slot = &c->long_words[hash & (LONG_SLOTS - 1)];
+  if (slot->hash != hash || slot->bytes != bytes) return NULL;
+  const uint32_t *ids = c->heap + slot->start;
+  *count = slot->count;
+  return memcmp(ids + slot->count, word, bytes) == 0 ? ids : NULL;
+}
+
+/* Room for `more` elements in the heap; a full heap is emptied. */
+static ft_err heap_reserve(ft_word_cache *c, int64_t more) {
+  ft_err err = FT_OK;
+  void *memory = c->heap;
+  if (!c->long_words) {
+    void *slots;
+    FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, LONG_SLOTS, sizeof *c->long_words, &slots));
+    c->long_words = slots;
+  }
+  if (c->heap_used + more <= c->heap_capacity) goto out;
+  if (c->heap_capacity >= MAX_HEAP) {
+    memset(c->long_words, 0, LONG_SLOTS * sizeof *c->long_words);
+    c->heap_used = 0;
+    goto out;
+  }
+  int64_t capacity = FT_MAX(2 * c->heap_capacity, FIRST_HEAP);
+  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *c->heap, &memory));
+  c->heap = memory;
+  c->heap_capacity = capacity;
+out:
+  return err;
+}
+
+ft_err ft_long_word_remember(ft_word_cache *c, uint64_t hash, const char *word, size_t bytes,
+                             const uint32_t *ids, int64_t count) {
+  FT_ASSERT(bytes <= FT_LONG_WORD && count <= FT_LONG_WORD);
+  int64_t size = count + (int64_t)(bytes + 3) / 4;
+  ft_err err = heap_reserve(c, size);
+  if (err != FT_OK) return err;
+  c->long_words[hash & (LONG_SLOTS - 1)] = (ft_long_word){.hash = hash,
+                                                          .start = (uint32_t)c->heap_used,
+                                                          .bytes = (uint16_t)bytes,
+                                                          .count = (uint16_t)count};
+  memcpy(c->heap + c->heap_used, ids, (size_t)count * sizeof *ids);
+  memcpy(c->heap + c->heap_used + count, word, bytes);
+  c->heap_used += size;
+  return FT_OK;
+}

@@ -1,0 +1,85 @@
+/* Inside tokenizer: the ids of words lately seen. Short words with few ids, which are nearly all of
+ * a text, lie in the table itself, two to a cache line; others in a heap. */
+#ifndef FT_TOKENIZER_WORD_CACHE_H
+#define FT_TOKENIZER_WORD_CACHE_H
+
+#include <string.h>
+
+#include "ft/base.h"
+
+enum { FT_SHORT_WORD = 15, FT_SHORT_IDS = 3, FT_LONG_WORD = 255 };
+
+/* Up to 15 bytes, zeros behind them, and their number in the last byte. */
+typedef struct ft_word_key {
+  uint64_t half[2];
+} ft_word_key;
+
+/* A short word; ids behind `count` are of no meaning. A free entry has no length. */
+typedef struct ft_short_word {
+  ft_word_key key;
+  uint32_t ids[FT_SHORT_IDS];
+  uint32_t count;
+} ft_short_word;
+
+/* A long word: its ids begin at `start` of the heap, the word stands behind them. */
+typedef struct ft_long_word {
+  uint64_t hash; /* 0: free */
+  uint32_t start;
+  uint16_t bytes, count;
+} ft_long_word;
+
+/* Starts zeroed. Belongs to one tokenizer. */
+typedef struct ft_word_cache {
+  ft_short_word *words; /* [2 (bucket_mask + 1)] */
+  uint64_t bucket_mask;
+  int64_t num_words;
+  ft_long_word *long_words; /* [FT_LONG_SLOTS] */
+  uint32_t *heap;
+  int64_t heap_used, heap_capacity; /* in 4 bytes */
+} ft_word_cache;
+
+/* Makes the tables. Errors: FT_ERR_MEMORY. */
+ft_err ft_word_cache_init(ft_word_cache *c);
+void ft_word_cache_fini(ft_word_cache *c);
+
+/* The key of text[0 … bytes), at most FT_SHORT_WORD; `room` bytes can be read. */
+static inline ft_word_key ft_word_key_of(const char *text, size_t bytes, size_t room) {
+  ft_word_key key = {{0, 0}};
+  if (room < sizeof key.half) {
+    memcpy(&key, text, bytes);
+  } else {
+    uint64_t low = bytes < 8 ? ((uint64_t)1 << 8 * bytes) - 1 : ~(uint64_t)0;
+    uint64_t high = bytes > 8 ? ((uint64_t)1 << 8 * (bytes - 8)) - 1 : 0;
+    memcpy(&key, text, sizeof key.half);
+    key.half[0] &= low;
+    key.half[1] &= high;
+  }
+  key.half[1] |= (uint64_t)bytes << 56;
+  return key;
+}
+
+/* The two entries where the word is if it is there. */
+static inline ft_short_word *ft_word_bucket(const ft_word_cache *c, ft_word_key key) {
+  uint64_t mixed = (key.half[0] ^ key.half[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
+  return &c->words[2 * ((mixed >> 32 ^ mixed) & c->bucket_mask)];
+}
+
+/* The word's entry in its bucket, or NULL. */
+static inline const ft_short_word *ft_word_find(const ft_short_word *bucket, ft_word_key key) {
+  for (int i = 0; i < 2; i++)
+    if (bucket[i].key.half[0] == key.half[0] && bucket[i].key.half[1] == key.half[1])
+      return &bucket[i];
+  return NULL;
+}
+
+/* Remembers a short word, or forgets another for it. Errors: FT_ERR_MEMORY (the cache grows). */
+ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, int64_t count);
+
+/* Ids of a longer word or one with more ids; NULL: it is not there. */
+const uint32_t *ft_long_word_find(const ft_word_cache *c, uint64_t hash, const char *word,
+                                  size_t bytes, int64_t *count);
+/* Remembers one of at most FT_LONG_WORD bytes and ids. Errors: FT_ERR_MEMORY. */
+ft_err ft_long_word_remember(ft_word_cache *c, uint64_t hash, const char *word, size_t bytes,
+                             const uint32_t *ids, int64_t count);
+
+#endif

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ft/run_read.h"
 #include "lock.h"
 
 #define HEARTBEAT_S 10
@@ -78,14 +79,15 @@ static double filesystem_now(const ft_run_lock *l) {
   return known ? (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec : (double)time(NULL);
 }
 
-/* Reads what the file says. False: nothing that could be understood. */
-static bool read_holder(const ft_run_lock *l, holder *h) {
+/* Reads what the file says; `now` is what its time is compared with. False: nothing that could be
+ * understood. */
+static bool read_holder(int fd, double now, holder *h) {
   char text[2048];
   struct stat s;
   *h = (holder){0};
-  ssize_t bytes = pread(l->fd, text, sizeof text - 1, 0);
-  if (bytes <= 0 || fstat(l->fd, &s) != 0) return false;
-  h->silence_s = filesystem_now(l) - ((double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec);
+  ssize_t bytes = pread(fd, text, sizeof text - 1, 0);
+  if (bytes <= 0 || fstat(fd, &s) != 0) return false;
+  h->silence_s = now - ((double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec);
   cJSON *json = cJSON_ParseWithLength(text, (size_t)bytes);
   if (!json) return false;
   take_text(json, "host", h->host, sizeof h->host);
@@ -129,7 +131,7 @@ static bool is_named(const ft_run_lock *l) {
 }
 
 /* Filesystems of one host, and NFS, where a lock that can be had proves that nobody holds it. */
-static bool locks_are_trusted(const ft_run_lock *l) {
+static bool locks_are_trusted(int fd) {
   static const long trusted[] = {0xEF53 /* ext4 */,
                                  0x58465342 /* xfs */,
                                  0x01021994 /* tmpfs */,
@@ -138,7 +140,7 @@ static bool locks_are_trusted(const ft_run_lock *l) {
                                  0x2FC12FC1 /* zfs */,
                                  0x6969 /* nfs */};
   struct statfs s;
-  if (fstatfs(l->fd, &s) != 0) return false;
+  if (fstatfs(fd, &s) != 0) return false;
   for (size_t i = 0; i < FT_ARRAY_SIZE(trusted); i++)
     if ((long)s.f_type == trusted[i]) return true;
   return false;
@@ -155,11 +157,11 @@ static bool is_restart_of(const holder *h) {
 
 /* Whether what the file says of its last holder may be ignored, given that its lock could be had
  * (or that there are no locks here). */
-static bool is_gone(const ft_run_lock *l, const holder *h, bool locked) {
+static bool is_gone(int fd, const holder *h, bool locked) {
   holder self;
   describe_self(&self);
   bool same_host = strcmp(h->host, self.host) == 0;
-  if (locked && (same_host || locks_are_trusted(l))) return true;
+  if (locked && (same_host || locks_are_trusted(fd))) return true;
   if (same_host && h->pid > 0 && kill((pid_t)h->pid, 0) != 0 && errno == ESRCH) return true;
   return is_restart_of(h) || h->silence_s > SILENCE_S;
 }
@@ -184,12 +186,12 @@ static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
   bool locked = flock(l->fd, LOCK_EX | LOCK_NB) == 0;
   bool elsewhere = !locked && errno == EWOULDBLOCK;
   if (!is_named(l)) goto out; /* it was removed meanwhile */
-  bool known = read_holder(l, h);
+  bool known = read_holder(l->fd, filesystem_now(l), h);
   if (elsewhere && (h->silence_s > SILENCE_S || (known && is_restart_of(h)))) {
     if (known) say_taken_over(l, h);
     if (unlink(l->path) == 0 || errno == ENOENT) goto out;
   }
-  if (elsewhere || (known && !is_gone(l, h, locked))) {
+  if (elsewhere || (known && !is_gone(l->fd, h, locked))) {
     *result = ATTEMPT_HELD;
     goto out;
   }
@@ -294,4 +296,42 @@ void ft_run_lock_release(ft_run_lock *l) {
   ft_free(l->path);
   ft_free(l->probe);
   ft_free(l);
+}
+
+/* ---------------------------------------------------------------- looking at it */
+
+/* Whether somebody else has it locked; *known: this filesystem says. A shared lock, held for as
+ * long as it takes to give it up again. */
+static bool is_locked(int fd, bool *known) {
+  bool free = flock(fd, LOCK_SH | LOCK_NB) == 0;
+  *known = free || errno == EWOULDBLOCK;
+  if (free) (void)flock(fd, LOCK_UN);
+  return !free && *known;
+}
+
+ft_err ft_run_look_at_holder(const char *run_dir, ft_run_holder *out) {
+  ft_err err = FT_OK;
+  char *path = NULL;
+  int fd = -1;
+  holder h;
+  bool known;
+  double now = (double)time(NULL);
+  *out = (ft_run_holder){0};
+  FT_TRY(ft_path_join(run_dir, "lock", &path));
+  fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) goto out;
+  FT_CHECK(fd >= 0, FT_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+  bool locked = is_locked(fd, &known);
+  bool written = read_holder(fd, now, &h);
+  *out = (ft_run_holder){.found = true,
+                         .alive = locked || !written || !is_gone(fd, &h, known),
+                         .pid = h.pid,
+                         .held_s = h.started > 0 ? FT_MAX(0, now - h.started) : 0,
+                         .silence_s = FT_MAX(0, h.silence_s)};
+  snprintf(out->host, sizeof out->host, "%s", h.host);
+  snprintf(out->job, sizeof out->job, "%s", h.job);
+out:
+  if (fd >= 0) close(fd);
+  ft_free(path);
+  return err;
 }

@@ -17,6 +17,7 @@ where() {
   case $1 in
     prep | tokenize) cat "$root/docs/data.md" ;;
     bench) cat "$root/docs/bench.md" ;;
+    status | report | gate) section "$root/docs/report.md" "ftrun $1" ;;
     inspect) cat "$root/docs/running.md" ;;
     *) section "$root/docs/commands.md" "$1" ;;
   esac

@@ -1,0 +1,260 @@
+/* Tables of the page: what became of the runs, and every evaluation. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+#include "text.h"
+
+/* ---------------------------------------------------------------- facts of each run */
+
+/* Writes one fact of a run as HTML. */
+typedef void (*put_fact)(FILE *out, const report_run *run);
+
+void report_put_runs_head(FILE *out, const ft_report *r, const char *corner) {
+  fprintf(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th>", corner);
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    fputs("<th scope=\"col\">", out);
+    if (r->num_runs > 1) {
+      plot_symbol(out, (int)i);
+      fputc(' ', out);
+    }
+    text_escaped(out, r->runs[i].name);
+    fputs("</th>", out);
+  }
+  fputs("</tr></thead>\n<tbody>", out);
+}
+
+static void put_facts(FILE *out, const ft_report *r, const char *label, put_fact put) {
+  fprintf(out, "<tr><th scope=\"row\">%s</th>", label);
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    fputs("<td>", out);
+    put(out, &r->runs[i]);
+    fputs("</td>", out);
+  }
+  fputs("</tr>\n", out);
+}
+
+static double total(const report_run *run, const char *name) {
+  const ft_column *c = ft_table_find(&run->history.steps, "", name);
+  double sum = 0;
+  for (int64_t i = 0; c && i < run->history.steps.num_rows; i++)
+    if (isfinite(c->values[i])) sum += c->values[i];
+  return sum;
+}
+
+static void put_dir(FILE *out, const report_run *run) {
+  fputs("<span class=\"where\">", out);
+  text_escaped(out, run->dir);
+  fputs("</span>", out);
+}
+
+static void put_steps(FILE *out, const report_run *run) {
+  char done[TEXT_NUMBER_BYTES], planned[TEXT_NUMBER_BYTES];
+  const ft_table *t = &run->history.steps;
+  fputs(text_count(t->num_rows ? t->steps[t->num_rows - 1] : 0, done), out);
+  if (run->planned_steps > 0) fprintf(out, " of %s", text_count(run->planned_steps, planned));
+}
+
+static void put_tokens(FILE *out, const report_run *run) {
+  char number[TEXT_NUMBER_BYTES];
+  fputs(text_count((int64_t)total(run, "tokens"), number), out);
+}
+
+static void put_time(FILE *out, const report_run *run) {
+  char number[TEXT_NUMBER_BYTES];
+  fputs(text_duration(total(run, "seconds"), number), out);
+}
+
+static void put_rate(FILE *out, const report_run *run) {
+  char number[TEXT_NUMBER_BYTES];
+  fprintf(out, "%s tokens/s", text_number(total(run, "tokens") / total(run, "seconds"), number));
+}
+
+/* The mean over time: a step counts as long as it takes. */
+static void put_share(FILE *out, const report_run *run) {
+  const ft_table *t = &run->history.steps;
+  const ft_column *share = ft_table_find(t, "", "mfu"), *seconds = ft_table_find(t, "", "seconds");
+  double sum = 0, time = 0;
+  for (int64_t i = 0; share && seconds && i < t->num_rows; i++) {
+    if (!isfinite(share->values[i]) || !isfinite(seconds->values[i])) continue;
+    sum += share->values[i] * seconds->values[i];
+    time += seconds->values[i];
+  }
+  if (time > 0)
+    fprintf(out, "%.1f %%", 100 * sum / time);
+  else
+    fputs("not recorded", out);
+}
+
+static void put_loss(FILE *out, const report_run *run) {
+  const ft_table *t = &run->history.steps;
+  const ft_column *c = ft_table_find(t, "", "loss");
+  char number[TEXT_NUMBER_BYTES];
+  int64_t last = t->num_rows - 1;
+  while (c && last >= 0 && !isfinite(c->values[last]))
+    last--;
+  fputs(text_number(c && last >= 0 ? c->values[last] : NAN, number), out);
+}
+
+/* A validation set's loss: first → last. */
+static void put_set(FILE *out, const report_run *run, const char *set) {
+  const ft_table *t = &run->history.evaluations;
+  const ft_column *c = ft_table_find(t, set, "loss");
+  char first[TEXT_NUMBER_BYTES], last[TEXT_NUMBER_BYTES];
+  if (!c || t->num_rows == 0) {
+    fputs("–", out);
+    return;
+  }
+  fprintf(out, "%s → %s", text_number(c->values[0], first),
+          text_number(c->values[t->num_rows - 1], last));
+}
+
+static bool set_seen(const ft_report *r, int64_t run, const char *set) {
+  for (int64_t i = 0; i < run; i++)
+    if (ft_table_find(&r->runs[i].history.evaluations, set, "loss")) return true;
+  return false;
+}
+
+static void put_sets(FILE *out, const ft_report *r) {
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    const ft_table *t = &r->runs[i].history.evaluations;
+    for (int64_t j = 0; j < t->num_columns; j++) {
+      const char *set = t->columns[j].group;
+      if (strcmp(t->columns[j].name, "loss") != 0 || set_seen(r, i, set)) continue;
+      fputs("<tr><th scope=\"row\">Loss on ", out);
+      text_escaped(out, set);
+      fputs(", first → last</th>", out);
+      for (int64_t k = 0; k < r->num_runs; k++) {
+        fputs("<td>", out);
+        put_set(out, &r->runs[k], set);
+        fputs("</td>", out);
+      }
+      fputs("</tr>\n", out);
+    }
+  }
+}
+
+static void put_best(FILE *out, const report_run *run) {
+  char number[TEXT_NUMBER_BYTES];
+  if (run->best_step < 0)
+    fputs("none kept", out);
+  else
+    fprintf(out, "step %s", text_count(run->best_step, number));
+}
+
+static void put_resumes(FILE *out, const report_run *run) {
+  char number[TEXT_NUMBER_BYTES];
+  if (run->num_resumes == 0) fputs("none", out);
+  for (int64_t i = 0; i < run->num_resumes; i++)
+    fprintf(out, "%s%s", i ? ", " : "after step ", text_count(run->resumes[i], number));
+}
+
+void report_put_overview(FILE *out, const ft_report *r) {
+  fputs("<section aria-label=\"Overview\">\n", out);
+  report_put_runs_head(out, r, "Run");
+  put_facts(out, r, "Directory", put_dir);
+  put_facts(out, r, "Steps", put_steps);
+  put_facts(out, r, "Tokens", put_tokens);
+  put_facts(out, r, "Time in steps", put_time);
+  put_facts(out, r, "Throughput, mean", put_rate);
+  put_facts(out, r, "Share of peak, mean", put_share);
+  put_facts(out, r, "Training loss, last step", put_loss);
+  put_sets(out, r);
+  put_facts(out, r, "Best checkpoint", put_best);
+  put_facts(out, r, "Resumed", put_resumes);
+  fputs("</tbody></table></div></section>\n", out);
+}
+
+/* ---------------------------------------------------------------- evaluations */
+
+enum { MAX_EVALUATIONS = 100 };
+
+static void put_evaluation_head(FILE *out, const ft_table *t) {
+  fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\" class=\"number\">step</th>",
+        out);
+  for (int64_t i = 0; i < t->num_columns; i++) {
+    if (strcmp(t->columns[i].name, "targets") == 0) continue;
+    fputs("<th scope=\"col\" class=\"number\">", out);
+    text_escaped(out, t->columns[i].group);
+    fputs("<br>", out);
+    text_escaped(out, t->columns[i].name);
+    fputs("</th>", out);
+  }
+  fputs("</tr></thead>\n<tbody>", out);
+}
+
+static void put_evaluation(FILE *out, const ft_table *t, int64_t row) {
+  char number[TEXT_NUMBER_BYTES];
+  fprintf(out, "<tr><td class=\"number\">%s</td>", text_count(t->steps[row], number));
+  for (int64_t i = 0; i < t->num_columns; i++)
+    if (strcmp(t->columns[i].name, "targets") != 0)
+      fprintf(out, "<td class=\"number\">%s</td>", text_number(t->columns[i].values[row], number));
+  fputs("</tr>\n", out);
+}
+
+static void put_evaluations_of(FILE *out, const report_run *run, bool open) {
+  const ft_table *t = &run->history.evaluations;
+  int64_t every = ft_ceil_div(FT_MAX(t->num_rows, 1), MAX_EVALUATIONS);
+  fputs(open ? "<details open><summary>" : "<details><summary>", out);
+  text_escaped(out, run->name);
+  fprintf(out, ": %lld evaluations", (long long)t->num_rows);
+  if (every > 1) fprintf(out, ", every %lldth and the last shown", (long long)every);
+  fputs("</summary>\n", out);
+  put_evaluation_head(out, t);
+  for (int64_t row = 0; row < t->num_rows; row++)
+    if (row % every == 0 || row + 1 == t->num_rows) put_evaluation(out, t, row);
+  fputs("</tbody></table></div></details>\n", out);
+}
+
+void report_put_evaluations(FILE *out, const ft_report *r) {
+  fputs("<section><h2 id=\"evaluations\">Evaluations</h2>\n", out);
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    if (r->runs[i].history.evaluations.num_rows)
+      put_evaluations_of(out, &r->runs[i], r->runs[i].history.evaluations.num_rows <= 12);
+    else {
+      fputs("<p class=\"note\">", out);
+      text_escaped(out, r->runs[i].name);
+      fputs(": nothing was evaluated.</p>\n", out);
+    }
+  }
+  fputs("</section>\n", out);
+}
+
+/* ---------------------------------------------------------------- samples */
+
+static void put_sample(FILE *out, const ft_sample *s) {
+  fputs("<dt><pre>", out);
+  text_escaped(out, s->prompt);
+  fputs("</pre></dt><dd><pre>", out);
+  text_escaped(out, s->text);
+  fputs("</pre></dd>\n", out);
+}
+
+/* Of one run: a part for each evaluation that has samples, the last one open. */
+static void put_samples_of(FILE *out, const report_run *run) {
+  const ft_history *h = &run->history;
+  for (int64_t i = 0; i < h->num_samples; i++) {
+    const ft_sample *s = &h->samples[i];
+    bool first = i == 0 || h->samples[i - 1].step != s->step;
+    bool last = i + 1 == h->num_samples || h->samples[i + 1].step != s->step;
+    if (first) {
+      bool open = s->step == h->samples[h->num_samples - 1].step;
+      fputs(open ? "<details open><summary>" : "<details><summary>", out);
+      text_escaped(out, run->name);
+      fprintf(out, ", step %lld</summary>\n<dl>", (long long)s->step);
+    }
+    put_sample(out, s);
+    if (last) fputs("</dl></details>\n", out);
+  }
+}
+
+void report_put_samples(FILE *out, const ft_report *r) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < r->num_runs; i++)
+    count += r->runs[i].history.num_samples;
+  if (count == 0) return;
+  fputs("<section><h2 id=\"samples\">Samples</h2>\n", out);
+  for (int64_t i = 0; i < r->num_runs; i++)
+    put_samples_of(out, &r->runs[i]);
+  fputs("</section>\n", out);
+}

@@ -123,11 +123,12 @@ typedef struct ft_arch {
   float residual_scale; /* multiplies a branch before the sum; 1: plain */
 
   /* embedding */
-  float embedding_scale;     /* multiplies what is looked up; 1: plain */
-  int64_t learned_positions; /* rows of a second table, of positions; 0: none */
-  int64_t token_types;       /* rows of a third, of which row 0 is added to all; 0: none */
-  bool embedding_norm;       /* a norm over the sum */
-  int64_t padding_token;     /* its row gets no gradient from being looked up; -1: none */
+  float embedding_scale;      /* multiplies what is looked up; 1: plain */
+  bool round_embedding_scale; /* it is rounded to the compute type first (Gemma) */
+  int64_t learned_positions;  /* rows of a second table, of positions; 0: none */
+  int64_t token_types;        /* rows of a third, of which row 0 is added to all; 0: none */
+  bool embedding_norm;        /* a norm over the sum */
+  int64_t padding_token;      /* its row gets no gradient from being looked up; -1: none */
 
   /* head */
   ft_head_kind head;
@@ -215,6 +216,9 @@ typedef enum ft_role {
   FT_ROLE_FINAL_NORM_BIAS,
   FT_ROLE_NUM
 } ft_role;
+
+/* Whether it is what a normed row is multiplied by: it begins at 1, others at random or at 0. */
+bool ft_role_is_norm_weight(ft_role role);
 
 /* Tensors of a block lie in one flat array, each starting on a multiple of this many elements; a
  * block's length is a multiple too. What lies between tensors is zero and stays zero. */

@@ -28,7 +28,21 @@ typedef struct ft_model_batch {
   const int32_t *targets;   /* [num_tokens] id to predict, -1: none */
   const int32_t *positions; /* [num_tokens] */
   const int64_t *offsets;   /* [num_documents + 1] */
+  const int32_t *labels;    /* [num_documents] class of each, for a head of labels; else NULL */
 } ft_model_batch;
+
+/* What a row (a token with a target, or a document with a label) contributes to the loss, and the
+ * weight of its gradient. */
+typedef struct ft_row_loss {
+  double scale;                  /* of gradients: 1 / rows of the global batch */
+  float label_smoothing, z_loss; /* kernels_loss.h has the formula */
+} ft_row_loss;
+
+/* Rows of the last evaluated batch: what was to be predicted, and what had the largest logit. */
+typedef struct ft_predictions {
+  int64_t num;
+  const int32_t *targets, *predicted; /* [num] borrowed until the next pass */
+} ft_predictions;
 
 /* Allocates activations and workspace for the model that the shard's layout describes. Not
  * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES). */
@@ -36,13 +50,15 @@ ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model *
 void ft_model_free(ft_model *model);
 
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
- * takes part in the collectives. scale: 1 / targets of the global batch. *loss: sum over targets of
- * −log p, in double. Collective over all ranks, which call it once a round. Errors: FT_ERR_STOPPED.
- */
-ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, double scale, double *loss);
+ * takes part in the collectives. *loss: sum of the rows' losses, in double. Collective over all
+ * ranks, which call it once a round. Errors: FT_ERR_STOPPED. */
+ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, const ft_row_loss *row_loss,
+                      double *loss);
 
-/* Forward only. Same rules. */
-ft_err ft_model_evaluate(ft_model *model, const ft_model_batch *batch, double *loss);
+/* Forward only: *loss is the sum over rows of −log p. predictions: NULL, or what was predicted.
+ * Same rules. */
+ft_err ft_model_evaluate(ft_model *model, const ft_model_batch *batch, double *loss,
+                         ft_predictions *predictions);
 
 /* Logits [num_rows, vocab] (f32) of the given rows of a micro-batch. Collective (same rules; batch
  * not NULL). */

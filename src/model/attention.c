@@ -25,46 +25,88 @@ static void *values(const ft_model *m, void *qkv) {
 
 ft_attention ft_layer_attention(const ft_model *m, int64_t layer, int64_t num_documents,
                                 const int64_t *offsets) {
+  const ft_arch *arch = &m->arch;
+  int64_t window = ft_arch_layer(arch, layer)->window;
+  float depth = arch->scale_by_layer ? (float)(layer + 1) : 1;
   return (ft_attention){.type = m->type,
-                        .heads = m->arch.heads,
-                        .kv_heads = m->arch.kv_heads,
-                        .head_dim = m->arch.head_dim,
-                        .window = ft_arch_layer(&m->arch, layer)->window,
+                        .heads = arch->heads,
+                        .kv_heads = arch->kv_heads,
+                        .head_dim = arch->head_dim,
+                        .window = window,
+                        .ahead = !arch->two_way ? 0
+                                 : window > 0   ? window - 1
+                                                : FT_ATTENTION_WHOLE,
+                        .scale = arch->attention_scale / depth,
+                        .soft_cap = arch->attention_softcap,
                         .num_documents = num_documents,
                         .offsets = offsets};
 }
 
+/* ---------------------------------------------------------------- norms of q and k */
+
+/* What one weight norms: each head, or all of them together. */
+static ft_rows normed_shape(const ft_model *m, int64_t tokens, int64_t heads) {
+  ft_rows shape = {.rows = tokens, .heads = heads, .width = m->arch.head_dim, .stride = m->qkv};
+  if (m->arch.qk_norm == FT_QK_NORM_WHOLE) {
+    shape.width *= heads;
+    shape.heads = 1;
+  }
+  return shape;
+}
+
+/* From a->qk to a->qkv. */
+static void norm_heads(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a) {
+  const ft_norm *norm = &m->arch.norm;
+  const ft_rows q = normed_shape(m, tokens, m->arch.heads);
+  const ft_rows k = normed_shape(m, tokens, m->arch.kv_heads);
+  ft_norm_forward(norm, m->type, a->qkv, a->q_stats, a->qk, w->of[FT_ROLE_Q_NORM], NULL, &q);
+  ft_norm_forward(norm, m->type, keys(m, a->qkv), a->k_stats, keys(m, a->qk), w->of[FT_ROLE_K_NORM],
+                  NULL, &k);
+}
+
+/* In place on m->d_qkv; the gradients of the weights leave later, after those of the maps. */
+static void norm_heads_backward(ft_model *m, const unit_weights *w, int64_t tokens,
+                                layer_activations *a) {
+  const ft_norm *norm = &m->arch.norm;
+  const ft_rows q = normed_shape(m, tokens, m->arch.heads);
+  const ft_rows k = normed_shape(m, tokens, m->arch.kv_heads);
+  void *dk = keys(m, m->d_qkv);
+  const ft_norm_gradient dq_out = {.dx16 = m->d_qkv, .dw = m->d_q_norm};
+  const ft_norm_gradient dk_out = {.dx16 = dk, .dw = m->d_k_norm};
+  ft_norm_backward(norm, m->type, &dq_out, m->d_qkv, a->qk, a->q_stats, w->of[FT_ROLE_Q_NORM], &q);
+  ft_norm_backward(norm, m->type, &dk_out, dk, keys(m, a->qk), a->k_stats, w->of[FT_ROLE_K_NORM],
+                   &k);
+}
+
 /* ---------------------------------------------------------------- forward */
 
-/* Norms of the heads of q and k, from a->qk to a->qkv. */
-static void norm_heads(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a) {
-  const ft_arch *arch = &m->arch;
-  ft_head_norm_forward(m->type, tokens, arch->heads, arch->head_dim, a->qk, m->qkv,
-                       w->of[FT_ROLE_Q_NORM], arch->norm.eps, a->qkv, a->q_stats);
-  ft_head_norm_forward(m->type, tokens, arch->kv_heads, arch->head_dim, keys(m, a->qk), m->qkv,
-                       w->of[FT_ROLE_K_NORM], arch->norm.eps, keys(m, a->qkv), a->k_stats);
-}
-
-/* k's columns follow q's: both turn at once. */
-static void rotate(ft_model *m, int64_t layer, int64_t tokens, const int32_t *positions, void *qkv,
+/* Turns q and k by position; k's columns follow q's. */
+static void rotate(ft_model *m, int64_t layer, const ft_model_batch *batch, void *qkv,
                    bool backward) {
-  const ft_arch *arch = &m->arch;
-  if (ft_arch_layer(arch, layer)->rope < 0) return;
-  ft_rotary(m->type, tokens, arch->heads + arch->kv_heads, arch->head_dim, qkv, m->qkv, positions,
-            m->inv_freq, backward);
+  int index = ft_arch_layer(&m->arch, layer)->rope;
+  const ft_rows shape = {.rows = batch->num_tokens,
+                         .heads = m->arch.heads + m->arch.kv_heads,
+                         .width = m->arch.head_dim,
+                         .stride = m->qkv};
+  if (index < 0) return;
+  ft_rope_apply(&m->ropes[index], m->type, qkv, batch->positions, m->rope_table, m->arch.heads,
+                &shape, backward);
 }
 
-ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
-                            const int32_t *positions, const void *h, layer_activations *a) {
+ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w,
+                            const ft_model_batch *batch, const void *h, layer_activations *a) {
   ft_err err = FT_OK;
   const linear q = query(m), k = key(m), v = value(m);
+  int64_t tokens = batch->num_tokens;
+  bool norm_last = m->arch.qk_norm == FT_QK_NORM_HEADS_ROTATED;
   void *raw = a->qk ? a->qk : a->qkv; /* v goes straight to its place */
   FT_TRY(ft_linear_forward(m, &q, w, tokens, h, m->d, raw, m->qkv));
   FT_TRY(ft_linear_forward(m, &k, w, tokens, h, m->d, keys(m, raw), m->qkv));
   FT_TRY(ft_linear_forward(m, &v, w, tokens, h, m->d, values(m, a->qkv), m->qkv));
   ft_time_enter(FT_TIME_ELEMENTWISE);
+  if (norm_last) rotate(m, layer, batch, a->qk, false);
   if (a->qk) norm_heads(m, w, tokens, a);
-  rotate(m, layer, tokens, positions, a->qkv, false);
+  if (!norm_last) rotate(m, layer, batch, a->qkv, false);
 out:
   return err;
 }
@@ -77,45 +119,33 @@ ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *bat
                               values(m, a->qkv), m->qkv, a->attended, m->q, a->lse);
 }
 
-ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens,
-                           layer_activations *a) {
+ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
+                           void *out) {
   const linear o = output(m);
-  return ft_linear_forward(m, &o, w, tokens, a->attended, m->q, m->branch, m->d);
+  return ft_linear_forward(m, &o, w, tokens, a->attended, m->q, out, m->d);
 }
 
 /* ---------------------------------------------------------------- backward */
 
-/* The gradients of the norms of q and k leave after those of the maps before them. */
-typedef struct norm_gradients {
-  float q[1024], k[1024]; /* ft_arch_check bounds head_dim */
-} norm_gradients;
-
 /* From m->d_attended: gradients of q, k and v, before rotation and norms, into m->d_qkv. */
 static ft_err heads_backward(ft_model *m, int64_t layer, const unit_weights *w,
-                             const ft_model_batch *batch, layer_activations *a,
-                             norm_gradients *norms) {
+                             const ft_model_batch *batch, layer_activations *a) {
   ft_err err = FT_OK;
-  const ft_arch *arch = &m->arch;
-  int64_t tokens = batch->num_tokens;
-  void *dk = keys(m, m->d_qkv);
+  bool norm_last = m->arch.qk_norm == FT_QK_NORM_HEADS_ROTATED;
   ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
   ft_time_enter(FT_TIME_ATTENTION);
   FT_TRY(ft_attention_backward(&attention, a->qkv, m->qkv, keys(m, a->qkv), m->qkv,
                                values(m, a->qkv), m->qkv, a->attended, m->d_attended, m->q, a->lse,
-                               m->d_qkv, dk, values(m, m->d_qkv)));
+                               m->d_qkv, keys(m, m->d_qkv), values(m, m->d_qkv)));
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  rotate(m, layer, tokens, batch->positions, m->d_qkv, true);
-  if (!a->qk) goto out;
-  ft_head_norm_backward(m->type, tokens, arch->heads, arch->head_dim, m->d_qkv, a->qk, m->qkv,
-                        a->q_stats, w->of[FT_ROLE_Q_NORM], m->d_qkv, norms->q);
-  ft_head_norm_backward(m->type, tokens, arch->kv_heads, arch->head_dim, dk, keys(m, a->qk), m->qkv,
-                        a->k_stats, w->of[FT_ROLE_K_NORM], dk, norms->k);
+  if (!norm_last) rotate(m, layer, batch, m->d_qkv, true);
+  if (a->qk) norm_heads_backward(m, w, batch->num_tokens, a);
+  if (norm_last) rotate(m, layer, batch, m->d_qkv, true);
 out:
   return err;
 }
 
-static ft_err send_projections(ft_model *m, int64_t tokens, const void *h,
-                               const norm_gradients *norms) {
+static ft_err send_projections(ft_model *m, int64_t tokens, const void *h) {
   const linear maps[] = {query(m), key(m), value(m)};
   const void *d[] = {m->d_qkv, keys(m, m->d_qkv), values(m, m->d_qkv)};
   ft_err err = FT_OK;
@@ -123,20 +153,19 @@ static ft_err send_projections(ft_model *m, int64_t tokens, const void *h,
     FT_TRY(ft_linear_send_weight(m, &maps[i], tokens, d[i], m->qkv, h, m->d));
   for (int i = 0; i < 3; i++)
     FT_TRY(ft_linear_send_bias(m, &maps[i], tokens, d[i], m->qkv));
-  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_Q_NORM, norms->q));
-  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_K_NORM, norms->k));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_Q_NORM, m->d_q_norm));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_K_NORM, m->d_k_norm));
 out:
   return err;
 }
 
 static ft_err input_gradient(ft_model *m, const unit_weights *w, int64_t tokens) {
   const linear q = query(m), k = key(m), v = value(m);
+  const void *dk = keys(m, m->d_qkv), *dv = values(m, m->d_qkv);
   ft_err err = FT_OK;
   FT_TRY(ft_linear_backward_input(m, &q, w, tokens, m->d_qkv, m->qkv, m->branch, m->d, false));
-  FT_TRY(
-      ft_linear_backward_input(m, &k, w, tokens, keys(m, m->d_qkv), m->qkv, m->branch, m->d, true));
-  FT_TRY(ft_linear_backward_input(m, &v, w, tokens, values(m, m->d_qkv), m->qkv, m->branch, m->d,
-                                  true));
+  FT_TRY(ft_linear_backward_input(m, &k, w, tokens, dk, m->qkv, m->branch, m->d, true));
+  FT_TRY(ft_linear_backward_input(m, &v, w, tokens, dv, m->qkv, m->branch, m->d, true));
 out:
   return err;
 }
@@ -147,12 +176,11 @@ ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights 
   ft_err err = FT_OK;
   const linear o = output(m);
   int64_t tokens = batch->num_tokens;
-  norm_gradients norms;
   FT_TRY(ft_linear_backward_input(m, &o, w, tokens, d_out, m->d, m->d_attended, m->q, false));
   FT_TRY(ft_linear_send_weight(m, &o, tokens, d_out, m->d, a->attended, m->q));
   FT_TRY(ft_linear_send_bias(m, &o, tokens, d_out, m->d));
-  FT_TRY(heads_backward(m, layer, w, batch, a, &norms));
-  FT_TRY(send_projections(m, tokens, h, &norms));
+  FT_TRY(heads_backward(m, layer, w, batch, a));
+  FT_TRY(send_projections(m, tokens, h));
   if (input_too) FT_TRY(input_gradient(m, w, tokens));
 out:
   return err;

@@ -5,7 +5,9 @@
 
 struct ft_cache {
   int64_t length, max_positions;
-  void *kv; /* [layers, max_positions, 2 kv]: keys, then values, of the compute type */
+  uint32_t *tokens;   /* [max_positions] */
+  int32_t *positions; /* [max_positions] 0, 1, 2 … */
+  void *kv;           /* [layers, max_positions, 2 kv]: keys, then values, of the compute type */
 };
 
 ft_err ft_cache_new(ft_model *m, int64_t max_positions, ft_cache **out) {
@@ -13,9 +15,19 @@ ft_err ft_cache_new(ft_model *m, int64_t max_positions, ft_cache **out) {
   void *p;
   ft_cache *cache = NULL;
   *out = NULL;
+  FT_CHECK(!m->arch.two_way && m->arch.head == FT_HEAD_TOKENS, FT_ERR_DATA,
+           "this model does not generate text: %s",
+           m->arch.two_way ? "each of its tokens sees those that come later"
+                           : "its head gives labels, not tokens");
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *cache, &p));
   cache = p;
   cache->max_positions = max_positions;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, max_positions, sizeof *cache->tokens, &p));
+  cache->tokens = p;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, max_positions, sizeof *cache->positions, &p));
+  cache->positions = p;
+  for (int64_t i = 0; i < max_positions; i++)
+    cache->positions[i] = (int32_t)i;
   FT_TRY(ft_alloc_array(FT_MEM_ACTIVATIONS, m->arch.layers * max_positions * 2 * m->kv,
                         ft_dtype_bytes(m->type), &cache->kv));
   *out = cache;
@@ -28,6 +40,8 @@ out:
 void ft_cache_free(ft_cache *cache) {
   if (!cache) return;
   ft_free(cache->kv);
+  ft_free(cache->tokens);
+  ft_free(cache->positions);
   ft_free(cache);
 }
 
@@ -55,25 +69,22 @@ static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens
                                 a->lse);
   for (int64_t i = 0; i < tokens; i++) {
     const void *keys = entry(m, cache, layer, 0);
-    ft_attention_decode(m->type, m->arch.heads, m->arch.kv_heads, m->arch.head_dim,
-                        attention.window, cache->length + i + 1, ft_model_at(m, a->qkv, i * m->qkv),
-                        keys, ft_model_at(m, keys, m->kv), 2 * m->kv,
-                        ft_model_at_mut(m, a->attended, i * m->q));
+    ft_attention_query(&attention, ft_model_at_mut(m, a->attended, i * m->q),
+                       ft_model_at(m, a->qkv, i * m->qkv), keys, ft_model_at(m, keys, m->kv),
+                       2 * m->kv, cache->length + i + 1);
   }
   return FT_OK;
 }
 
-/* Appends at most max_tokens tokens; the last layer's output is in m->x[layers % 2]. */
-static ft_err extend_piece(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count) {
+/* Appends at most max_tokens of the cache's tokens; the last layer's output is in
+ * m->x[layers % 2]. */
+static ft_err extend_piece(ft_model *m, ft_cache *cache, int64_t count) {
   ft_err err = FT_OK;
   unit_weights w;
-  void *p;
-  int32_t *positions = NULL;
   layer_activations *a = &m->activations[0];
-  FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, count, sizeof *positions, &p));
-  positions = p;
-  for (int64_t i = 0; i < count; i++)
-    positions[i] = (int32_t)(cache->length + i);
+  const uint32_t *tokens = cache->tokens + cache->length;
+  const int32_t *positions = cache->positions + cache->length;
+  const ft_model_batch batch = {.num_tokens = count, .tokens = tokens, .positions = positions};
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(ft_unit_acquire(m, &m->layout->embedding, &w));
   ft_embed(m, &w, count, tokens, positions, m->x[0]);
@@ -81,33 +92,41 @@ static ft_err extend_piece(ft_model *m, ft_cache *cache, const uint32_t *tokens,
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     const void *x = m->x[layer % 2];
     FT_TRY(ft_unit_acquire(m, &m->layout->layers[layer], &w));
-    FT_TRY(ft_layer_before_attention(m, layer, &w, count, positions, x, a));
+    FT_TRY(ft_layer_before_attention(m, layer, &w, &batch, x, a));
     remember(m, cache, layer, count, a);
     FT_TRY(attend(m, cache, layer, count, a));
     FT_TRY(ft_layer_after_attention(m, &w, count, x, a, m->x[(layer + 1) % 2]));
     ft_unit_release(m, &m->layout->layers[layer]);
   }
 out:
-  ft_free(positions);
   return err;
+}
+
+/* Where frequencies depend on the document's length, they are those of the document as it is now:
+ * what was computed with others is computed again. */
+static void choose_frequencies(ft_model *m, ft_cache *cache, int64_t length) {
+  if (!m->rope_table) return;
+  int64_t limit = m->arch.ropes[0].original_positions;
+  if ((cache->length > limit) != (length > limit)) cache->length = 0;
+  memset(m->rope_table, length > limit, (size_t)m->options.max_tokens);
 }
 
 ft_err ft_model_extend(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count,
                        float *logits) {
   ft_err err = FT_OK;
+  int64_t length = cache->length + count;
   FT_ASSERT(!m->options.training && count > 0);
-  FT_CHECK(cache->length + count <= cache->max_positions, FT_ERR_DATA,
-           "%lld tokens do not fit the %lld positions there is room for",
-           (long long)(cache->length + count), (long long)cache->max_positions);
-  for (int64_t done = 0; done < count;) {
-    int64_t n = FT_MIN(count - done, m->options.max_tokens), last = n - 1;
-    FT_TRY(extend_piece(m, cache, tokens + done, n));
-    done += n;
-    if (done == count)
-      FT_TRY(ft_head_logits(m, m->x[m->arch.layers % 2], &last, 1, logits));
-    else /* the block that was announced is taken and given back */
-      FT_TRY(ft_head_logits(m, m->x[m->arch.layers % 2], &last, 0, logits));
+  FT_CHECK(length <= cache->max_positions, FT_ERR_DATA,
+           "%lld tokens do not fit the %lld positions there is room for", (long long)length,
+           (long long)cache->max_positions);
+  memcpy(cache->tokens + cache->length, tokens, (size_t)count * sizeof *tokens);
+  choose_frequencies(m, cache, length);
+  while (cache->length < length) {
+    int64_t n = FT_MIN(length - cache->length, m->options.max_tokens), last = n - 1;
+    FT_TRY(extend_piece(m, cache, n));
     cache->length += n;
+    /* in the middle, the block that was announced is taken and given back */
+    FT_TRY(ft_head_logits(m, m->x[m->arch.layers % 2], &last, cache->length == length, logits));
   }
 out:
   return err;

@@ -1,29 +1,90 @@
 /* Look-ups: from ids to the residual stream, and the gradients of the tables. */
+#include <math.h>
+
 #include "internal.h"
+
+static const norm_roles embedding_norm = {FT_ROLE_EMBEDDING_NORM, FT_ROLE_EMBEDDING_NORM_BIAS};
+
+/* Gemma has its factor in the type of the weights. */
+static float scale_of(const ft_model *m) {
+  float scale = m->arch.embedding_scale;
+  if (!m->arch.round_embedding_scale || m->type != FT_BF16) return scale;
+  return ft_f32_from_bf16(ft_bf16_from_f32(scale));
+}
+
+/* The tables that are added up: tokens, then positions and token types where there are any. w NULL:
+ * for a gradient, which does not read them. */
+static int list_tables(const ft_model *m, const unit_weights *w, const uint32_t *ids,
+                       const int32_t *positions, ft_embedding *tables, ft_role *roles) {
+  const struct {
+    bool there;
+    ft_role role;
+    const uint32_t *ids;
+    float scale;
+  } all[] = {{true, FT_ROLE_EMBEDDING, ids, scale_of(m)},
+             {m->arch.learned_positions > 0, FT_ROLE_POSITIONS,
+              (const uint32_t *)(const void *)positions, 1}, /* they are not negative */
+             {m->arch.token_types > 0, FT_ROLE_TOKEN_TYPES, NULL, 1}};
+  int num = 0;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++) {
+    if (!all[i].there) continue;
+    roles[num] = all[i].role;
+    tables[num++] = (ft_embedding){
+        .table = w ? w->of[all[i].role] : NULL, .ids = all[i].ids, .scale = all[i].scale};
+  }
+  return num;
+}
 
 void ft_embed(ft_model *m, const unit_weights *w, int64_t tokens, const uint32_t *ids,
               const int32_t *positions, void *out) {
-  (void)positions;
+  ft_embedding tables[FT_EMBEDDINGS_MOST];
+  ft_role roles[FT_EMBEDDINGS_MOST];
+  int num = list_tables(m, w, ids, positions, tables, roles);
+  void *sum = m->arch.embedding_norm ? m->embedding_sum : out;
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_embedding_forward(m->type, tokens, m->d, ids, w->of[FT_ROLE_EMBEDDING], out);
+  ft_embeddings_forward(m->type, sum, tables, num, tokens, m->d);
+  if (m->arch.embedding_norm)
+    ft_norm_rows(m, &embedding_norm, w, tokens, sum, out, m->embedding_stats);
 }
 
-ft_err ft_embed_backward(ft_model *m, const ft_model_batch *batch, const void *head,
-                         const head_rest *rest) {
+/* ---------------------------------------------------------------- backward */
+
+/* One table's gradient from m->dx. head: the matrix of a tied head whose part is added, or NULL. */
+static ft_err send_table(ft_model *m, const ft_embedding *table, ft_role role,
+                         const ft_model_batch *batch, const void *head, const head_rest *rest) {
   ft_err err = FT_OK;
-  int tensor = ft_gradient_tensor(m, FT_ROLE_EMBEDDING);
-  for (int64_t row = 0, rows; tensor >= 0 && row < m->arch.vocab; row += rows) {
+  int tensor = ft_gradient_tensor(m, role);
+  bool tokens = role == FT_ROLE_EMBEDDING;
+  int64_t num_rows = tensor < 0 ? 0 : m->open->tensors[tensor].rows;
+  int64_t padding = tokens ? m->arch.padding_token : -1;
+  for (int64_t row = 0, rows; row < num_rows; row += rows) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &rows, &out));
     for (int64_t r = row, n; r < row + rows; r += n) {
-      const float *base;
+      const float *base = NULL;
       n = row + rows - r;
-      FT_TRY(ft_head_tied_rows(m, head, rest, r, &n, &base));
+      if (tokens) FT_TRY(ft_head_tied_rows(m, head, rest, r, &n, &base));
       ft_time_enter(FT_TIME_ELEMENTWISE);
-      FT_TRY(ft_embedding_backward(m->type, batch->num_tokens, m->d, batch->tokens, m->dx, r, n,
-                                   base, ft_model_at_mut(m, out, (r - row) * m->d)));
+      FT_TRY(ft_embeddings_backward(m->type, ft_model_at_mut(m, out, (r - row) * m->d), table,
+                                    m->dx, base, r, n, padding, batch->num_tokens, m->d));
     }
   }
+out:
+  return err;
+}
+
+ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                                  const head_rest *rest) {
+  ft_err err = FT_OK;
+  ft_embedding tables[FT_EMBEDDINGS_MOST];
+  ft_role roles[FT_EMBEDDINGS_MOST];
+  int num = list_tables(m, NULL, batch->tokens, batch->positions, tables, roles);
+  ft_time_enter(FT_TIME_ELEMENTWISE);
+  if (m->arch.embedding_norm)
+    FT_TRY(ft_norm_rows_backward(m, &embedding_norm, w, batch->num_tokens, m->dx16,
+                                 m->embedding_sum, m->embedding_stats, m->dx, false, m->dx16));
+  for (int i = 0; i < num; i++)
+    FT_TRY(send_table(m, &tables[i], roles[i], batch, w->of[FT_ROLE_EMBEDDING], rest));
 out:
   return err;
 }

@@ -1,4 +1,5 @@
-/* The feed-forward part: each token by itself, through a wider layer with an activation. */
+/* The feed-forward part: each token by itself, through a wider layer with an activation, gated or
+ * plain. */
 #include "internal.h"
 
 static linear gate(const ft_model *m) {
@@ -11,16 +12,70 @@ static linear down(const ft_model *m) {
   return (linear){FT_ROLE_DOWN, FT_ROLE_DOWN_BIAS, m->f, m->d};
 }
 
+/* The first element of a tensor of the compute type. */
+static float scalar(const ft_model *m, const void *tensor) {
+  float value = 0;
+  if (tensor) ft_convert(FT_F32, &value, m->type, tensor, 1);
+  return value;
+}
+
+static ft_activation activation(const ft_model *m, const unit_weights *w) {
+  return (ft_activation){.kind = m->arch.activation,
+                         .alpha_p = scalar(m, w->of[FT_ROLE_ALPHA_P]),
+                         .alpha_n = scalar(m, w->of[FT_ROLE_ALPHA_N]),
+                         .beta = scalar(m, w->of[FT_ROLE_XIELU_BETA]),
+                         .eps = scalar(m, w->of[FT_ROLE_XIELU_EPS])};
+}
+
+/* ---------------------------------------------------------------- forward */
+
+/* m->wide from a->up, and a->gate if there is one. */
+static void activate(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a) {
+  const ft_activation act = activation(m, w);
+  const ft_rows shape = ft_rows_whole(tokens, m->f);
+  ft_time_enter(FT_TIME_ELEMENTWISE);
+  if (m->arch.gated)
+    ft_gated_forward(act.kind, m->type, m->wide, a->gate, a->up, &shape);
+  else
+    ft_activation_forward(&act, m->type, m->wide, a->up, tokens * m->f);
+}
+
 ft_err ft_feed_forward(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
-                       bool with_output) {
+                       void *out) {
   ft_err err = FT_OK;
   const linear g = gate(m), u = up(m), d = down(m);
-  FT_TRY(ft_linear_forward(m, &g, w, tokens, a->mlp_input, m->d, a->gate, m->f));
+  if (m->arch.gated) FT_TRY(ft_linear_forward(m, &g, w, tokens, a->mlp_input, m->d, a->gate, m->f));
   FT_TRY(ft_linear_forward(m, &u, w, tokens, a->mlp_input, m->d, a->up, m->f));
-  if (!with_output) goto out; /* computed again for the backward pass, which needs no more */
+  if (!out) goto out; /* computed again for the backward pass, which needs no more */
+  activate(m, w, tokens, a);
+  FT_TRY(ft_linear_forward(m, &d, w, tokens, m->wide, m->f, out, m->d));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* From m->wide, the gradient of the activation's output: gate and up become their gradients, wide
+ * the activation's output again, d_alpha [2] the gradients of xIELU's scalars. */
+static void activation_backward(ft_model *m, const unit_weights *w, int64_t tokens,
+                                layer_activations *a, float *d_alpha) {
+  const ft_activation act = activation(m, w);
+  const ft_rows shape = ft_rows_whole(tokens, m->f);
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_swiglu_forward(m->type, tokens, m->f, a->gate, a->up, m->wide);
-  FT_TRY(ft_linear_forward(m, &d, w, tokens, m->wide, m->f, m->branch, m->d));
+  if (m->arch.gated)
+    ft_gated_backward(act.kind, m->type, a->gate, a->up, m->wide, m->wide, a->gate, a->up, &shape);
+  else
+    ft_activation_backward(&act, m->type, a->up, m->wide, act.kind == FT_ACT_XIELU ? d_alpha : NULL,
+                           m->wide, a->up, tokens * m->f);
+}
+
+static ft_err send_scalars(ft_model *m, const float *d_alpha) {
+  ft_err err = FT_OK;
+  const float none = 0; /* beta and eps are constants of the model */
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_ALPHA_P, &d_alpha[0]));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_ALPHA_N, &d_alpha[1]));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_XIELU_BETA, &none));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_XIELU_EPS, &none));
 out:
   return err;
 }
@@ -29,18 +84,21 @@ ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t toke
                                 layer_activations *a, const void *d_out) {
   ft_err err = FT_OK;
   const linear g = gate(m), u = up(m), d = down(m);
+  float d_alpha[2] = {0};
   FT_TRY(ft_linear_backward_input(m, &d, w, tokens, d_out, m->d, m->wide, m->f, false));
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_swiglu_backward(m->type, tokens, m->f, m->wide, a->gate, a->up, a->gate, a->up, m->wide);
-  /* gate and up now hold their gradients, wide the activation's output */
+  activation_backward(m, w, tokens, a, d_alpha);
   FT_TRY(ft_linear_send_weight(m, &d, tokens, d_out, m->d, m->wide, m->f));
   FT_TRY(ft_linear_send_bias(m, &d, tokens, d_out, m->d));
-  FT_TRY(ft_linear_send_weight(m, &g, tokens, a->gate, m->f, a->mlp_input, m->d));
-  FT_TRY(ft_linear_send_bias(m, &g, tokens, a->gate, m->f));
+  if (m->arch.gated) {
+    FT_TRY(ft_linear_send_weight(m, &g, tokens, a->gate, m->f, a->mlp_input, m->d));
+    FT_TRY(ft_linear_send_bias(m, &g, tokens, a->gate, m->f));
+  }
   FT_TRY(ft_linear_send_weight(m, &u, tokens, a->up, m->f, a->mlp_input, m->d));
   FT_TRY(ft_linear_send_bias(m, &u, tokens, a->up, m->f));
-  FT_TRY(ft_linear_backward_input(m, &g, w, tokens, a->gate, m->f, m->branch, m->d, false));
-  FT_TRY(ft_linear_backward_input(m, &u, w, tokens, a->up, m->f, m->branch, m->d, true));
+  FT_TRY(send_scalars(m, d_alpha));
+  if (m->arch.gated)
+    FT_TRY(ft_linear_backward_input(m, &g, w, tokens, a->gate, m->f, m->branch, m->d, false));
+  FT_TRY(ft_linear_backward_input(m, &u, w, tokens, a->up, m->f, m->branch, m->d, m->arch.gated));
 out:
   return err;
 }

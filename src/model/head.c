@@ -1,45 +1,75 @@
-/* The final norm, the output head and the cross-entropy. Only rows with a target take part, in
- * pieces whose logits stay within a bound: [tokens, vocab] never exists whole. A head whose
- * gradient is large is made in pieces of the vocabulary after that (head_pieces.c). */
+/* The output head and the loss of its rows. Only rows with something to predict take part, in
+ * pieces whose logits stay within a bound: [T, V] never exists whole. A head whose gradient is
+ * large is made in pieces of the vocabulary after that (head_pieces.c). */
 #include <string.h>
 
 #include "internal.h"
 
-/* Collects rows with a target and their inputs; returns how many. */
-static int64_t select_rows(ft_model *m, const ft_model_batch *batch, const void *x) {
-  int64_t count = 0;
-  size_t row_bytes = (size_t)m->d * ft_dtype_bytes(m->type);
-  for (int64_t i = 0; i < batch->num_tokens; i++) {
-    if (batch->targets[i] < 0) continue;
-    m->target_rows[count] = i;
-    m->target_ids[count] = batch->targets[i];
-    memcpy(ft_model_at_mut(m, m->head_x, count * m->d), ft_model_at(m, x, i * m->d), row_bytes);
-    count++;
-  }
-  return count;
+ft_logits ft_head_logits_form(const ft_model *m) {
+  return (ft_logits){.scale = m->arch.logits_scale, .cap = m->arch.logits_softcap};
 }
 
-/* Logits, losses and, if asked, dlogits and the gradients that follow of rows first … first+rows-1.
- */
-static ft_err loss_piece(ft_model *m, const void *head, int64_t first, int64_t rows, bool backward,
-                         double scale) {
+/* Logits of rows first … first+rows-1 into m->logits, before their scale and cap. */
+static ft_err make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                          int64_t rows, float *logits) {
+  ft_time_enter(FT_TIME_HEAD);
+  return ft_matmul_forward(m->type, FT_F32, rows, m->columns, m->d,
+                           ft_model_at(m, m->head_h, first * m->d), m->d, head,
+                           w->of[FT_ROLE_HEAD_BIAS], logits, m->columns, false);
+}
+
+/* The largest of each row's logits. */
+static void predict(ft_model *m, int64_t first, int64_t rows) {
+#pragma omp parallel for schedule(static)
+  for (int64_t r = 0; r < rows; r++) {
+    const float *z = m->logits + r * m->columns;
+    int64_t best = 0;
+    for (int64_t c = 1; c < m->columns; c++)
+      if (z[c] > z[best]) best = c;
+    m->predicted[first + r] = (int32_t)best;
+  }
+}
+
+/* The sums of d_logits' columns, over pieces of rows. */
+static void add_bias_gradient(ft_model *m, int64_t first, int64_t rows) {
+  float *sums = first == 0 ? m->d_head_bias : m->d_head_bias_piece;
+  ft_bias_backward(m->type, FT_F32, rows, m->columns, m->d_logits, m->columns, sums);
+  if (first > 0) ft_accumulate(m->d_head_bias, FT_F32, m->d_head_bias_piece, m->columns);
+}
+
+/* Gradients that follow from m->d_logits of rows first …: of head_h (into m->branch, which is free
+ * here), and of the head where it is summed. */
+static ft_err piece_backward(ft_model *m, const void *head, int64_t first, int64_t rows) {
   ft_err err = FT_OK;
-  int64_t vocab = m->arch.vocab;
-  const void *h = ft_model_at(m, m->head_h, first * m->d);
   ft_time_enter(FT_TIME_HEAD);
-  FT_TRY(ft_matmul_forward(m->type, FT_F32, rows, vocab, m->d, h, m->d, head, NULL, m->logits,
-                           vocab, false));
-  ft_time_enter(FT_TIME_LOSS);
-  ft_cross_entropy(m->type, rows, vocab, m->logits, m->target_ids + first, (float)scale,
-                   m->row_loss, backward ? m->d_logits : NULL);
-  if (!backward) goto out;
-  ft_time_enter(FT_TIME_HEAD);
-  /* branch is free here: [tokens, d] takes the gradient of head_h */
-  FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, vocab, m->d, m->d_logits, vocab, head,
-                                  ft_model_at_mut(m, m->branch, first * m->d), m->d, false));
+  FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, m->columns, m->d, m->d_logits, m->columns,
+                                  head, ft_model_at_mut(m, m->branch, first * m->d), m->d, false));
   if (m->d_head)
-    FT_TRY(ft_matmul_backward_weight(m->type, FT_F32, rows, vocab, m->d, m->d_logits, vocab, h,
-                                     m->d, m->d_head, first > 0));
+    FT_TRY(ft_matmul_backward_weight(m->type, FT_F32, rows, m->columns, m->d, m->d_logits,
+                                     m->columns, ft_model_at(m, m->head_h, first * m->d), m->d,
+                                     m->d_head, first > 0));
+  if (m->d_head_bias) add_bias_gradient(m, first, rows);
+out:
+  return err;
+}
+
+/* Logits and losses of rows first … first+rows-1 and, if asked, what their gradients give. */
+static ft_err loss_piece(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                         int64_t rows, bool backward, const ft_row_loss *row_loss) {
+  ft_err err = FT_OK;
+  bool plain = !(row_loss->label_smoothing > 0) && !(row_loss->z_loss > 0);
+  const ft_loss loss = {.logits = ft_head_logits_form(m),
+                        .label_smoothing = row_loss->label_smoothing,
+                        .z_loss = row_loss->z_loss,
+                        .weight = (float)row_loss->scale};
+  const ft_loss_out out = {.nll = plain ? m->row_loss : NULL,
+                           .loss = plain ? NULL : m->row_loss,
+                           .dlogits = backward ? m->d_logits : NULL};
+  FT_TRY(make_logits(m, w, head, first, rows, m->logits));
+  ft_time_enter(FT_TIME_LOSS);
+  if (m->predicted && !backward) predict(m, first, rows);
+  ft_loss_rows(&loss, m->type, &out, m->logits, m->target_ids + first, NULL, rows, m->columns);
+  if (backward) FT_TRY(piece_backward(m, head, first, rows));
 out:
   return err;
 }
@@ -50,7 +80,7 @@ static ft_err send_head(ft_model *m, int64_t rows) {
   int tensor = ft_gradient_tensor(m, FT_ROLE_HEAD);
   if (tensor < 0) return FT_OK;
   ft_time_enter(FT_TIME_HEAD);
-  for (int64_t row = 0, n; row < m->arch.vocab; row += n) {
+  for (int64_t row = 0, n; row < m->columns; row += n) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
     if (rows == 0)
@@ -59,58 +89,43 @@ static ft_err send_head(ft_model *m, int64_t rows) {
       ft_convert(m->type, out, FT_F32, m->d_head + row * m->d, n * m->d);
     else
       FT_TRY(ft_matmul_backward_weight(m->type, m->type, rows, n, m->d,
-                                       ft_model_at(m, m->d_logits, row), m->arch.vocab, m->head_h,
+                                       ft_model_at(m, m->d_logits, row), m->columns, m->head_h,
                                        m->d, out, false));
   }
 out:
   return err;
 }
 
-/* From the gradient of head_h (in branch) through the final norm to m->dx and m->dx16. */
-static ft_err norm_backward(ft_model *m, const ft_model_batch *batch, int64_t rows,
-                            const unit_weights *w) {
-  ft_err err = FT_OK;
-  int64_t d = m->d;
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  memset(m->head_dx, 0, (size_t)(rows * d) * sizeof(float));
-  memset(m->d_norm, 0, (size_t)d * sizeof(float));
-  if (rows > 0)
-    ft_rmsnorm_backward(m->type, rows, d, m->branch, m->head_x, m->head_stats,
-                        w->of[FT_ROLE_FINAL_NORM], m->head_dx, NULL, m->d_norm);
-  memset(m->dx, 0, (size_t)(batch->num_tokens * d) * sizeof(float));
-  for (int64_t i = 0; i < rows; i++)
-    memcpy(m->dx + m->target_rows[i] * d, m->head_dx + i * d, (size_t)d * sizeof(float));
-  ft_convert(m->type, m->dx16, FT_F32, m->dx, batch->num_tokens * d);
-  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_FINAL_NORM, m->d_norm));
-out:
-  return err;
+static ft_err send_bias(ft_model *m, int64_t rows) {
+  if (rows == 0) return ft_gradient_send_zeros(m, FT_ROLE_HEAD_BIAS);
+  return ft_gradient_send_vector(m, FT_ROLE_HEAD_BIAS, m->d_head_bias);
 }
 
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
-                    const void *head, bool backward, double scale, double *loss, head_rest *rest) {
+                    const void *head, bool backward, const ft_row_loss *row_loss, double *loss,
+                    head_rest *rest) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  int64_t rows = select_rows(m, batch, x);
+  int64_t rows = ft_head_select(m, batch, x);
   bool in_pieces = backward && rows > 0 && m->num_vocab_pieces > 0;
   *loss = 0;
-  if (rows > 0)
-    ft_rmsnorm_forward(m->type, rows, m->d, m->head_x, NULL, NULL, w->of[FT_ROLE_FINAL_NORM],
-                       m->arch.norm.eps, m->head_h, m->head_stats);
+  m->num_rows = rows;
+  FT_TRY(ft_head_input(m, w, rows));
   for (int64_t first = 0; first < rows; first += m->logit_rows) {
     int64_t n = FT_MIN(m->logit_rows, rows - first);
-    FT_TRY(loss_piece(m, head, first, n, backward && !in_pieces, scale));
+    FT_TRY(loss_piece(m, w, head, first, n, backward && !in_pieces, row_loss));
     if (in_pieces) ft_head_log_sums(m, first, n);
     for (int64_t i = 0; i < n; i++)
       *loss += (double)m->row_loss[i];
   }
-  if (backward) {
-    *rest = (head_rest){.rows = rows, .scale = scale};
-    if (in_pieces)
-      FT_TRY(ft_head_pieces_backward(m, head, ft_gradient_tensor(m, FT_ROLE_HEAD), rest));
-    else
-      FT_TRY(send_head(m, rows));
-    FT_TRY(norm_backward(m, batch, rows, w));
-  }
+  if (!backward) goto out;
+  *rest = (head_rest){.rows = rows, .loss = *row_loss};
+  if (in_pieces)
+    FT_TRY(ft_head_pieces_backward(m, head, ft_gradient_tensor(m, FT_ROLE_HEAD), rest));
+  else
+    FT_TRY(send_head(m, rows));
+  FT_TRY(send_bias(m, rows));
+  FT_TRY(ft_head_input_backward(m, batch, w, rows));
 out:
   return err;
 }
@@ -140,16 +155,16 @@ ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t n
   ft_err err = FT_OK;
   unit_weights w;
   const void *head;
+  const ft_logits form = ft_head_logits_form(m);
   size_t row_bytes = (size_t)m->d * ft_dtype_bytes(m->type);
   FT_ASSERT(num_rows <= m->options.max_tokens);
   FT_TRY(ft_head_acquire(m, &w, &head));
   for (int64_t i = 0; i < num_rows; i++)
     memcpy(ft_model_at_mut(m, m->head_x, i * m->d), ft_model_at(m, x, rows[i] * m->d), row_bytes);
+  FT_TRY(ft_head_input(m, &w, num_rows));
   if (num_rows > 0) {
-    ft_rmsnorm_forward(m->type, num_rows, m->d, m->head_x, NULL, NULL, w.of[FT_ROLE_FINAL_NORM],
-                       m->arch.norm.eps, m->head_h, m->head_stats);
-    FT_TRY(ft_matmul_forward(m->type, FT_F32, num_rows, m->arch.vocab, m->d, m->head_h, m->d, head,
-                             NULL, logits, m->arch.vocab, false));
+    FT_TRY(make_logits(m, &w, head, 0, num_rows, logits));
+    ft_logits_apply(&form, logits, num_rows, m->columns, m->columns);
   }
   ft_head_release(m);
 out:

@@ -39,17 +39,20 @@ static void cut_vocabulary(ft_model *m, int64_t columns_at_most) {
 }
 
 ft_err ft_head_plan(ft_model *m) {
-  const int64_t f32 = sizeof(float), tokens = m->options.max_tokens, vocab = m->arch.vocab;
+  const int64_t f32 = sizeof(float), tokens = m->options.max_tokens,
+                vocab = ft_arch_head_rows(&m->arch);
   int64_t bytes = m->options.logits_bytes;
   ft_err err = bytes > 0 ? FT_OK : logits_bytes(&bytes);
   if (err != FT_OK) return err;
   int64_t rows = FT_MAX(bytes / (vocab * f32), 1), sum_bytes = vocab * m->d * f32;
   bool summed = m->options.training && m->head_trained && (m->arch.tied || rows < tokens);
+  m->columns = vocab;
   m->logit_rows = FT_MIN(rows, tokens);
   m->num_logits = m->logit_rows * vocab;
   m->num_d_logits = m->options.training ? m->num_logits : 0;
   m->d_head_rows = summed ? vocab : 0;
   if (!summed || !m->options.bounded_head || sum_bytes <= LOGITS_OF_SUM * bytes) return FT_OK;
+  if (m->arch.head_bias) return FT_OK; /* no large vocabulary has one */
   cut_vocabulary(m, bytes / (tokens * f32));
   m->num_d_logits = tokens * (m->vocab_columns + REST_COLUMNS);
   m->num_logits = FT_MAX(m->num_logits, m->num_d_logits);
@@ -64,16 +67,18 @@ ft_err ft_head_plan(ft_model *m) {
 
 void ft_head_log_sums(ft_model *m, int64_t first, int64_t rows) {
   int64_t vocab = m->arch.vocab, pieces = m->num_vocab_pieces;
+  const ft_loss loss = {.logits = ft_head_logits_form(m), .applied = true};
   ft_time_enter(FT_TIME_LOSS);
 #pragma omp parallel for schedule(static)
   for (int64_t r = 0; r < rows; r++)
     for (int64_t p = 0; p < pieces; p++) {
       const int32_t target = 0;
       int64_t column = p * m->vocab_columns, n = FT_MIN(m->vocab_columns, vocab - column);
-      const float *logits = m->logits + r * vocab + column;
-      float loss; /* log of the sum, less the first logit */
-      ft_cross_entropy(m->type, 1, n, logits, &target, 1.0f, &loss, NULL);
-      m->log_sums[(first + r) * pieces + p] = (double)loss + (double)logits[0];
+      float *logits = m->logits + r * vocab + column;
+      float nll; /* log of the sum, less the first logit */
+      const ft_loss_out out = {.nll = &nll};
+      ft_loss_rows(&loss, m->type, &out, logits, &target, NULL, 1, n);
+      m->log_sums[(first + r) * pieces + p] = (double)nll + (double)logits[0];
     }
 }
 
@@ -112,14 +117,21 @@ static void fill_rest(ft_model *m, const head_rest *rest, int64_t piece) {
 static ft_err make_piece(ft_model *m, const void *head, const head_rest *rest, int64_t piece) {
   ft_err err = FT_OK;
   int64_t first = piece * m->vocab_columns, n = columns_of(m, piece), width = n + REST_COLUMNS;
+  const ft_loss loss = {.logits = ft_head_logits_form(m),
+                        .applied = true,
+                        .label_smoothing = rest->loss.label_smoothing,
+                        .z_loss = rest->loss.z_loss,
+                        .vocab = m->arch.vocab,
+                        .weight = (float)rest->loss.scale};
+  const ft_loss_out out = {.dlogits = m->d_logits};
   FT_TRY(ft_shard_check(m->shard));
   ft_time_enter(FT_TIME_HEAD);
   FT_TRY(ft_matmul_forward(m->type, FT_F32, rest->rows, n, m->d, m->head_h, m->d,
                            ft_model_at(m, head, first * m->d), NULL, m->logits, width, false));
   ft_time_enter(FT_TIME_LOSS);
+  ft_logits_apply(&loss.logits, m->logits, rest->rows, n, width);
   fill_rest(m, rest, piece);
-  ft_cross_entropy(m->type, rest->rows, width, m->logits, m->piece_ids, (float)rest->scale,
-                   m->row_loss, m->d_logits);
+  ft_loss_rows(&loss, m->type, &out, m->logits, m->piece_ids, NULL, rest->rows, width);
   ft_time_enter(FT_TIME_HEAD);
 out:
   return err;

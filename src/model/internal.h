@@ -8,7 +8,7 @@
  *   attention.c     q, k, v: projections, norms, rotation, attention
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
- *   head.c, head_pieces.c  final norm, logits, losses
+ *   head_input.c, head.c, head_pieces.c  what is predicted from, logits, losses
  *   cache.c         generation
  *
  * T: tokens of a micro-batch; other letters as in arch.h. Arrays are of the compute type unless a
@@ -16,24 +16,27 @@
 #ifndef FT_MODEL_INTERNAL_H
 #define FT_MODEL_INTERNAL_H
 
-#include "ft/kernels.h"
+#include "ft/kernels_layer.h"
+#include "ft/kernels_loss.h"
 #include "ft/model.h"
 
 /* ---------------------------------------------------------------- buffers */
 
 /* What a layer's backward pass needs of its forward pass; NULL where the model has no such thing.
- */
+ * Statistics are what a norm's backward pass needs of each row. */
 typedef struct layer_activations {
-  void *attention_input;    /* [T, D] normed; without a norm it is the layer's input itself */
-  void *qkv;                /* [T, H·W + 2 K·W] after norms and rotary embedding */
-  void *qk;                 /* [T, H·W + 2 K·W] q and k before their norm (v's columns unused) */
-  void *attended;           /* [T, H·W] attention's output */
-  void *middle;             /* [T, D] residual stream between attention and feed-forward part */
-  void *mlp_input;          /* [T, D] normed; without a norm it is `middle` itself */
-  void *gate;               /* [T, F] */
-  void *up;                 /* [T, F] */
-  float *attention_stats;   /* norm statistics: [T, NORM_STATS] */
-  float *mlp_stats;         /* [T, NORM_STATS] */
+  void *attention_input;  /* [T, D] normed; without that norm it is the layer's input itself */
+  void *qkv;              /* [T, H·W + 2 K·W] after norms and rotary embedding */
+  void *qk;               /* [T, H·W + 2 K·W] q and k before their norm (v's columns unused) */
+  void *attended;         /* [T, H·W] attention's output */
+  void *attention_output; /* [T, D] input of the norm after attention */
+  void *middle;           /* [T, D] residual stream between attention and feed-forward part */
+  void *mlp_input;        /* [T, D] normed; without that norm it is `middle` itself */
+  void *gate;             /* [T, F] */
+  void *up;               /* [T, F] */
+  void *mlp_output;       /* [T, D] input of the norm after the feed-forward part */
+  float *attention_stats; /* [T], as the others of the stream */
+  float *attention_output_stats, *mlp_stats, *mlp_output_stats;
   float *q_stats, *k_stats; /* [T, H], [T, K] */
   float *lse;               /* [H, T] */
 } layer_activations;
@@ -45,7 +48,8 @@ struct ft_model {
   ft_model_options options;
   ft_dtype type;
   int64_t d, f, q, kv, qkv; /* widths: D, F, H·W, K·W, and H·W + 2 K·W */
-  float *inv_freq;          /* [W / 2] */
+  ft_rope ropes[FT_MAX_ROPES];
+  uint8_t *rope_table;  /* [T] which of two sets of frequencies a token's document uses, or NULL */
   int64_t lowest_layer; /* the backward pass ends there: below nothing is trained; L: the head */
   bool embedding_trained;
   bool head_trained;                    /* the head's matrix, wherever it lies */
@@ -58,6 +62,8 @@ struct ft_model {
   layer_activations *activations; /* [num_activations] the last is shared by the layers that are
                                      computed again */
   int64_t num_activations;
+  void *embedding_sum; /* [T, D] input of the embedding's norm, or NULL */
+  float *embedding_stats;
 
   /* scratch of one unit */
   void *branch;     /* [T, D] what a branch adds to the residual stream; then its gradient */
@@ -66,21 +72,26 @@ struct ft_model {
   void *d_attended; /* [T, H·W] */
   float *dx;        /* [T, D] gradient of the residual stream */
   void *dx16;       /* [T, D] the same in the compute type */
-  float *d_norm;    /* [max(D, W)] gradient of a norm's weight */
+  float *d_norm, *d_norm_bias; /* [D] gradients of a norm's weight and bias */
+  float *d_q_norm, *d_k_norm;  /* [H·W], [K·W] at most */
 
-  /* the head, over rows with a target only */
-  int64_t logit_rows;    /* rows of one bounded piece */
-  int64_t *target_rows;  /* [T] */
-  int32_t *target_ids;   /* [T] */
-  void *head_x, *head_h; /* [T, D] */
-  float *head_stats, *head_dx, *row_loss;
+  /* the head, over rows with something to predict (head_input.c) */
+  int64_t columns;                                  /* logits of a row: V, or num_labels */
+  int64_t num_rows;                                 /* of the batch at hand */
+  int64_t logit_rows;                               /* rows of one bounded piece */
+  int64_t *target_rows;                             /* [T] */
+  int32_t *target_ids;                              /* [T] */
+  int32_t *predicted;                               /* [T] without training, or NULL */
+  void *head_x, *head_n, *head_t, *head_a, *head_h; /* [T, D] */
+  float *head_stats, *head_transform_stats, *head_dx, *row_loss;
   int64_t num_logits, num_d_logits; /* elements */
-  float *logits;                    /* [logit_rows, V], or a piece of the vocabulary's */
+  float *logits;                    /* [logit_rows, columns], or a piece of the vocabulary's */
   void *d_logits;                   /* the same */
   int64_t d_head_rows;
   float *d_head; /* [d_head_rows, D] sum over pieces of tokens: of the whole head (tied, or more
                     than one piece possible), of some rows (tied, in pieces of the vocabulary), or
                     NULL */
+  float *d_head_bias, *d_head_bias_piece; /* [columns] sum over pieces of tokens, and one of them */
 
   /* the head's gradient in pieces of the vocabulary (head_pieces.c); else 0 and NULL */
   int64_t num_vocab_pieces, vocab_columns; /* of one piece */
@@ -108,9 +119,9 @@ ft_err ft_model_alloc_activations(ft_model *m, int64_t tokens, layer_activations
 /* Sets what is trained, then (once the head is planned) the orders of acquisition. */
 void ft_model_find_trained(ft_model *m);
 ft_err ft_model_make_orders(ft_model *m);
-/* Whether the embedding's backward pass needs its weights: they are the head's as well, and the
- * head's part of the gradient is made in pieces. */
-bool ft_model_needs_head_again(const ft_model *m);
+/* Whether the embedding's backward pass needs its weights: those of its norm, or those that are the
+ * head's as well, whose part of the gradient is made in pieces. */
+bool ft_model_needs_embedding_again(const ft_model *m);
 
 /* ---------------------------------------------------------------- unit.c */
 
@@ -160,20 +171,59 @@ ft_err ft_linear_send_weight(ft_model *m, const linear *l, int64_t tokens, const
 ft_err ft_linear_send_bias(ft_model *m, const linear *l, int64_t tokens, const void *dy,
                            int64_t dy_stride);
 
+/* ---------------------------------------------------------------- norm.c */
+
+typedef struct norm_roles {
+  ft_role weight, bias;
+} norm_roles;
+
+/* y [rows, D] = norm(x); stats [rows]. */
+void ft_norm_rows(ft_model *m, const norm_roles *n, const unit_weights *w, int64_t rows,
+                  const void *x, void *y, float *stats);
+/* dx (f32, NULL: not wanted; = or +=) and dx16 (NULL: not wanted; may be dy) from dy; sends the
+ * gradients of weight and bias. */
+ft_err ft_norm_rows_backward(ft_model *m, const norm_roles *n, const unit_weights *w, int64_t rows,
+                             const void *dy, const void *x, const float *stats, float *dx,
+                             bool accumulate, void *dx16);
+
+/* Where a branch joins the residual stream, with the norms around the sum. */
+typedef struct junction {
+  norm_roles post;   /* of the branch's output, or of the sum */
+  void *kept;        /* [T, D] input of that norm */
+  float *post_stats; /* [T] */
+  norm_roles pre;    /* of the next branch's input, taken with the sum */
+  void *normed;      /* [T, D] its result, or NULL */
+  float *pre_stats;  /* [T] */
+} junction;
+
+/* stream [T, D] = x + branch with what the norms make of it; j->normed too. The branch's output is
+ * in j->kept where it is normed itself, else in m->branch, which is overwritten. */
+void ft_join(ft_model *m, const junction *j, const unit_weights *w, int64_t tokens, const void *x,
+             void *stream);
+/* From m->dx and m->dx16, gradient of the stream after the junction: *d_branch (m->dx16 or
+ * m->branch) is that of the branch's output, m->dx that of the stream before. Sends the gradients
+ * of `post`. */
+ft_err ft_join_backward(ft_model *m, const junction *j, const unit_weights *w, int64_t tokens,
+                        const void **d_branch);
+/* From m->branch, the gradient of a branch's input, through the norm before it, if there is one, to
+ * the stream: adds to m->dx, and m->dx16 follows. */
+ft_err ft_branch_input_backward(ft_model *m, const norm_roles *pre, const unit_weights *w,
+                                int64_t tokens, const void *x, const float *stats);
+
 /* ---------------------------------------------------------------- attention.c */
 
 /* Attention of layer `layer` over documents laid end to end. */
 ft_attention ft_layer_attention(const ft_model *m, int64_t layer, int64_t num_documents,
                                 const int64_t *offsets);
-/* q, k and v of normed input h into a->qkv, rotated. */
-ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
-                            const int32_t *positions, const void *h, layer_activations *a);
+/* q, k and v of input h into a->qkv, normed and rotated. */
+ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w,
+                            const ft_model_batch *batch, const void *h, layer_activations *a);
 /* a->attended of a->qkv's. */
 ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *batch,
                            layer_activations *a);
-/* m->branch = the output map of a->attended. */
-ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens,
-                           layer_activations *a);
+/* out [T, D] = the output map of a->attended. */
+ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
+                           void *out);
 /* From d_out [T, D], gradient of the output map's result: sends the gradients of attention's
  * tensors, and (input_too) that of h into m->branch, which may be d_out. */
 ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights *w,
@@ -182,10 +232,9 @@ ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights 
 
 /* ---------------------------------------------------------------- feed_forward.c */
 
-/* m->branch = the feed-forward part of a->mlp_input. output false: only what the backward pass
- * needs. */
+/* out [T, D] = the feed-forward part of a->mlp_input. NULL: only what its backward pass needs. */
 ft_err ft_feed_forward(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
-                       bool output);
+                       void *out);
 /* From d_out [T, D]: sends the gradients of its tensors, and that of its input into m->branch. */
 ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t tokens,
                                 layer_activations *a, const void *d_out);
@@ -203,34 +252,54 @@ ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
                          const ft_model_batch *batch, const void *x, layer_activations *a,
                          bool input_too);
 /* The parts of ft_layer_forward around attention, for a caller with its own (generation). */
-ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
-                                 const int32_t *positions, const void *x, layer_activations *a);
+ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w,
+                                 const ft_model_batch *batch, const void *x, layer_activations *a);
 ft_err ft_layer_after_attention(ft_model *m, const unit_weights *w, int64_t tokens, const void *x,
                                 layer_activations *a, void *output);
 
-/* rope.c: inv_freq [width / 2] of a rotary embedding, with its scaling. */
-void ft_model_inverse_frequencies(const ft_rope_form *rope, float *inv_freq);
+/* ---------------------------------------------------------------- rope.c */
+
+/* Sets of frequencies: 1, or 2 where they depend on the document's length. */
+int ft_rope_tables(const ft_rope_form *rope);
+/* inv_freq [tables, width / 2] with the form's scaling. */
+void ft_rope_frequencies(const ft_rope_form *rope, float *inv_freq);
+/* Notes for each token of a batch which set its document uses, where there are two. */
+void ft_rope_choose_tables(ft_model *m, const ft_model_batch *batch);
+
+/* ---------------------------------------------------------------- head_input.c */
+
+/* Collects what the head looks at of the last layer's output x, and what it is to predict: the rows
+ * of tokens with a target, or one row a document. Returns their number. */
+int64_t ft_head_select(ft_model *m, const ft_model_batch *batch, const void *x);
+/* From m->head_x to m->head_h, for `rows` rows. */
+ft_err ft_head_input(ft_model *m, const unit_weights *w, int64_t rows);
+/* From m->branch, the gradient of head_h, to m->dx and m->dx16 over the whole batch; sends the
+ * gradients of norms and transform. */
+ft_err ft_head_input_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                              int64_t rows);
 
 /* ---------------------------------------------------------------- head.c */
 
 /* What the head's backward pass leaves for the embedding's, where they are one matrix. */
 typedef struct head_rest {
   int64_t rows; /* with a target */
-  double scale;
+  ft_row_loss loss;
 } head_rest;
 
-/* Loss over the batch's targets from the last layer's output x. w: the head unit's weights, head:
- * its matrix. backward: also fills m->dx / dx16, sends the gradients of the head's tensors, and
- * *rest. */
+/* Loss over the batch's rows from the last layer's output x. w: the head unit's weights, head: its
+ * matrix. backward: also fills m->dx / dx16, sends the gradients of the head's tensors, and *rest.
+ */
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
-                    const void *head, bool backward, double scale, double *loss, head_rest *rest);
-/* Logits [num_rows, V] of some rows of the last layer's output x. Begins no pass: the head's unit
- * comes next. */
+                    const void *head, bool backward, const ft_row_loss *row_loss, double *loss,
+                    head_rest *rest);
+/* Logits [num_rows, V] of some rows of the last layer's output x. The head's unit comes next. */
 ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,
                       float *logits);
 /* Lends the head's unit and the matrix, which may be the embedding's. */
 ft_err ft_head_acquire(ft_model *m, unit_weights *w, const void **head);
 void ft_head_release(ft_model *m);
+/* What lies between the head's product and the softmax. */
+ft_logits ft_head_logits_form(const ft_model *m);
 
 /* ---- head_pieces.c: head, as above. Where m->num_vocab_pieces is 0, only plan and tied_rows are
  * called. */
@@ -253,8 +322,9 @@ ft_err ft_head_tied_rows(ft_model *m, const void *head, const head_rest *rest, i
 /* out [T, D] from the tokens. */
 void ft_embed(ft_model *m, const unit_weights *w, int64_t tokens, const uint32_t *ids,
               const int32_t *positions, void *out);
-/* Sends the gradients of the embedding's tensors from m->dx; tied: with the head's added in f32. */
-ft_err ft_embed_backward(ft_model *m, const ft_model_batch *batch, const void *head,
-                         const head_rest *rest);
+/* Sends the gradients of the embedding's tensors from m->dx and m->dx16; tied: with the head's
+ * added in f32. w: the unit's weights, as far as ft_model_needs_embedding_again says. */
+ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                                  const head_rest *rest);
 
 #endif

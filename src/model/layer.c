@@ -1,26 +1,64 @@
-/* One layer: middle = x + attention(norm(x)), out = middle + feed_forward(norm(middle)), and its
- * gradients. What the norms, attention and feed-forward part are is the description's business. */
+/* One layer: two branches, attention and a feed-forward part, each joined to the residual stream.
+ *
+ *   middle = x + attention(norm(x))
+ *   output = middle + feed_forward(norm(middle))
+ *
+ * Where norms stand (before a branch, on its output, after the sum) and what the branches are is
+ * the description's business; where there is no norm before a branch, its input is the stream. */
 #include "internal.h"
 
-ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w, int64_t tokens,
-                                 const int32_t *positions, const void *x, layer_activations *a) {
+static const norm_roles before_attention = {FT_ROLE_ATTN_NORM, FT_ROLE_ATTN_NORM_BIAS};
+static const norm_roles before_mlp = {FT_ROLE_MLP_NORM, FT_ROLE_MLP_NORM_BIAS};
+
+/* The sum after attention; the norm before the feed-forward part is taken with it. */
+static junction after_attention(const ft_model *m, const layer_activations *a) {
+  bool before = m->arch.norm_places & FT_NORM_BEFORE;
+  return (junction){.post = {FT_ROLE_ATTN_POST_NORM, FT_ROLE_ATTN_POST_NORM_BIAS},
+                    .kept = a->attention_output,
+                    .post_stats = a->attention_output_stats,
+                    .pre = before_mlp,
+                    .normed = before ? a->mlp_input : NULL,
+                    .pre_stats = a->mlp_stats};
+}
+
+static junction after_mlp(const layer_activations *a) {
+  return (junction){.post = {FT_ROLE_MLP_POST_NORM, FT_ROLE_MLP_POST_NORM_BIAS},
+                    .kept = a->mlp_output,
+                    .post_stats = a->mlp_output_stats};
+}
+
+/* Where a branch's last product goes: a norm of the output needs it again. */
+static void *branch_output(const ft_model *m, const junction *j) {
+  return m->arch.norm_places & FT_NORM_OUTPUT ? j->kept : m->branch;
+}
+
+/* What attention sees: the normed input, or x itself. */
+static const void *attention_input(const layer_activations *a, const unit_weights *w,
+                                   const void *x) {
+  return w->of[FT_ROLE_ATTN_NORM] ? a->attention_input : x;
+}
+
+/* ---------------------------------------------------------------- forward */
+
+ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w,
+                                 const ft_model_batch *batch, const void *x, layer_activations *a) {
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_rmsnorm_forward(m->type, tokens, m->d, x, NULL, NULL, w->of[FT_ROLE_ATTN_NORM],
-                     m->arch.norm.eps, a->attention_input, a->attention_stats);
-  return ft_attention_project(m, layer, w, tokens, positions, a->attention_input, a);
+  if (w->of[FT_ROLE_ATTN_NORM])
+    ft_norm_rows(m, &before_attention, w, batch->num_tokens, x, a->attention_input,
+                 a->attention_stats);
+  return ft_attention_project(m, layer, w, batch, attention_input(a, w, x), a);
 }
 
 ft_err ft_layer_after_attention(ft_model *m, const unit_weights *w, int64_t tokens, const void *x,
                                 layer_activations *a, void *output) {
   ft_err err = FT_OK;
-  FT_TRY(ft_attention_output(m, w, tokens, a));
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_rmsnorm_forward(m->type, tokens, m->d, x, m->branch, a->middle, w->of[FT_ROLE_MLP_NORM],
-                     m->arch.norm.eps, a->mlp_input, a->mlp_stats);
-  FT_TRY(ft_feed_forward(m, w, tokens, a, output != NULL));
-  if (!output) goto out;
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_add(m->type, tokens * m->d, a->middle, m->branch, output);
+  const junction first = after_attention(m, a), second = after_mlp(a);
+  FT_TRY(ft_attention_output(m, w, tokens, a, branch_output(m, &first)));
+  ft_join(m, &first, w, tokens, x, a->middle);
+  /* computed again for the backward pass, which needs a norm's input but no sum */
+  bool branch_too = output || (m->arch.norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM));
+  FT_TRY(ft_feed_forward(m, w, tokens, a, branch_too ? branch_output(m, &second) : NULL));
+  if (branch_too) ft_join(m, &second, w, tokens, a->middle, output ? output : m->branch);
 out:
   return err;
 }
@@ -29,33 +67,31 @@ ft_err ft_layer_forward(ft_model *m, int64_t layer, const unit_weights *w,
                         const ft_model_batch *batch, const void *x, layer_activations *a,
                         void *output) {
   ft_err err = FT_OK;
-  FT_TRY(ft_layer_before_attention(m, layer, w, batch->num_tokens, batch->positions, x, a));
+  FT_TRY(ft_layer_before_attention(m, layer, w, batch, x, a));
   FT_TRY(ft_attention_attend(m, layer, batch, a));
   FT_TRY(ft_layer_after_attention(m, w, batch->num_tokens, x, a, output));
 out:
   return err;
 }
 
-/* Through a norm at the head of a branch, from m->branch: adds to m->dx, and sends its weight's
- * gradient. */
-static ft_err norm_backward(ft_model *m, const unit_weights *w, int64_t tokens, ft_role weight,
-                            const void *x, const float *stats) {
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_rmsnorm_backward(m->type, tokens, m->d, m->branch, x, stats, w->of[weight], m->dx, m->dx16,
-                      m->d_norm);
-  return ft_gradient_send_vector(m, weight, m->d_norm);
-}
+/* ---------------------------------------------------------------- backward */
 
 ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
                          const ft_model_batch *batch, const void *x, layer_activations *a,
                          bool input_too) {
   ft_err err = FT_OK;
   int64_t tokens = batch->num_tokens;
-  FT_TRY(ft_feed_forward_backward(m, w, tokens, a, m->dx16));
-  FT_TRY(norm_backward(m, w, tokens, FT_ROLE_MLP_NORM, a->middle, a->mlp_stats));
-  FT_TRY(ft_attention_backward_all(m, layer, w, batch, a->attention_input, a, m->dx16, input_too));
-  if (input_too || ft_gradient_tensor(m, FT_ROLE_ATTN_NORM) >= 0)
-    FT_TRY(norm_backward(m, w, tokens, FT_ROLE_ATTN_NORM, x, a->attention_stats));
+  const junction first = after_attention(m, a), second = after_mlp(a);
+  const void *d_branch;
+  FT_TRY(ft_join_backward(m, &second, w, tokens, &d_branch));
+  FT_TRY(ft_feed_forward_backward(m, w, tokens, a, d_branch));
+  FT_TRY(ft_branch_input_backward(m, &before_mlp, w, tokens, a->middle, a->mlp_stats));
+  FT_TRY(ft_join_backward(m, &first, w, tokens, &d_branch));
+  bool branch_input_too = input_too || ft_gradient_tensor(m, FT_ROLE_ATTN_NORM) >= 0;
+  FT_TRY(ft_attention_backward_all(m, layer, w, batch, attention_input(a, w, x), a, d_branch,
+                                   branch_input_too));
+  if (branch_input_too)
+    FT_TRY(ft_branch_input_backward(m, &before_attention, w, tokens, x, a->attention_stats));
 out:
   return err;
 }

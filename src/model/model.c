@@ -38,24 +38,32 @@ out:
 }
 
 ft_err ft_model_alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
-  size_t e = ft_dtype_bytes(m->type);
-  bool qk = m->arch.qk_norm != FT_QK_NORM_NONE;
+  const ft_arch *arch = &m->arch;
+  const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
+  bool qk = arch->qk_norm != FT_QK_NORM_NONE, before = arch->norm_places & FT_NORM_BEFORE;
+  bool post = arch->norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM);
   const buffer buffers[] = {
-      {&a->attention_input, t * m->d, e},
+      {&a->attention_input, before ? t * m->d : 0, e},
       {&a->qkv, t * m->qkv, e},
       {&a->qk, qk ? t * m->qkv : 0, e},
       {&a->attended, t * m->q, e},
+      {&a->attention_output, post ? t * m->d : 0, e},
       {&a->middle, t * m->d, e},
-      {&a->mlp_input, t * m->d, e},
-      {&a->gate, t * m->f, e},
+      {&a->mlp_input, before ? t * m->d : 0, e},
+      {&a->gate, arch->gated ? t * m->f : 0, e},
       {&a->up, t * m->f, e},
-      {&a->attention_stats, t, sizeof(float)},
-      {&a->mlp_stats, t, sizeof(float)},
-      {&a->q_stats, qk ? t * m->arch.heads : 0, sizeof(float)},
-      {&a->k_stats, qk ? t * m->arch.kv_heads : 0, sizeof(float)},
-      {&a->lse, t * m->arch.heads, sizeof(float)},
+      {&a->mlp_output, post ? t * m->d : 0, e},
+      {&a->attention_stats, before ? t : 0, f32},
+      {&a->attention_output_stats, post ? t : 0, f32},
+      {&a->mlp_stats, before ? t : 0, f32},
+      {&a->mlp_output_stats, post ? t : 0, f32},
+      {&a->q_stats, qk ? t * arch->heads : 0, f32},
+      {&a->k_stats, qk ? t * arch->kv_heads : 0, f32},
+      {&a->lse, t * arch->heads, f32},
   };
-  return alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
+  ft_err err = alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
+  if (!before) a->mlp_input = a->middle;
+  return err;
 }
 
 static ft_err alloc_kept(ft_model *m, int64_t t) {
@@ -79,8 +87,8 @@ out:
 }
 
 static ft_err alloc_scratch(ft_model *m, int64_t t) {
-  size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
-  int64_t training = m->options.training, d = m->d, pieces = m->num_vocab_pieces;
+  const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
+  int64_t training = m->options.training, d = m->d;
   const buffer buffers[] = {
       {&m->branch, t * d, e},
       {&m->wide, t * m->f, e},
@@ -88,24 +96,70 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
       {&m->d_attended, training * t * m->q, e},
       {&m->dx, training * t * d, f32},
       {&m->dx16, training * t * d, e},
-      {&m->d_norm, FT_MAX(d, m->arch.head_dim), f32},
-      {&m->inv_freq, m->arch.head_dim / 2, f32},
+      {&m->d_norm, d, f32},
+      {&m->d_norm_bias, m->arch.norm_bias ? d : 0, f32},
+      {&m->d_q_norm, m->q, f32},
+      {&m->d_k_norm, m->kv, f32},
+      {&m->embedding_sum, m->arch.embedding_norm ? t * d : 0, e},
+      {&m->embedding_stats, m->arch.embedding_norm ? t : 0, f32},
+  };
+  return alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
+}
+
+static ft_err alloc_head(ft_model *m, int64_t t) {
+  const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
+  const ft_head_transform *transform = &m->arch.transform;
+  int64_t training = m->options.training, d = m->d, pieces = m->num_vocab_pieces;
+  int64_t bias = training && m->arch.head_bias ? m->columns : 0;
+  const buffer buffers[] = {
       {&m->target_rows, t, sizeof(int64_t)},
       {&m->target_ids, t, sizeof(int32_t)},
+      {&m->predicted, training ? 0 : t, sizeof(int32_t)},
       {&m->head_x, t * d, e},
-      {&m->head_h, t * d, e},
+      {&m->head_n, m->arch.final_norm ? t * d : 0, e},
+      {&m->head_t, transform->dense ? t * d : 0, e},
+      {&m->head_a, transform->dense ? t * d : 0, e},
+      {&m->head_h, transform->norm ? t * d : 0, e},
       {&m->head_stats, t, f32},
+      {&m->head_transform_stats, transform->norm ? t : 0, f32},
       {&m->head_dx, training * t * d, f32},
       {&m->row_loss, pieces > 0 ? t : m->logit_rows, f32},
       {&m->logits, m->num_logits, f32},
       {&m->d_logits, m->type == FT_F32 ? 0 : m->num_d_logits, e},
       {&m->d_head, m->d_head_rows * d, f32},
+      {&m->d_head_bias, bias, f32},
+      {&m->d_head_bias_piece, bias, f32},
       {&m->log_sums, pieces * t, sizeof(double)},
       {&m->piece_ids, pieces > 0 ? t : 0, sizeof(int32_t)},
   };
   ft_err err = alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
   if (m->type == FT_F32)
     m->d_logits = m->logits; /* each row is consumed before it is overwritten */
+  if (!m->head_n) m->head_n = m->head_x;
+  if (!m->head_a) m->head_a = m->head_n;
+  if (!m->head_h) m->head_h = m->head_a;
+  return err;
+}
+
+static ft_err alloc_ropes(ft_model *m, int64_t t) {
+  ft_err err = FT_OK;
+  void *p;
+  for (int i = 0; i < m->arch.num_ropes; i++) {
+    const ft_rope_form *form = &m->arch.ropes[i];
+    int64_t tables = ft_rope_tables(form);
+    FT_TRY(ft_model_alloc(m, FT_MEM_WORKSPACE, tables * form->width / 2, sizeof(float), &p));
+    ft_rope_frequencies(form, p);
+    m->ropes[i] = (ft_rope){.width = form->width,
+                            .neighbours = form->neighbours,
+                            .attention_factor = (float)form->attention_factor,
+                            .inv_freq = p,
+                            .query_beta = (float)form->query_beta,
+                            .query_positions = form->original_positions};
+    if (tables == 1 || m->rope_table) continue;
+    FT_TRY(ft_model_alloc(m, FT_MEM_WORKSPACE, t, sizeof(uint8_t), &p));
+    m->rope_table = p;
+  }
+out:
   return err;
 }
 
@@ -133,7 +187,8 @@ ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model *
   FT_TRY(ft_model_make_orders(m));
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
-  ft_model_inverse_frequencies(&arch->ropes[0], m->inv_freq);
+  FT_TRY(alloc_head(m, options->max_tokens));
+  FT_TRY(alloc_ropes(m, options->max_tokens));
   *out = m;
   m = NULL;
 out:

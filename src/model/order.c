@@ -2,8 +2,9 @@
  * the backward pass may end because nothing below is trained. */
 #include "internal.h"
 
-bool ft_model_needs_head_again(const ft_model *m) {
-  return m->arch.tied && m->embedding_trained && m->num_vocab_pieces > 0;
+bool ft_model_needs_embedding_again(const ft_model *m) {
+  bool head_in_pieces = m->arch.tied && m->num_vocab_pieces > 0;
+  return m->embedding_trained && (head_in_pieces || m->arch.embedding_norm);
 }
 
 static bool is_trained(const ft_model *m, const ft_unit *unit, ft_role role) {
@@ -50,7 +51,8 @@ ft_err ft_model_make_orders(ft_model *m) {
   add_forward(m, m->train_order, &m->num_train_order);
   for (int64_t layer = m->arch.layers - 1; layer >= m->lowest_layer; layer--)
     add_unit(m->train_order, &m->num_train_order, &l->layers[layer]);
-  if (ft_model_needs_head_again(m)) add_unit(m->train_order, &m->num_train_order, &l->embedding);
+  if (ft_model_needs_embedding_again(m))
+    add_unit(m->train_order, &m->num_train_order, &l->embedding);
 out:
   return err;
 }

@@ -44,6 +44,7 @@ static ft_err forward_embedding(ft_model *m, const ft_model_batch *batch) {
 /* Embedding and layers. batch NULL: only the collectives. */
 static ft_err forward_layers(ft_model *m, const ft_model_batch *batch) {
   ft_err err = FT_OK;
+  if (batch) ft_rope_choose_tables(m, batch);
   FT_TRY(forward_embedding(m, batch));
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     const ft_unit *unit = &m->layout->layers[layer];
@@ -63,15 +64,15 @@ out:
   return err;
 }
 
-static ft_err backward_head(ft_model *m, const ft_model_batch *batch, double scale, double *loss,
-                            head_rest *rest) {
+static ft_err backward_head(ft_model *m, const ft_model_batch *batch, const ft_row_loss *row_loss,
+                            double *loss, head_rest *rest) {
   ft_err err = FT_OK;
   unit_weights w;
   const void *head;
   FT_TRY(ft_head_acquire(m, &w, &head));
   FT_TRY(ft_gradient_open(m, &m->layout->head));
   if (batch)
-    FT_TRY(ft_head_loss(m, batch, m->x[m->arch.layers], &w, head, true, scale, loss, rest));
+    FT_TRY(ft_head_loss(m, batch, m->x[m->arch.layers], &w, head, true, row_loss, loss, rest));
   FT_TRY(ft_gradient_close(m));
   ft_head_release(m);
 out:
@@ -100,31 +101,30 @@ out:
   return err;
 }
 
-/* The embedding's gradient needs the embedding only where it is tied, with the head's part in
- * pieces. */
 static ft_err backward_embedding(ft_model *m, const ft_model_batch *batch, const head_rest *rest) {
   ft_err err = FT_OK;
   const ft_unit *unit = &m->layout->embedding;
   unit_weights w = {.of = {NULL}};
-  bool again = ft_model_needs_head_again(m);
+  bool again = ft_model_needs_embedding_again(m);
   if (!m->embedding_trained) return FT_OK;
   if (again) FT_TRY(ft_unit_acquire(m, unit, &w));
   FT_TRY(ft_gradient_open(m, unit));
-  if (batch) FT_TRY(ft_embed_backward(m, batch, w.of[FT_ROLE_EMBEDDING], rest));
+  if (batch) FT_TRY(ft_embedding_unit_backward(m, batch, &w, rest));
   FT_TRY(ft_gradient_close(m));
   if (again) ft_unit_release(m, unit);
 out:
   return err;
 }
 
-ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, double scale, double *loss) {
+ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_row_loss *row_loss,
+                      double *loss) {
   ft_err err = FT_OK;
   head_rest rest = {.rows = 0};
   FT_ASSERT(m->options.training && (!batch || batch->num_tokens <= m->options.max_tokens));
   *loss = 0;
   ft_shard_begin_pass(m->shard, m->train_order, m->num_train_order);
   FT_TRY(forward_layers(m, batch));
-  FT_TRY(backward_head(m, batch, scale, loss, &rest));
+  FT_TRY(backward_head(m, batch, row_loss, loss, &rest));
   FT_TRY(backward_layers(m, batch));
   FT_TRY(backward_embedding(m, batch, &rest));
 out:
@@ -132,8 +132,10 @@ out:
   return err;
 }
 
-ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss) {
+ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
+                         ft_predictions *predictions) {
   ft_err err = FT_OK;
+  const ft_row_loss plain = {.scale = 0};
   unit_weights w;
   const void *head;
   FT_ASSERT(!batch || batch->num_tokens <= m->options.max_tokens);
@@ -142,8 +144,12 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss)
   FT_TRY(forward_layers(m, batch));
   FT_TRY(ft_head_acquire(m, &w, &head));
   if (batch)
-    FT_TRY(ft_head_loss(m, batch, input_of(m, m->arch.layers), &w, head, false, 0, loss, NULL));
+    FT_TRY(
+        ft_head_loss(m, batch, input_of(m, m->arch.layers), &w, head, false, &plain, loss, NULL));
   ft_head_release(m);
+  if (predictions)
+    *predictions = (ft_predictions){
+        .num = batch ? m->num_rows : 0, .targets = m->target_ids, .predicted = m->predicted};
 out:
   ft_time_enter(FT_TIME_OTHER);
   return err;

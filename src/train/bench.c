@@ -160,13 +160,13 @@ static ft_err train_step(bench *b, int64_t step) {
   ft_err err = FT_OK;
   const ft_bench_options *o = b->options;
   int64_t num_micro_batches = o->rows / o->micro_batch;
+  const ft_row_loss row_loss = {.scale = 1.0 / (double)(o->rows * o->seq_len)};
   double loss, norm;
   ft_shard_begin_step(b->shard, num_micro_batches);
   for (int64_t first = 0; first < num_micro_batches; first += b->size) {
     int contributors = (int)FT_MIN((int64_t)b->size, num_micro_batches - first);
     ft_shard_round(b->shard, contributors);
-    err = ft_model_train(b->model, b->rank < contributors ? &b->batch : NULL,
-                         1.0 / (double)(o->rows * o->seq_len), &loss);
+    err = ft_model_train(b->model, b->rank < contributors ? &b->batch : NULL, &row_loss, &loss);
     if (err != FT_OK && err != FT_ERR_STOPPED)
       ft_comm_abort(b->comm, err, "the forward and backward pass");
     FT_TRY(err);

@@ -29,7 +29,7 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
                              .offsets = b->offsets};
     *targets += b->num_targets;
   }
-  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss);
+  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss, NULL);
   if (err != FT_OK && err != FT_ERR_STOPPED) ft_comm_abort(t->comm, err, "evaluation");
   return err;
 }

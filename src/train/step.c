@@ -115,7 +115,8 @@ static ft_err train_round(trainer *t, const passes *a, int64_t round) {
     scale = spoiled("gradient", a, micro_batch, scale);
   }
   if (a->bad) ft_shard_look_for_bad(t->shard, &number);
-  ft_err err = ft_model_train(t->model, mine ? &batch : NULL, scale, loss);
+  const ft_row_loss row_loss = {.scale = scale};
+  ft_err err = ft_model_train(t->model, mine ? &batch : NULL, &row_loss, loss);
   ft_shard_look_for_bad(t->shard, NULL);
   if (err != FT_OK && err != FT_ERR_STOPPED)
     ft_comm_abort(t->comm, err, "the forward and backward pass");

@@ -31,7 +31,7 @@ OWNED = {
     r"cblas\.h|openblas.*\.h": {"kernels"},
     r".*intrin\.h": {"kernels"},
     r"pcre2\.h": {"tokenizer"},
-    r"utf8proc\.h": {"tokenizer", "prep"},
+    r"utf8proc\.h": {"tokenizer", "jinja", "prep"},
     r"xxhash\.h|sha2\.h": {"base"},
     r"argp\.h": {"cli"},
 }

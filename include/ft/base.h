@@ -107,7 +107,7 @@ typedef enum ft_owner {
   FT_MEM_WORKSPACE,   /* scratch of kernels and of one block's forward and backward pass */
   FT_MEM_DATA,        /* token shards' indices and batches */
   FT_MEM_TOKENIZER,   /* tokenizers, and ids of text */
-  FT_MEM_PREP,        /* documents in preparation */
+  FT_MEM_PREP,        /* documents in preparation, and templates */
   FT_MEM_IO,          /* file buffers and parsed headers */
   FT_MEM_NUM_OWNERS
 } ft_owner;

@@ -119,6 +119,26 @@ static void templates(void) {
   seed("template", alpaca, sizeof alpaca - 1);
 }
 
+/* Lines of the tests' cases are templates with all that the interpreter knows. */
+static void jinja(const char *tests) {
+  static const char *const files[] = {"statements", "expressions", "strings", "lists", "space"};
+  static char line[8192];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(files); i++) {
+    char *path;
+    must(ft_format(&path, "%s/jinja/cases/%s.jsonl", tests, files[i]));
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+      cJSON *json;
+      must(ft_json_parse(line, strlen(line), path, &json));
+      const char *source = ft_json_get(json, "template")->valuestring;
+      seed("jinja", source, strlen(source));
+      cJSON_Delete(json);
+    }
+    if (f) fclose(f);
+    ft_free(path);
+  }
+}
+
 /* ---------------------------------------------------------------- from the tests' own files */
 
 static cJSON *read_json(const char *dir, const char *name, const char *file) {
@@ -278,6 +298,7 @@ int main(int argc, char **argv) {
   run_configs();
   records();
   templates();
+  jinja(argv[2]);
   each(argv[2], "text/tokenizers", tokenizer);
   each(argv[2], "reference/trajectories", model_config);
   safetensors();

@@ -20,11 +20,25 @@ typedef struct ft_request ft_request;
  * Not collective. */
 const char *ft_comm_libraries(void);
 
+/* ---------------------------------------------------------------- who started this process */
+
+/* What the launcher's environment says, before MPI is up. */
+typedef struct ft_launch {
+  const char *launcher; /* for people: "srun", "nobody" … */
+  int rank, size;       /* 0 and 1 without one */
+  int local_rank;       /* on this host; 0: unknown */
+  bool apart;           /* srun started several, and was told no way to connect them */
+  bool by_hand;         /* from an interactive shell whose environment speaks of several */
+} ft_launch;
+/* Not collective. */
+ft_launch ft_comm_launch(void);
+
 /* ---------------------------------------------------------------- life */
 
 /* Starts MPI (MPI_THREAD_SERIALIZED; fine without mpirun: one rank) and the communication thread.
- * Collective over all ranks. Install signal handlers before. Errors: FT_ERR_INTERNAL if MPI cannot
- * start; once it has, a rank that cannot go on aborts the job. Sets the rank of the log.
+ * Collective over all ranks. Install signal handlers before: MPI's own do not replace them. Errors:
+ * FT_ERR_INTERNAL if MPI cannot start; once it has, a rank that cannot go on aborts the job. Sets
+ * the rank of the log.
  *
  * FT_FAKE_NODE_SIZE=k in the environment is a test aid: the ranks of one machine behave as nodes of
  * k consecutive ranks (k < 0: as if dealt in turn to nodes of -k ranks each). */

@@ -9,28 +9,12 @@
 
 #include "ft/kernels.h"
 
-static int from_environment(const char *const *names, size_t count, int otherwise) {
-  for (size_t i = 0; i < count; i++) {
-    const char *text = getenv(names[i]);
-    if (text && *text) return (int)strtol(text, NULL, 10);
-  }
-  return otherwise;
-}
-
-/* SLURM_STEP_NUM_TASKS is there only in what srun starts; SLURM_NTASKS and SLURM_PROCID are in a
- * batch script too, which is one process. What mpirun says counts more: srun starts its daemons. */
-static const char srun_size[] = "SLURM_STEP_NUM_TASKS";
-
 int ft_cli_launch_rank(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
-  const char *step = getenv(srun_size);
-  size_t count = FT_ARRAY_SIZE(names) - (step && *step ? 0 : 1);
-  return from_environment(names, count, 0);
+  return ft_comm_launch().rank;
 }
 
 int ft_cli_launch_size(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", srun_size};
-  return from_environment(names, FT_ARRAY_SIZE(names), 1);
+  return ft_comm_launch().size;
 }
 
 void ft_cli_wait_briefly(char **argv) {
@@ -106,27 +90,24 @@ int ft_cli_end(ft_err err) {
   return (int)err;
 }
 
-/* Tasks of srun that MPI takes for so many jobs of one process would all train in one directory;
- * Open MPI notices most such cases itself, and says so in 20 lines a task. */
-static ft_err fail_apart(void) {
-  ft_log_set_rank(ft_cli_launch_rank());
-  return ft_fail(FT_ERR_USAGE,
-                 "%d processes were started together, but MPI cannot bring them together: give "
-                 "srun --mpi=pmix (srun --mpi=list shows what there is), or use mpirun",
-                 ft_cli_launch_size());
-}
-
-/* srun was told to connect its tasks by none of the ways there are. */
-static bool srun_connects_nothing(void) {
-  return ft_cli_launch_size() > 1 && !getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_NAMESPACE") &&
-         !getenv("PMI_RANK");
+/* Processes that MPI takes for so many jobs of one process would all train in one directory. Open
+ * MPI notices some such cases itself, and says so in 20 lines a task. */
+static ft_err fail_apart(ft_launch launch) {
+  ft_log_set_rank(launch.rank);
+  return ft_fail(
+      FT_ERR_USAGE,
+      "%s started %d processes together, but this program's MPI does not see them as one "
+      "job: use the mpirun of the Open MPI that ftrun was built with, or srun "
+      "--mpi=pmix (srun --mpi=list shows what there is)",
+      launch.launcher, launch.size);
 }
 
 ft_err ft_cli_start(ft_comm **comm) {
   ft_err err = FT_OK;
-  if (srun_connects_nothing()) return fail_apart();
+  ft_launch launch = ft_comm_launch();
+  if (launch.apart) return fail_apart(launch);
   FT_TRY(ft_comm_new(comm));
-  if (ft_comm_size(*comm) != ft_cli_launch_size()) FT_TRY(fail_apart());
+  if (ft_comm_size(*comm) < launch.size) FT_TRY(fail_apart(launch));
   ft_log_set_rank(ft_comm_rank(*comm));
   ft_comm_setup_threads(*comm);
   FT_TRY(ft_comm_agree(*comm, ft_kernels_init()));

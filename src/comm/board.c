@@ -32,8 +32,10 @@ ft_err ft_board_init(ft_comm *comm, ft_lane *lane) {
       MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, comm->node, &base, &lane->board_window);
   if (!failed) failed = MPI_Win_shared_query(lane->board_window, 0, &mine, &unit, &base);
   if (failed)
-    return ft_fail(FT_ERR_MEMORY, "cannot share %zu bytes on %s: is /dev/shm full?", bytes,
-                   comm->host);
+    return ft_fail(FT_ERR_MEMORY,
+                   "cannot share %zu bytes on %s: is /dev/shm full, or the address space limited "
+                   "(ulimit -v)?",
+                   bytes, comm->host);
   lane->board = (ft_board *)(((uintptr_t)base + 63) / 64 * 64);
   return FT_OK;
 }

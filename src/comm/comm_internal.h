@@ -305,6 +305,24 @@ FT_LOOK_AT_RESULT bool ft_world_reduce(ft_comm *comm, ft_reduce op, int64_t *val
  * it to a few cores only by default; and how much processor time. */
 void ft_usable_cpus(ft_rank_cpus *out);
 
+/* ---- launcher.c: a pure function of the environment (NULL: not set, or empty) and of the name of
+ * the process that started this one. */
+typedef const char *ft_environment(const char *name);
+ft_launch ft_launch_of(ft_environment *get, int srun_distance);
+
+/* ---- environment.c: to be called before MPI_Init. */
+void ft_set_environment(void);
+/* Whether this process may read another one's memory (process_vm_readv). */
+bool ft_may_read_processes(void);
+/* A network interface that is up and has an address. */
+typedef struct ft_network {
+  char name[64];
+  bool plugged_in; /* it has a carrier */
+} ft_network;
+/* Lists, with commas, those that lead to no other host: without a carrier, or bridges of container
+ * programs. False: there are none, or there is nothing else. A pure function. */
+bool ft_networks_to_avoid(const ft_network *networks, int64_t count, char *out, size_t size);
+
 /* For the address sanitizer: before MPI ends, and of the calling thread; otherwise nothing. */
 void ft_keep_libraries(void);
 void ft_look_for_leaks(bool look);

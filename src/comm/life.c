@@ -2,19 +2,12 @@
 #include "comm_internal.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LONGEST_SLEEP_S 200e-6 /* per rank that shares a core */
-
-/* What Open MPI reads as it starts; what the user has set stays. */
-static void set_environment(void) {
-  /* without a launcher MPI would start a daemon, which only spawned processes need */
-  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-  /* blocking calls (start, windows, end) leave the core to others */
-  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
-}
 
 static ft_err mpi_ok(int result, const char *call) {
   if (result == MPI_SUCCESS) return FT_OK;
@@ -32,14 +25,33 @@ static void silence_mpi(void) {
   if (quiet) *quiet = true;
 }
 
+/* MPICH and Intel MPI put handlers of their own in place of the program's (SIGUSR1), which then
+ * ends on a request to stop. What the program had set before MPI_Init is set again. */
+typedef struct handlers {
+  struct sigaction of[32]; /* by number */
+} handlers;
+
+static void keep_handlers(handlers *h) {
+  for (int s = 1; s < (int)FT_ARRAY_SIZE(h->of); s++)
+    if (sigaction(s, NULL, &h->of[s]) != 0) h->of[s].sa_handler = SIG_DFL;
+}
+
+static void restore_handlers(const handlers *h) {
+  for (int s = 1; s < (int)FT_ARRAY_SIZE(h->of); s++)
+    if (h->of[s].sa_handler != SIG_DFL) sigaction(s, &h->of[s], NULL);
+}
+
 static ft_err start_mpi(void) {
   int initialized = 0, provided = 0;
   MPI_Initialized(&initialized);
   if (initialized) return ft_fail(FT_ERR_INTERNAL, "MPI can be started only once in a process");
-  set_environment();
+  ft_set_environment();
   ft_look_for_leaks(false);
+  handlers before;
+  keep_handlers(&before);
   ft_err err =
       mpi_ok(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  restore_handlers(&before);
   ft_look_for_leaks(true);
   if (err == FT_OK && provided < MPI_THREAD_SERIALIZED)
     err = ft_fail(FT_ERR_INTERNAL,

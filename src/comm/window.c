@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "ft/base_machine.h"
+
 enum { ALIGNMENT = 64 };
 
 /* What a window needs: its size on this node, and on all nodes of this machine together. */
@@ -41,6 +43,18 @@ static const char *backing_directory(void) {
   return chosen && *chosen ? chosen : "/dev/shm";
 }
 
+/* Every rank maps all of its node's window. */
+static ft_err check_address_space(const ft_comm *comm, int64_t node_bytes) {
+  int64_t limit, left = ft_machine_address_space(&limit);
+  if (node_bytes <= left) return FT_OK;
+  return ft_fail(
+      FT_ERR_MEMORY,
+      "host %s: node-shared memory needs %.1f MiB of address space, %.1f MiB are left of "
+      "this process's limit of %.1f MiB (ulimit -v): raise it, or use more nodes",
+      comm->host, (double)node_bytes / 1048576.0, (double)left / 1048576.0,
+      (double)limit / 1048576.0);
+}
+
 /* needed: by all nodes of this machine together (more than one only where they are faked). */
 static ft_err check_room(const ft_comm *comm, int64_t needed) {
   const char *directory = backing_directory();
@@ -62,6 +76,19 @@ static ft_err check_room(const ft_comm *comm, int64_t needed) {
 
 /* ---------------------------------------------------------------- making and freeing */
 
+/* What MPI could not take for us: the error of its own names neither. */
+static ft_err allocation_failed(const ft_comm *comm, const ft_window *w) {
+  int64_t limit, left = ft_machine_address_space(&limit);
+  char bound[96] = "no limit on the address space (ulimit -v)";
+  if (limit != INT64_MAX)
+    snprintf(bound, sizeof bound, "%.1f MiB left of ulimit -v, which is %.1f MiB",
+             (double)left / 1048576.0, (double)limit / 1048576.0);
+  return ft_fail(FT_ERR_MEMORY,
+                 "host %s: MPI could not make %.1f MiB of node-shared memory in %s (%s): raise the "
+                 "limit, use more nodes, or one rank a node",
+                 comm->host, (double)w->bytes / 1048576.0, backing_directory(), bound);
+}
+
 /* These two block inside MPI, where nobody can be heard: so all ranks of the node come here first,
  * and whoever does not is waited for where it is noticed. */
 static bool run_allocate(ft_comm *comm, void *arg) {
@@ -70,11 +97,9 @@ static bool run_allocate(ft_comm *comm, void *arg) {
   if (!ft_node_barrier(comm)) return false;
   MPI_Aint bytes = is_node_first(comm) ? (MPI_Aint)(w->bytes + ALIGNMENT) : 0;
   int unit;
-  ft_mpi_check(comm,
-               MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->node, &base, &w->window),
-               "MPI_Win_allocate_shared");
-  ft_mpi_check(comm, MPI_Win_shared_query(w->window, 0, &bytes, &unit, &base),
-               "MPI_Win_shared_query");
+  int failed = MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->node, &base, &w->window);
+  if (!failed) failed = MPI_Win_shared_query(w->window, 0, &bytes, &unit, &base);
+  if (failed) ft_current_failed(comm, allocation_failed(comm, w));
   uintptr_t at = ((uintptr_t)base + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   w->data = (char *)base + (at - (uintptr_t)base);
   return true;
@@ -164,7 +189,9 @@ ft_err ft_comm_window_new(ft_comm *comm, ft_owner owner, size_t bytes, ft_window
   FT_TRY(ft_queue_call(comm, "size of a shared window", run_demand, &w->demand));
   w->bytes = (size_t)w->demand.node_bytes;
   int64_t machine_bytes = w->demand.machine_bytes;
-  FT_TRY(ft_comm_agree(comm, machine_bytes > 0 ? check_room(comm, machine_bytes) : FT_OK));
+  err = machine_bytes > 0 ? check_room(comm, machine_bytes) : FT_OK;
+  if (err == FT_OK && is_shared(comm)) err = check_address_space(comm, w->demand.node_bytes);
+  FT_TRY(ft_comm_agree(comm, err));
   err = ft_comm_agree(comm, fill_window(comm, w));
   if (err != FT_OK) {
     ft_comm_window_free(comm, w);

@@ -78,6 +78,7 @@ pass_on() {
   fi
 }
 trap pass_on TERM INT HUP USR1 USR2
+trap '' PIPE # who reads the messages may go away
 
 # Job control gives the launcher a process group of its own, so that Ctrl-C reaches only this script:
 # mpirun would turn it into a kill.

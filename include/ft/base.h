@@ -175,7 +175,7 @@ void ft_sleep_s(double seconds);
  * for, a list of POINT[@N][/RANK]=ACTION separated by commas: at the Nth time (from 1; without @N
  * each time) that RANK (without /RANK every rank) comes to POINT, do ACTION:
  *   kill      SIGKILL to this process       freeze   SIGSTOP to this process
- *   usr1, usr2, term, int   that signal to this process
+ *   usr1, usr2, term, int, hup, xcpu   that signal to this process
  *   exit      leave at once, with status 1  fail     make the point fail, where it can
  *   nan       make the point's number NaN, where it has one
  *   sleep:S   sleep S seconds               slow:S   take S seconds longer, as a slow processor

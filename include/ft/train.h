@@ -18,8 +18,10 @@ typedef struct ft_train_options {
   int64_t num_allow;
 } ft_train_options;
 
-/* Catches SIGTERM, SIGINT, SIGUSR1 and SIGUSR2: the run stops soon, with a checkpoint; a second one
- * ends the process at once. Call before ft_comm_new. Not collective. */
+/* Catches every signal that announces an end (SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR,
+ * and SIGHUP unless it is ignored, as by nohup): the run stops soon, with a checkpoint; a second
+ * one ends the process at once. Messages that cannot be written (SIGPIPE) end nothing. Call before
+ * ft_comm_new. Not collective. */
 void ft_train_catch_signals(void);
 
 /* Trains to the end, or until stopped. Collective over all ranks; errors are agreed.

@@ -30,8 +30,8 @@ _Noreturn static void refuse(const char *text) {
 }
 
 static bool is_action(const char *name) {
-  static const char *const names[] = {"kill", "freeze", "usr1", "usr2",  "term", "int",
-                                      "exit", "fail",   "nan",  "sleep", "slow"};
+  static const char *const names[] = {"kill", "freeze", "usr1", "usr2", "term",  "int", "hup",
+                                      "xcpu", "exit",   "fail", "nan",  "sleep", "slow"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
     if (strcmp(name, names[i]) == 0) return true;
   return false;
@@ -81,8 +81,8 @@ static void act(const rule *r, ft_fault_effect *effect) {
   static const struct {
     const char *name;
     int number;
-  } signals[] = {{"kill", SIGKILL}, {"freeze", SIGSTOP}, {"usr1", SIGUSR1},
-                 {"usr2", SIGUSR2}, {"term", SIGTERM},   {"int", SIGINT}};
+  } signals[] = {{"kill", SIGKILL}, {"freeze", SIGSTOP}, {"usr1", SIGUSR1}, {"usr2", SIGUSR2},
+                 {"term", SIGTERM}, {"int", SIGINT},     {"hup", SIGHUP},   {"xcpu", SIGXCPU}};
   ft_log(FT_LOG_INFO, "fault made on purpose at %s: %s", r->point, r->action);
   for (size_t i = 0; i < FT_ARRAY_SIZE(signals); i++)
     if (strcmp(r->action, signals[i].name) == 0) kill(getpid(), signals[i].number);

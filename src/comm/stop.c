@@ -20,18 +20,15 @@ static atomic_llong signs_of_life;
 /* ---------------------------------------------------------------- who asked, when, for what */
 
 static const char *signal_name(int number) {
-  switch (number) {
-  case SIGTERM:
-    return "SIGTERM";
-  case SIGINT:
-    return "SIGINT";
-  case SIGUSR1:
-    return "SIGUSR1";
-  case SIGUSR2:
-    return "SIGUSR2";
-  default:
-    return "a request";
-  }
+  static const struct {
+    int number;
+    const char *name;
+  } known[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGUSR1, "SIGUSR1"},
+               {SIGUSR2, "SIGUSR2"}, {SIGHUP, "SIGHUP"}, {SIGXCPU, "SIGXCPU"},
+               {SIGPWR, "SIGPWR"}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(known); i++)
+    if (known[i].number == number) return known[i].name;
+  return "a request";
 }
 
 double ft_comm_stop_cause(ft_comm *comm, char *out, size_t size) {

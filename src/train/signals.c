@@ -1,4 +1,6 @@
-/* Signals mean "stop soon"; a second one ends the process at once (nothing committed is harmed). */
+/* Every signal that announces an end means "stop soon"; a second one ends the process at once
+ * (nothing committed is harmed). What is said can fail without ending anything: a reader of the
+ * messages that has gone away, a file that may not grow. */
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -20,9 +22,15 @@ static long long now_ns(void) {
   return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* The kernel repeats SIGXCPU every second until the hard limit, and SIGPWR may come with each
+ * change of the power supply: whoever sends these does not insist. */
+static bool insists(int number) {
+  return number != SIGXCPU && number != SIGPWR;
+}
+
 static void on_signal(int number) {
   if (received) {
-    if (now_ns() - first_ns > TOGETHER_NS) _exit(128 + number);
+    if (insists(number) && now_ns() - first_ns > TOGETHER_NS) _exit(128 + number);
     return;
   }
   first_ns = now_ns();
@@ -30,15 +38,30 @@ static void on_signal(int number) {
   ft_comm_request_stop(number);
 }
 
+/* nohup and its like start a program so that a closed terminal does not concern it. */
+static bool is_ignored(int number) {
+  struct sigaction now;
+  return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 void ft_train_catch_signals(void) {
-  static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+  /* of people and launchers; of a closed terminal; of Slurm, LSF (USR2, INT, TERM), SGE (USR1,
+   * USR2, XCPU) and PBS (TERM) ahead of a limit; of limits on processor time; of a failing power
+   * supply */
+  static const int stop[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGPWR};
+  /* the write that fails says what there is to say */
+  static const int fails[] = {SIGPIPE, SIGXFSZ};
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
-  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
-    sigaction(numbers[i], &action, NULL);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(stop); i++) {
+    action.sa_handler = stop[i] == SIGHUP && is_ignored(SIGHUP) ? SIG_IGN : on_signal;
+    sigaction(stop[i], &action, NULL);
+  }
+  action.sa_handler = SIG_IGN;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(fails); i++)
+    sigaction(fails[i], &action, NULL);
   (void)ft_process_started_s();
 }
 

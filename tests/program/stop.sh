@@ -75,6 +75,22 @@ checkpoints() {
   go_on "stopped around checkpoints" 1
 }
 
+# Signals of terminals and of limits on processor time, which are repeated; one that is ignored; messages
+# whose reader has gone away.
+announced() {
+  local status=0
+  stopped "closed terminal" 2 "backward@7/1=hup" 1
+  stopped "processor time" 1 "backward@13=xcpu,checkpoint.write@1=slow:0.5,checkpoint.commit@1=xcpu" 2
+  (trap '' HUP && FT_FAULT="backward@1=hup,backward@20=usr1" exec "$ftrun" train "$work/config.json" \
+    >"$work/said" 2>&1 </dev/null) || status=$?
+  must "nohup: status $status" [ "$status" -eq 75 ]
+  must "nohup: step $(newest) is committed" [ "$(newest)" = 3 ]
+  "$ftrun" train "$work/config.json" train.steps=5 2> >(head -n 1 >"$work/said") </dev/null ||
+    fail "a reader that goes away ended the run with $?"
+  must "a reader that goes away: step $(newest)" [ "$(newest)" = 5 ]
+  go_on "announced ends" 2
+}
+
 # Steps that take half a minute or more: other ranks wait in collectives, one rank alone computes, the
 # time limit comes, or Slurm's end of the job.
 long_steps() {
@@ -136,6 +152,7 @@ prepare_broken
 if [ "${3:-places}" = places ]; then
   passes
   checkpoints
+  announced
   killed
 fi
 if [ "${3:-times}" = times ]; then

@@ -26,6 +26,8 @@ tests=(
   libclang-rt-dev                    # its sanitizers and libFuzzer
   python3                            # the layer check (standard library only)
   procps                             # pgrep and pkill: signals to single ranks
+  groff zsh man-db dpkg-dev          # manual pages, completions and the Debian package are read
+  environment-modules                # and the module file
 )
 cluster=(
   slurmctld slurmd slurm-client      # Slurm

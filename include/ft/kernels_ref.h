@@ -4,6 +4,8 @@
 #ifndef FT_KERNELS_REF_H
 #define FT_KERNELS_REF_H
 
+#include "ft/kernels_layer.h"
+#include "ft/kernels_loss.h"
 #include "ft/kernels_packed.h"
 
 void ft_ref_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
@@ -18,24 +20,42 @@ void ft_ref_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, i
 void ft_ref_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
                           int64_t dy_stride, void *db);
 
-void ft_ref_rmsnorm_forward(ft_dtype type, int64_t rows, int64_t n, const void *x,
-                            const void *residual, void *sum_out, const void *w, float eps, void *y,
-                            float *rstd);
-void ft_ref_rmsnorm_backward(ft_dtype type, int64_t rows, int64_t n, const void *dy, const void *x,
-                             const float *rstd, const void *w, float *dx, void *dx16, float *dw);
-void ft_ref_add(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
-void ft_ref_swiglu_forward(ft_dtype type, int64_t rows, int64_t n, const void *gate, const void *up,
-                           void *a);
-void ft_ref_swiglu_backward(ft_dtype type, int64_t rows, int64_t n, const void *da,
-                            const void *gate, const void *up, void *dgate, void *dup, void *a);
-void ft_ref_rotary(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim, void *x,
-                   int64_t stride, const int32_t *position, const float *inv_freq, bool backward);
-void ft_ref_head_norm_forward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
-                              const void *x, int64_t stride, const void *w, float eps, void *y,
-                              float *rstd);
-void ft_ref_head_norm_backward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
-                               const void *dy, const void *x, int64_t stride, const float *rstd,
-                               const void *w, void *dx, float *dw);
+/* kernels_layer.h */
+void ft_ref_norm_forward(const ft_norm *norm, ft_dtype type, void *y, float *rstd, const void *x,
+                         const void *w, const void *bias, const ft_rows *shape);
+void ft_ref_norm_sum_forward(const ft_norm *norm, ft_dtype type, void *y, void *sum, float *rstd,
+                             const void *x, const void *branch, float multiplier, const void *w,
+                             const void *bias, const ft_rows *shape);
+/* Errors: FT_ERR_MEMORY (sums of dw and db in double). */
+ft_err ft_ref_norm_backward(const ft_norm *norm, ft_dtype type, const ft_norm_gradient *out,
+                            const void *dy, const void *x, const float *rstd, const void *w,
+                            const ft_rows *shape);
+void ft_ref_activation_forward(const ft_activation *act, ft_dtype type, void *y, const void *x,
+                               int64_t count);
+void ft_ref_activation_backward(const ft_activation *act, ft_dtype type, void *dx, void *y,
+                                float *d_alpha, const void *dy, const void *x, int64_t count);
+void ft_ref_gated_forward(ft_activation_kind act, ft_dtype type, void *a, const void *gate,
+                          const void *up, const ft_rows *shape);
+void ft_ref_gated_backward(ft_activation_kind act, ft_dtype type, void *dgate, void *dup, void *a,
+                           const void *da, const void *gate, const void *up, const ft_rows *shape);
+void ft_ref_rope_apply(const ft_rope *rope, ft_dtype type, void *x, const int32_t *position,
+                       const uint8_t *table, int64_t num_queries, const ft_rows *shape,
+                       bool backward);
+void ft_ref_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
+                               int64_t tokens, int64_t n);
+/* The sum is f32 in the order of the tokens, as the fast one's. */
+void ft_ref_embeddings_backward(ft_dtype out_type, void *out, const ft_embedding *e,
+                                const float *dx, const float *base, int64_t first,
+                                int64_t num_entries, int64_t padding, int64_t tokens, int64_t n);
+void ft_ref_add_scaled(ft_dtype type, void *out, const void *a, const void *b, float multiplier,
+                       int64_t count);
+void ft_ref_scale(ft_dtype type, void *out, const void *x, float multiplier, int64_t count);
+
+/* kernels_loss.h */
+void ft_ref_logits_apply(const ft_logits *logits, float *x, int64_t rows, int64_t n,
+                         int64_t stride);
+void ft_ref_loss_rows(const ft_loss *loss, ft_dtype type, const ft_loss_out *out, float *logits,
+                      const int32_t *target, const float *weight, int64_t rows, int64_t columns);
 
 /* Errors: FT_ERR_MEMORY (one row of scores, and sums of dq, dk, dv in double). */
 ft_err ft_ref_attention_forward(const ft_attention *a, const void *q, int64_t q_stride,
@@ -46,17 +66,9 @@ ft_err ft_ref_attention_backward(const ft_attention *a, const void *q, int64_t q
                                  const void *o, const void *d_o, int64_t o_stride, const float *lse,
                                  void *dq, void *dk, void *dv);
 
-ft_err ft_ref_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
-                               int64_t window, int64_t num_keys, const void *q, const void *k,
-                               const void *v, int64_t kv_stride, void *o);
+ft_err ft_ref_attention_query(const ft_attention *a, void *o, const void *q, const void *k,
+                              const void *v, int64_t kv_stride, int64_t num_keys);
 
-void ft_ref_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
-                              const void *table, void *out);
-void ft_ref_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const uint32_t *ids,
-                               const float *dx, int64_t row0, int64_t num_rows, const float *base,
-                               void *out);
-void ft_ref_cross_entropy(ft_dtype type, int64_t rows, int64_t vocab, const float *logits,
-                          const int32_t *target, float scale, float *loss, void *dlogits);
 /* In the fast one's own f32 operations and order: equal bits. */
 void ft_ref_adamw_update(const ft_adamw *a, int64_t count, float *restrict w, float *restrict m,
                          float *restrict v, const float *restrict g);
@@ -67,5 +79,7 @@ void ft_ref_accumulate_bf16(uint64_t seed, uint64_t step, uint64_t first, uint16
                             ft_dtype from, const void *in, int64_t count);
 void ft_ref_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *x, uint64_t seed,
                                 uint64_t step, uint64_t first, int64_t count);
+void ft_ref_code_write(ft_code code, void *out, ft_dtype from, const void *in, int64_t count);
+void ft_ref_code_read(ft_code code, ft_dtype to, void *out, const void *in, int64_t count);
 
 #endif

@@ -1,22 +1,27 @@
 /* Plain reference of attention: every query looks at every key it may see, in double. */
 #include <math.h>
 
-#include "ft/kernels_ref.h"
-
-static double get(ft_dtype type, const void *p, int64_t i) {
-  return type == FT_F32 ? (double)((const float *)p)[i]
-                        : (double)ft_f32_from_bf16(((const uint16_t *)p)[i]);
-}
-
-static void put(ft_dtype type, void *p, int64_t i, double value) {
-  if (type == FT_F32)
-    ((float *)p)[i] = (float)value;
-  else
-    ((uint16_t *)p)[i] = ft_bf16_from_f32((float)value);
-}
+#include "reference.h"
 
 static int64_t first_key(const ft_attention *a, int64_t start, int64_t row) {
   return a->window > 0 ? FT_MAX(start, row - a->window + 1) : start;
+}
+
+/* The row after the last key that a query at `row` of a document that ends before `end` sees. */
+static int64_t end_of_keys(const ft_attention *a, int64_t row, int64_t end) {
+  return a->ahead < end - row ? row + a->ahead + 1 : end;
+}
+
+static double scale_of(const ft_attention *a) {
+  return a->scale != 0 ? (double)a->scale : 1.0 / sqrt((double)a->head_dim);
+}
+
+/* q·k becomes a score, and *slope its derivative. */
+static double score_of(const ft_attention *a, double product, double *slope) {
+  double cap = (double)a->soft_cap, scale = scale_of(a);
+  double t = cap > 0 ? tanh(product * scale / cap) : 0;
+  *slope = cap > 0 ? scale * (1.0 - t * t) : scale;
+  return cap > 0 ? cap * t : product * scale;
 }
 
 static double dot(const ft_attention *a, const void *x, int64_t x_at, const void *y, int64_t y_at) {
@@ -26,23 +31,23 @@ static double dot(const ft_attention *a, const void *x, int64_t x_at, const void
   return sum;
 }
 
-/* o [head_dim] at o_at of one query at q_at of head h over keys from … row; returns lse. `scores`
- * has room for row + 1. */
-static double query_forward(const ft_attention *a, int64_t h, int64_t from, int64_t row,
+/* o [head_dim] at o_at of one query at q_at of head h over keys from … end-1; returns lse. `scores`
+ * has room for `end`. */
+static double query_forward(const ft_attention *a, int64_t h, int64_t from, int64_t end,
                             const void *q, int64_t q_at, const void *k, int64_t k_stride,
                             const void *v, int64_t v_stride, void *o, int64_t o_at,
                             double *scores) {
   int64_t column = h / (a->heads / a->kv_heads) * a->head_dim;
-  double top = -INFINITY, sum = 0, scale = 1.0 / sqrt((double)a->head_dim);
-  for (int64_t j = from; j <= row; j++) {
-    scores[j] = scale * dot(a, q, q_at, k, j * k_stride + column);
+  double top = -INFINITY, sum = 0, slope;
+  for (int64_t j = from; j < end; j++) {
+    scores[j] = score_of(a, dot(a, q, q_at, k, j * k_stride + column), &slope);
     top = fmax(top, scores[j]);
   }
-  for (int64_t j = from; j <= row; j++)
+  for (int64_t j = from; j < end; j++)
     sum += scores[j] = exp(scores[j] - top);
   for (int64_t i = 0; i < a->head_dim; i++) {
     double out = 0;
-    for (int64_t j = from; j <= row; j++)
+    for (int64_t j = from; j < end; j++)
       out += scores[j] / sum * get(a->type, v, j * v_stride + column + i);
     put(a->type, o, o_at + i, out);
   }
@@ -59,24 +64,22 @@ ft_err ft_ref_attention_forward(const ft_attention *a, const void *q, int64_t q_
   for (int64_t d = 0; d < a->num_documents; d++)
     for (int64_t row = a->offsets[d]; row < a->offsets[d + 1]; row++)
       for (int64_t h = 0; h < a->heads; h++)
-        lse[h * tokens + row] = (float)query_forward(a, h, first_key(a, a->offsets[d], row), row, q,
+        lse[h * tokens + row] = (float)query_forward(a, h, first_key(a, a->offsets[d], row),
+                                                     end_of_keys(a, row, a->offsets[d + 1]), q,
                                                      row * q_stride + h * dim, k, k_stride, v,
                                                      v_stride, o, row * o_stride + h * dim, scores);
   ft_free(scores);
   return FT_OK;
 }
 
-ft_err ft_ref_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
-                               int64_t window, int64_t num_keys, const void *q, const void *k,
-                               const void *v, int64_t kv_stride, void *o) {
+ft_err ft_ref_attention_query(const ft_attention *a, void *o, const void *q, const void *k,
+                              const void *v, int64_t kv_stride, int64_t num_keys) {
   double *scores;
   ft_err err = ft_alloc_array(FT_MEM_WORKSPACE, num_keys, sizeof *scores, (void **)&scores);
   if (err != FT_OK) return err;
-  ft_attention a = {
-      .type = type, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .window = window};
-  for (int64_t h = 0; h < heads; h++)
-    query_forward(&a, h, first_key(&a, 0, num_keys - 1), num_keys - 1, q, h * head_dim, k,
-                  kv_stride, v, kv_stride, o, h * head_dim, scores);
+  for (int64_t h = 0; h < a->heads; h++)
+    query_forward(a, h, first_key(a, 0, num_keys - 1), num_keys, q, h * a->head_dim, k, kv_stride,
+                  v, kv_stride, o, h * a->head_dim, scores);
   ft_free(scores);
   return FT_OK;
 }
@@ -91,14 +94,15 @@ typedef struct operands {
 } operands;
 
 static void query_backward(const ft_attention *a, const operands *x, int64_t tokens, int64_t start,
-                           int64_t row, int64_t h) {
+                           int64_t end, int64_t row, int64_t h) {
   int64_t dim = a->head_dim, kv = h / (a->heads / a->kv_heads);
   int64_t q_at = row * x->q_stride + h * dim, o_at = row * x->o_stride + h * dim;
-  double scale = 1.0 / sqrt((double)dim), delta = dot(a, x->o, o_at, x->d_o, o_at);
-  for (int64_t j = first_key(a, start, row); j <= row; j++) {
+  double slope, delta = dot(a, x->o, o_at, x->d_o, o_at);
+  for (int64_t j = first_key(a, start, row); j < end_of_keys(a, row, end); j++) {
     int64_t k_at = j * x->k_stride + kv * dim, v_at = j * x->v_stride + kv * dim;
-    double p = exp(scale * dot(a, x->q, q_at, x->k, k_at) - (double)x->lse[h * tokens + row]);
-    double ds = p * (dot(a, x->d_o, o_at, x->v, v_at) - delta) * scale;
+    double score = score_of(a, dot(a, x->q, q_at, x->k, k_at), &slope);
+    double p = exp(score - (double)x->lse[h * tokens + row]);
+    double ds = p * (dot(a, x->d_o, o_at, x->v, v_at) - delta) * slope;
     for (int64_t i = 0; i < dim; i++) {
       x->dq[(row * a->heads + h) * dim + i] += ds * get(a->type, x->k, k_at + i);
       x->dk[(j * a->kv_heads + kv) * dim + i] += ds * get(a->type, x->q, q_at + i);
@@ -140,7 +144,7 @@ ft_err ft_ref_attention_backward(const ft_attention *a, const void *q, int64_t q
   for (int64_t d = 0; d < a->num_documents; d++)
     for (int64_t row = a->offsets[d]; row < a->offsets[d + 1]; row++)
       for (int64_t h = 0; h < a->heads; h++)
-        query_backward(a, &x, tokens, a->offsets[d], row, h);
+        query_backward(a, &x, tokens, a->offsets[d], a->offsets[d + 1], row, h);
   store(a, tokens, q_width, x.dq, dq, q_stride);
   store(a, tokens, kv_width, x.dk, dk, k_stride);
   store(a, tokens, kv_width, x.dv, dv, v_stride);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ft/kernels_ref.h"
+#include "reference.h"
 
 static uint32_t random_half(uint64_t seed, ft_purpose purpose, uint64_t step, uint64_t element) {
   uint32_t words[4];
@@ -122,5 +122,62 @@ void ft_ref_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *x, uin
     for (int64_t i = 0; i < n; i++)
       keep_master(x, at + i, w[i],
                   random_half(seed, FT_RANDOM_MASTER, step, first + (uint64_t)(at + i)));
+  }
+}
+
+/* ---------------------------------------------------------------- frozen weights */
+
+/* The code of value / scale: the nearest number. */
+static int code_of(ft_code code, float value, float scale) {
+  float x = scale > 0 ? value / scale : 0;
+  if (code == FT_CODE_INT8) return (int)fmin(127, fmax(-127, nearbyint((double)x)));
+  int best = 0;
+  for (int i = 1; i < 16; i++)
+    if (fabs((double)ft_code_nf4[i] - (double)x) < fabs((double)ft_code_nf4[best] - (double)x))
+      best = i;
+  return best;
+}
+
+void ft_ref_code_write(ft_code code, void *out, ft_dtype from, const void *in, int64_t count) {
+  uint8_t *to = out;
+  for (int64_t at = 0; at < count; at += FT_CODE_ELEMENTS) {
+    float values[FT_CODE_ELEMENTS] = {0}, scale = 0;
+    bool finite = true;
+    for (int64_t i = 0; i < FT_MIN((int64_t)FT_CODE_ELEMENTS, count - at); i++) {
+      values[i] = (float)get(from, in, at + i);
+      finite &= isfinite(values[i]) != 0;
+      scale = fmaxf(scale, fabsf(values[i]));
+    }
+    if (code == FT_CODE_INT8) scale /= 127.0f;
+    if (!finite) scale = NAN;
+    memcpy(to, &scale, sizeof scale);
+    to += sizeof scale;
+    for (int i = 0; i < FT_CODE_ELEMENTS; i++) {
+      int number = finite ? code_of(code, values[i], scale) : 0;
+      if (code == FT_CODE_INT8)
+        to[i] = (uint8_t)(finite ? number : 0x77);
+      else if (i < FT_CODE_ELEMENTS / 2)
+        to[i] = (uint8_t)(finite ? number : 0x77);
+      else if (finite)
+        to[i - FT_CODE_ELEMENTS / 2] |= (uint8_t)(number << 4);
+    }
+    to += code == FT_CODE_INT8 ? FT_CODE_ELEMENTS : FT_CODE_ELEMENTS / 2;
+  }
+}
+
+void ft_ref_code_read(ft_code code, ft_dtype to, void *out, const void *in, int64_t count) {
+  const uint8_t *from = in;
+  for (int64_t at = 0; at < count; at += FT_CODE_ELEMENTS) {
+    float scale;
+    memcpy(&scale, from, sizeof scale);
+    from += sizeof scale;
+    for (int64_t i = 0; i < FT_MIN((int64_t)FT_CODE_ELEMENTS, count - at); i++) {
+      const int half = FT_CODE_ELEMENTS / 2;
+      float number = code == FT_CODE_INT8 ? (float)(int8_t)from[i]
+                     : i < half           ? ft_code_nf4[from[i] & 15]
+                                          : ft_code_nf4[from[i - half] >> 4];
+      put(to, out, at + i, (double)(number * scale));
+    }
+    from += code == FT_CODE_INT8 ? FT_CODE_ELEMENTS : FT_CODE_ELEMENTS / 2;
   }
 }

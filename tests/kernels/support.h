@@ -52,6 +52,13 @@ static inline void array_free(array *a) {
   free(a->data);
   a->data = NULL;
 }
+/* array_free of each of these arrays. */
+#define ARRAYS_FREE(...)                                                                           \
+  do {                                                                                             \
+    array *arrays[] = {__VA_ARGS__};                                                               \
+    for (size_t freed = 0; freed < FT_ARRAY_SIZE(arrays); freed++)                                 \
+      array_free(arrays[freed]);                                                                   \
+  } while (0)
 static inline bool array_equal(const array *a, const array *b) {
   return a->count == b->count && a->type == b->type &&
          memcmp(a->data, b->data, (size_t)a->count * ft_dtype_bytes(a->type)) == 0;
@@ -76,6 +83,16 @@ static inline double relative_of(ft_dtype type) {
 }
 
 static const ft_dtype both_types[] = {FT_F32, FT_BF16};
+
+/* Runs what follows with 1 to 3 threads (omp_set_num_threads is left to it). */
+#define FOR_THREADS for (int threads = 1; threads <= 3; threads++)
+
+/* Remembers `found` of the first thread count, and expects its bits of the others. */
+static inline void assert_same_for_threads(int threads, array *first, const array *found) {
+  if (threads == 1) *first = array_copy(found);
+  assert_true(array_equal(first, found));
+  if (threads == 3) array_free(first);
+}
 
 /* Runs check once for each instruction set that this CPU has. */
 static inline void for_each_level(void (*check)(void)) {

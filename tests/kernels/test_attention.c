@@ -8,19 +8,29 @@ enum { MOST_DOCUMENTS = 8 };
 typedef struct attention_case {
   int64_t heads, kv_heads, head_dim, window, documents;
   int64_t lengths[MOST_DOCUMENTS];
-  int64_t gap; /* unused elements at the end of each row */
+  int64_t gap;   /* unused elements at the end of each row */
+  int64_t ahead; /* as in ft_attention, these three */
+  float scale, soft_cap;
 } attention_case;
 
 static const attention_case cases[] = {
-    {1, 1, 2, 0, 1, {1}, 0},
-    {4, 2, 24, 0, 3, {3, 1, 17}, 6},
-    {6, 2, 64, 0, 2, {65, 130}, 0},
-    {3, 3, 80, 0, 1, {63}, 2},
-    {4, 1, 16, 12, 3, {64, 0, 100}, 0},
-    {2, 1, 128, 0, 1, {300}, 0},
-    {2, 1, 64, 70, 2, {260, 515}, 0},
-    {5, 1, 32, 1, 2, {33, 5}, 4},
-    {1, 1, 256, 0, 2, {70, 9}, 0},
+    {1, 1, 2, 0, 1, {1}, 0, 0, 0, 0},
+    {4, 2, 24, 0, 3, {3, 1, 17}, 6, 0, 0, 0},
+    {6, 2, 64, 0, 2, {65, 130}, 0, 0, 0, 0},
+    {3, 3, 80, 0, 1, {63}, 2, 0, 0, 0},
+    {4, 1, 16, 12, 3, {64, 0, 100}, 0, 0, 0, 0},
+    {2, 1, 128, 0, 1, {300}, 0, 0, 0, 0},
+    {2, 1, 64, 70, 2, {260, 515}, 0, 0, 0, 0},
+    {5, 1, 32, 1, 2, {33, 5}, 4, 0, 0, 0},
+    {1, 1, 256, 0, 2, {70, 9}, 0, 0, 0, 0},
+    {3, 1, 12, 0, 2, {70, 300}, 0, 0, 0.3f, 0},
+    {2, 2, 96, 0, 1, {130}, 0, 0, 0.05f, 5},
+    {4, 2, 16, 33, 2, {270, 65}, 3, 0, 0, 2},
+    {3, 3, 24, 0, 4, {1, 63, 0, 300}, 0, FT_ATTENTION_WHOLE, 0, 0},
+    {4, 1, 16, 9, 2, {500, 40}, 0, 8, 0, 0},
+    {2, 1, 64, 129, 2, {400, 3}, 0, 128, 0, 0},
+    {2, 1, 32, 0, 1, {300}, 2, 100, 0, 0},
+    {2, 2, 32, 65, 1, {290}, 0, FT_ATTENTION_WHOLE, 0.2f, 1.5f},
 };
 
 typedef struct operands {
@@ -43,6 +53,9 @@ static operands *operands_new(const attention_case *c, ft_dtype type) {
                         .kv_heads = c->kv_heads,
                         .head_dim = c->head_dim,
                         .window = c->window,
+                        .ahead = c->ahead,
+                        .scale = c->scale,
+                        .soft_cap = c->soft_cap,
                         .num_documents = c->documents,
                         .offsets = x->offsets};
   x->tokens = x->offsets[c->documents];
@@ -145,9 +158,10 @@ static void equals_reference(void **state) {
 /* One long document with one key/value head: all threads add to the same dq. */
 static void threads_do_not_change_bits(void **state) {
   (void)state;
-  const attention_case c = {2, 1, 32, 0, 1, {1500}, 0};
-  for (int t = 0; t < 2; t++) {
-    operands *x = operands_new(&c, both_types[t]);
+  const attention_case cases_of[] = {{2, 1, 32, 0, 1, {1500}, 0, 0, 0, 0},
+                                     {2, 1, 32, 0, 1, {1500}, 0, FT_ATTENTION_WHOLE, 0, 3}};
+  for (int t = 0; t < 4; t++) {
+    operands *x = operands_new(&cases_of[t / 2], both_types[t % 2]);
     results first = results_new(x);
     omp_set_num_threads(1);
     run_fast(x, &first);
@@ -166,11 +180,13 @@ static void threads_do_not_change_bits(void **state) {
 /* A document's results are the same bits alone and between others. */
 static void documents_do_not_see_each_other(void **state) {
   (void)state;
-  const attention_case alone = {4, 2, 16, 0, 1, {100}, 0};
-  const attention_case between = {4, 2, 16, 0, 3, {37, 100, 250}, 0};
-  for (int t = 0; t < 2; t++) {
-    operands *x = operands_new(&alone, both_types[t]), *y = operands_new(&between, both_types[t]);
-    size_t size = ft_dtype_bytes(both_types[t]);
+  for (int t = 0; t < 4; t++) {
+    int64_t ahead = t < 2 ? 0 : FT_ATTENTION_WHOLE;
+    const attention_case alone = {4, 2, 16, 0, 1, {100}, 0, ahead, 0, 0};
+    const attention_case between = {4, 2, 16, 0, 3, {37, 100, 250}, 0, ahead, 0, 0};
+    ft_dtype type = both_types[t % 2];
+    operands *x = operands_new(&alone, type), *y = operands_new(&between, type);
+    size_t size = ft_dtype_bytes(type);
     size_t q_at = 37 * (size_t)x->q_stride * size, kv_at = 37 * (size_t)x->kv_stride * size;
     size_t q_bytes = 100 * (size_t)x->q_stride * size, kv_bytes = 100 * (size_t)x->kv_stride * size;
     memcpy((char *)y->q.data + q_at, x->q.data, q_bytes);
@@ -194,7 +210,7 @@ static void documents_do_not_see_each_other(void **state) {
 /* Scores far apart and far from zero: the softmax must neither overflow nor lose its sum. */
 static void large_scores(void **state) {
   (void)state;
-  const attention_case c = {1, 1, 16, 0, 1, {90}, 0};
+  const attention_case c = {1, 1, 16, 0, 1, {90}, 0, 0, 0, 0};
   operands *x = operands_new(&c, FT_F32);
   for (int64_t i = 0; i < x->q.count; i++)
     set(&x->q, i, get(&x->q, i) * 60);
@@ -210,7 +226,7 @@ static void large_scores(void **state) {
 
 static void no_documents(void **state) {
   (void)state;
-  const attention_case c = {2, 1, 8, 0, 2, {0, 0}, 0};
+  const attention_case c = {2, 1, 8, 0, 2, {0, 0}, 0, 0, 0, 0};
   operands *x = operands_new(&c, FT_BF16);
   results r = results_new(x);
   run_fast(x, &r);
@@ -223,12 +239,12 @@ static void check_decode_of(const attention_case *c, ft_dtype type) {
   int64_t width = c->heads * c->head_dim;
   array first = array_new(type, width), found = array_new(type, width);
   array exact = array_new(type, width);
-  assert_ok(ft_ref_attention_decode(type, c->heads, c->kv_heads, c->head_dim, c->window, x->tokens,
-                                    x->q.data, x->k.data, x->v.data, x->kv_stride, exact.data));
+  assert_ok(ft_ref_attention_query(&x->a, exact.data, x->q.data, x->k.data, x->v.data, x->kv_stride,
+                                   x->tokens));
   for (int threads = 1; threads <= 3; threads++) {
     omp_set_num_threads(threads);
-    ft_attention_decode(type, c->heads, c->kv_heads, c->head_dim, c->window, x->tokens, x->q.data,
-                        x->k.data, x->v.data, x->kv_stride, threads == 1 ? first.data : found.data);
+    ft_attention_query(&x->a, threads == 1 ? first.data : found.data, x->q.data, x->k.data,
+                       x->v.data, x->kv_stride, x->tokens);
     if (threads > 1) assert_true(array_equal(&first, &found));
   }
   assert_near("decode", &first, &exact, relative_of(type), 1e-5);
@@ -239,10 +255,11 @@ static void check_decode_of(const attention_case *c, ft_dtype type) {
 }
 
 static void check_decode(void) {
-  const attention_case lengths[] = {{4, 2, 64, 0, 1, {1}, 0},
-                                    {6, 2, 24, 0, 1, {77}, 5},
-                                    {2, 1, 128, 0, 1, {1300}, 0},
-                                    {2, 2, 16, 50, 1, {600}, 0}};
+  const attention_case lengths[] = {{4, 2, 64, 0, 1, {1}, 0, 0, 0, 0},
+                                    {6, 2, 24, 0, 1, {77}, 5, 0, 0, 0},
+                                    {2, 1, 128, 0, 1, {1300}, 0, 0, 0, 0},
+                                    {2, 2, 16, 50, 1, {600}, 0, 0, 0, 0},
+                                    {3, 1, 12, 0, 1, {700}, 0, 0, 0.3f, 2}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(lengths); i++)
     for (int t = 0; t < 2; t++)
       check_decode_of(&lengths[i], both_types[t]);
@@ -251,16 +268,15 @@ static void check_decode(void) {
 /* The last row of a document's forward pass is what decoding its last token gives. */
 static void decode_continues_forward(void **state) {
   (void)state;
-  const attention_case c = {4, 2, 64, 0, 1, {101}, 0};
+  const attention_case c = {4, 2, 64, 0, 1, {101}, 0, 0, 0, 0};
   operands *x = operands_new(&c, FT_F32);
   results r = results_new(x);
   int64_t width = c.heads * c.head_dim;
   array last = array_new(FT_F32, width), found = array_new(FT_F32, width);
   run_fast(x, &r);
   memcpy(last.data, (float *)r.o.data + 100 * width, (size_t)width * 4);
-  ft_attention_decode(FT_F32, c.heads, c.kv_heads, c.head_dim, 0, 101,
-                      (float *)x->q.data + 100 * width, x->k.data, x->v.data, x->kv_stride,
-                      found.data);
+  ft_attention_query(&x->a, found.data, (float *)x->q.data + 100 * width, x->k.data, x->v.data,
+                     x->kv_stride, 101);
   assert_near("decode", &found, &last, 1e-5, 1e-5);
   array_free(&last);
   array_free(&found);

@@ -36,7 +36,13 @@ static void check_gradient(const char *what, forward_function *forward, void *co
 typedef struct context {
   array a, b, c, other;
   ft_attention attention;
+  ft_norm norm;
+  ft_activation activation;
+  ft_rope rope;
+  ft_loss loss;
+  ft_rows shape;
   int32_t target[8], position[8];
+  uint32_t ids[8];
 } context;
 
 enum { M = 5, N = 7, K = 6, HEADS = 3, DIM = 8, ROWS = 4 };
@@ -65,108 +71,161 @@ static void matmul_gradient(void **state) {
     array_free(all[i]);
 }
 
+static const ft_norm norms[] = {{FT_NORM_RMS, false, 1e-5f},
+                                {FT_NORM_RMS, true, 1e-5f},
+                                {FT_NORM_LAYER, false, 1e-5f},
+                                {FT_NORM_LAYER, true, 1e-5f}};
+
 static void norm_forward(void *p, array *out) {
   context *x = p;
-  ft_ref_rmsnorm_forward(FT_F32, M, N, x->a.data, NULL, NULL, x->b.data, 1e-5f, out->data,
-                         x->other.data);
+  ft_ref_norm_forward(&x->norm, FT_F32, out->data, x->other.data, x->a.data, x->b.data,
+                      x->norm.kind == FT_NORM_LAYER ? x->c.data : NULL, &x->shape);
 }
 
+/* Over rows, and over heads of rows. */
 static void norm_gradient(void **state) {
   (void)state;
-  context x = {.a = array_random(FT_F32, M * N, 1, 2),
-               .b = array_random(FT_F32, N, 2, 1),
-               .other = array_new(FT_F32, M)};
-  array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 3, 1);
-  array dx = array_new(FT_F32, M * N), dw = array_new(FT_F32, N);
-  norm_forward(&x, &out);
-  ft_ref_rmsnorm_backward(FT_F32, M, N, dy.data, x.a.data, x.other.data, x.b.data, dx.data, NULL,
-                          dw.data);
-  check_gradient("dx", norm_forward, &x, &out, &dy, &x.a, &dx);
-  check_gradient("dw", norm_forward, &x, &out, &dy, &x.b, &dw);
-  array *all[] = {&x.a, &x.b, &x.other, &out, &dy, &dx, &dw};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
-    array_free(all[i]);
+  const ft_rows shapes[] = {ft_rows_whole(M, N), {ROWS, HEADS, DIM, HEADS * DIM}};
+  for (int i = 0; i < 8; i++) {
+    context x = {.norm = norms[i / 2], .shape = shapes[i % 2]};
+    int64_t n = x.shape.width, heads = x.shape.rows * x.shape.heads, count = heads * n;
+    x.a = array_random(FT_F32, count, 1, 2);
+    x.b = array_random(FT_F32, n, 2, 1);
+    x.c = array_random(FT_F32, n, 3, 1);
+    x.other = array_new(FT_F32, heads);
+    array out = array_new(FT_F32, count), dy = array_random(FT_F32, count, 4, 1);
+    array dx = array_new(FT_F32, count), dw = array_new(FT_F32, n), db = array_new(FT_F32, n);
+    const ft_norm_gradient gradient = {.dx = dx.data, .dw = dw.data, .db = db.data};
+    norm_forward(&x, &out);
+    assert_ok(ft_ref_norm_backward(&x.norm, FT_F32, &gradient, dy.data, x.a.data, x.other.data,
+                                   x.b.data, &x.shape));
+    check_gradient("dx", norm_forward, &x, &out, &dy, &x.a, &dx);
+    check_gradient("dw", norm_forward, &x, &out, &dy, &x.b, &dw);
+    if (x.norm.kind == FT_NORM_LAYER) check_gradient("db", norm_forward, &x, &out, &dy, &x.c, &db);
+    ARRAYS_FREE(&x.a, &x.b, &x.c, &x.other, &out, &dy, &dx, &dw, &db);
+  }
 }
 
-static void head_norm_forward(void *p, array *out) {
+static void activation_forward(void *p, array *out) {
   context *x = p;
-  ft_ref_head_norm_forward(FT_F32, ROWS, HEADS, DIM, x->a.data, HEADS * DIM, x->b.data, 1e-6f,
-                           out->data, x->other.data);
+  ft_activation act = x->activation;
+  act.alpha_p = (float)get(&x->b, 0);
+  act.alpha_n = (float)get(&x->b, 1);
+  ft_ref_activation_forward(&act, FT_F32, out->data, x->a.data, M * N);
 }
 
-static void head_norm_gradient(void **state) {
+static void activation_gradient(void **state) {
   (void)state;
-  int64_t count = ROWS * HEADS * DIM;
-  context x = {.a = array_random(FT_F32, count, 1, 2),
-               .b = array_random(FT_F32, DIM, 2, 1),
-               .other = array_new(FT_F32, ROWS * HEADS)};
-  array out = array_new(FT_F32, count), dy = array_random(FT_F32, count, 3, 1);
-  array dx = array_new(FT_F32, count), dw = array_new(FT_F32, DIM);
-  head_norm_forward(&x, &out);
-  ft_ref_head_norm_backward(FT_F32, ROWS, HEADS, DIM, dy.data, x.a.data, HEADS * DIM, x.other.data,
-                            x.b.data, dx.data, dw.data);
-  check_gradient("dx", head_norm_forward, &x, &out, &dy, &x.a, &dx);
-  check_gradient("dw", head_norm_forward, &x, &out, &dy, &x.b, &dw);
-  array *all[] = {&x.a, &x.b, &x.other, &out, &dy, &dx, &dw};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
-    array_free(all[i]);
+  for (int kind = 0; kind < FT_ACT_NUM; kind++) {
+    context x = {.a = array_random(FT_F32, M * N, 1, 2), .b = array_new(FT_F32, 2)};
+    array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 2, 1);
+    array dx = array_new(FT_F32, M * N), d_alpha = array_new(FT_F32, 2);
+    bool trained = kind == FT_ACT_XIELU;
+    x.activation = (ft_activation){(ft_activation_kind)kind, 0.3f, -0.2f, 0.5f, -1e-6f};
+    set(&x.b, 0, 0.3);
+    set(&x.b, 1, -0.2);
+    for (int64_t i = 0; i < M * N; i++) /* differences must not reach over a kink */
+      if (fabs(get(&x.a, i)) < 0.05) set(&x.a, i, 0.3);
+    ft_ref_activation_backward(&x.activation, FT_F32, dx.data, NULL, trained ? d_alpha.data : NULL,
+                               dy.data, x.a.data, M * N);
+    check_gradient("dx", activation_forward, &x, &out, &dy, &x.a, &dx);
+    if (trained) check_gradient("d_alpha", activation_forward, &x, &out, &dy, &x.b, &d_alpha);
+    ARRAYS_FREE(&x.a, &x.b, &out, &dy, &dx, &d_alpha);
+  }
 }
 
-static void swiglu_forward(void *p, array *out) {
+static void gated_forward(void *p, array *out) {
   context *x = p;
-  ft_ref_swiglu_forward(FT_F32, M, N, x->a.data, x->b.data, out->data);
+  ft_ref_gated_forward(x->activation.kind, FT_F32, out->data, x->a.data, x->b.data, &x->shape);
 }
 
-static void swiglu_gradient(void **state) {
+static void gated_gradient(void **state) {
   (void)state;
-  context x = {.a = array_random(FT_F32, M * N, 1, 2), .b = array_random(FT_F32, M * N, 2, 1)};
-  array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 3, 1);
-  array dgate = array_new(FT_F32, M * N), dup = array_new(FT_F32, M * N);
-  ft_ref_swiglu_backward(FT_F32, M, N, dy.data, x.a.data, x.b.data, dgate.data, dup.data, NULL);
-  check_gradient("dgate", swiglu_forward, &x, &out, &dy, &x.a, &dgate);
-  check_gradient("dup", swiglu_forward, &x, &out, &dy, &x.b, &dup);
-  array *all[] = {&x.a, &x.b, &out, &dy, &dgate, &dup};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
-    array_free(all[i]);
+  for (int kind = 0; kind < FT_ACT_XIELU; kind++) {
+    context x = {.a = array_random(FT_F32, M * N, 1, 2),
+                 .b = array_random(FT_F32, M * N, 2, 1),
+                 .activation = {.kind = (ft_activation_kind)kind},
+                 .shape = ft_rows_whole(M, N)};
+    array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 3, 1);
+    array dgate = array_new(FT_F32, M * N), dup = array_new(FT_F32, M * N);
+    for (int64_t i = 0; i < M * N; i++)
+      if (fabs(get(&x.a, i)) < 0.05) set(&x.a, i, 0.3);
+    ft_ref_gated_backward(x.activation.kind, FT_F32, dgate.data, dup.data, NULL, dy.data, x.a.data,
+                          x.b.data, &x.shape);
+    check_gradient("dgate", gated_forward, &x, &out, &dy, &x.a, &dgate);
+    check_gradient("dup", gated_forward, &x, &out, &dy, &x.b, &dup);
+    ARRAYS_FREE(&x.a, &x.b, &out, &dy, &dgate, &dup);
+  }
 }
 
-static void rotary_forward(void *p, array *out) {
+static void rope_forward(void *p, array *out) {
   context *x = p;
   memcpy(out->data, x->a.data, (size_t)out->count * 4);
-  ft_ref_rotary(FT_F32, ROWS, HEADS, DIM, out->data, HEADS * DIM, x->position, x->b.data, false);
+  ft_ref_rope_apply(&x->rope, FT_F32, out->data, x->position, NULL, 1, &x->shape, false);
 }
 
-static void rotary_gradient(void **state) {
+static void rope_gradient(void **state) {
   (void)state;
   int64_t count = ROWS * HEADS * DIM;
-  context x = {.a = array_random(FT_F32, count, 1, 1),
-               .b = array_random(FT_F32, DIM / 2, 2, 1),
-               .position = {0, 1, 2, 300}};
-  array out = array_new(FT_F32, count), dy = array_random(FT_F32, count, 3, 1);
-  array dx = array_copy(&dy);
-  ft_ref_rotary(FT_F32, ROWS, HEADS, DIM, dx.data, HEADS * DIM, x.position, x.b.data, true);
-  check_gradient("dx", rotary_forward, &x, &out, &dy, &x.a, &dx);
-  array *all[] = {&x.a, &x.b, &out, &dy, &dx};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
-    array_free(all[i]);
+  for (int variant = 0; variant < 4; variant++) {
+    context x = {.a = array_random(FT_F32, count, 1, 1),
+                 .b = array_random(FT_F32, DIM / 2, 2, 1),
+                 .position = {0, 1, 2, 300},
+                 .shape = {ROWS, HEADS, DIM, HEADS * DIM}};
+    x.rope = (ft_rope){.width = variant & 1 ? DIM / 2 : DIM,
+                       .neighbours = (variant & 2) != 0,
+                       .attention_factor = variant ? 1.2f : 1.0f,
+                       .inv_freq = x.b.data,
+                       .query_beta = variant ? 0.5f : 0,
+                       .query_positions = 2};
+    array out = array_new(FT_F32, count), dy = array_random(FT_F32, count, 3, 1);
+    array dx = array_copy(&dy);
+    ft_ref_rope_apply(&x.rope, FT_F32, dx.data, x.position, NULL, 1, &x.shape, true);
+    check_gradient("dx", rope_forward, &x, &out, &dy, &x.a, &dx);
+    ARRAYS_FREE(&x.a, &x.b, &out, &dy, &dx);
+  }
 }
 
 static void loss_forward(void *p, array *out) {
   context *x = p;
-  ft_ref_cross_entropy(FT_F32, M, N, x->a.data, x->target, 1, out->data, NULL);
+  array logits = array_copy(&x->a);
+  const ft_loss_out wanted = {.loss = out->data};
+  ft_ref_loss_rows(&x->loss, FT_F32, &wanted, logits.data, x->target, NULL, M, N);
+  array_free(&logits);
 }
 
 static void loss_gradient(void **state) {
   (void)state;
-  context x = {.a = array_random(FT_F32, M * N, 1, 2), .target = {0, 6, 3, 3, 1}};
-  array out = array_new(FT_F32, M), ones = array_new(FT_F32, M), d = array_new(FT_F32, M * N);
-  for (int64_t i = 0; i < M; i++)
-    set(&ones, i, 0.5);
-  ft_ref_cross_entropy(FT_F32, M, N, x.a.data, x.target, 0.5f, out.data, d.data);
-  check_gradient("dlogits", loss_forward, &x, &out, &ones, &x.a, &d);
-  array *all[] = {&x.a, &out, &ones, &d};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
-    array_free(all[i]);
+  const ft_loss losses[] = {{.logits = {1, 0}},
+                            {.logits = {0.7f, 4}},
+                            {.logits = {1, 3}, .label_smoothing = 0.2f, .z_loss = 0.05f}};
+  for (size_t l = 0; l < FT_ARRAY_SIZE(losses); l++) {
+    context x = {.a = array_random(FT_F32, M * N, 1, 2), .target = {0, 6, 3, 3, 1}};
+    array out = array_new(FT_F32, M), weight = array_random(FT_F32, M, 2, 1);
+    array d = array_new(FT_F32, M * N), logits = array_copy(&x.a);
+    const ft_loss_out wanted = {.dlogits = d.data};
+    x.loss = losses[l];
+    ft_ref_loss_rows(&x.loss, FT_F32, &wanted, logits.data, x.target, weight.data, M, N);
+    check_gradient("dlogits", loss_forward, &x, &out, &weight, &x.a, &d);
+    ARRAYS_FREE(&x.a, &out, &weight, &d, &logits);
+  }
+}
+
+static void embeddings_forward(void *p, array *out) {
+  context *x = p;
+  const ft_embedding e = {x->a.data, x->ids, 3};
+  ft_ref_embeddings_forward(FT_F32, out->data, &e, 1, M, N);
+}
+
+static void embeddings_gradient(void **state) {
+  (void)state;
+  context x = {.a = array_random(FT_F32, 4 * N, 1, 1), .ids = {2, 0, 2, 1, 2}};
+  array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 2, 1);
+  array d = array_new(FT_F32, 4 * N);
+  const ft_embedding e = {x.a.data, x.ids, 3};
+  ft_ref_embeddings_backward(FT_F32, d.data, &e, dy.data, NULL, 0, 4, -1, M, N);
+  check_gradient("table", embeddings_forward, &x, &out, &dy, &x.a, &d);
+  ARRAYS_FREE(&x.a, &out, &dy, &d);
 }
 
 static void attention_forward(void *p, array *out) {
@@ -180,9 +239,11 @@ static void attention_forward(void *p, array *out) {
 static void attention_gradient(void **state) {
   (void)state;
   enum { TOKENS = 14, KV_HEADS = 2, Q_HEADS = 4 };
-  const int64_t offsets[] = {0, 9, 9, TOKENS}, windows[] = {0, 4};
+  const int64_t offsets[] = {0, 9, 9, TOKENS};
+  const int64_t windows[] = {0, 4, 0, 3, 4}, aheads[] = {0, 0, FT_ATTENTION_WHOLE, 2, 0};
+  const float caps[] = {0, 0, 0, 1.5f, 0.7f}, scales[] = {0, 0.4f, 0, 0.6f, 0};
   int64_t q = Q_HEADS * DIM, kv = KV_HEADS * DIM;
-  for (int w = 0; w < 2; w++) {
+  for (int w = 0; w < 5; w++) {
     context x = {.a = array_random(FT_F32, TOKENS * q, 1, 1),
                  .b = array_random(FT_F32, TOKENS * kv, 2, 1),
                  .c = array_random(FT_F32, TOKENS * kv, 3, 1),
@@ -192,6 +253,9 @@ static void attention_gradient(void **state) {
                                .kv_heads = KV_HEADS,
                                .head_dim = DIM,
                                .window = windows[w],
+                               .ahead = aheads[w],
+                               .scale = scales[w],
+                               .soft_cap = caps[w],
                                .num_documents = 3,
                                .offsets = offsets}};
     array out = array_new(FT_F32, TOKENS * q), d_o = array_random(FT_F32, TOKENS * q, 4, 1);
@@ -212,10 +276,10 @@ static void attention_gradient(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(matmul_gradient),    cmocka_unit_test(norm_gradient),
-      cmocka_unit_test(head_norm_gradient), cmocka_unit_test(swiglu_gradient),
-      cmocka_unit_test(rotary_gradient),    cmocka_unit_test(loss_gradient),
-      cmocka_unit_test(attention_gradient),
+      cmocka_unit_test(matmul_gradient),     cmocka_unit_test(norm_gradient),
+      cmocka_unit_test(activation_gradient), cmocka_unit_test(gated_gradient),
+      cmocka_unit_test(rope_gradient),       cmocka_unit_test(loss_gradient),
+      cmocka_unit_test(embeddings_gradient), cmocka_unit_test(attention_gradient),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

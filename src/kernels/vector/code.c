@@ -25,11 +25,17 @@ INLINE int8_t nearest(float x) {
   return (int8_t)((int32_t)ft_f32_bits(x + 0x1.8p23f) - 0x4b400000);
 }
 
-/* How many midpoints between neighbours of ft_code_nf4 lie below x. */
+/* Of each midpoint between neighbours of ft_code_nf4 the largest f32 that is not above it. */
+static const float midpoints[15] = {-0x1.b239b2p-1, -0x1.38a4e2p-1, -0x1.d709p-2,   -0x1.5bd4eep-2,
+                                    -0x1.e079dap-3, -0x1.1a7178p-3, -0x1.74f0e2p-5, 0x1.45f5fep-5,
+                                    0x1.ec90c4p-4,  0x1.a0cfcp-3,   0x1.2b05a8p-2,  0x1.8ea7f2p-2,
+                                    0x1.00da06p-1,  0x1.491b5ep-1,  0x1.b913b2p-1};
+
+/* How many midpoints lie below x. */
 INLINE uint8_t nibble_of(float x) {
   int32_t above = 0;
   for (int i = 0; i < 15; i++)
-    above += x > 0.5f * (ft_code_nf4[i] + ft_code_nf4[i + 1]);
+    above += x > midpoints[i];
   return (uint8_t)above;
 }
 

@@ -7,12 +7,15 @@
 
 typedef struct ft_data_source {
   const char *path; /* a token shard, or a folder of them, read in name order */
-  double weight;    /* share of rows, relative to the other sources' weights */
+  double weight;    /* share of rows, relative to the other sources' weights, unless concatenated */
 } ft_data_source;
 
 typedef struct ft_data_options {
   const ft_data_source *sources;
   int64_t num_sources;
+  /* Each epoch has every row of every source once: dealt evenly, or without shuffling one source
+   * after the other. Else sources are endless, and weights are their shares of rows. */
+  bool concatenate;
   int64_t seq_len;
   bool packing, shuffle;
   uint64_t seed;
@@ -38,16 +41,18 @@ void ft_data_close(ft_data *data);
 int64_t ft_data_num_rows(const ft_data *data);
 /* Of one epoch of one source. */
 int64_t ft_data_source_rows(const ft_data *data, int64_t source);
+int64_t ft_data_source_documents(const ft_data *data, int64_t source);
+int64_t ft_data_source_tokens(const ft_data *data, int64_t source);
 int64_t ft_data_num_documents(const ft_data *data);
 int64_t ft_data_num_tokens(const ft_data *data);
 /* What the first shard that knows was made with (ft_tokens_preparation); NULL: none knows.
  * Borrowed.
  */
 const ft_tokens_preparation *ft_data_preparation(const ft_data *data);
-/* What the stream's shards are known by, in their order: changes with any content or preparation of
+/* What a source's shards are known by, in their order: changes with any content or preparation of
  * any of them, not with their paths. Reads shards of other programs whole. Errors: FT_ERR_DATA,
  * FT_ERR_IO. */
-ft_err ft_data_identity(ft_data *data, uint64_t *out);
+ft_err ft_data_identity(ft_data *data, int64_t source, uint64_t *out);
 /* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.
  * Takes as long as reading all files, so it is for checks and for one rank, not for every start. */
 ft_err ft_data_scan(ft_data *data);

@@ -15,11 +15,19 @@ typedef struct ft_run ft_run;
  * Nobody else may write there until ft_run_close. Errors: FT_ERR_CREATE, naming host, job and age
  * of the holder. */
 ft_err ft_run_open(const char *dir, ft_run **out);
+/* Whether DIR can be written to and has room for `bytes` more, by writing to a file and reserving
+ * the rest, all of which is given back. Errors: FT_ERR_CREATE, FT_ERR_IO naming what is needed and
+ * what is free. */
+ft_err ft_run_check_room(const ft_run *run, int64_t bytes);
 /* FT_ERR_CREATE if another job has taken over meanwhile. NULL is FT_OK. */
 ft_err ft_run_check(const ft_run *run);
-/* Makes the folders of logs, checkpoints and curves, and writes config.json. Errors: FT_ERR_CREATE,
- * FT_ERR_IO. */
-ft_err ft_run_prepare(ft_run *run, const cJSON *config);
+/* Makes the folders of logs, checkpoints and curves. Before that a directory that ft_run_open has
+ * made goes away again when the run is closed: a run that is refused leaves nothing. Errors:
+ * FT_ERR_CREATE. */
+ft_err ft_run_prepare(ft_run *run);
+/* Writes config.json, and appends to history.jsonl how this part of the run began: `start` is taken
+ * over and gets a time. Errors: FT_ERR_CREATE, FT_ERR_IO. */
+ft_err ft_run_begin(ft_run *run, const cJSON *config, cJSON *start);
 /* Gives the directory up, while its files may still be written to: for what is abandoned. NULL is
  * legal. */
 void ft_run_give_up(ft_run *run);

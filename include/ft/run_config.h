@@ -7,8 +7,15 @@
 
 typedef struct ft_config_source {
   const char *path; /* a token shard, or a folder of them */
-  double weight;    /* share of rows, relative to the other sources' weights */
+  bool has_weight;  /* one was given */
+  double weight;    /* share of rows, relative to the other sources' weights; 1 if none was given */
 } ft_config_source;
+
+/* How several training sets become one stream of rows. */
+typedef enum ft_mix {
+  FT_MIX_CONCATENATE, /* each pass has every row of every set once */
+  FT_MIX_WEIGHTS      /* weights are shares of rows */
+} ft_mix;
 
 typedef struct ft_validation_set {
   const char *name, *path;
@@ -27,7 +34,8 @@ typedef enum ft_rate_course { FT_RATE_CONSTANT, FT_RATE_LINEAR, FT_RATE_COSINE }
 
 typedef struct ft_config_schedule {
   ft_rate_course name;
-  int64_t warmup_steps;
+  int64_t warmup_steps; /* see ft_config_settle */
+  int64_t steps;        /* where the course ends; 0: with the run */
   double min_lr_ratio;
 } ft_config_schedule;
 
@@ -40,8 +48,9 @@ typedef struct ft_config {
   ft_validation_set *validation; /* [num_validation] */
   int64_t num_validation;
   int64_t seq_len;
+  ft_mix mix;
   bool packing, shuffle;
-  int64_t global_batch, micro_batch; /* rows */
+  int64_t global_batch, micro_batch; /* rows; global_batch: see ft_config_settle */
   int64_t steps;                     /* 0: by epochs */
   double epochs;                     /* 0: by steps */
   ft_dtype precision;
@@ -78,15 +87,37 @@ const ft_config_key *ft_config_keys(int64_t *count);
  * allowed. Not collective. Errors: FT_ERR_CONFIG, FT_ERR_NOINPUT, FT_ERR_USAGE. */
 ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_overrides,
                       ft_config *out);
+/* The same for who wants to look further in spite of mistakes: they go to *mistakes, and *out has
+ * the values that are right (NULL, 0 where there is none). Errors: what makes all of it unreadable.
+ */
+ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_overrides,
+                      ft_mistakes *mistakes, ft_config *out);
+/* FT_OK, or all mistakes with where they were found: in PATH, or in it and the command line. */
+ft_err ft_config_fail(const ft_mistakes *mistakes, const char *path, int64_t num_overrides);
 void ft_config_fini(ft_config *config);
 /* The value of a key ("run.dir"), resolved; NULL: there is no such key. Borrowed. */
 const cJSON *ft_config_value(const ft_config *config, const char *path);
 /* From an already resolved object (a run's config.json, a checkpoint's). json is copied. */
 ft_err ft_config_from_json(const cJSON *json, const char *where, ft_config *out);
 
-/* Compares a run's earlier configuration with the new one. What the result depends on may not
- * differ, unless listed in allow[]. Errors: FT_ERR_CONFIG naming every such key and both values. */
-ft_err ft_config_check_resume(const cJSON *earlier, const ft_config *now, char *const *allow,
-                              int64_t num_allow);
+/* Decides what was left to the program, once the rows of a pass over the training sets are known
+ * (-1: not known), and writes it to config->json: train.global_batch (64, but so that a pass has at
+ * least 16 steps) and schedule.warmup_steps (100, but at most a tenth of the steps). Where
+ * `earlier`, the configuration of a run that goes on, has a value, that one stays. NULL: none. */
+void ft_config_settle(ft_config *config, int64_t rows, const cJSON *earlier);
+/* Optimizer steps of the whole run: train.steps, or what train.epochs comes to. */
+int64_t ft_config_num_steps(const ft_config *config, int64_t rows);
+
+/* How a run's earlier configuration is compared with the new one. */
+typedef struct ft_resume_rules {
+  char *const *allow; /* keys that may differ */
+  int64_t num_allow;
+  bool same_model, same_data; /* known by content: then paths may differ */
+} ft_resume_rules;
+/* What the result depends on may not differ, unless allowed: every such key is a mistake that names
+ * both values. All that differs and is not refused is appended to `changes` (NULL: not wanted), an
+ * array of {"key", "from", "to", "allowed"}. */
+void ft_config_compare(const cJSON *earlier, const ft_config *now, const ft_resume_rules *rules,
+                       ft_mistakes *mistakes, cJSON *changes);
 
 #endif

@@ -16,6 +16,7 @@ typedef struct ft_train_options {
   bool check_only;    /* do all but the steps */
   char *const *allow; /* keys whose change is allowed on resume */
   int64_t num_allow;
+  const char *version, *command; /* of the program, for the run's history; may be NULL */
 } ft_train_options;
 
 /* Catches every signal that announces an end (SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR,
@@ -24,9 +25,14 @@ typedef struct ft_train_options {
  * ft_comm_new. Not collective. */
 void ft_train_catch_signals(void);
 
-/* Trains to the end, or until stopped. Collective over all ranks; errors are agreed.
- * FT_ERR_STOPPED: stopped early with a committed checkpoint. */
-ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *options);
+/* Trains to the end, or until stopped. What is left open in *config is decided (ft_config_settle).
+ * Collective over all ranks; errors are agreed. FT_ERR_STOPPED: stopped early with a committed
+ * checkpoint. */
+ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *options);
+
+/* Looks at the paths of a configuration that has mistakes of its own, so that all are named at
+ * once: what is missing or cannot be made is added. For one rank. Not collective. */
+void ft_train_look(const ft_config *config, ft_mistakes *mistakes);
 
 /* Where evaluation takes weights from. */
 typedef struct ft_eval_options {

@@ -154,12 +154,13 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 
 /* ---------------------------------------------------------------- what to measure */
 
-static ft_err from_config(const ft_config *c, ft_bench_options *o) {
+static ft_err from_config(ft_config *c, ft_bench_options *o) {
   ft_err err = FT_OK;
   ft_hf_config hf = {0};
   err = ft_hf_config_read(c->model_path, &hf);
   if (err != FT_OK)
     return ft_fail_prefix(err, "bench reads the shape in model.path (--shape needs no model)");
+  ft_config_settle(c, -1, NULL);
   *o = (ft_bench_options){.arch = hf.arch,
                           .rows = c->global_batch,
                           .micro_batch = c->micro_batch,

@@ -67,8 +67,30 @@ const struct argp ft_cli_train_argp = {
            "docs/configuration.md.",
     .help_filter = ft_cli_config_help};
 
+/* A configuration with mistakes has paths, too: all that is wrong is told at once. */
+static ft_err load_config(ft_comm *comm, const arguments *a, ft_config *config) {
+  ft_mistakes m = {0};
+  ft_err err = ft_config_read(a->run.config, a->run.overrides, a->run.num_overrides, &m, config);
+  if (err == FT_OK && m.count > 0 && ft_comm_rank(comm) == 0) ft_train_look(config, &m);
+  if (err == FT_OK) err = ft_config_fail(&m, a->run.config, a->run.num_overrides);
+  return ft_comm_agree(comm, err);
+}
+
+/* The words that the program was called with, for the run's history. */
+static ft_err join_words(int argc, char **argv, char **out) {
+  ft_err err = ft_strdup(argv[0], out); /* "ftrun train" */
+  for (int i = 1; i < argc && err == FT_OK; i++) {
+    char *longer = NULL;
+    err = ft_format(&longer, "%s %s", *out, argv[i]);
+    ft_free(*out);
+    *out = longer;
+  }
+  return err;
+}
+
 int ft_cli_train(int argc, char **argv) {
   ft_err err = FT_OK;
+  char *command = NULL;
   arguments a = {0};
   ft_config config = {0};
   ft_comm *comm = NULL;
@@ -79,12 +101,18 @@ int ft_cli_train(int argc, char **argv) {
   }
   ft_train_catch_signals();
   FT_TRY(ft_cli_start(&comm));
-  FT_TRY(ft_cli_load_config(comm, &a.run, &config));
-  ft_train_options train = {.check_only = a.check, .allow = a.allow, .num_allow = a.num_allow};
+  FT_TRY(load_config(comm, &a, &config));
+  FT_TRY(join_words(argc, argv, &command));
+  ft_train_options train = {.check_only = a.check,
+                            .allow = a.allow,
+                            .num_allow = a.num_allow,
+                            .version = FT_VERSION,
+                            .command = command};
   FT_TRY(ft_train(comm, &config, &train));
 out:
   ft_config_fini(&config);
   ft_free(a.run.overrides);
+  ft_free(command);
   int status = ft_cli_end(err);
   if (comm && ft_comm_check(comm) != FT_OK) ft_comm_leave(comm, status);
   if (!a.print) ft_cli_stop(comm);

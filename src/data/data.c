@@ -14,10 +14,20 @@ static ft_err check_options(const ft_data_options *options) {
   return FT_OK;
 }
 
+static ft_err init_mix(ft_data *data, const ft_data_options *options) {
+  int64_t *rows = NULL;
+  ft_err err = ft_alloc_array(FT_MEM_DATA, data->num_sources, sizeof *rows, (void **)&rows);
+  if (err != FT_OK) return err;
+  for (int64_t i = 0; i < data->num_sources; i++)
+    rows[i] = data->sources[i].num_rows;
+  err = ft_data_mix_init(&data->mix, options, rows);
+  ft_free(rows);
+  return err;
+}
+
 static ft_err open_sources(ft_data *data, const ft_data_options *options) {
   ft_err err = FT_OK;
   ft_data_mistakes mistakes = {0};
-  FT_TRY(ft_data_mix_init(&data->mix, options->sources, options->num_sources));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, options->num_sources, sizeof *data->sources,
                         (void **)&data->sources));
   data->num_sources = options->num_sources;
@@ -32,6 +42,7 @@ static ft_err open_sources(ft_data *data, const ft_data_options *options) {
   if (err != FT_OK) goto out;
   for (int64_t i = 0; i < data->num_sources; i++)
     FT_TRY(ft_data_pack(&data->sources[i], options));
+  FT_TRY(init_mix(data, options));
 out:
   return err;
 }
@@ -59,7 +70,7 @@ void ft_data_close(ft_data *data) {
   for (int64_t i = 0; i < data->num_sources; i++)
     ft_data_shards_fini(&data->sources[i]);
   ft_free(data->sources);
-  ft_free(data->mix.nodes);
+  ft_data_mix_fini(&data->mix);
   ft_free(data->mask);
   ft_free(data);
 }
@@ -76,6 +87,16 @@ int64_t ft_data_num_rows(const ft_data *data) {
 int64_t ft_data_source_rows(const ft_data *data, int64_t source) {
   FT_ASSERT(source >= 0 && source < data->num_sources);
   return data->sources[source].num_rows;
+}
+
+int64_t ft_data_source_documents(const ft_data *data, int64_t source) {
+  FT_ASSERT(source >= 0 && source < data->num_sources);
+  return data->sources[source].num_documents;
+}
+
+int64_t ft_data_source_tokens(const ft_data *data, int64_t source) {
+  FT_ASSERT(source >= 0 && source < data->num_sources);
+  return data->sources[source].bases[data->sources[source].num_files];
 }
 
 int64_t ft_data_num_documents(const ft_data *data) {

@@ -57,10 +57,14 @@ typedef struct ft_data_mix_node {
   int64_t left, right; /* nodes; -1 in a leaf, whose number is its source's */
 } ft_data_mix_node;
 typedef struct ft_data_mix {
-  ft_data_mix_node *nodes; /* [2 * sources - 1]; the last is the root */
+  ft_data_mix_node *nodes; /* [2 * sources - 1]; the last is the root; NULL: one after the other */
   int64_t num_nodes;
+  int64_t *ends; /* [sources] rows of a pass up to the end of each; NULL where there are nodes */
+  int64_t num_sources;
 } ft_data_mix;
-ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_source *sources, int64_t num_sources);
+/* rows [num_sources] of a pass. */
+ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows);
+void ft_data_mix_fini(ft_data_mix *mix);
 /* *source of row p, and how many of the rows before p came from it. A pure function. */
 void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row);
 

@@ -4,7 +4,11 @@
  * Two sources of weights a and b share n rows as round(n·a/(a+b)) and the rest, in integers: both
  * are within half a row of their share at every n. More sources are split in two again and again;
  * joining the two lightest groups first (Huffman 1952) keeps a source's share at least halving over
- * every second level above it, so that the halves of all levels add up to less than two rows. */
+ * every second level above it, so that the halves of all levels add up to less than two rows.
+ *
+ * Concatenated sources have the numbers of their rows as weights: at the end of every pass the
+ * shares are whole numbers, so that each row came once. Without shuffling they follow each other.
+ */
 #include <math.h>
 
 #include "data_internal.h"
@@ -40,25 +44,35 @@ static ft_err check_weights(const ft_data_source *sources, int64_t num_sources, 
   return FT_OK;
 }
 
-ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_source *sources, int64_t num_sources) {
+/* Weights as integers: those given, scaled, or the rows of a pass as they are. */
+static ft_err set_leaves(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows) {
+  const ft_data_source *sources = options->sources;
+  double largest, total = 0;
+  ft_err err = options->concatenate ? FT_OK : check_weights(sources, mix->num_sources, &largest);
+  if (err != FT_OK) return err;
+  for (int64_t i = 0; i < mix->num_sources && !options->concatenate; i++)
+    total += sources[i].weight / largest;
+  for (int64_t i = 0; i < mix->num_sources; i++) {
+    double scaled =
+        options->concatenate ? 0 : rint(sources[i].weight / largest / total * weight_scale);
+    uint64_t weight = options->concatenate ? (uint64_t)rows[i] : (uint64_t)scaled;
+    mix->nodes[i] =
+        (ft_data_mix_node){.weight = FT_MAX(weight, (uint64_t)1), .left = -1, .right = -1};
+  }
+  mix->num_nodes = mix->num_sources;
+  return FT_OK;
+}
+
+static ft_err make_tree(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows) {
   ft_err err = FT_OK;
   bool *free_nodes = NULL;
-  double largest, total = 0;
-  FT_TRY(check_weights(sources, num_sources, &largest));
-  FT_TRY(
-      ft_alloc_array(FT_MEM_DATA, 2 * num_sources - 1, sizeof *mix->nodes, (void **)&mix->nodes));
-  FT_TRY(
-      ft_alloc_array(FT_MEM_DATA, 2 * num_sources - 1, sizeof *free_nodes, (void **)&free_nodes));
-  for (int64_t i = 0; i < num_sources; i++)
-    total += sources[i].weight / largest;
-  for (int64_t i = 0; i < num_sources; i++) {
-    double scaled = rint(sources[i].weight / largest / total * weight_scale);
-    mix->nodes[i] =
-        (ft_data_mix_node){.weight = scaled < 1 ? 1 : (uint64_t)scaled, .left = -1, .right = -1};
+  int64_t most = 2 * mix->num_sources - 1;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, most, sizeof *mix->nodes, (void **)&mix->nodes));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, most, sizeof *free_nodes, (void **)&free_nodes));
+  FT_TRY(set_leaves(mix, options, rows));
+  for (int64_t i = 0; i < mix->num_sources; i++)
     free_nodes[i] = true;
-  }
-  mix->num_nodes = num_sources;
-  while (mix->num_nodes < 2 * num_sources - 1) {
+  while (mix->num_nodes < most) {
     int64_t a = take_lightest(mix, free_nodes), b = take_lightest(mix, free_nodes);
     uint64_t wa = mix->nodes[a].weight, wb = mix->nodes[b].weight;
     free_nodes[mix->num_nodes] = true;
@@ -70,6 +84,32 @@ out:
   return err;
 }
 
+ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows) {
+  ft_err err = FT_OK;
+  mix->num_sources = options->num_sources;
+  if (!options->concatenate || options->shuffle) return make_tree(mix, options, rows);
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, mix->num_sources, sizeof *mix->ends, (void **)&mix->ends));
+  for (int64_t i = 0; i < mix->num_sources; i++)
+    mix->ends[i] = (i > 0 ? mix->ends[i - 1] : 0) + rows[i];
+out:
+  return err;
+}
+
+void ft_data_mix_fini(ft_data_mix *mix) {
+  ft_free(mix->nodes);
+  ft_free(mix->ends);
+}
+
+/* Of sources that follow each other, pass after pass. */
+static void find_in_pass(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row) {
+  int64_t total = mix->ends[mix->num_sources - 1], at = p % total, i = 0;
+  while (at >= mix->ends[i])
+    i++;
+  int64_t begin = i > 0 ? mix->ends[i - 1] : 0;
+  *source = i;
+  *row = p / total * (mix->ends[i] - begin) + at - begin;
+}
+
 /* How many of a node's first n rows its left child gets. */
 static int64_t left_rows(const ft_data_mix *mix, const ft_data_mix_node *node, int64_t n) {
   wide share = (wide)(uint64_t)n * mix->nodes[node->left].weight + node->weight / 2;
@@ -77,6 +117,10 @@ static int64_t left_rows(const ft_data_mix *mix, const ft_data_mix_node *node, i
 }
 
 void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row) {
+  if (mix->ends) {
+    find_in_pass(mix, p, source, row);
+    return;
+  }
   int64_t i = mix->num_nodes - 1, n = p;
   while (mix->nodes[i].left >= 0) {
     const ft_data_mix_node *node = &mix->nodes[i];

@@ -45,14 +45,14 @@ void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistake
   }
 }
 
-ft_err ft_data_identity(ft_data *data, uint64_t *out) {
+ft_err ft_data_identity(ft_data *data, int64_t source, uint64_t *out) {
+  const ft_data_shards *shards = &data->sources[source];
   *out = 0;
-  for (int64_t s = 0; s < data->num_sources; s++)
-    for (int64_t i = 0; i < data->sources[s].num_files; i++) {
-      uint64_t one;
-      ft_err err = ft_tokens_identity(data->sources[s].files[i], &one);
-      if (err != FT_OK) return err;
-      *out = ft_hash64(&one, sizeof one, *out + (uint64_t)s);
-    }
+  for (int64_t i = 0; i < shards->num_files; i++) {
+    uint64_t one;
+    ft_err err = ft_tokens_identity(shards->files[i], &one);
+    if (err != FT_OK) return err;
+    *out = ft_hash64(&one, sizeof one, *out);
+  }
   return FT_OK;
 }

@@ -80,6 +80,10 @@ static void unknown_key(ft_mistakes *m, const char *path) {
                     path);
 }
 
+void ft_config_check_key(const char *path, ft_mistakes *m) {
+  if (!find_key(path)) unknown_key(m, path);
+}
+
 /* ---------------------------------------------------------------- merging */
 
 /* The object that holds the last part of a dotted path, made where missing; *last is that part.
@@ -97,7 +101,7 @@ static cJSON *section_of(cJSON *root, const char *path, const char **last) {
   return cJSON_IsObject(section) ? section_of(section, dot + 1, last) : NULL;
 }
 
-static void set_value(cJSON *root, const char *path, cJSON *value) {
+void ft_config_put(cJSON *root, const char *path, cJSON *value) {
   const char *last;
   cJSON *section = section_of(root, path, &last);
   if (!section) {
@@ -108,7 +112,7 @@ static void set_value(cJSON *root, const char *path, cJSON *value) {
   cJSON_AddItemToObject(section, last, value);
 }
 
-static const cJSON *value_at(const cJSON *root, const char *path) {
+const cJSON *ft_config_find(const cJSON *root, const char *path) {
   char copy[128];
   snprintf(copy, sizeof copy, "%s", path);
   const cJSON *at = root;
@@ -123,9 +127,9 @@ static cJSON *defaults(void) {
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const ft_key *key = &ft_config_table[i];
     if (strcmp(key->initial, "required") != 0)
-      set_value(root, key->path, cJSON_Parse(key->initial));
+      ft_config_put(root, key->path, cJSON_Parse(key->initial));
     else
-      set_value(root, key->path, cJSON_CreateNull());
+      ft_config_put(root, key->path, cJSON_CreateNull());
   }
   return root;
 }
@@ -135,9 +139,9 @@ static void merge(cJSON *root, const cJSON *object, const char *prefix, ft_mista
   for (const cJSON *item = object->child; item; item = item->next) {
     char path[128];
     snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", item->string);
-    const cJSON *known = value_at(root, path);
+    const cJSON *known = ft_config_find(root, path);
     if (find_key(path))
-      set_value(root, path, cJSON_Duplicate(item, true));
+      ft_config_put(root, path, cJSON_Duplicate(item, true));
     else if (!known)
       unknown_key(m, path);
     else if (!cJSON_IsObject(item))
@@ -162,15 +166,15 @@ static void apply_override(cJSON *root, const char *override, ft_mistakes *m) {
     return;
   }
   cJSON *value = cJSON_ParseWithOpts(equals + 1, NULL, true);
-  set_value(root, path, value ? value : cJSON_CreateString(equals + 1));
+  ft_config_put(root, path, value ? value : cJSON_CreateString(equals + 1));
   /* one length replaces the other */
-  if (strcmp(path, "train.steps") == 0) set_value(root, "train.epochs", cJSON_CreateNull());
-  if (strcmp(path, "train.epochs") == 0) set_value(root, "train.steps", cJSON_CreateNull());
+  if (strcmp(path, "train.steps") == 0) ft_config_put(root, "train.epochs", cJSON_CreateNull());
+  if (strcmp(path, "train.epochs") == 0) ft_config_put(root, "train.steps", cJSON_CreateNull());
 }
 
 /* ---------------------------------------------------------------- checks and extraction */
 
-static char *printed(const cJSON *value) {
+char *ft_config_print(const cJSON *value) {
   char *text = cJSON_PrintUnformatted(value);
   if (text && strlen(text) > 200) memcpy(text + 196, " ...", 5);
   return text;
@@ -184,7 +188,7 @@ static void wrong(ft_mistakes *m, const ft_key *key, const cJSON *value, const c
   va_start(args, format);
   vsnprintf(allowed, sizeof allowed, format, args);
   va_end(args);
-  char *text = printed(value);
+  char *text = ft_config_print(value);
   ft_mistakes_add(m, FT_ERR_CONFIG, "%s: found %s; expected %s", key->path, text ? text : "?",
                   allowed);
   cJSON_free(text);
@@ -260,7 +264,7 @@ static bool check_list(ft_mistakes *m, const ft_key *key, const cJSON *value, co
       known &= member->string &&
                (strcmp(member->string, "path") == 0 || strcmp(member->string, other) == 0);
     if (!known) {
-      char *text = printed(item);
+      char *text = ft_config_print(item);
       ft_mistakes_add(m, FT_ERR_CONFIG, "%s[%d]: found %s; expected %s", key->path, index,
                       text ? text : "?", form);
       cJSON_free(text);
@@ -286,6 +290,7 @@ static ft_err take_sources(ft_mistakes *m, const ft_key *key, const cJSON *value
       ft_mistakes_add(m, FT_ERR_CONFIG, "%s[%lld].weight: expected a positive number", key->path,
                       (long long)c->num_train);
     c->train[c->num_train++] = (ft_config_source){.path = ft_json_get(item, "path")->valuestring,
+                                                  .has_weight = weight != NULL,
                                                   .weight = weight ? weight->valuedouble : 1.0};
   }
   return FT_OK;
@@ -355,6 +360,25 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
   return FT_OK;
 }
 
+static int64_t num_weights(const ft_config *c) {
+  int64_t num = 0;
+  for (int64_t i = 0; i < c->num_train; i++)
+    num += c->train[i].has_weight;
+  return num;
+}
+
+bool ft_config_is_open(const ft_config *c, const char *path) {
+  const cJSON *value = ft_config_find(c->json, path);
+  return !value || cJSON_IsNull(value);
+}
+
+static void resolve_mix(ft_config *c) {
+  static const char *const names[] = {"concatenate", "weights"};
+  if (!ft_config_is_open(c, "data.mix")) return;
+  c->mix = num_weights(c) > 0 ? FT_MIX_WEIGHTS : FT_MIX_CONCATENATE;
+  ft_config_put(c->json, "data.mix", cJSON_CreateString(names[c->mix]));
+}
+
 /* What no single key can say. */
 static void check_together(ft_mistakes *m, const ft_config *c) {
   if (c->steps == 0 && c->epochs == 0)
@@ -364,6 +388,12 @@ static void check_together(ft_mistakes *m, const ft_config *c) {
         m, FT_ERR_CONFIG,
         "train.steps (%lld) and train.epochs (%g): give only one of them (the other null)",
         (long long)c->steps, c->epochs);
+  if (c->mix == FT_MIX_CONCATENATE && num_weights(c) > 0)
+    ft_mistakes_add(
+        m, FT_ERR_CONFIG,
+        "data.mix is \"concatenate\", which has no weights, but %lld sets of data.train "
+        "have one: leave them out, or set data.mix to \"weights\"",
+        (long long)num_weights(c));
   if (c->micro_batch > 0 && c->global_batch % c->micro_batch != 0)
     ft_mistakes_add(m, FT_ERR_CONFIG,
                     "train.global_batch (%lld) must be a multiple of train.micro_batch (%lld)",
@@ -376,7 +406,8 @@ static void check_together(ft_mistakes *m, const ft_config *c) {
 static ft_err extract(ft_config *c, ft_mistakes *m) {
   ft_err err = FT_OK;
   for (int64_t i = 0; i < ft_config_table_size; i++)
-    FT_TRY(take(m, &ft_config_table[i], value_at(c->json, ft_config_table[i].path), c));
+    FT_TRY(take(m, &ft_config_table[i], ft_config_find(c->json, ft_config_table[i].path), c));
+  resolve_mix(c);
   if (m->count == 0) check_together(m, c);
 out:
   return err;
@@ -384,10 +415,9 @@ out:
 
 /* ---------------------------------------------------------------- entry points */
 
-ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_overrides,
-                      ft_config *out) {
+ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_overrides,
+                      ft_mistakes *mistakes, ft_config *out) {
   ft_err err = FT_OK;
-  ft_mistakes m = {0};
   cJSON *file = NULL;
   memset(out, 0, sizeof *out);
   err = ft_json_read(path, &file);
@@ -395,13 +425,28 @@ ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_over
   if (err != FT_OK) goto out;
   FT_CHECK(cJSON_IsObject(file), FT_ERR_CONFIG, "%s: a JSON object was expected", path);
   out->json = defaults();
-  merge(out->json, file, "", &m);
+  merge(out->json, file, "", mistakes);
   for (int64_t i = 0; i < num_overrides; i++)
-    apply_override(out->json, overrides[i], &m);
-  FT_TRY(extract(out, &m));
-  FT_TRY(ft_mistakes_fail(&m, path));
+    apply_override(out->json, overrides[i], mistakes);
+  FT_TRY(extract(out, mistakes));
 out:
   cJSON_Delete(file);
+  if (err != FT_OK) ft_config_fini(out);
+  return err;
+}
+
+ft_err ft_config_fail(const ft_mistakes *m, const char *path, int64_t num_overrides) {
+  char where[512];
+  snprintf(where, sizeof where, "%s%s", path, num_overrides > 0 ? " and the command line" : "");
+  return ft_mistakes_fail(m, where);
+}
+
+ft_err ft_config_load(const char *path, char *const *overrides, int64_t num_overrides,
+                      ft_config *out) {
+  ft_mistakes m = {0};
+  ft_err err = ft_config_read(path, overrides, num_overrides, &m, out);
+  if (err != FT_OK) return err;
+  err = ft_config_fail(&m, path, num_overrides);
   if (err != FT_OK) ft_config_fini(out);
   return err;
 }
@@ -427,45 +472,5 @@ void ft_config_fini(ft_config *c) {
 }
 
 const cJSON *ft_config_value(const ft_config *config, const char *path) {
-  return find_key(path) ? value_at(config->json, path) : NULL;
-}
-
-static bool allowed(const char *path, char *const *allow, int64_t num_allow) {
-  for (int64_t i = 0; i < num_allow; i++)
-    if (strcmp(path, allow[i]) == 0) return true;
-  return false;
-}
-
-/* What a checkpoint holds in this form only. */
-static bool is_stored(const char *path) {
-  return strcmp(path, "optimizer.master") == 0 || strcmp(path, "optimizer.state") == 0;
-}
-
-ft_err ft_config_check_resume(const cJSON *earlier, const ft_config *now, char *const *allow,
-                              int64_t num_allow) {
-  ft_mistakes m = {0};
-  for (int64_t i = 0; i < num_allow; i++)
-    if (!find_key(allow[i])) unknown_key(&m, allow[i]);
-  for (int64_t i = 0; i < ft_config_table_size; i++) {
-    const ft_key *key = &ft_config_table[i];
-    const cJSON *a = value_at(earlier, key->path), *b = value_at(now->json, key->path);
-    bool may = !is_stored(key->path) && allowed(key->path, allow, num_allow);
-    if (key->resumable || !a || may || cJSON_Compare(a, b, true)) continue;
-    char *was = printed(a), *is = printed(b);
-    if (is_stored(key->path))
-      ft_mistakes_add(
-          &m, FT_ERR_CONFIG,
-          "%s: the run was started with %s and its checkpoint holds that, now it is %s; put "
-          "it back, or export the run and begin another from there",
-          key->path, was ? was : "?", is ? is : "?");
-    else
-      ft_mistakes_add(&m, FT_ERR_CONFIG,
-                      "%s: the run was started with %s, now it is %s; put it back, choose another "
-                      "run.dir, or accept "
-                      "another result with --allow %s",
-                      key->path, was ? was : "?", is ? is : "?", key->path);
-    cJSON_free(was);
-    cJSON_free(is);
-  }
-  return ft_mistakes_fail(&m, now->run_dir);
+  return find_key(path) ? ft_config_find(config->json, path) : NULL;
 }

@@ -11,16 +11,23 @@ const ft_key ft_config_table[] = {
         .meaning = "Hugging Face model directory to start from"),
     KEY(SOURCES, "data.train", AT(train), "required",
         .meaning = "training sets: [{\"path\": shard or folder of shards, \"weight\": share of "
-                   "rows (1)}]"),
+                   "rows}]"),
     KEY(SETS, "data.validation", AT(validation), "[]",
         .meaning = "validation sets: [{\"name\": …, \"path\": …}]", .resumable = true),
     KEY(INT, "data.seq_len", AT(seq_len), "4096", .meaning = "longest row in tokens", .min = 1,
         .max = 1 << 24),
+    KEY(CHOICE, "data.mix", AT(mix), "null",
+        .meaning = "how several training sets are mixed: \"concatenate\" (a pass has every row of "
+                   "each once), \"weights\" (shares of rows; without weights equal ones); null: "
+                   "\"concatenate\" where no weight is given",
+        .nullable = true, .choices = {"concatenate", "weights"}),
     KEY(BOOL, "data.packing", AT(packing), "true",
         .meaning = "fill a row with as many whole documents as fit"),
     KEY(BOOL, "data.shuffle", AT(shuffle), "true", .meaning = "shuffle rows anew in every epoch"),
-    KEY(INT, "train.global_batch", AT(global_batch), "64",
-        .meaning = "rows of one step, over all ranks", .min = 1, .max = 1 << 24),
+    KEY(INT, "train.global_batch", AT(global_batch), "null",
+        .meaning = "rows of one step, over all ranks; null: 64, fewer where a pass would have "
+                   "fewer than 16 steps",
+        .min = 1, .max = 1 << 24, .nullable = true),
     KEY(INT, "train.micro_batch", AT(micro_batch), "1",
         .meaning = "rows that a rank computes at once; divides global_batch", .min = 1,
         .max = 1 << 20),
@@ -77,8 +84,14 @@ const ft_key ft_config_table[] = {
     KEY(CHOICE, "schedule.name", AT(schedule.name), "\"cosine\"",
         .meaning = "\"constant\", \"linear\" or \"cosine\" after warm-up",
         .choices = {"constant", "linear", "cosine"}),
-    KEY(INT, "schedule.warmup_steps", AT(schedule.warmup_steps), "100",
-        .meaning = "updates over which the rate rises linearly to lr", .min = 0, .max = LARGEST),
+    KEY(INT, "schedule.warmup_steps", AT(schedule.warmup_steps), "null",
+        .meaning = "updates over which the rate rises linearly to lr; null: 100, at most a tenth "
+                   "of the steps",
+        .min = 0, .max = LARGEST, .nullable = true),
+    KEY(INT, "schedule.steps", AT(schedule.steps), "null",
+        .meaning = "step at which the course of the rate ends; later steps keep its last rate; "
+                   "null: the run's last step, which moves with train.steps",
+        .min = 1, .max = LARGEST, .nullable = true, .resumable = true),
     KEY(NUMBER, "schedule.min_lr_ratio", AT(schedule.min_lr_ratio), "0.1",
         .meaning = "rate of the last step, as a share of lr", .min = 0, .max = 1),
     KEY(INT, "sharding.stage", AT(stage), "3",

@@ -31,4 +31,16 @@ typedef struct ft_key {
 extern const ft_key ft_config_table[];
 extern const int64_t ft_config_table_size;
 
+/* ---- config.c */
+/* The value at a dotted path; NULL: there is none. Borrowed. */
+const cJSON *ft_config_find(const cJSON *root, const char *path);
+/* Sets it (value is taken over), making sections where they are missing. */
+void ft_config_put(cJSON *root, const char *path, cJSON *value);
+/* The value is null: left to the program. */
+bool ft_config_is_open(const ft_config *c, const char *path);
+/* A value as text, shortened; cJSON_free. */
+char *ft_config_print(const cJSON *value);
+/* A mistake where there is no such key. */
+void ft_config_check_key(const char *path, ft_mistakes *m);
+
 #endif

@@ -9,6 +9,8 @@
 
 struct ft_run {
   char *dir;
+  int made;      /* levels of dir that ft_run_open has made */
+  bool prepared; /* and that stay */
   ft_run_lock *lock;
   ft_rows *rows;          /* of metrics.jsonl; NULL before ft_run_begin_rows */
   ft_tensorboard *curves; /* NULL: given up, or not begun */

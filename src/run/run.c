@@ -1,8 +1,37 @@
 /* A run directory from taking it to giving it up. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
+
+/* How many levels of a path are missing. */
+static int missing_levels(const char *dir) {
+  char path[4096];
+  int missing = 0;
+  snprintf(path, sizeof path, "%s", dir);
+  while (*path && !ft_path_exists(path)) {
+    missing++;
+    char *slash = strrchr(path, '/');
+    if (!slash) break;
+    while (slash > path && slash[-1] == '/')
+      slash--;
+    *slash = 0;
+  }
+  return missing;
+}
+
+/* Removes that many levels from the end of a path, as long as they are empty. */
+static void remove_levels(const char *dir, int levels) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s", dir);
+  for (; levels > 0 && rmdir(path) == 0; levels--) {
+    char *slash = strrchr(path, '/');
+    if (!slash) break;
+    *slash = 0;
+  }
+}
 
 ft_err ft_run_open(const char *dir, ft_run **out) {
   ft_err err = FT_OK;
@@ -11,11 +40,13 @@ ft_err ft_run_open(const char *dir, ft_run **out) {
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(ft_run), &memory));
   ft_run *run = memory;
   FT_TRY(ft_strdup(dir, &run->dir));
+  run->made = missing_levels(dir);
   FT_TRY(ft_make_dirs(dir));
   FT_TRY(ft_run_lock_take(dir, &run->lock));
   *out = run;
   memory = NULL;
 out:
+  if (err != FT_OK) ft_fail_prefix(err, "run.dir");
   ft_run_close(memory);
   return err;
 }
@@ -24,7 +55,7 @@ ft_err ft_run_check(const ft_run *run) {
   return run ? ft_run_lock_check(run->lock) : FT_OK;
 }
 
-ft_err ft_run_prepare(ft_run *run, const cJSON *config) {
+ft_err ft_run_prepare(ft_run *run) {
   static const char *const parts[] = {"log", "checkpoints", "tensorboard"};
   ft_err err = FT_OK;
   char *path = NULL;
@@ -34,8 +65,7 @@ ft_err ft_run_prepare(ft_run *run, const cJSON *config) {
     ft_free(path);
     path = NULL;
   }
-  FT_TRY(ft_path_join(run->dir, "config.json", &path));
-  FT_TRY(ft_json_write(path, config));
+  run->prepared = true;
 out:
   ft_free(path);
   return err;
@@ -52,8 +82,46 @@ void ft_run_close(ft_run *run) {
   ft_rows_close(run->rows);
   ft_tensorboard_close(run->curves);
   ft_run_give_up(run);
+  if (run->dir && !run->prepared) remove_levels(run->dir, run->made);
   ft_free(run->dir);
   ft_free(run);
+}
+
+/* ---------------------------------------------------------------- how a part of the run began */
+
+/* A line is added to what is there: the file is written anew, so that it is never torn. */
+static ft_err append_history(const ft_run *run, const cJSON *start) {
+  ft_err err = FT_OK;
+  char *path = NULL, *line = NULL, *old = NULL, *text = NULL;
+  size_t bytes = 0;
+  FT_TRY(ft_path_join(run->dir, "history.jsonl", &path));
+  FT_TRY(ft_json_print(start, false, &line));
+  if (ft_path_exists(path)) FT_TRY(ft_read_file(path, (size_t)1 << 30, &old, &bytes));
+  FT_TRY(ft_format(&text, "%.*s%s\n", (int)bytes, old ? old : "", line));
+  FT_TRY(ft_write_file(path, text, strlen(text)));
+out:
+  ft_free(path);
+  ft_free(line);
+  ft_free(old);
+  ft_free(text);
+  return err;
+}
+
+ft_err ft_run_begin(ft_run *run, const cJSON *config, cJSON *start) {
+  ft_err err = FT_OK;
+  char *path = NULL, stamp[32];
+  time_t now = time(NULL);
+  struct tm parts;
+  gmtime_r(&now, &parts);
+  strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  cJSON_AddStringToObject(start, "time", stamp);
+  FT_TRY(ft_path_join(run->dir, "config.json", &path));
+  FT_TRY(ft_json_write(path, config));
+  FT_TRY(append_history(run, start));
+out:
+  cJSON_Delete(start);
+  ft_free(path);
+  return err;
 }
 
 /* ---------------------------------------------------------------- the best step */

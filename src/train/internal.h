@@ -55,13 +55,23 @@ typedef struct ft_stopping {
   bool keep_last; /* the run ends with an error, and the last finished step is worth keeping */
 } ft_stopping;
 
+/* ---- room.c: what there was before the large memory was taken */
+
+typedef struct ft_before {
+  int64_t accounted_bytes, resident_bytes;
+  int64_t shm_bytes; /* free in /dev/shm; -1: not known */
+} ft_before;
+
 /* ---- a run's parts */
 
 typedef struct trainer {
   ft_comm *comm;
   const ft_config *config;
   int rank, size;
-  ft_run *run; /* rank 0's, once it is taken */
+  ft_run *run;               /* rank 0's, once it is taken */
+  ft_checkpoint *checkpoint; /* that the run goes on from; NULL: it begins */
+  cJSON *inputs;             /* rank 0: what it learns from (inputs.c) */
+  cJSON *changes;            /* rank 0: of the configuration and inputs, since the checkpoint */
 
   ft_hf_config hf;
   char tokenizer_sha256[65]; /* of the model directory; "": it has none */
@@ -82,6 +92,7 @@ typedef struct trainer {
   ft_evaluation evaluation;
   ft_saving saving;
   ft_stopping stopping;
+  ft_before before;
   double peak_flops;  /* of all ranks together, measured at the start */
   double last_line_s; /* when the last progress line was shown */
 } trainer;
@@ -123,8 +134,8 @@ typedef struct step_result {
 /* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
  * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
 ft_err ft_trainer_step(trainer *t);
-/* Learning rate of an update, from 1. */
-double ft_trainer_lr(const trainer *t, int64_t step);
+/* Learning rate of an update, from 1, of a run of `steps`. */
+double ft_lr_at(const ft_config *config, int64_t steps, int64_t step);
 
 /* Where a number was not finite first: of a rank's micro-batches, then of all. */
 typedef struct ft_bad_report {
@@ -180,11 +191,42 @@ void ft_trainer_say_unsaved(const trainer *t);
 /* `best` names the newest checkpoint if it is the best; where that cannot be written, it is not.
  * Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_note_best(trainer *t);
-/* Loads a checkpoint; its weights must have the checksum that they had when they were saved. Logs
- * where the run goes on. */
-ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow);
+/* A checksum as 16 hexadecimal digits. */
+enum { FT_CHECKSUM_BYTES = 17 };
+void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]);
 /* A number among what a checkpoint carries; where it is missing, another. */
 double ft_extra_number(const cJSON *extra, const char *name, double otherwise);
+
+/* ---- inputs.c: what the run learns from, known by content. Rank 0's, not collective. */
+/* {"model": {digests}, "train": [{"path", "identity", "documents", "tokens"}], "validation": […]}.
+ */
+ft_err ft_inputs_describe(const trainer *t, cJSON **out);
+/* What is the same as when the checkpoint was written goes to *rules; what is not, and is not
+ * allowed, to *mistakes; what may be otherwise, to changes. */
+void ft_inputs_compare(const trainer *t, const ft_checkpoint_meta *meta, const cJSON *now,
+                       ft_resume_rules *rules, ft_mistakes *mistakes, cJSON *changes);
+
+/* ---- resume.c: where the run begins or goes on. Collective over all ranks, errors agreed. */
+/* Opens the checkpoint to go on from, if there is one; settles the configuration; refuses what has
+ * changed and may not. Writes nothing. */
+ft_err ft_trainer_find_start(trainer *t, ft_config *config, const ft_train_options *options);
+/* The model's weights, or all that the checkpoint has; its weights must have the checksum that they
+ * had when they were saved. Each byte is read by one rank. */
+ft_err ft_trainer_load(trainer *t);
+/* The first that is written to the run directory: its configuration, how this part began, and
+ * metrics without what comes after the checkpoint. *evaluate: an evaluation is due now. */
+ft_err ft_trainer_begin(trainer *t, const ft_train_options *options, bool *evaluate);
+
+/* ---- room.c: whether memory and disk have room for the run, once everything is allocated.
+ * Collective over all ranks. Errors: FT_ERR_MEMORY, FT_ERR_IO, FT_ERR_CREATE. */
+ft_err ft_trainer_check_room(trainer *t);
+/* What there is now, for ft_trainer_check_room to look at what was taken since. Not collective. */
+void ft_before_note(ft_before *before);
+/* Bytes of a checkpoint, of all ranks together. Not collective. */
+int64_t ft_trainer_checkpoint_bytes(const trainer *t);
+
+/* ---- outlook.c: what will come of the run, for people, before the first step */
+void ft_outlook_say(const trainer *t);
 
 /* ---- stop.c: the end before the end */
 /* Before the first step: says how long the run may last. Not collective, as the next. */
@@ -200,7 +242,6 @@ ft_err ft_trainer_commit_stop(trainer *t);
 double ft_process_started_s(void);
 
 /* ---- progress.c: lines for people, on rank 0 */
-void ft_progress_start(trainer *t, int64_t from);
 void ft_progress_step(trainer *t, int64_t step, const step_result *r);
 void ft_progress_validation(int64_t step, const cJSON *validation);
 void ft_progress_end(trainer *t);

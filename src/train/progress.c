@@ -44,38 +44,6 @@ static void duration(double s, char *out, size_t size) {
              (long long)(whole % 3600 / 60));
 }
 
-/* How often each of several sets is passed: shares of rows, not sizes, decide. */
-static void say_shares(const trainer *t) {
-  const ft_config *c = t->config;
-  double sum = 0, drawn = (double)t->steps * (double)c->global_batch;
-  for (int64_t i = 0; i < c->num_train; i++)
-    sum += c->train[i].weight;
-  for (int64_t i = 0; i < c->num_train; i++) {
-    double share = c->train[i].weight / sum, rows = (double)ft_data_source_rows(t->train, i);
-    ft_log(FT_LOG_INFO, "  %s: %.1f %% of the rows, its %.0f rows are passed %.2f times",
-           c->train[i].path, 100 * share, rows, drawn * share / rows);
-  }
-}
-
-void ft_progress_start(trainer *t, int64_t from) {
-  const ft_config *c = t->config;
-  double rows = (double)ft_data_num_rows(t->train);
-  ft_log(FT_LOG_INFO, "%s, %.1f M parameters, %s, stage %lld, %d ranks on %d nodes",
-         t->hf.model_type, (double)ft_arch_num_parameters(&t->hf.arch) / 1e6,
-         c->precision == FT_BF16 ? "bf16" : "fp32", (long long)c->stage, t->size,
-         ft_comm_num_nodes(t->comm));
-  ft_log(FT_LOG_INFO,
-         "%lld training rows (%lld documents, %lld tokens); %lld steps of %lld rows: %.2f epochs",
-         (long long)rows, (long long)ft_data_num_documents(t->train),
-         (long long)ft_data_num_tokens(t->train), (long long)t->steps, (long long)c->global_batch,
-         (double)t->steps * (double)c->global_batch / rows);
-  if (c->num_train > 1) say_shares(t);
-  if (c->precision == FT_BF16 && !ft_kernels_native_bf16())
-    ft_log(FT_LOG_INFO, "this CPU has no bf16 dot product: bf16 weights and activations are "
-                        "multiplied in f32");
-  if (from > 0) ft_log(FT_LOG_INFO, "going on with step %lld", (long long)from + 1);
-}
-
 void ft_progress_step(trainer *t, int64_t step, const step_result *r) {
   double now = ft_now_s();
   bool last = step == t->steps;

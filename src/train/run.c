@@ -6,14 +6,8 @@
 
 /* ---------------------------------------------------------------- the run directory */
 
-/* Nobody else may write there from here on. */
-static ft_err take_run_dir(trainer *t) {
-  ft_err err = t->rank == 0 ? ft_run_open(t->config->run_dir, &t->run) : FT_OK;
-  return ft_comm_agree(t->comm, err);
-}
-
 static ft_err prepare_run_dir(const trainer *t) {
-  ft_err err = t->rank == 0 ? ft_run_prepare(t->run, t->config->json) : FT_OK;
+  ft_err err = t->rank == 0 ? ft_run_prepare(t->run) : FT_OK;
   return ft_comm_agree(t->comm, err);
 }
 
@@ -23,90 +17,6 @@ static ft_err open_log(const trainer *t) {
   if (err == FT_OK) err = ft_log_open(path);
   ft_free(path);
   return ft_comm_agree(t->comm, err);
-}
-
-/* The step to go on from, the same on every rank; -1: a fresh run. */
-static ft_err find_checkpoint(trainer *t, int64_t *step) {
-  ft_err err = FT_OK;
-  int64_t *steps = NULL, num = 0;
-  *step = -1;
-  if (t->rank == 0) {
-    FT_TRY(ft_checkpoint_list(t->config->run_dir, &steps, &num));
-    if (num > 0) *step = steps[num - 1];
-    FT_CHECK(num == 0 || t->config->resume != FT_RESUME_NEVER, FT_ERR_CONFIG,
-             "%s holds a checkpoint of step %lld, and run.resume is \"never\": choose another "
-             "run.dir, or \"auto\" to go on",
-             t->config->run_dir, (long long)*step);
-  }
-out:
-  ft_free(steps);
-  err = ft_comm_agree(t->comm, err);
-  return err == FT_OK ? ft_comm_broadcast(t->comm, 0, step, sizeof *step) : err;
-}
-
-/* ---------------------------------------------------------------- starting */
-
-/* The model's weights, or with them all that a checkpoint has. Each byte is read by one rank. */
-static ft_err load(trainer *t, const ft_train_options *options, int64_t checkpoint) {
-  ft_err err = FT_OK;
-  uint64_t checksum;
-  double begin_s = ft_now_s();
-  int64_t bytes = ft_read_bytes();
-  if (checkpoint >= 0) {
-    FT_TRY(ft_trainer_restore(t, checkpoint, options->allow, options->num_allow));
-  } else {
-    FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
-    FT_TRY(ft_shard_checksum(t->shard, &checksum));
-    ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);
-  }
-  bytes = ft_read_bytes() - bytes;
-  FT_TRY(ft_comm_sum_i64(t->comm, &bytes, 1));
-  ft_log(FT_LOG_INFO, "%.3f MiB were read in %.1f s by all ranks together",
-         (double)bytes / 1048576.0, ft_now_s() - begin_s);
-out:
-  return err;
-}
-
-static ft_err start_fresh(const trainer *t) {
-  bool ignored;
-  ft_err err = FT_OK;
-  if (t->rank == 0) err = ft_run_rewind(t->config->run_dir, -1, false, &ignored);
-  return ft_comm_agree(t->comm, err);
-}
-
-/* Rows after the checkpoint go; *evaluate: the checkpoint's own evaluation is due and missing, or
- * was made after the checkpoint, which then knows nothing of it. */
-static ft_err rewind_metrics(trainer *t, bool *evaluate) {
-  ft_err err = FT_OK;
-  bool has = false, due = ft_trainer_evaluation_due(t, t->step);
-  bool known = due && t->evaluation.made && t->evaluation.step == t->step;
-  if (t->rank == 0) err = ft_run_rewind(t->config->run_dir, t->step, known, &has);
-  FT_TRY(ft_comm_agree(t->comm, err));
-  int64_t missing = due && !has && t->rank == 0;
-  FT_TRY(ft_comm_max_i64(t->comm, &missing, 1));
-  *evaluate = missing != 0;
-out:
-  return err;
-}
-
-static ft_err start(trainer *t, const ft_train_options *options, int64_t checkpoint,
-                    bool *evaluate) {
-  ft_err err = FT_OK;
-  *evaluate = ft_trainer_evaluation_due(t, 0);
-  FT_TRY(load(t, options, checkpoint));
-  if (checkpoint < 0)
-    FT_TRY(start_fresh(t));
-  else {
-    FT_CHECK(t->step <= t->steps, FT_ERR_CONFIG,
-             "%s has a checkpoint of step %lld, beyond the %lld steps asked for: raise train.steps",
-             t->config->run_dir, (long long)t->step, (long long)t->steps);
-    FT_TRY(ft_trainer_note_best(t)); /* it may have been killed between the checkpoint and this */
-    FT_TRY(rewind_metrics(t, evaluate));
-  }
-  if (t->rank == 0) err = ft_run_begin_rows(t->run, t->step);
-  FT_TRY(ft_comm_agree(t->comm, err));
-out:
-  return err;
 }
 
 /* ---------------------------------------------------------------- the loop */
@@ -135,20 +45,19 @@ out:
   return err;
 }
 
-static void say_check(const trainer *t, int64_t checkpoint) {
+static void say_check(const trainer *t) {
   ft_log(FT_LOG_INFO, "nothing is wrong with the configuration, the model and the data");
-  if (checkpoint >= 0)
+  if (t->checkpoint)
     ft_log(FT_LOG_INFO, "the run would resume from the checkpoint of step %lld in %s",
-           (long long)checkpoint, t->config->run_dir);
+           (long long)t->step, t->config->run_dir);
   else
     ft_log(FT_LOG_INFO, "the run would start afresh in %s", t->config->run_dir);
 }
 
-static ft_err check_run(trainer *t, const ft_train_options *options, int64_t checkpoint) {
+static ft_err check_run(trainer *t) {
   ft_err err = FT_OK;
-  ft_progress_start(t, 0);
-  FT_TRY(load(t, options, checkpoint));
-  say_check(t, checkpoint);
+  FT_TRY(ft_trainer_load(t));
+  say_check(t);
   ft_progress_end(t);
 out:
   return err;
@@ -156,24 +65,24 @@ out:
 
 static ft_err run(trainer *t, const ft_train_options *options) {
   ft_err err = FT_OK;
-  int64_t checkpoint;
   bool evaluate;
-  if (!options->check_only) FT_TRY(take_run_dir(t));
-  FT_TRY(find_checkpoint(t, &checkpoint));
   FT_TRY(ft_trainer_allocate(t, true));
+  FT_TRY(ft_trainer_check_room(t));
+  ft_outlook_say(t);
   if (options->check_only) {
-    FT_TRY(check_run(t, options, checkpoint));
+    FT_TRY(check_run(t));
     goto out;
   }
   FT_TRY(prepare_run_dir(t));
   FT_TRY(open_log(t));
   (void)ft_fault("load");
   (void)ft_comm_enter(t->comm, "loads");
-  FT_TRY(start(t, options, checkpoint, &evaluate));
+  FT_TRY(ft_trainer_load(t));
+  FT_TRY(ft_trainer_begin(t, options, &evaluate));
   (void)ft_comm_enter(t->comm, "trains");
   ft_trainer_prepare_stop(t);
   FT_TRY(ft_trainer_measure_peak(t));
-  ft_progress_start(t, t->step);
+  if (t->step > 0) ft_log(FT_LOG_INFO, "going on with step %lld", (long long)t->step + 1);
   if (evaluate) FT_TRY(ft_trainer_evaluate_now(t));
   if (t->step == t->steps)
     ft_log(FT_LOG_INFO, "the run is finished: all %lld steps are done", (long long)t->steps);
@@ -205,14 +114,7 @@ static ft_err end_writing(trainer *t, ft_err err) {
   return err;
 }
 
-/* train.steps, or what train.epochs comes to. */
-static int64_t steps_of(const trainer *t) {
-  const ft_config *c = t->config;
-  if (c->steps > 0) return c->steps;
-  return (int64_t)ceil(c->epochs * (double)ft_data_num_rows(t->train) / (double)c->global_batch);
-}
-
-ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *options) {
+ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
   void *memory = NULL;
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
@@ -220,10 +122,8 @@ ft_err ft_train(ft_comm *comm, const ft_config *config, const ft_train_options *
   ft_comm_on_stop(comm, ft_kernels_stop);
   ft_comm_set_stall_timeout(comm, config->stall_timeout_s);
   err = ft_trainer_open(t, comm, config, config->model_path, true);
-  if (err == FT_OK) {
-    t->steps = steps_of(t);
-    err = run(t, options);
-  }
+  if (err == FT_OK) err = ft_trainer_find_start(t, config, options);
+  if (err == FT_OK) err = run(t, options);
   if (err == FT_OK) err = ft_comm_section_last(comm);
   if (err == FT_ERR_STOPPED) {
     err = ft_trainer_commit_stop(t);

@@ -8,22 +8,21 @@
 
 #define WRITE_POLL_S 2e-3 /* between two looks at a checkpoint that is being written */
 
-enum { CHECKSUM_BYTES = 17 };
-
-static void print_checksum(uint64_t checksum, char out[CHECKSUM_BYTES]) {
-  snprintf(out, CHECKSUM_BYTES, "%016llx", (unsigned long long)checksum);
+void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]) {
+  snprintf(out, FT_CHECKSUM_BYTES, "%016llx", (unsigned long long)checksum);
 }
 
 static cJSON *extra_of(const trainer *t) {
   cJSON *extra = cJSON_CreateObject();
-  char checksum[CHECKSUM_BYTES];
-  print_checksum(t->saving.checksum, checksum);
+  char checksum[FT_CHECKSUM_BYTES];
+  ft_print_checksum(t->saving.checksum, checksum);
   cJSON_AddStringToObject(extra, "weights_checksum", checksum);
   ft_evaluation_write(&t->evaluation, extra);
   cJSON_AddNumberToObject(extra, "skipped", (double)t->skipped);
   cJSON_AddNumberToObject(extra, "losses", (double)t->spike.count);
   cJSON_AddNumberToObject(extra, "loss_mean", t->spike.mean);
   cJSON_AddNumberToObject(extra, "loss_variance", t->spike.variance);
+  if (t->inputs) cJSON_AddItemToObject(extra, "inputs", cJSON_Duplicate(t->inputs, true));
   if (t->saving.measured) cJSON_AddNumberToObject(extra, "checkpoint_seconds", t->saving.seconds);
   return extra;
 }
@@ -99,9 +98,9 @@ static ft_err wait_written(trainer *t) {
 }
 
 static void say_written(const trainer *t, const ft_checkpoint_report *r) {
-  char checksum[CHECKSUM_BYTES];
+  char checksum[FT_CHECKSUM_BYTES];
   double gb = (double)r->bytes * 1e-9;
-  print_checksum(t->saving.checksum, checksum);
+  ft_print_checksum(t->saving.checksum, checksum);
   ft_log(FT_LOG_INFO,
          "checkpoint of step %lld written, its weights have checksum %s: %.3g GB in %.3g s (%.3g "
          "GB/s, %.2f core-seconds a GB)",
@@ -175,69 +174,6 @@ ft_err ft_trainer_leave_checkpoint(trainer *t) {
   FT_TRY(ft_trainer_begin_checkpoint(t));
   FT_TRY(ft_trainer_finish_checkpoint(t));
 out:
-  return err;
-}
-
-/* A test aid: memory that errs while a checkpoint is loaded, in one bit of one weight, in whatever
- * form it is kept. */
-static void spoil(trainer *t) {
-  void *weights;
-  uint8_t *low;
-  if (!ft_fault("restored").fail || ft_shard_kept(t->shard, 0) == 0) return;
-  ft_shard_master_arrays(t->shard, 0, &weights, &low);
-  *(uint8_t *)weights ^= 1;
-}
-
-/* Compares the weights with what they were when they were saved, over all ranks, files and memory
- * between. */
-static ft_err check_weights(trainer *t, const cJSON *extra) {
-  ft_err err = FT_OK;
-  uint64_t checksum;
-  char found[CHECKSUM_BYTES];
-  const cJSON *saved = ft_json_get(extra, "weights_checksum"); /* early checkpoints lack it */
-  FT_TRY(ft_shard_checksum(t->shard, &checksum));
-  print_checksum(checksum, found);
-  FT_CHECK(
-      !cJSON_IsString(saved) || strcmp(saved->valuestring, found) == 0, FT_ERR_DATA,
-      "%s: the weights of step %lld have checksum %s, they had %s when they were saved: use an "
-      "earlier checkpoint",
-      t->config->run_dir, (long long)t->step, found, saved->valuestring);
-  ft_log(FT_LOG_INFO, "weights at step %lld have checksum %s", (long long)t->step, found);
-out:
-  return err;
-}
-
-/* Where the run stood, from what the checkpoint carries. */
-static void take_meta(trainer *t, const ft_checkpoint_meta *meta) {
-  t->step = meta->step;
-  t->updates = meta->updates;
-  t->tokens = meta->tokens;
-  ft_evaluation_read(&t->evaluation, meta->extra);
-  t->saving.committed = true;
-  t->saving.committed_step = meta->step;
-  t->saving.knows_evaluation = t->evaluation.made && t->evaluation.step == meta->step;
-  t->saving.noted = t->evaluation.best;
-  t->saving.seconds = ft_extra_number(meta->extra, "checkpoint_seconds", 0);
-  t->skipped = (int64_t)ft_extra_number(meta->extra, "skipped", 0);
-  t->spike.count = (int64_t)ft_extra_number(meta->extra, "losses", 0);
-  t->spike.mean = ft_extra_number(meta->extra, "loss_mean", 0);
-  t->spike.variance = ft_extra_number(meta->extra, "loss_variance", 0);
-}
-
-ft_err ft_trainer_restore(trainer *t, int64_t step, char *const *allow, int64_t num_allow) {
-  ft_err err = FT_OK;
-  ft_checkpoint *checkpoint = NULL;
-  FT_TRY(ft_checkpoint_open_together(t->comm, t->config->run_dir, step, &checkpoint));
-  const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(checkpoint);
-  FT_TRY(ft_config_check_resume(meta->config, t->config, allow, num_allow));
-  FT_TRY(ft_checkpoint_restore(t->comm, checkpoint, t->shard, true));
-  take_meta(t, meta);
-  ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
-         (long long)t->step, ft_checkpoint_world_size(checkpoint), t->size);
-  spoil(t);
-  FT_TRY(check_weights(t, meta->extra));
-out:
-  ft_checkpoint_close(checkpoint);
   return err;
 }
 

@@ -30,6 +30,7 @@ static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_so
   const ft_config *c = t->config;
   ft_data_options options = {.sources = sources,
                              .num_sources = num_sources,
+                             .concatenate = c->mix == FT_MIX_CONCATENATE,
                              .seq_len = c->seq_len,
                              .packing = c->packing,
                              .shuffle = shuffle,
@@ -48,7 +49,8 @@ static ft_err open_training(trainer *t) {
   ft_data_source *sources = memory;
   for (int64_t i = 0; i < c->num_train; i++)
     sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
-  FT_TRY(open_set(t, sources, c->num_train, c->shuffle, &t->train));
+  err = open_set(t, sources, c->num_train, c->shuffle, &t->train);
+  if (err != FT_OK) ft_fail_prefix(err, "data.train");
 out:
   ft_free(memory);
   return err;
@@ -61,7 +63,10 @@ static ft_err open_validation(trainer *t, ft_mistakes *m) {
   t->validation = p;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
     ft_data_source source = {.path = t->config->validation[i].path, .weight = 1};
-    ft_mistakes_note(m, open_set(t, &source, 1, false, &t->validation[i]));
+    err = open_set(t, &source, 1, false, &t->validation[i]);
+    if (err != FT_OK) ft_fail_prefix(err, "data.validation");
+    ft_mistakes_note(m, err);
+    err = FT_OK;
   }
 out:
   return err;
@@ -79,6 +84,16 @@ static void look_for_data(const ft_config *c, bool training, ft_mistakes *m) {
           m, ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.validation)", c->validation[i].path));
 }
 
+void ft_train_look(const ft_config *c, ft_mistakes *m) {
+  ft_run *run = NULL;
+  if (c->model_path && !ft_path_is_dir(c->model_path))
+    ft_mistakes_add(m, FT_ERR_NOINPUT, "the model directory %s does not exist (model.path)",
+                    c->model_path);
+  look_for_data(c, true, m);
+  if (c->run_dir) ft_mistakes_note(m, ft_run_open(c->run_dir, &run));
+  ft_run_close(run);
+}
+
 static void open_with_model(trainer *t, const char *model_dir, bool training, ft_mistakes *m) {
   const ft_config *c = t->config;
   if (c->seq_len > t->hf.arch.max_positions)
@@ -92,7 +107,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
   ft_mistakes_note(m, open_validation(t, m));
 }
 
-/* Opens all inputs; all that is wrong with them comes in one message. */
+/* Opens all inputs, and of a training run its directory; all that is wrong comes in one message. */
 static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   ft_mistakes m = {0};
   if (t->rank == 0)
@@ -103,6 +118,7 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
     open_with_model(t, model_dir, training, &m);
   else
     look_for_data(t->config, training, &m);
+  if (t->rank == 0 && training) ft_mistakes_note(&m, ft_run_open(t->config->run_dir, &t->run));
   return ft_mistakes_fail(&m, NULL);
 }
 
@@ -155,6 +171,7 @@ static int64_t max_tokens(const trainer *t) {
 ft_err ft_trainer_allocate(trainer *t, bool training) {
   ft_err err = FT_OK;
   const ft_config *c = t->config;
+  ft_before_note(&t->before);
   ft_shard_options shard = {.stage = (int)c->stage,
                             .training = training,
                             .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
@@ -182,6 +199,9 @@ out:
 
 void ft_trainer_close(trainer *t) {
   ft_run_close(t->run);
+  ft_checkpoint_close(t->checkpoint);
+  cJSON_Delete(t->inputs);
+  cJSON_Delete(t->changes);
   ft_model_free(t->model);
   ft_optim_free(t->optim);
   ft_shard_free(t->shard);

@@ -256,11 +256,12 @@ static ft_schedule_name course(ft_rate_course name) {
   return FT_SCHEDULE_COSINE;
 }
 
-double ft_trainer_lr(const trainer *t, int64_t step) {
-  const ft_config_schedule *s = &t->config->schedule;
+double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
+  const ft_config_schedule *s = &config->schedule;
+  int64_t end = s->steps > 0 ? s->steps : steps;
   ft_schedule schedule = {
       .name = course(s->name), .warmup_steps = s->warmup_steps, .min_lr_ratio = s->min_lr_ratio};
-  return ft_schedule_lr(&schedule, t->config->lr, step, t->steps);
+  return ft_schedule_lr(&schedule, config->lr, step, end);
 }
 
 ft_err ft_trainer_step(trainer *t) {
@@ -268,7 +269,7 @@ ft_err ft_trainer_step(trainer *t) {
   int64_t step = t->step + 1;
   double begin_s = ft_now_s();
   plan p = plan_of(t, step);
-  step_result r = {.lr = ft_trainer_lr(t, step)};
+  step_result r = {.lr = ft_lr_at(t->config, t->steps, step)};
   ft_comm_set_step(t->comm, step);
   FT_TRY(count_targets(t, &p, &r.targets));
   r.has_targets = r.targets > 0;

@@ -47,14 +47,7 @@ void ft_trainer_plan_stop(trainer *t) {
 }
 
 static double estimate_checkpoint_s(const trainer *t) {
-  double bytes_per_element = 0, elements = 0;
-  for (int i = 0; i < ft_shard_num_states(t->shard); i++) {
-    const ft_state_info *info = ft_shard_state_info(t->shard, i);
-    bytes_per_element += (double)info->group_bytes / (double)info->group_elements;
-  }
-  for (int64_t b = 0; b < ft_shard_num_blocks(t->shard); b++)
-    elements += (double)ft_shard_block(t->shard, b)->num_elements;
-  return bytes_per_element * elements / ft_comm_num_nodes(t->comm) / ASSUMED_BYTES_PER_S;
+  return (double)ft_trainer_checkpoint_bytes(t) / ft_comm_num_nodes(t->comm) / ASSUMED_BYTES_PER_S;
 }
 
 void ft_trainer_prepare_stop(trainer *t) {

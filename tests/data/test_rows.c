@@ -230,6 +230,7 @@ typedef struct mixture {
   double total;
 } mixture;
 
+/* weights NULL: concatenated. */
 static ft_data *open_mixture(mixture *m, const double *weights, int64_t num_sources, bool shuffle) {
   m->num_sources = num_sources;
   m->total = 0;
@@ -237,12 +238,13 @@ static ft_data *open_mixture(mixture *m, const double *weights, int64_t num_sour
     char name[32];
     snprintf(name, sizeof name, "mix-%d.h5", (int)k);
     snprintf(m->paths[k], MAX_PATH, "%s", in_root(name));
-    m->sources[k] = (ft_data_source){m->paths[k], weights[k]};
-    m->total += weights[k];
+    m->sources[k] = (ft_data_source){m->paths[k], weights ? weights[k] : 1};
+    m->total += m->sources[k].weight;
     write_many(name, (int)k * 1000, 5 + 3 * (int)k, 6);
   }
   ft_data_options options = options_of(m->sources, num_sources);
   options.shuffle = shuffle;
+  options.concatenate = weights == NULL;
   ft_data *data;
   assert_ok(ft_data_open(&options, &data));
   return data;
@@ -316,6 +318,48 @@ static void far_shares_are_kept(void **state) {
   ft_data_close(data);
 }
 
+/* Each pass has every row of every source once, near the beginning and far out; no source waits for
+ * the end of a pass. */
+static void concatenated_passes_have_every_row_once(void **state) {
+  (void)state;
+  mixture m;
+  ft_data *data = open_mixture(&m, NULL, 4, true);
+  int64_t rows = ft_data_num_rows(data); /* 5 + 8 + 11 + 14 */
+  ft_batch batch = {0};
+  assert_int_equal(rows, 38);
+  for (int64_t pass = 0; pass < (int64_t)1 << 50; pass = 5 * pass + 1) {
+    uint8_t seen[MAX_SOURCES][20] = {{0}};
+    int64_t of_last = 0;
+    for (int64_t i = 0; i < rows; i++) {
+      int64_t source = source_of(data, pass * rows + i, &batch);
+      seen[source][document_of(&batch, 0) % 1000]++;
+      if (i < rows / 2) of_last += source == 3;
+    }
+    for (int64_t k = 0; k < 4; k++)
+      for (int64_t d = 0; d < 5 + 3 * k; d++)
+        assert_int_equal(seen[k][d], 1);
+    assert_in_range(of_last, 6, 8);
+  }
+  ft_batch_fini(&batch);
+  ft_data_close(data);
+}
+
+/* Without shuffling they are read as one after the other. */
+static void concatenated_files_keep_their_order(void **state) {
+  (void)state;
+  mixture m;
+  ft_data *data = open_mixture(&m, NULL, 3, false);
+  ft_batch batch = {0};
+  for (int64_t pass = 0; pass < 3; pass++)
+    for (int64_t k = 0, p = 24 * pass; k < 3; k++)
+      for (int64_t d = 0; d < 5 + 3 * k; d++, p++) {
+        assert_int_equal(source_of(data, p, &batch), k);
+        assert_int_equal(document_of(&batch, 0) % 1000, d);
+      }
+  ft_batch_fini(&batch);
+  ft_data_close(data);
+}
+
 static void a_folder_is_read_in_name_order(void **state) {
   (void)state;
   const int lengths[] = {2, 3}, single[] = {1};
@@ -351,6 +395,8 @@ int main(void) {
       cmocka_unit_test(sources_keep_to_their_shares),
       cmocka_unit_test(far_positions_are_exact),
       cmocka_unit_test(far_shares_are_kept),
+      cmocka_unit_test(concatenated_passes_have_every_row_once),
+      cmocka_unit_test(concatenated_files_keep_their_order),
       cmocka_unit_test(a_folder_is_read_in_name_order),
   };
   return cmocka_run_group_tests(tests, make_root, remove_root);

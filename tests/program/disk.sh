@@ -69,18 +69,23 @@ little_things() {
   go_on "removing fails" 2
 }
 
-# A disk of 7 MiB: one checkpoint of 4.6 MiB fits, a second does not.
+# A disk of 7 MiB: one checkpoint of 4.6 MiB fits, a second does not. It is told before the first
+# step, and nothing is left; a disk that fills while the run goes on ends nothing.
 full_disk() {
   local status=0
   mkdir "$work/disk"
   mount -t tmpfs -o size=7m none "$work/disk" 2>/dev/null ||
     { echo "not tried: a full disk (mount needs root)"; return 0; }
   trap 'umount "$work/disk"; rm -rf "$work"' EXIT
-  train 2 run.dir="$work/disk/run" || status=$?
-  must "a full disk" [ "$status" -eq 74 ]
-  must "a full disk" grep -q "error: no checkpoint of step 4: .*needs 0.00. GiB and 0.00. GiB are free" \
-    "$work/said"
-  must "a full disk" is_whole "$work/disk/run"
+  for check in "" --check; do
+    status=0
+    train 2 run.dir="$work/disk/run" $check || status=$?
+    must "a small disk" [ "$status" -eq 74 ]
+    must "a small disk" grep -q "run.dir: .*checkpoints need 0.01. GiB and 0.00. GiB are free" "$work/said"
+    must "a small disk" [ -z "$(ls -A "$work/disk")" ]
+  done
+  mount -o remount,size=30m "$work/disk"
+  fills_up
   mount -o remount,size=100m "$work/disk"
   must "more room" train 1 run.dir="$work/disk/run"
   must "more room" grep -q "resuming after step 2" "$work/said"
@@ -91,6 +96,25 @@ full_disk() {
   must "read-only" [ "$status" -eq 73 ]
   must "read-only" grep -q "Read-only file system" "$work/said"
   num_good=$((num_good + 1))
+}
+
+# Somebody else fills the disk once the checkpoint of step 2 is there.
+fills_up() {
+  local status=0 waited=0 pid
+  FT_FAULT="backward@8/0=slow:4" train 2 run.dir="$work/disk/run" &
+  pid=$!
+  until [ -e "$work/disk/run/checkpoints/step-00000002/manifest.json" ]; do
+    sleep 0.05
+    waited=$((waited + 1))
+    [ "$waited" -lt 1200 ] || fail "no checkpoint of step 2"
+  done
+  head -c 22m /dev/zero >"$work/disk/other" || true
+  wait "$pid" || status=$?
+  rm "$work/disk/other"
+  must "a full disk" [ "$status" -eq 74 ]
+  must "a full disk" grep -q "error: no checkpoint of step 4: .*needs 0.00. GiB and 0.00. GiB are free" \
+    "$work/said"
+  must "a full disk" is_whole "$work/disk/run"
 }
 
 prepare_broken

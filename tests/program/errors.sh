@@ -72,6 +72,11 @@ for ranks in 1 4; do
   says 'did you mean train.steps?' 'optimizer.lr: found -1' 'train.precision: found "fp8"'
   says_once '3 mistakes'
 done
+mistakes+=("model.path=$work/absent" "data.train=[{\"path\":\"$work/no-data\"}]" run.dir=/proc/run)
+expect 78 on_ranks 2 "$ftrun" train "$work/config.json" --check "${mistakes[@]}"
+says 'did you mean train.steps?' "the model directory $work/absent does not exist" \
+  "$work/no-data does not exist (data.train)" 'run.dir: /proc/run: cannot make'
+says_once '6 mistakes'
 expect 78 train train.steps=3 train.micro_batch=3
 says 'train.global_batch (2) must be a multiple of train.micro_batch (3)'
 echo '{"model": ' >"$work/broken.json"
@@ -120,7 +125,7 @@ expect 0 train
 expect 0 train --check train.steps=3
 says 'would resume from the checkpoint of step 2'
 expect 78 on_ranks 3 "$ftrun" train "$work/config.json" train.steps=3 optimizer.lr=2e-3
-says_once 'optimizer.lr: the run was started with 0.001, now it is 0.002'
+says_once 'optimizer.lr: the run had 0.001 so far, now it is 0.002'
 says '--allow optimizer.lr'
 expect 78 train --check train.steps=3 optimizer.lr=2e-3
 expect 78 train train.steps=3 run.resume=never

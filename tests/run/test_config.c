@@ -37,13 +37,14 @@ static void defaults_are_those_of_the_design(void **state) {
   assert_int_equal(c.seq_len, 4096);
   assert_true(c.packing && c.shuffle && c.activation_checkpointing == 1);
   assert_true(c.master == FT_MASTER_F32 && c.state == FT_MOMENTS_F32 && c.gradient == FT_F32);
+  ft_config_settle(&c, -1, NULL);
   assert_int_equal(c.global_batch, 64);
   assert_int_equal(c.micro_batch, 1);
   assert_int_equal(c.precision, FT_BF16);
   assert_true(c.grad_clip == 1.0 && c.betas[0] == 0.9 && c.betas[1] == 0.95 && c.eps == 1e-8);
   assert_true(c.weight_decay == 0.1 && c.lr == 1e-3);
   assert_int_equal(c.schedule.name, FT_RATE_COSINE);
-  assert_int_equal(c.schedule.warmup_steps, 100);
+  assert_int_equal(c.schedule.warmup_steps, 0); /* a tenth of 5 steps */
   assert_int_equal(c.stage, 3);
   assert_int_equal(c.validation_every, 100);
   assert_int_equal(c.checkpoint_every, 200);
@@ -119,7 +120,6 @@ static void single_mistakes_are_named(void **state) {
   (void)state;
   static const char *const cases[][2] = {
       {"train.global_batch=3.5", "whole number"},
-      {"train.micro_batch=7", "multiple of train.micro_batch"},
       {"train.precision=fp8", "\"fp32\" or \"bf16\""},
       {"train.gradient=int8", "\"fp32\" or \"bf16\""},
       {"train.activation_checkpointing=0", "true, false or a whole number"},
@@ -137,6 +137,8 @@ static void single_mistakes_are_named(void **state) {
        "two sets"},
       {"data.packing=1", "true or false"},
       {"run.dir=", "not empty"},
+      {"data.mix=both", "\"concatenate\" or \"weights\""},
+      {"schedule.steps=0", "between 1"},
       {"train.steps=null", "one of them is required"},
       {"validation.patience=3", "data.validation"},
       {"nonsense", "section.key=value"},
@@ -148,10 +150,20 @@ static void single_mistakes_are_named(void **state) {
     assert_fails(load(minimal, overrides, 1, &c), FT_ERR_CONFIG, cases[i][1]);
   }
   ft_config c;
+  char *batches[] = {"train.global_batch=64", "train.micro_batch=7"};
+  assert_fails(load(minimal, batches, 2, &c), FT_ERR_CONFIG, "multiple of train.micro_batch");
   assert_fails(load("{}", NULL, 0, &c), FT_ERR_CONFIG, "optimizer.lr: required");
   assert_fails(load("[]", NULL, 0, &c), FT_ERR_CONFIG, "object");
   assert_fails(load("{\"train\": {\"steps\": 1,}}", NULL, 0, &c), FT_ERR_CONFIG, "line 1");
   assert_int_equal(ft_config_load("absent.json", NULL, 0, &c), FT_ERR_NOINPUT);
+}
+
+/* Compares as a run that goes on does. */
+static ft_err compare(const cJSON *earlier, const ft_config *now, char *const *allow, int64_t num) {
+  ft_mistakes m = {0};
+  ft_resume_rules rules = {.allow = allow, .num_allow = num};
+  ft_config_compare(earlier, now, &rules, &m, NULL);
+  return ft_mistakes_fail(&m, now->run_dir);
 }
 
 static void resume_refuses_what_changes_the_result(void **state) {
@@ -163,24 +175,93 @@ static void resume_refuses_what_changes_the_result(void **state) {
   char *unknown[] = {"optimizer.rate"};
   assert_ok(load(minimal, NULL, 0, &a));
   assert_ok(load(minimal, fine, 4, &b));
-  assert_ok(ft_config_check_resume(a.json, &b, NULL, 0));
+  assert_ok(compare(a.json, &b, NULL, 0));
   ft_config_fini(&b);
   assert_ok(load(minimal, wrong, 2, &b));
-  assert_fails(ft_config_check_resume(a.json, &b, NULL, 0), FT_ERR_CONFIG, "2 mistakes");
-  assert_fails(ft_config_check_resume(a.json, &b, allow, 1), FT_ERR_CONFIG,
-               "train.micro_batch: the run was started with 1, now it is 2");
-  assert_ok(ft_config_check_resume(a.json, &b, allow, 2));
-  assert_fails(ft_config_check_resume(a.json, &b, unknown, 1), FT_ERR_CONFIG, "no such key");
+  assert_fails(compare(a.json, &b, NULL, 0), FT_ERR_CONFIG, "2 mistakes");
+  assert_fails(compare(a.json, &b, allow, 1), FT_ERR_CONFIG,
+               "train.micro_batch: the run had 1 so far, now it is 2");
+  assert_ok(compare(a.json, &b, allow, 2));
+  assert_fails(compare(a.json, &b, unknown, 1), FT_ERR_CONFIG, "no such key");
   ft_config_fini(&b);
   /* What a checkpoint holds in one form cannot be had in another, allowed or not. */
   char *other[] = {"optimizer.master=bf16+8", "train.activation_checkpointing=2"};
   char *allow_other[] = {"optimizer.master"};
   assert_ok(load(minimal, other, 2, &b));
-  assert_fails(ft_config_check_resume(a.json, &b, allow_other, 1), FT_ERR_CONFIG,
-               "optimizer.master: the run was started with \"fp32\" and its checkpoint holds that, "
+  assert_fails(compare(a.json, &b, allow_other, 1), FT_ERR_CONFIG,
+               "optimizer.master: the run had \"fp32\" so far and its checkpoint holds that, "
                "now it is \"bf16+8\"");
   ft_config_fini(&a);
   ft_config_fini(&b);
+}
+
+/* What is left open follows the rows of a pass; the design's numbers hold for large sets. */
+static void defaults_follow_the_data(void **state) {
+  (void)state;
+  static const struct {
+    int64_t rows, micro_batch, batch, steps, warmup;
+  } cases[] = {{100000, 1, 64, 4688, 100}, {1024, 1, 64, 48, 4}, {1000, 1, 32, 94, 9},
+               {60, 1, 2, 90, 9},          {7, 1, 1, 21, 2},     {1, 1, 1, 3, 0},
+               {60, 4, 4, 45, 4},          {-1, 1, 64, -1, 100}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    ft_config c;
+    char micro_batch[40];
+    snprintf(micro_batch, sizeof micro_batch, "train.micro_batch=%d", (int)cases[i].micro_batch);
+    char *overrides[] = {"train.epochs=3", micro_batch};
+    assert_ok(load(minimal, overrides, 2, &c));
+    ft_config_settle(&c, cases[i].rows, NULL);
+    assert_int_equal(c.global_batch, cases[i].batch);
+    assert_int_equal(c.schedule.warmup_steps, cases[i].warmup);
+    if (cases[i].rows > 0) assert_int_equal(ft_config_num_steps(&c, cases[i].rows), cases[i].steps);
+    int64_t written;
+    assert_true(ft_json_i64(ft_config_value(&c, "train.global_batch"), &written));
+    assert_int_equal(written, cases[i].batch);
+    ft_config_fini(&c);
+  }
+}
+
+/* What was given stays, and what was decided when the run began stays when it goes on. */
+static void what_was_decided_stays(void **state) {
+  (void)state;
+  ft_config a, b;
+  char *given[] = {"train.global_batch=32", "schedule.warmup_steps=100", "train.steps=10"};
+  assert_ok(load(minimal, given, 3, &a));
+  ft_config_settle(&a, 7, NULL);
+  assert_int_equal(a.global_batch, 32);
+  assert_int_equal(a.schedule.warmup_steps, 100);
+  char *more[] = {"train.steps=1000"};
+  assert_ok(load(minimal, more, 1, &b));
+  ft_config_settle(&b, 7, a.json);
+  assert_int_equal(b.global_batch, 32);
+  assert_int_equal(b.schedule.warmup_steps, 100);
+  assert_ok(compare(a.json, &b, NULL, 0));
+  ft_config_fini(&a);
+  ft_config_fini(&b);
+}
+
+/* Sets without weights are concatenated, sets with one are not; runs from before that choice had
+ * equal shares. */
+static void sets_without_weights_are_concatenated(void **state) {
+  (void)state;
+  ft_config c;
+  char *two[] = {"data.train=[{\"path\":\"a\"},{\"path\":\"b\"}]"};
+  char *weighted[] = {"data.train=[{\"path\":\"a\",\"weight\":1},{\"path\":\"b\"}]"};
+  char *both[] = {weighted[0], "data.mix=concatenate"};
+  char *equal[] = {two[0], "data.mix=weights"};
+  assert_ok(load(minimal, weighted, 1, &c));
+  assert_int_equal(c.mix, FT_MIX_WEIGHTS);
+  ft_config_fini(&c);
+  assert_fails(load(minimal, both, 2, &c), FT_ERR_CONFIG, "1 sets of data.train have one");
+  assert_ok(load(minimal, equal, 2, &c));
+  assert_int_equal(c.mix, FT_MIX_WEIGHTS);
+  ft_config_fini(&c);
+  assert_ok(load(minimal, two, 1, &c));
+  assert_int_equal(c.mix, FT_MIX_CONCATENATE);
+  cJSON *earlier = cJSON_Duplicate(c.json, true);
+  cJSON_DeleteItemFromObjectCaseSensitive(ft_json_get(earlier, "data"), "mix");
+  assert_fails(compare(earlier, &c, NULL, 0), FT_ERR_CONFIG, "data.mix: the run had \"weights\"");
+  cJSON_Delete(earlier);
+  ft_config_fini(&c);
 }
 
 static void resolved_configs_read_back(void **state) {
@@ -220,6 +301,9 @@ int main(void) {
       cmocka_unit_test(three_mistakes_are_three_lines),
       cmocka_unit_test(single_mistakes_are_named),
       cmocka_unit_test(resume_refuses_what_changes_the_result),
+      cmocka_unit_test(defaults_follow_the_data),
+      cmocka_unit_test(what_was_decided_stays),
+      cmocka_unit_test(sets_without_weights_are_concatenated),
       cmocka_unit_test(resolved_configs_read_back),
       cmocka_unit_test(the_documentation_lists_every_key),
   };

@@ -1,0 +1,166 @@
+/* What will come of a run, before its first step: what it learns from and how often, and what is
+ * odd about the plan though nothing is wrong with it. On rank 0. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum { FEW_STEPS = 16 };
+
+/* ---------------------------------------------------------------- what is learnt from */
+
+/* How often each of several sets is passed. */
+static void say_sets(const trainer *t) {
+  const ft_config *c = t->config;
+  double sum = 0, drawn = (double)t->steps * (double)c->global_batch;
+  double all_rows = (double)ft_data_num_rows(t->train);
+  bool weights = c->mix == FT_MIX_WEIGHTS;
+  for (int64_t i = 0; i < c->num_train; i++)
+    sum += c->train[i].weight;
+  ft_log(FT_LOG_INFO, weights ? "the sets have shares of the rows, whatever their sizes (data.mix):"
+                              : "a pass has every row of every set once (data.mix):");
+  for (int64_t i = 0; i < c->num_train; i++) {
+    double rows = (double)ft_data_source_rows(t->train, i);
+    double share = weights ? c->train[i].weight / sum : rows / all_rows;
+    ft_log(FT_LOG_INFO,
+           "  %s: %.1f %% of the rows; its %.0f rows (%lld documents) are passed %.2f "
+           "times",
+           c->train[i].path, 100 * share, rows, (long long)ft_data_source_documents(t->train, i),
+           drawn * share / rows);
+  }
+}
+
+static void say_data(const trainer *t) {
+  const ft_config *c = t->config;
+  double rows = (double)ft_data_num_rows(t->train);
+  double documents = (double)ft_data_num_documents(t->train);
+  double drawn = (double)t->steps * (double)c->global_batch;
+  ft_log(FT_LOG_INFO,
+         "%.0f training rows (%.0f documents, %lld tokens); %lld steps of %lld rows: %.2f epochs",
+         rows, documents, (long long)ft_data_num_tokens(t->train), (long long)t->steps,
+         (long long)c->global_batch, drawn / rows);
+  if (c->packing && documents > rows)
+    ft_log(FT_LOG_INFO,
+           "a row holds %.1f documents on average (data.packing), so a step learns from about %.0f",
+           documents / rows, documents / rows * (double)c->global_batch);
+  if (c->num_train > 1) say_sets(t);
+}
+
+/* ---------------------------------------------------------------- what is odd */
+
+static void warn_of_steps(const trainer *t) {
+  const ft_config *c = t->config;
+  int64_t rows = ft_data_num_rows(t->train), documents = ft_data_num_documents(t->train);
+  if (c->global_batch > rows)
+    ft_log(FT_LOG_WARNING,
+           "one step takes %lld rows, but a pass has %lld (%lld documents): each step sees them "
+           "%.1f times; lower train.global_batch%s",
+           (long long)c->global_batch, (long long)rows, (long long)documents,
+           (double)c->global_batch / (double)rows,
+           c->packing ? ", or data.seq_len, so that rows hold fewer documents" : "");
+  if (c->steps == 0 && t->steps < FEW_STEPS)
+    ft_log(FT_LOG_WARNING,
+           "train.epochs %g come to %lld steps, so the weights change %lld times only: raise "
+           "train.epochs, or lower train.global_batch (%lld)%s",
+           c->epochs, (long long)t->steps, (long long)t->steps, (long long)c->global_batch,
+           c->packing ? " or data.seq_len" : "");
+}
+
+static void warn_of_rate(const trainer *t) {
+  const ft_config *c = t->config;
+  int64_t warmup = c->schedule.warmup_steps;
+  int64_t end = c->schedule.steps > 0 ? c->schedule.steps : t->steps;
+  if (warmup == 0 || 2 * warmup <= FT_MIN(end, t->steps)) return;
+  double reached = 0;
+  for (int64_t step = 1; step <= FT_MIN(t->steps, warmup + 1); step++)
+    reached = fmax(reached, ft_lr_at(c, t->steps, step));
+  ft_log(FT_LOG_WARNING,
+         "warm-up takes %lld of %lld steps, and the rate reaches %.3g of optimizer.lr %.3g: lower "
+         "schedule.warmup_steps",
+         (long long)FT_MIN(warmup, t->steps), (long long)t->steps, reached, c->lr);
+}
+
+static void warn_of_ranks(const trainer *t) {
+  const ft_config *c = t->config;
+  int64_t num = c->global_batch / c->micro_batch;
+  double slots = (double)(ft_ceil_div(num, t->size) * t->size);
+  if (num < t->size)
+    ft_log(FT_LOG_WARNING,
+           "%lld of %d ranks have nothing to compute: a step has %lld micro-batches "
+           "(train.global_batch %lld, train.micro_batch %lld); use %lld ranks, lower "
+           "train.micro_batch or raise train.global_batch",
+           (long long)(t->size - num), t->size, (long long)num, (long long)c->global_batch,
+           (long long)c->micro_batch, (long long)num);
+  else if ((double)num < 0.9 * slots)
+    ft_log(
+        FT_LOG_WARNING,
+        "%.0f %% of the ranks' time is idle: a step's %lld micro-batches are not a multiple of %d "
+        "ranks",
+        100 - 100 * (double)num / slots, (long long)num, t->size);
+}
+
+static void warn_of_model(const trainer *t) {
+  if (!*t->tokenizer_sha256)
+    ft_log(FT_LOG_WARNING,
+           "%s has no tokenizer.json: the data cannot be compared with it, and an export of this "
+           "run will have none",
+           t->config->model_path);
+  if (t->hf.dtype == FT_F32 && t->config->precision == FT_BF16)
+    ft_log(FT_LOG_INFO,
+           "the model's weights are F32, and are trained as such; forward and backward "
+           "passes round them to bf16 (train.precision)");
+}
+
+/* A course that is drawn anew over more or fewer steps makes the rate jump. */
+static void warn_of_course(const trainer *t) {
+  ft_config earlier;
+  if (!t->checkpoint) return;
+  const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(t->checkpoint);
+  if (ft_config_from_json(meta->config, "the checkpoint", &earlier) != FT_OK) return;
+  int64_t rows = ft_data_num_rows(t->train), step = meta->step;
+  ft_config_settle(&earlier, rows, NULL);
+  int64_t steps = ft_config_num_steps(&earlier, rows);
+  double was = ft_lr_at(&earlier, steps, step), is = ft_lr_at(t->config, t->steps, step);
+  if (step < t->steps && fabs(is - was) > 1e-6 * fmax(is, was))
+    ft_log(FT_LOG_WARNING,
+           "the rate jumps: step %lld had %.3g, step %lld will have %.3g, because its course is "
+           "drawn over %lld steps now and was over %lld; schedule.steps=%lld keeps the old course",
+           (long long)step, was, (long long)step + 1, ft_lr_at(t->config, t->steps, step + 1),
+           (long long)(t->config->schedule.steps > 0 ? t->config->schedule.steps : t->steps),
+           (long long)(earlier.schedule.steps > 0 ? earlier.schedule.steps : steps),
+           (long long)(earlier.schedule.steps > 0 ? earlier.schedule.steps : steps));
+  ft_config_fini(&earlier);
+}
+
+/* What --allow and new values have changed. */
+static void say_changes(const trainer *t) {
+  const cJSON *change;
+  cJSON_ArrayForEach(change, t->changes) {
+    char *from = cJSON_PrintUnformatted(ft_json_get(change, "from"));
+    char *to = cJSON_PrintUnformatted(ft_json_get(change, "to"));
+    ft_log(FT_LOG_INFO, "%s: %.200s so far, now %.200s%s", ft_json_get(change, "key")->valuestring,
+           from ? from : "?", to ? to : "?",
+           cJSON_IsTrue(ft_json_get(change, "allowed")) ? " (--allow)" : "");
+    cJSON_free(from);
+    cJSON_free(to);
+  }
+}
+
+void ft_outlook_say(const trainer *t) {
+  const ft_config *c = t->config;
+  if (t->rank != 0) return;
+  ft_log(FT_LOG_INFO, "%s, %.1f M parameters, %s, stage %lld, %d ranks on %d nodes",
+         t->hf.model_type, (double)ft_arch_num_parameters(&t->hf.arch) / 1e6,
+         c->precision == FT_BF16 ? "bf16" : "fp32", (long long)c->stage, t->size,
+         ft_comm_num_nodes(t->comm));
+  say_data(t);
+  if (c->precision == FT_BF16 && !ft_kernels_native_bf16())
+    ft_log(FT_LOG_INFO, "this CPU has no bf16 dot product: bf16 weights and activations are "
+                        "multiplied in f32");
+  say_changes(t);
+  warn_of_model(t);
+  warn_of_steps(t);
+  warn_of_rate(t);
+  warn_of_ranks(t);
+  warn_of_course(t);
+}

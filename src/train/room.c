@@ -1,0 +1,100 @@
+/* Whether what the run takes is there: memory, shared memory, disk. What it takes is what was
+ * allocated: large memory is there before the first step, and is touched only when it is used. */
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "ft/base_machine.h"
+#include "internal.h"
+
+#define GIB 1073741824.0
+
+/* ---------------------------------------------------------------- memory */
+
+static int64_t free_shared_memory(void) {
+  struct statvfs info;
+  if (statvfs("/dev/shm", &info) != 0) return -1;
+  return (int64_t)(info.f_bavail * info.f_frsize);
+}
+
+void ft_before_note(ft_before *before) {
+  *before = (ft_before){.accounted_bytes = (int64_t)ft_mem_total().current_bytes,
+                        .resident_bytes = ft_machine_resident(""),
+                        .shm_bytes = free_shared_memory()};
+}
+
+/* Beside what is accounted, this rank has what it had before: program, libraries, MPI. */
+static ft_err check_memory(trainer *t) {
+  ft_room room;
+  int64_t accounted = (int64_t)ft_mem_total().current_bytes - t->before.accounted_bytes;
+  ft_err err = ft_comm_memory_room(t->comm, t->before.resident_bytes + accounted, &room);
+  if (err != FT_OK || room.num_ranks == 0) return err;
+  if (t->rank == 0)
+    ft_log(FT_LOG_INFO, "memory: the %d ranks of %s will take %.2f GiB of %.2f GiB there (%s)",
+           room.num_ranks, room.host, (double)room.needed_bytes / GIB,
+           (double)room.available_bytes / GIB, room.name);
+  return ft_room_check(&room);
+}
+
+/* It is taken already: who has too little of it was refused. */
+static ft_err say_shared_memory(trainer *t) {
+  int64_t taken = t->before.shm_bytes - free_shared_memory(), before = -t->before.shm_bytes;
+  bool shared = ft_comm_num_nodes(t->comm) < t->size;
+  ft_err err = ft_comm_max_i64(t->comm, &taken, 1);
+  if (err == FT_OK) err = ft_comm_max_i64(t->comm, &before, 1);
+  if (err == FT_OK && t->rank == 0 && shared && before < 0)
+    ft_log(FT_LOG_INFO,
+           "/dev/shm: a node takes at most %.2f GiB; %.2f GiB were free where least was",
+           (double)FT_MAX(taken, 0) / GIB, (double)-before / GIB);
+  return err;
+}
+
+/* ---------------------------------------------------------------- disk */
+
+int64_t ft_trainer_checkpoint_bytes(const trainer *t) {
+  int64_t bytes = 0;
+  for (int64_t b = 0; b < ft_shard_num_blocks(t->shard); b++)
+    for (int i = 0; i < ft_shard_num_states(t->shard) && ft_shard_is_trained(t->shard, b); i++) {
+      const ft_state_info *info = ft_shard_state_info(t->shard, i);
+      int64_t groups = ft_ceil_div(ft_shard_block(t->shard, b)->num_elements, info->group_elements);
+      bytes += groups * (int64_t)info->group_bytes;
+    }
+  return bytes;
+}
+
+/* Checkpoints that lie there at once, beside those that do already: the newest ones, the best, and
+ * the one that is being written. */
+static int64_t more_checkpoints(const trainer *t, int64_t existing) {
+  const ft_config *c = t->config;
+  int64_t done = t->checkpoint ? ft_checkpoint_meta_of(t->checkpoint)->step : 0;
+  int64_t left = t->steps - done, best = c->num_validation > 0;
+  int64_t written = ft_ceil_div(left, c->checkpoint_every);
+  if (best) written += left / c->validation_every;
+  return FT_MAX(FT_MIN(c->keep + 1 + best, existing + written) - existing, 0);
+}
+
+/* Rank 0. */
+static ft_err check_disk(const trainer *t) {
+  ft_err err = FT_OK;
+  int64_t *steps = NULL, existing = 0, bytes = ft_trainer_checkpoint_bytes(t);
+  FT_TRY(ft_checkpoint_list(t->config->run_dir, &steps, &existing));
+  int64_t more = more_checkpoints(t, existing);
+  FT_TRY(ft_run_check_room(t->run, more * bytes));
+  ft_log(FT_LOG_INFO,
+         "disk: %s has room for the %lld checkpoints of %.3f GiB that are still to come "
+         "at once",
+         t->config->run_dir, (long long)more, (double)bytes / GIB);
+out:
+  ft_free(steps);
+  return err;
+}
+
+ft_err ft_trainer_check_room(trainer *t) {
+  ft_mistakes m = {0};
+  ft_err err = check_memory(t);
+  if (err == FT_ERR_STOPPED) return err;
+  ft_mistakes_note(&m, err);
+  err = say_shared_memory(t);
+  if (err != FT_OK) return err;
+  if (t->rank == 0) ft_mistakes_note(&m, check_disk(t));
+  return ft_comm_agree(t->comm, ft_mistakes_fail(&m, NULL));
+}

@@ -220,14 +220,15 @@ void ft_time_spent(double seconds[FT_TIME_NUM_PARTS]);
 /* What a random number is for. Part of the key, so no two uses ever share numbers.
  * The values are part of the arithmetic contract: append, never renumber. */
 typedef enum ft_purpose {
-  FT_RANDOM_INIT = 1,    /* weights of `ftrun init`: step = tensor number, index = element */
-  FT_RANDOM_SHUFFLE = 2, /* order of documents and rows: step = epoch */
-  FT_RANDOM_SAMPLE = 3,  /* generated tokens: step = 0, index = position */
-  FT_RANDOM_ROUND = 4,   /* stochastic rounding */
-  FT_RANDOM_SPLIT = 5,   /* train/validation/test */
-  FT_RANDOM_BENCH = 6,   /* benchmark inputs */
-  FT_RANDOM_MASTER = 7,  /* master weights that are kept in fewer bits: step = update */
-  FT_RANDOM_GRADIENT = 8 /* gradient sums in bf16: step = update and micro-batch */
+  FT_RANDOM_INIT = 1,     /* weights of `ftrun init`: step = tensor number, index = element */
+  FT_RANDOM_SHUFFLE = 2,  /* order of documents and rows: step = epoch */
+  FT_RANDOM_SAMPLE = 3,   /* generated tokens: step = 0, index = position */
+  FT_RANDOM_ROUND = 4,    /* stochastic rounding */
+  FT_RANDOM_SPLIT = 5,    /* train/validation/test */
+  FT_RANDOM_BENCH = 6,    /* benchmark inputs */
+  FT_RANDOM_MASTER = 7,   /* master weights that are kept in fewer bits: step = update */
+  FT_RANDOM_GRADIENT = 8, /* gradient sums in bf16: step = update and micro-batch */
+  FT_RANDOM_MASK = 9      /* which tokens are masked: step = epoch and source, index = token */
 } ft_purpose;
 
 /* Philox4x32-10 (Salmon et al., SC'11) keyed by (seed, purpose), at counter (step, index):

@@ -10,9 +10,18 @@ typedef struct ft_data_source {
   double weight;    /* share of rows, relative to the other sources' weights, unless concatenated */
 } ft_data_source;
 
+/* What is predicted, and from shards of which kinds. */
+typedef enum ft_data_target {
+  FT_TARGET_NEXT,   /* the next token, where the mask says so: text, sft */
+  FT_TARGET_MASKED, /* the token itself, which is masked: kind masked */
+  FT_TARGET_CLASS   /* the document's class: kind classes */
+} ft_data_target;
+
 typedef struct ft_data_options {
   const ft_data_source *sources;
   int64_t num_sources;
+  ft_data_target target;
+  int64_t num_classes; /* FT_TARGET_CLASS: classes are below it */
   /* Each epoch has every row of every source once: dealt evenly, or without shuffling one source
    * after the other. Else sources are endless, and weights are their shares of rows. */
   bool concatenate;
@@ -56,10 +65,14 @@ ft_err ft_data_identity(ft_data *data, int64_t source, uint64_t *out);
 /* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.
  * Takes as long as reading all files, so it is for checks and for one rank, not for every start. */
 ft_err ft_data_scan(ft_data *data);
-/* Tokens a loss is taken at in one epoch. The first call scans; -1 if that fails. */
+/* Tokens (or documents with a class) a loss is taken at in one epoch, the first where masks are
+ * drawn. The first call scans; -1 if that fails. */
 int64_t ft_data_num_targets(ft_data *data);
 
-/* A micro-batch: documents laid end to end, no padding. Arrays are owned by the batch and reused.
+/* A micro-batch: documents laid end to end, no padding. Where masks are drawn (shards of kind
+ * masked without labels), 15 of 100 tokens that may be masked are targets; of these 80 of 100
+ * become the mask token, 10 any token, 10 stay (Devlin et al. 2019), by numbers of (seed, epoch,
+ * token). Arrays are owned by the batch and reused.
  */
 typedef struct ft_batch {
   int64_t num_tokens, num_documents, num_targets;
@@ -67,6 +80,7 @@ typedef struct ft_batch {
   int32_t *targets;   /* [num_tokens] id to predict at this position, -1: none */
   int32_t *positions; /* [num_tokens] place in the document */
   int64_t *offsets;   /* [num_documents + 1] */
+  int32_t *classes;   /* [num_documents] FT_TARGET_CLASS; else unused */
   int64_t capacity_tokens, capacity_documents;
 } ft_batch;
 

@@ -160,6 +160,7 @@ typedef struct ft_tokens_preparation {
   char *system;             /* what a chat without a system message got; NULL or "": none. Owned */
   uint32_t end_of_turn[FT_TOKENS_MAX_END_OF_TURN]; /* ids that end an assistant's turn */
   int64_t num_end_of_turn;
+  int64_t mask_token; /* that stands for a masked token, of kind masked; 0: unknown */
 } ft_tokens_preparation;
 /* Whether two shards may be trained on together: where both know what they were made with, the
  * template and the system message are the same. *what: "template" or "system message". */
@@ -172,6 +173,7 @@ typedef struct ft_tokens_file {
   uint32_t vocab_size;
   char tokenizer_sha256[65]; /* "" : unknown */
   ft_tokens_preparation preparation;
+  bool has_mask;   /* loss_mask is there; kinds masked (with labels) and classes can do without */
   bool has_labels; /* kind masked: targets are given (ft_tokens_labels) */
   int64_t num_tokens, num_documents;
   int64_t tokens_at, mask_at,
@@ -189,9 +191,9 @@ ft_err ft_tokens_open(const char *path, ft_tokens_file **out);
 void ft_tokens_close(ft_tokens_file *f);
 /* All offsets [num_documents + 1], checked; free with ft_free. */
 ft_err ft_tokens_offsets(ft_tokens_file *f, int64_t **offsets);
-/* tokens / mask of positions start … start+count-1. Token ids ≥ vocab_size are refused
- * (FT_ERR_DATA). As the offsets, they are compared with the checksums of their chunks where the
- * shard has them (docs/formats.md), as every one that prep writes. */
+/* tokens / mask of positions start … start+count-1 (zeros where there is no mask). Token ids ≥
+ * vocab_size are refused (FT_ERR_DATA). As the offsets, they are compared with the checksums of
+ * their chunks where the shard has them (docs/formats.md), as every one that prep writes. */
 ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t *tokens,
                       uint8_t *mask);
 /* Kinds unpaired and classes: the value of documents first … first+count-1. Errors: FT_ERR_DATA

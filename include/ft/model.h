@@ -3,6 +3,7 @@
 #ifndef FT_MODEL_H
 #define FT_MODEL_H
 
+#include "ft/kernels_loss.h"
 #include "ft/shard.h"
 
 typedef struct ft_model ft_model;
@@ -31,13 +32,6 @@ typedef struct ft_model_batch {
   const int32_t *labels;    /* [num_documents] class of each, for a head of labels; else NULL */
 } ft_model_batch;
 
-/* What a row (a token with a target, or a document with a label) contributes to the loss, and the
- * weight of its gradient. */
-typedef struct ft_row_loss {
-  double scale;                  /* of gradients: 1 / rows of the global batch */
-  float label_smoothing, z_loss; /* kernels_loss.h has the formula */
-} ft_row_loss;
-
 /* Rows of the last evaluated batch: what was to be predicted, and what had the largest logit. */
 typedef struct ft_predictions {
   int64_t num;
@@ -50,9 +44,11 @@ ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model *
 void ft_model_free(ft_model *model);
 
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
- * takes part in the collectives. *loss: sum of the rows' losses, in double. Collective over all
- * ranks, which call it once a round. Errors: FT_ERR_STOPPED. */
-ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, const ft_row_loss *row_loss,
+ * takes part in the collectives. row_loss: what a row (a token with a target, or a document with a
+ * label) contributes, and the weight of its gradient; its logits are the model's business. *loss:
+ * sum of the rows' losses, in double. Collective over all ranks, which call it once a round.
+ * Errors: FT_ERR_STOPPED. */
+ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, const ft_loss *row_loss,
                       double *loss);
 
 /* Forward only: *loss is the sum over rows of −log p. predictions: NULL, or what was predicted.

@@ -55,7 +55,9 @@ typedef struct ft_config {
   double epochs;                     /* 0: by steps */
   ft_dtype precision;
   ft_rounding rounding;
-  ft_dtype gradient;                /* of the accumulator */
+  ft_dtype gradient; /* of the accumulator */
+  int objective;     /* ft_objective_kind */
+  double label_smoothing, z_loss;
   double grad_clip;                 /* 0: none */
   int64_t activation_checkpointing; /* of every so many layers; 0: none */
   ft_not_finite not_finite;

@@ -7,6 +7,7 @@
 #include "ft/data.h"
 #include "ft/hf.h"
 #include "ft/model.h"
+#include "ft/objective.h"
 #include "ft/optim.h"
 #include "ft/run.h"
 

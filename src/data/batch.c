@@ -1,12 +1,6 @@
 /* Micro-batches: documents of consecutive rows laid end to end, with targets and positions. */
 #include "data_internal.h"
 
-/* A document where it lies: positions start … start+length-1 of a file. */
-typedef struct place {
-  ft_tokens_file *file;
-  int64_t start, length;
-} place;
-
 /* The last file that begins at or before the token; empty files before it begin there too. */
 static int64_t file_of(const ft_data_shards *shards, int64_t token) {
   int64_t low = 0, high = shards->num_files;
@@ -20,16 +14,21 @@ static int64_t file_of(const ft_data_shards *shards, int64_t token) {
   return low;
 }
 
-static place place_of(const ft_data_shards *shards, int64_t document) {
+/* Document number `document` of a source, as it is read in epoch `epoch`. */
+static ft_data_place place_of(const ft_data *data, const ft_data_shards *shards, int64_t document,
+                              int64_t epoch) {
   int64_t start = shards->starts[document], f = file_of(shards, start);
-  return (place){.file = shards->files[f],
-                 .start = start - shards->bases[f],
-                 .length = shards->starts[document + 1] - start};
+  return (ft_data_place){.file = shards->files[f],
+                         .start = start - shards->bases[f],
+                         .length = shards->starts[document + 1] - start,
+                         .number = document - shards->first_documents[f],
+                         .axis = start,
+                         .draw = epoch * data->num_sources + shards->index};
 }
 
 /* Calls visit for each document of rows first … first+num_rows-1 of the stream. */
 static ft_err visit_rows(ft_data *data, int64_t first, int64_t num_rows,
-                         ft_err (*visit)(ft_data *data, const place *document, void *arg),
+                         ft_err (*visit)(ft_data *data, const ft_data_place *document, void *arg),
                          void *arg) {
   ft_err err = FT_OK;
   FT_ASSERT(first >= 0 && num_rows >= 0 && first <= INT64_MAX - num_rows);
@@ -41,29 +40,13 @@ static ft_err visit_rows(ft_data *data, int64_t first, int64_t num_rows,
     int64_t begin = shards->row_starts ? shards->row_starts[row] : row;
     int64_t end = shards->row_starts ? shards->row_starts[row + 1] : row + 1;
     for (int64_t i = begin; i < end; i++) {
-      place document = place_of(shards, shards->packing_order ? shards->packing_order[i] : i);
-      FT_TRY(visit(data, &document, arg));
+      int64_t document = shards->packing_order ? shards->packing_order[i] : i;
+      ft_data_place place = place_of(data, shards, document, n / shards->num_rows);
+      FT_TRY(visit(data, &place, arg));
     }
   }
 out:
   return err;
-}
-
-static ft_err reserve_mask(ft_data *data, int64_t length) {
-  if (length <= data->mask_capacity) return FT_OK;
-  ft_free(data->mask);
-  data->mask = NULL;
-  data->mask_capacity = 0;
-  ft_err err = ft_alloc_array(FT_MEM_DATA, length, 1, (void **)&data->mask);
-  if (err == FT_OK) data->mask_capacity = length;
-  return err;
-}
-
-int64_t ft_data_count_mask(const uint8_t *mask, int64_t count) {
-  int64_t sum = 0;
-  for (int64_t i = 0; i < count; i++)
-    sum += mask[i];
-  return sum;
 }
 
 /* ---------------------------------------------------------------- batches */
@@ -73,6 +56,7 @@ void ft_batch_fini(ft_batch *batch) {
   ft_free(batch->targets);
   ft_free(batch->positions);
   ft_free(batch->offsets);
+  ft_free(batch->classes);
   *batch = (ft_batch){0};
 }
 
@@ -94,27 +78,24 @@ static ft_err reserve(ft_batch *batch, int64_t length) {
   if (documents > batch->capacity_documents) {
     documents = FT_MAX(documents, 2 * batch->capacity_documents);
     FT_TRY(grow(documents + 1, sizeof *batch->offsets, (void **)&batch->offsets));
+    FT_TRY(grow(documents, sizeof *batch->classes, (void **)&batch->classes));
     batch->capacity_documents = documents;
   }
 out:
   return err;
 }
 
-static ft_err append_document(ft_data *data, const place *document, void *arg) {
+static ft_err append_document(ft_data *data, const ft_data_place *document, void *arg) {
   ft_err err = FT_OK;
   ft_batch *batch = arg;
-  int64_t length = document->length;
+  int64_t length = document->length, at = batch->num_tokens, num;
   FT_TRY(reserve(batch, length));
-  FT_TRY(reserve_mask(data, length));
-  uint32_t *tokens = batch->tokens + batch->num_tokens;
-  FT_TRY(ft_tokens_read(document->file, document->start, length, tokens, data->mask));
-  for (int64_t i = 0; i < length; i++) {
-    bool has_target = i + 1 < length && data->mask[i + 1];
-    batch->targets[batch->num_tokens + i] = has_target ? (int32_t)tokens[i + 1] : -1;
-    batch->positions[batch->num_tokens + i] = (int32_t)i;
-  }
+  FT_TRY(ft_data_read_document(data, document, batch->tokens + at, batch->targets + at,
+                               &batch->classes[batch->num_documents], &num));
+  for (int64_t i = 0; i < length; i++)
+    batch->positions[at + i] = (int32_t)i;
   batch->num_tokens += length;
-  batch->num_targets += ft_data_count_mask(data->mask + 1, length - 1);
+  batch->num_targets += num;
   batch->num_documents++;
   batch->offsets[batch->num_documents] = batch->num_tokens;
 out:
@@ -131,13 +112,10 @@ ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *ba
 
 /* ---------------------------------------------------------------- counting */
 
-static ft_err count_document(ft_data *data, const place *document, void *arg) {
-  ft_err err = FT_OK;
-  int64_t *sum = arg, length = document->length - 1;
-  FT_TRY(reserve_mask(data, length));
-  FT_TRY(ft_tokens_read(document->file, document->start + 1, length, NULL, data->mask));
-  *sum += ft_data_count_mask(data->mask, length);
-out:
+static ft_err count_document(ft_data *data, const ft_data_place *document, void *arg) {
+  int64_t *sum = arg, num = 0;
+  ft_err err = ft_data_count_document(data, document, &num);
+  *sum += num;
   return err;
 }
 

@@ -55,6 +55,8 @@ ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof *data, (void **)&data));
   data->seq_len = options->seq_len;
   data->shuffle = options->shuffle;
+  data->target = options->target;
+  data->vocab = options->model_vocab;
   data->seed = options->seed;
   data->num_targets = -1;
   FT_TRY(open_sources(data, options));
@@ -154,6 +156,8 @@ ft_err ft_data_scan(ft_data *data) {
     for (int64_t s = 0; s < data->sources[i].num_files; s++)
       FT_TRY(scan_shard(&data->sources[i], s, tokens, mask, &document, &targets));
   }
+  if (data->target != FT_TARGET_NEXT)
+    FT_TRY(ft_data_count_targets(data, 0, ft_data_num_rows(data), &targets));
   data->num_targets = targets;
 out:
   ft_free(tokens);

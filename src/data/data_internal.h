@@ -26,7 +26,8 @@ typedef struct ft_data_shards {
   int64_t index;          /* among the sources; part of the key of its random numbers */
   ft_tokens_file **files; /* [num_files] */
   int64_t num_files;
-  int64_t *bases;         /* [num_files + 1] first token of each file on the source's axis */
+  int64_t *bases;           /* [num_files + 1] first token of each file on the source's axis */
+  int64_t *first_documents; /* [num_files] number of each file's first one on that axis */
   int64_t *starts;        /* [num_documents + 1] first token of each document; they tile the axis */
   int64_t num_documents;  /* none of them empty */
   int64_t *packing_order; /* [num_documents] documents as they fill rows; NULL: file order */
@@ -73,12 +74,35 @@ struct ft_data {
   int64_t num_sources;
   ft_data_mix mix;
   int64_t seq_len;
+  ft_data_target target;
+  uint32_t vocab; /* of the model */
   bool shuffle;
   uint64_t seed;
   int64_t num_targets; /* -1: not counted yet */
-  uint8_t *mask;       /* [mask_capacity] of one document */
+  uint8_t *mask;       /* of one document: [mask_capacity], or as many labels */
   int64_t mask_capacity;
 };
+
+/* ---- targets.c */
+
+/* A document where it lies: positions start … start+length-1 of a file. */
+typedef struct ft_data_place {
+  ft_tokens_file *file;
+  int64_t start, length;
+  int64_t number; /* in the file */
+  int64_t axis;   /* its first token on the source's axis */
+  int64_t draw;   /* epoch and source, as one number */
+} ft_data_place;
+
+/* Reads a document: tokens, what is to be predicted at each (-1: nothing), and its class where that
+ * is the target. *num: rows of the loss. */
+ft_err ft_data_read_document(ft_data *data, const ft_data_place *place, uint32_t *tokens,
+                             int32_t *targets, int32_t *class_of, int64_t *num);
+/* Only how many rows of the loss it has. */
+ft_err ft_data_count_document(ft_data *data, const ft_data_place *place, int64_t *num);
+/* Notes what of a shard is wrong for the target. */
+void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
+                          ft_data_mistakes *mistakes);
 
 /* Number of ones in mask[count]. */
 int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);

@@ -25,11 +25,9 @@ void ft_data_mistake(ft_data_mistakes *mistakes, ft_err code, const char *format
 
 /* ---------------------------------------------------------------- checks of one shard */
 
-static void check_against_model(const ft_tokens_file *file, const ft_data_options *options,
+static void check_against_model(ft_tokens_file *file, const ft_data_options *options,
                                 ft_data_mistakes *mistakes) {
-  if (file->kind != FT_TOKENS_TEXT && file->kind != FT_TOKENS_SFT)
-    ft_data_mistake(mistakes, FT_ERR_DATA, "%s holds %s data: training takes kinds text and sft",
-                    file->path, ft_tokens_kind_name(file->kind));
+  ft_data_check_target(file, options, mistakes);
   if (file->vocab_size > options->model_vocab)
     ft_data_mistake(mistakes, FT_ERR_DATA,
                     "%s has a vocabulary of %u tokens, the model %s only %u: prepare the data with "
@@ -109,12 +107,18 @@ static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data
     err = FT_OK;
     goto out;
   }
-  const ft_tokens_file *file = shards->files[i];
+  ft_tokens_file *file = shards->files[i];
+  shards->first_documents[i] = shards->num_documents;
   check_against_model(file, options, mistakes);
   if (file->kind != FT_TOKENS_TEXT) check_lengths(file, offsets, options->seq_len, mistakes);
   FT_TRY(append_documents(shards, offsets, file->num_documents, shards->bases[i], options->seq_len,
                           capacity));
   shards->bases[i + 1] = shards->bases[i] + file->num_tokens;
+  int64_t found = shards->num_documents - shards->first_documents[i];
+  if (options->target == FT_TARGET_CLASS && found != file->num_documents)
+    ft_data_mistake(mistakes, FT_ERR_DATA, "%s: %lld of its %lld documents with a class are empty",
+                    file->path, (long long)(file->num_documents - found),
+                    (long long)file->num_documents);
 out:
   ft_free(offsets);
   return err;
@@ -163,6 +167,8 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
   FT_TRY(ft_alloc_array(FT_MEM_DATA, num_paths, sizeof *shards->files, (void **)&shards->files));
   FT_TRY(
       ft_alloc_array(FT_MEM_DATA, num_paths + 1, sizeof *shards->bases, (void **)&shards->bases));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, num_paths, sizeof *shards->first_documents,
+                        (void **)&shards->first_documents));
   for (int64_t i = 0; i < num_paths; i++)
     FT_TRY(open_shard(shards, paths[i], options, &capacity, mistakes));
   if (shards->num_documents == 0 && mistakes->count == before)
@@ -182,6 +188,7 @@ void ft_data_shards_fini(ft_data_shards *shards) {
     ft_tokens_close(shards->files[i]);
   ft_free(shards->files);
   ft_free(shards->bases);
+  ft_free(shards->first_documents);
   ft_free(shards->starts);
   ft_free(shards->packing_order);
   ft_free(shards->row_starts);

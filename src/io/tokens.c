@@ -14,6 +14,12 @@ static const char *const kinds[FT_TOKENS_NUM_KINDS] = {[FT_TOKENS_TEXT] = "text"
                                                        [FT_TOKENS_MASKED] = "masked",
                                                        [FT_TOKENS_CLASSES] = "classes"};
 
+/* Other programs' words for two of them. */
+static const struct {
+  const char *name;
+  ft_tokens_kind kind;
+} synonyms[] = {{"mlm", FT_TOKENS_MASKED}, {"classification", FT_TOKENS_CLASSES}};
+
 const char *ft_tokens_kind_name(ft_tokens_kind kind) {
   FT_ASSERT(kind < FT_TOKENS_NUM_KINDS);
   return kinds[kind];
@@ -46,6 +52,7 @@ static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
                                ft_tokens_preparation *p) {
   ft_err err = FT_OK;
   int64_t *ids = NULL, count = 0;
+  uint64_t mask_token;
   void *system = NULL;
   if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE))
     FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE, p->template_name,
@@ -57,6 +64,10 @@ static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
     FT_TRY(ft_alloc(FT_MEM_DATA, FT_TOKENS_MAX_SYSTEM + 1, &system));
     FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_SYSTEM, system, FT_TOKENS_MAX_SYSTEM + 1));
     FT_TRY(ft_strdup(system, &p->system));
+  }
+  if (ft_h5_has_attribute(root, FT_TOKENS_MASK_TOKEN)) {
+    FT_TRY(ft_h5_get_number(reader, root, FT_TOKENS_MASK_TOKEN, UINT32_MAX, &mask_token));
+    p->mask_token = (int64_t)mask_token;
   }
   if (!ft_h5_has_attribute(root, FT_TOKENS_END_OF_TURN)) goto out;
   FT_TRY(ft_h5_get_array(reader, root, FT_TOKENS_END_OF_TURN, &ids, &count));
@@ -75,6 +86,20 @@ out:
   return err;
 }
 
+static bool find_kind(const char *name, ft_tokens_kind *kind) {
+  for (int i = 0; i < FT_TOKENS_NUM_KINDS; i++)
+    if (strcmp(name, kinds[i]) == 0) {
+      *kind = (ft_tokens_kind)i;
+      return true;
+    }
+  for (size_t i = 0; i < FT_ARRAY_SIZE(synonyms); i++)
+    if (strcmp(name, synonyms[i].name) == 0) {
+      *kind = synonyms[i].kind;
+      return true;
+    }
+  return false;
+}
+
 static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft_tokens_file *f) {
   ft_err err = FT_OK;
   char format[32], kind[32];
@@ -87,14 +112,10 @@ static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft
            "%s: has version %llu of the format, this program reads version %d", f->path,
            (unsigned long long)version, FT_TOKENS_VERSION);
   FT_TRY(ft_h5_get_text(reader, root, "kind", kind, sizeof kind));
-  int number = 0;
-  while (number < FT_TOKENS_NUM_KINDS && strcmp(kind, kinds[number]) != 0)
-    number++;
   FT_CHECK(
-      number < FT_TOKENS_NUM_KINDS, FT_ERR_DATA,
+      find_kind(kind, &f->kind), FT_ERR_DATA,
       "%s: its kind is \"%s\"; text, sft, preference, unpaired, masked or classes was expected",
       f->path, kind);
-  f->kind = (ft_tokens_kind)number;
   FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));
   f->vocab_size = (uint32_t)vocab_size;
   if (ft_h5_has_attribute(root, "tokenizer_sha256")) /* absent: unknown, as when empty */
@@ -189,6 +210,13 @@ out:
   return err;
 }
 
+/* Something else says what is to be predicted. */
+static bool needs_no_mask(ft_tokens_kind kind, const ft_h5_link *links, int64_t num_links) {
+  const char *labels = ft_tokens_sets[FT_SET_LABELS].name;
+  return kind == FT_TOKENS_CLASSES ||
+         (kind == FT_TOKENS_MASKED && has_link(links, num_links, labels));
+}
+
 /* Which datasets a shard of its kind has, and where they lie. */
 static ft_err find_sets(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
                         ft_tokens_file *f, ft_h5_place places[FT_TOKENS_SETS]) {
@@ -200,11 +228,15 @@ static ft_err find_sets(ft_h5_reader *reader, const ft_h5_link *links, int64_t n
     *has = i <= FT_SET_OFFSETS || i == extra;
     /* the masks of such documents may be drawn while training */
     if (i == FT_SET_LABELS && !has_link(links, num_links, set->name)) *has = false;
+    if (i == FT_SET_MASK && needs_no_mask(f->kind, links, num_links) &&
+        !has_link(links, num_links, set->name))
+      *has = false;
     if (!*has) continue;
     FT_TRY(find_dataset(reader, links, num_links, set->name, set->type, &places[i]));
     f->private->sets[i] =
         (ft_chunks){.at = places[i].offset, .bytes = places[i].count * (int64_t)set->type.width};
   }
+  f->has_mask = f->private->has[FT_SET_MASK];
   f->has_labels = f->private->has[FT_SET_LABELS];
 out:
   return err;
@@ -358,7 +390,8 @@ ft_err ft_tokens_read(ft_tokens_file *f, int64_t start, int64_t count, uint32_t 
     FT_TRY(ft_tokens_read_set(f, FT_SET_IDS, start, count, tokens));
     FT_TRY(check_tokens(f, start, count, tokens));
   }
-  if (mask) {
+  if (mask && !f->has_mask) memset(mask, 0, (size_t)count);
+  if (mask && f->has_mask) {
     FT_TRY(ft_tokens_read_set(f, FT_SET_MASK, start, count, mask));
     FT_TRY(check_mask(f, start, count, mask));
   }

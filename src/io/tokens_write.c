@@ -28,6 +28,7 @@ struct ft_tokens_writer {
   uint32_t vocab_size;
   char tokenizer_sha256[65];
   ft_tokens_preparation preparation;
+  uint32_t mask_token;      /* of the preparation, as it is written */
   bool has[FT_TOKENS_SETS]; /* which datasets this kind has */
   spill spills[NUM_SPILLS];
   ft_chunk_stream streams[FT_TOKENS_SETS];
@@ -159,6 +160,7 @@ ft_err ft_tokens_writer_prepared(ft_tokens_writer *w, const ft_tokens_preparatio
   ft_free(w->preparation.system);
   w->preparation = *p;
   w->preparation.system = system;
+  w->mask_token = (uint32_t)p->mask_token;
 out:
   return err;
 }
@@ -268,7 +270,7 @@ out:
 
 /* ---------------------------------------------------------------- the file */
 
-enum { MAX_ATTRIBUTES = 10 };
+enum { MAX_ATTRIBUTES = 11 };
 
 static int list_attributes(const ft_tokens_writer *w, const int64_t *end_of_turn,
                            ft_h5_attribute out[MAX_ATTRIBUTES]) {
@@ -295,10 +297,16 @@ static int list_attributes(const ft_tokens_writer *w, const int64_t *end_of_turn
        .kind = FT_H5_I64,
        .values = end_of_turn,
        .count = p->num_end_of_turn}};
+  const ft_h5_attribute mask = {
+      .name = FT_TOKENS_MASK_TOKEN, .kind = FT_H5_U32, .values = &w->mask_token, .count = -1};
+  int num = FT_ARRAY_SIZE(always);
   memcpy(out, always, sizeof always);
-  if (!p->template_name[0]) return FT_ARRAY_SIZE(always);
-  memcpy(out + FT_ARRAY_SIZE(always), known, sizeof known);
-  return MAX_ATTRIBUTES;
+  if (p->template_name[0]) {
+    memcpy(out + num, known, sizeof known);
+    num += (int)FT_ARRAY_SIZE(known);
+  }
+  if (w->mask_token > 0) out[num++] = mask;
+  return num;
 }
 
 /* Lays the HDF5 file out around what was spilled. spills[i]: where dataset i comes from; the last

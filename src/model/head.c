@@ -55,16 +55,14 @@ out:
 
 /* Logits and losses of rows first … first+rows-1 and, if asked, what their gradients give. */
 static ft_err loss_piece(ft_model *m, const unit_weights *w, const void *head, int64_t first,
-                         int64_t rows, bool backward, const ft_row_loss *row_loss) {
+                         int64_t rows, bool backward, const ft_loss *row_loss) {
   ft_err err = FT_OK;
   bool plain = !(row_loss->label_smoothing > 0) && !(row_loss->z_loss > 0);
-  const ft_loss loss = {.logits = ft_head_logits_form(m),
-                        .label_smoothing = row_loss->label_smoothing,
-                        .z_loss = row_loss->z_loss,
-                        .weight = (float)row_loss->scale};
+  ft_loss loss = *row_loss;
   const ft_loss_out out = {.nll = plain ? m->row_loss : NULL,
                            .loss = plain ? NULL : m->row_loss,
                            .dlogits = backward ? m->d_logits : NULL};
+  loss.logits = ft_head_logits_form(m);
   FT_TRY(make_logits(m, w, head, first, rows, m->logits));
   ft_time_enter(FT_TIME_LOSS);
   if (m->predicted && !backward) predict(m, first, rows);
@@ -102,7 +100,7 @@ static ft_err send_bias(ft_model *m, int64_t rows) {
 }
 
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
-                    const void *head, bool backward, const ft_row_loss *row_loss, double *loss,
+                    const void *head, bool backward, const ft_loss *row_loss, double *loss,
                     head_rest *rest) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_ELEMENTWISE);

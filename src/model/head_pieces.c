@@ -117,13 +117,11 @@ static void fill_rest(ft_model *m, const head_rest *rest, int64_t piece) {
 static ft_err make_piece(ft_model *m, const void *head, const head_rest *rest, int64_t piece) {
   ft_err err = FT_OK;
   int64_t first = piece * m->vocab_columns, n = columns_of(m, piece), width = n + REST_COLUMNS;
-  const ft_loss loss = {.logits = ft_head_logits_form(m),
-                        .applied = true,
-                        .label_smoothing = rest->loss.label_smoothing,
-                        .z_loss = rest->loss.z_loss,
-                        .vocab = m->arch.vocab,
-                        .weight = (float)rest->loss.scale};
+  ft_loss loss = rest->loss;
   const ft_loss_out out = {.dlogits = m->d_logits};
+  loss.logits = ft_head_logits_form(m);
+  loss.applied = true;
+  loss.vocab = m->arch.vocab;
   FT_TRY(ft_shard_check(m->shard));
   ft_time_enter(FT_TIME_HEAD);
   FT_TRY(ft_matmul_forward(m->type, FT_F32, rest->rows, n, m->d, m->head_h, m->d,

@@ -283,14 +283,14 @@ ft_err ft_head_input_backward(ft_model *m, const ft_model_batch *batch, const un
 /* What the head's backward pass leaves for the embedding's, where they are one matrix. */
 typedef struct head_rest {
   int64_t rows; /* with a target */
-  ft_row_loss loss;
+  ft_loss loss;
 } head_rest;
 
 /* Loss over the batch's rows from the last layer's output x. w: the head unit's weights, head: its
  * matrix. backward: also fills m->dx / dx16, sends the gradients of the head's tensors, and *rest.
  */
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
-                    const void *head, bool backward, const ft_row_loss *row_loss, double *loss,
+                    const void *head, bool backward, const ft_loss *row_loss, double *loss,
                     head_rest *rest);
 /* Logits [num_rows, V] of some rows of the last layer's output x. The head's unit comes next. */
 ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,

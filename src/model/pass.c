@@ -64,7 +64,7 @@ out:
   return err;
 }
 
-static ft_err backward_head(ft_model *m, const ft_model_batch *batch, const ft_row_loss *row_loss,
+static ft_err backward_head(ft_model *m, const ft_model_batch *batch, const ft_loss *row_loss,
                             double *loss, head_rest *rest) {
   ft_err err = FT_OK;
   unit_weights w;
@@ -116,7 +116,7 @@ out:
   return err;
 }
 
-ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_row_loss *row_loss,
+ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *row_loss,
                       double *loss) {
   ft_err err = FT_OK;
   head_rest rest = {.rows = 0};
@@ -135,7 +135,7 @@ out:
 ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
                          ft_predictions *predictions) {
   ft_err err = FT_OK;
-  const ft_row_loss plain = {.scale = 0};
+  const ft_loss plain = {.weight = 0};
   unit_weights w;
   const void *head;
   FT_ASSERT(!batch || batch->num_tokens <= m->options.max_tokens);

@@ -9,6 +9,18 @@
 const ft_key ft_config_table[] = {
     KEY(STRING, "model.path", AT(model_path), "required",
         .meaning = "Hugging Face model directory to start from"),
+    KEY(CHOICE, "objective.name", AT(objective), "\"tokens\"",
+        .meaning = "what is learnt: \"tokens\" (the next one), \"masked-tokens\" (BERT and its "
+                   "kin) or \"classes\" (of documents)",
+        .choices = {"tokens", "masked-tokens", "classes"}),
+    KEY(NUMBER, "objective.label_smoothing", AT(label_smoothing), "0",
+        .meaning = "share of a target's weight that is spread over all tokens or classes "
+                   "(Szegedy et al. 2016)",
+        .min = 0, .max = 0.999),
+    KEY(NUMBER, "objective.z_loss", AT(z_loss), "0",
+        .meaning = "this times the square of the softmax's log-sum is added to the loss "
+                   "(Chowdhery et al. 2022 have 1e-4)",
+        .min = 0, .max = 1),
     KEY(SOURCES, "data.train", AT(train), "required",
         .meaning = "training sets: [{\"path\": shard or folder of shards, \"weight\": share of "
                    "rows}]"),

@@ -52,11 +52,10 @@ ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
     err = append(&t, "%s%.900s:{", set == validation->child ? "" : ",", quoted ? quoted : "\"\"");
     cJSON_free(quoted);
     if (err != FT_OK) goto out;
-    FT_TRY(append_number(&t, "loss", ft_json_get(set, "loss")));
-    FT_TRY(append(&t, ","));
-    FT_TRY(append_number(&t, "perplexity", ft_json_get(set, "perplexity")));
-    FT_TRY(append(&t, ","));
-    FT_TRY(append_number(&t, "targets", ft_json_get(set, "targets")));
+    for (const cJSON *figure = set->child; figure; figure = figure->next) {
+      if (figure != set->child) FT_TRY(append(&t, ","));
+      FT_TRY(append_number(&t, figure->string, figure));
+    }
     FT_TRY(append(&t, "}"));
   }
   FT_TRY(append(&t, "}}"));

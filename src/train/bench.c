@@ -160,7 +160,7 @@ static ft_err train_step(bench *b, int64_t step) {
   ft_err err = FT_OK;
   const ft_bench_options *o = b->options;
   int64_t num_micro_batches = o->rows / o->micro_batch;
-  const ft_row_loss row_loss = {.scale = 1.0 / (double)(o->rows * o->seq_len)};
+  const ft_loss row_loss = {.weight = (float)(1.0 / (double)(o->rows * o->seq_len))};
   double loss, norm;
   ft_shard_begin_step(b->shard, num_micro_batches);
   for (int64_t first = 0; first < num_micro_batches; first += b->size) {

@@ -9,28 +9,26 @@
 typedef struct set_result {
   double loss_sum;
   int64_t targets;
+  ft_scores scores;
 } set_result;
 
 /* This rank's micro-batch of a round, or only the collectives. */
 static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t rows, double *loss,
-                             int64_t *targets) {
+                             set_result *out) {
   ft_err err = FT_OK;
   ft_model_batch batch;
+  ft_predictions predictions;
   (void)ft_fault("evaluate");
   if (rows > 0) {
     err = ft_data_rows(data, first, rows, &t->batch);
     if (err != FT_OK) ft_comm_abort(t->comm, err, "reading validation data");
-    const ft_batch *b = &t->batch;
-    batch = (ft_model_batch){.num_tokens = b->num_tokens,
-                             .num_documents = b->num_documents,
-                             .tokens = b->tokens,
-                             .targets = b->targets,
-                             .positions = b->positions,
-                             .offsets = b->offsets};
-    *targets += b->num_targets;
+    batch = ft_trainer_batch(t);
+    out->targets += t->batch.num_targets;
   }
-  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss, NULL);
+  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss, &predictions);
   if (err != FT_OK && err != FT_ERR_STOPPED) ft_comm_abort(t->comm, err, "evaluation");
+  if (err == FT_OK)
+    ft_scores_add(&out->scores, predictions.num, predictions.targets, predictions.predicted);
   return err;
 }
 
@@ -41,14 +39,15 @@ static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
   int64_t num = ft_ceil_div(rows, mb), rounds = ft_ceil_div(num, t->size);
   void *memory, *all = NULL;
   double *losses = NULL;
-  out->targets = 0;
-  out->loss_sum = 0;
+  *out = (set_result){.targets = 0};
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, rounds, sizeof *losses, &memory));
   losses = memory;
+  FT_TRY(ft_comm_agree(t->comm,
+                       ft_scores_init(&out->scores, t->objective.kind, t->hf.arch.num_labels)));
   for (int64_t round = 0; round < rounds; round++) {
     int64_t first = (round * t->size + t->rank) * mb;
-    FT_TRY(evaluate_round(t, data, first, FT_MAX(FT_MIN(mb, rows - first), 0), &losses[round],
-                          &out->targets));
+    FT_TRY(
+        evaluate_round(t, data, first, FT_MAX(FT_MIN(mb, rows - first), 0), &losses[round], out));
   }
   FT_TRY(ft_comm_gather(t->comm, 0, losses, (size_t)rounds * sizeof *losses, &all, NULL));
   if (t->rank == 0)
@@ -56,10 +55,19 @@ static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
       out->loss_sum += ((const double *)all)[i % t->size * rounds + i / t->size];
   FT_TRY(ft_comm_broadcast(t->comm, 0, &out->loss_sum, sizeof out->loss_sum));
   FT_TRY(ft_comm_sum_i64(t->comm, &out->targets, 1));
+  FT_TRY(ft_comm_sum_i64(t->comm, out->scores.counts, out->scores.num_counts));
 out:
   ft_free(all);
   ft_free(losses);
   return err;
+}
+
+static void add_scores(cJSON *set, ft_scores *scores) {
+  ft_score figures[FT_SCORES_MOST];
+  int num = ft_scores_read(scores, figures);
+  for (int i = 0; i < num; i++)
+    cJSON_AddNumberToObject(set, figures[i].name, figures[i].value);
+  ft_scores_fini(scores);
 }
 
 ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
@@ -82,6 +90,7 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
       cJSON_AddNullToObject(set, "perplexity");
     }
     cJSON_AddNumberToObject(set, "targets", (double)r.targets);
+    add_scores(set, &r.scores);
   }
   if (t->rank == 0) {
     *out = object;

@@ -73,6 +73,7 @@ typedef struct trainer {
   cJSON *inputs;             /* rank 0: what it learns from (inputs.c) */
   cJSON *changes;            /* rank 0: of the configuration and inputs, since the checkpoint */
 
+  ft_objective objective;
   ft_hf_config hf;
   char tokenizer_sha256[65]; /* of the model directory; "": it has none */
   ft_data *train;            /* NULL when only evaluating */
@@ -104,6 +105,8 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
 /* Allocates shard, optimizer and model. */
 ft_err ft_trainer_allocate(trainer *t, bool training);
 void ft_trainer_close(trainer *t);
+/* What was read last, as the model takes it. Borrowed. Not collective. */
+ft_model_batch ft_trainer_batch(const trainer *t);
 
 /* ---- peak.c: FLOP/s of dot products in registers, on all ranks at once and together. Collective
  * over all ranks. */

@@ -60,12 +60,16 @@ void ft_progress_step(trainer *t, int64_t step, const step_result *r) {
 void ft_progress_validation(int64_t step, const cJSON *validation) {
   char line[1024] = "";
   for (const cJSON *set = validation->child; set; set = set->next) {
-    const cJSON *loss = ft_json_get(set, "loss");
+    const cJSON *loss = ft_json_get(set, "loss"), *accuracy = ft_json_get(set, "accuracy");
     size_t used = strlen(line);
     if (cJSON_IsNumber(loss))
       snprintf(line + used, sizeof line - used, "  %s %.4f (perplexity %.4g)", set->string,
                loss->valuedouble, exp(loss->valuedouble));
-    else
+    if (cJSON_IsNumber(loss) && cJSON_IsNumber(accuracy)) {
+      used = strlen(line);
+      snprintf(line + used, sizeof line - used, " accuracy %.4f", accuracy->valuedouble);
+    }
+    if (!cJSON_IsNumber(loss))
       snprintf(line + used, sizeof line - used, "  %s: %s", set->string,
                ft_json_get(set, "targets")->valuedouble > 0 ? "not finite" : "no targets");
   }

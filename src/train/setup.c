@@ -28,8 +28,13 @@ out:
 static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_sources, bool shuffle,
                        ft_data **out) {
   const ft_config *c = t->config;
+  static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
+                                           [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
+                                           [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS};
   ft_data_options options = {.sources = sources,
                              .num_sources = num_sources,
+                             .target = targets[t->objective.kind],
+                             .num_classes = t->hf.arch.num_labels,
                              .concatenate = c->mix == FT_MIX_CONCATENATE,
                              .seq_len = c->seq_len,
                              .packing = c->packing,
@@ -102,6 +107,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
                                 "(max_position_embeddings): set data.seq_len to at most that",
                                 (long long)c->seq_len, model_dir,
                                 (long long)t->hf.arch.max_positions));
+  ft_mistakes_note(m, ft_objective_check(&t->objective, t->hf.arch.two_way, t->hf.arch.num_labels));
   if (t->rank == 0) ft_mistakes_note(m, ft_hf_check_weights(model_dir, &t->hf));
   if (training) ft_mistakes_note(m, open_training(t));
   ft_mistakes_note(m, open_validation(t, m));
@@ -148,6 +154,9 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   ft_err err = FT_OK;
   t->comm = comm;
   t->config = config;
+  t->objective = (ft_objective){.kind = (ft_objective_kind)config->objective,
+                                .label_smoothing = (float)config->label_smoothing,
+                                .z_loss = (float)config->z_loss};
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
   t->stopping.started_s = ft_process_started_s();
@@ -195,6 +204,17 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
   FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &model, &t->model)));
 out:
   return err;
+}
+
+ft_model_batch ft_trainer_batch(const trainer *t) {
+  const ft_batch *b = &t->batch;
+  return (ft_model_batch){.num_tokens = b->num_tokens,
+                          .num_documents = b->num_documents,
+                          .tokens = b->tokens,
+                          .targets = b->targets,
+                          .positions = b->positions,
+                          .offsets = b->offsets,
+                          .labels = b->classes};
 }
 
 void ft_trainer_close(trainer *t) {

@@ -92,12 +92,7 @@ static ft_model_batch read_batch(trainer *t, const passes *a, int64_t round) {
   const ft_batch *b = &t->batch;
   a->r->tokens += b->num_tokens;
   a->r->flops += batch_flops(t, b);
-  return (ft_model_batch){.num_tokens = b->num_tokens,
-                          .num_documents = b->num_documents,
-                          .tokens = b->tokens,
-                          .targets = b->targets,
-                          .positions = b->positions,
-                          .offsets = b->offsets};
+  return ft_trainer_batch(t);
 }
 
 /* A round, forward and backward. A failure here would leave the others inside a collective: it ends
@@ -105,17 +100,17 @@ static ft_model_batch read_batch(trainer *t, const passes *a, int64_t round) {
 static ft_err train_round(trainer *t, const passes *a, int64_t round) {
   int n = contributors(t, &a->plan, round);
   int64_t micro_batch = round * t->size + t->rank;
-  double scale = 1.0 / (double)a->r->targets, *loss = &a->losses[round];
+  ft_loss row_loss = ft_objective_loss(&t->objective, a->r->targets);
+  double *loss = &a->losses[round];
   bool mine = t->rank < n;
   ft_bad_number number = {.found = false};
   ft_model_batch batch;
   ft_shard_round(t->shard, n);
   if (mine) {
     batch = read_batch(t, a, round);
-    scale = spoiled("gradient", a, micro_batch, scale);
+    row_loss.weight = (float)spoiled("gradient", a, micro_batch, row_loss.weight);
   }
   if (a->bad) ft_shard_look_for_bad(t->shard, &number);
-  const ft_row_loss row_loss = {.scale = scale};
   ft_err err = ft_model_train(t->model, mine ? &batch : NULL, &row_loss, loss);
   ft_shard_look_for_bad(t->shard, NULL);
   if (err != FT_OK && err != FT_ERR_STOPPED)

@@ -123,7 +123,7 @@ static inline double loss_of(setup *s) {
 }
 
 static inline double train(setup *s) {
-  const ft_row_loss row_loss = {.scale = 1};
+  const ft_loss row_loss = {.weight = 1};
   double loss;
   ft_shard_begin_step(s->shard, 1);
   ft_shard_round(s->shard, 1);

@@ -72,13 +72,15 @@ bool ft_json_i64(const cJSON *item, int64_t *out);
 
 /* ---------------------------------------------------------------- safetensors */
 
+enum { FT_SAFETENSORS_DIMS = 8 };
+
 typedef struct ft_safetensor {
   char *name;
   ft_dtype dtype; /* when supported */
-  int num_dims;   /* as the file says; with more than 4 the tensor is not supported */
-  int64_t dims[4];
-  int64_t begin; /* file offset of its first byte */
-  int64_t elements;
+  int num_dims;   /* as the file says */
+  int64_t dims[FT_SAFETENSORS_DIMS]; /* the first of them */
+  int64_t begin;                     /* file offset of its first byte */
+  int64_t elements, bytes;
   bool supported;      /* its elements can be read: F32, BF16 or F16, at most 4 dimensions */
   char dtype_name[12]; /* as the file says: "BF16", "I64" … */
   bool has_sum;        /* the file has a checksum of this tensor: */
@@ -115,6 +117,10 @@ const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i);
  * with others, adds up what follows and compares it with the tensor's sum. */
 ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t start, int64_t count,
                            void *out);
+/* Bytes start … start+count-1 of any tensor's data, whatever its type. Chunks that are read whole
+ * are compared with their checksums, as above. */
+ft_err ft_safetensors_read_bytes(ft_safetensors *st, const ft_safetensor *t, int64_t start,
+                                 int64_t count, void *out);
 /* What these elements, raw as they were read, contribute to the tensor's checksum. Contributions
  * of parts add up modulo 2^64, in any order; parts begin and end at multiples of
  * FT_SAFETENSORS_UNIT elements, or at the tensor's end. */
@@ -129,7 +135,8 @@ ft_err ft_safetensors_verify(ft_safetensors *st, int64_t i, bool *found);
 /* Streaming writer of one file: names, shapes and dtypes first, then each tensor's elements in the
  * order given, in pieces of any size. The file appears under its name only when closed. */
 typedef struct ft_safetensors_writer ft_safetensors_writer;
-/* Of each tensor, name, dtype, num_dims and dims are used; names are copied. */
+/* Of each tensor, name, dtype, num_dims and dims are used; names are copied. A tensor with a
+ * dtype_name is written as another file has it, whatever its type: bytes and not elements count. */
 ft_err ft_safetensors_writer_new(const char *path, const ft_safetensor *tensors, int64_t count,
                                  ft_safetensors_writer **out);
 ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t bytes);

@@ -62,7 +62,7 @@ static ft_err read_shape(const char *path, const cJSON *json, entry *e) {
     if (!multiply(&t->elements, dim))
       return ft_fail(FT_ERR_DATA, "%s: the shape of tensor %s has more than 2^63 elements", path,
                      t->name);
-    if (t->num_dims < 4) t->dims[t->num_dims] = dim;
+    if (t->num_dims < FT_SAFETENSORS_DIMS) t->dims[t->num_dims] = dim;
   }
   if (t->num_dims > 4) t->supported = false;
   return FT_OK;
@@ -86,6 +86,7 @@ static ft_err read_offsets(const char *path, const cJSON *json, int64_t buffer, 
         "shape",
         path, t->name, (long long)(end - begin), (long long)t->elements, t->dtype_name);
   t->begin = buffer + begin;
+  t->bytes = end - begin;
   e->end = buffer + end;
   return FT_OK;
 }
@@ -394,4 +395,14 @@ ft_err ft_safetensors_read(ft_safetensors *st, const ft_safetensor *t, int64_t s
   int64_t width = (int64_t)ft_dtype_bytes(t->dtype);
   return ft_chunks_read(&f->chunks, f->fd, f->path, t->begin - f->chunks.at + start * width,
                         count * width, out, &f->scratch);
+}
+
+ft_err ft_safetensors_read_bytes(ft_safetensors *st, const ft_safetensor *t, int64_t start,
+                                 int64_t count, void *out) {
+  file *f = &st->files[((const entry *)(const void *)t)->file];
+  if (start < 0 || count < 0 || start > t->bytes || count > t->bytes - start)
+    return ft_fail(FT_ERR_INTERNAL, "%s: bytes %lld … +%lld of tensor %s, which has %lld", f->path,
+                   (long long)start, (long long)count, t->name, (long long)t->bytes);
+  return ft_chunks_read(&f->chunks, f->fd, f->path, t->begin - f->chunks.at + start, count, out,
+                        &f->scratch);
 }

@@ -77,16 +77,20 @@ ft_err ft_safetensors_sums(const ft_safetensors_source *f, const cJSON *header,
 ft_err ft_safetensors_take_sum(const ft_safetensors_source *f, const char **digits,
                                ft_safetensor *t);
 
+/* A tensor of a type that is not read counts in bytes. */
+typedef struct ft_summed {
+  int64_t elements, width;
+} ft_summed;
 /* Sums tensors whose bytes are written as a stream, in order. */
 typedef struct ft_sum_stream {
-  ft_safetensor *tensors; /* [count] dtype and elements are used */
-  int64_t count, at;      /* the tensor at hand, of which so much is complete: */
-  int64_t done;           /* elements, summed */
-  size_t used;            /* bytes of the next unit */
+  ft_summed *tensors; /* [count] */
+  int64_t count, at;  /* the tensor at hand, of which so much is complete: */
+  int64_t done;       /* elements, summed */
+  size_t used;        /* bytes of the next unit */
   uint64_t sum;
   char unit[FT_SAFETENSORS_UNIT * sizeof(float)];
 } ft_sum_stream;
-/* Of each tensor, dtype, num_dims and dims are used. Free with _fini. */
+/* Of each tensor what the writer uses of it. Free with _fini. */
 ft_err ft_sum_stream_init(ft_sum_stream *s, const ft_safetensor *tensors, int64_t count);
 void ft_sum_stream_fini(ft_sum_stream *s);
 /* Takes bytes from *data, at most those of one tensor, and moves *data and *bytes on. True: a

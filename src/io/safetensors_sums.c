@@ -4,18 +4,23 @@
 
 #include "safetensors.h"
 
-uint64_t ft_safetensors_part_sum(const ft_safetensor *t, int64_t start, int64_t count,
-                                 const void *raw) {
-  int64_t width = (int64_t)ft_dtype_bytes(t->dtype), unit = start / FT_SAFETENSORS_UNIT;
+/* The same of elements of this width. */
+static uint64_t sum_units(int64_t width, int64_t start, int64_t count, const void *raw) {
+  int64_t unit = start / FT_SAFETENSORS_UNIT;
   const char *data = raw;
   uint64_t sum = 0;
-  FT_ASSERT(start % FT_SAFETENSORS_UNIT == 0 &&
-            (count % FT_SAFETENSORS_UNIT == 0 || start + count == t->elements));
   for (int64_t now; count > 0; count -= now, data += now * width) {
     now = FT_MIN(count, (int64_t)FT_SAFETENSORS_UNIT);
     sum += ft_hash64(data, (size_t)(now * width), (uint64_t)unit++);
   }
   return sum;
+}
+
+uint64_t ft_safetensors_part_sum(const ft_safetensor *t, int64_t start, int64_t count,
+                                 const void *raw) {
+  FT_ASSERT(start % FT_SAFETENSORS_UNIT == 0 &&
+            (count % FT_SAFETENSORS_UNIT == 0 || start + count == t->elements));
+  return sum_units((int64_t)ft_dtype_bytes(t->dtype), start, count, raw);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -51,14 +56,18 @@ ft_err ft_safetensors_take_sum(const ft_safetensors_source *f, const char **digi
 ft_err ft_sum_stream_init(ft_sum_stream *s, const ft_safetensor *tensors, int64_t count) {
   void *memory;
   *s = (ft_sum_stream){0};
-  ft_err err = ft_alloc_array(FT_MEM_IO, count, sizeof *tensors, &memory);
+  ft_err err = ft_alloc_array(FT_MEM_IO, count, sizeof *s->tensors, &memory);
   if (err != FT_OK) return err;
   s->tensors = memory;
   s->count = count;
   for (int64_t i = 0; i < count; i++) {
-    s->tensors[i] = (ft_safetensor){.dtype = tensors[i].dtype, .elements = 1};
-    for (int d = 0; d < tensors[i].num_dims; d++)
-      s->tensors[i].elements *= tensors[i].dims[d];
+    const ft_safetensor *t = &tensors[i];
+    int64_t elements = 1;
+    for (int d = 0; d < t->num_dims; d++)
+      elements *= t->dims[d];
+    bool as_bytes = t->dtype_name[0] && !t->supported;
+    s->tensors[i] = (ft_summed){.elements = as_bytes ? t->bytes : elements,
+                                .width = as_bytes ? 1 : (int64_t)ft_dtype_bytes(t->dtype)};
   }
   return FT_OK;
 }
@@ -69,16 +78,16 @@ void ft_sum_stream_fini(ft_sum_stream *s) {
 }
 
 /* Takes what the unit at hand lacks. False: that is not there yet. */
-static bool fill_unit(ft_sum_stream *s, const ft_safetensor *t, const void **data, size_t *bytes) {
+static bool fill_unit(ft_sum_stream *s, const ft_summed *t, const void **data, size_t *bytes) {
   int64_t elements = FT_MIN((int64_t)FT_SAFETENSORS_UNIT, t->elements - s->done);
-  size_t room = (size_t)elements * ft_dtype_bytes(t->dtype) - s->used;
+  size_t room = (size_t)(elements * t->width) - s->used;
   size_t now = FT_MIN(*bytes, room);
   if (now > 0) memcpy(s->unit + s->used, *data, now);
   s->used += now;
   *data = (const char *)*data + now;
   *bytes -= now;
   if (now < room) return false;
-  s->sum += ft_safetensors_part_sum(t, s->done, elements, s->unit);
+  s->sum += sum_units(t->width, s->done, elements, s->unit);
   s->done += elements;
   s->used = 0;
   return true;
@@ -86,7 +95,7 @@ static bool fill_unit(ft_sum_stream *s, const ft_safetensor *t, const void **dat
 
 bool ft_sum_stream_add(ft_sum_stream *s, const void **data, size_t *bytes, uint64_t *sum) {
   if (s->at == s->count) return false;
-  const ft_safetensor *t = &s->tensors[s->at];
+  const ft_summed *t = &s->tensors[s->at];
   while (s->done < t->elements)
     if (!fill_unit(s, t, data, bytes)) return false;
   *sum = s->sum;

@@ -19,20 +19,29 @@ struct ft_safetensors_writer {
   ft_err failed; /* of an earlier write: the file cannot be committed */
 };
 
+/* Bytes of a tensor's data; -1: its shape is impossible. */
+static int64_t bytes_of(const ft_safetensor *t) {
+  int64_t bytes = (int64_t)ft_dtype_bytes(t->dtype);
+  if (t->dtype_name[0]) return t->bytes;
+  for (int d = 0; d < FT_MIN(t->num_dims, FT_SAFETENSORS_DIMS); d++)
+    if (t->dims[d] < 0 || __builtin_mul_overflow(bytes, t->dims[d], &bytes)) return -1;
+  return bytes;
+}
+
 /* Adds a tensor's entry to the header; *end grows by its bytes. */
 static ft_err add_tensor(cJSON *header, const char *path, const ft_safetensor *t, int64_t *end) {
   ft_err err = FT_OK;
-  int64_t bytes = (int64_t)ft_dtype_bytes(t->dtype), begin = *end;
+  int64_t bytes = bytes_of(t), begin = *end;
   cJSON *entry = cJSON_AddObjectToObject(header, t->name);
-  FT_CHECK(t->num_dims >= 0 && t->num_dims <= 4, FT_ERR_INTERNAL, "%s: tensor %s has %d dimensions",
-           path, t->name, t->num_dims);
-  bool made = cJSON_AddStringToObject(entry, "dtype", ft_dtype_name(t->dtype));
+  FT_CHECK(t->num_dims >= 0 && t->num_dims <= FT_SAFETENSORS_DIMS, FT_ERR_DATA,
+           "%s: tensor %s has %d dimensions, at most %d can be written", path, t->name, t->num_dims,
+           FT_SAFETENSORS_DIMS);
+  FT_CHECK(bytes >= 0, FT_ERR_INTERNAL, "%s: tensor %s has an impossible shape", path, t->name);
+  bool made = cJSON_AddStringToObject(entry, "dtype",
+                                      t->dtype_name[0] ? t->dtype_name : ft_dtype_name(t->dtype));
   cJSON *shape = cJSON_AddArrayToObject(entry, "shape");
-  for (int i = 0; i < t->num_dims; i++) {
-    FT_CHECK(t->dims[i] >= 0 && !__builtin_mul_overflow(bytes, t->dims[i], &bytes), FT_ERR_INTERNAL,
-             "%s: tensor %s has an impossible shape", path, t->name);
+  for (int i = 0; i < t->num_dims; i++)
     made = made && cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->dims[i]));
-  }
   FT_CHECK(!__builtin_add_overflow(*end, bytes, end) && *end < (int64_t)1 << 53, FT_ERR_INTERNAL,
            "%s: too many bytes for one file", path);
   cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
@@ -77,9 +86,7 @@ out:
 static int64_t data_bytes(const ft_safetensor *tensors, int64_t count) {
   int64_t total = 0;
   for (int64_t i = 0; i < count; i++) {
-    int64_t bytes = (int64_t)ft_dtype_bytes(tensors[i].dtype);
-    for (int d = 0; d < FT_MIN(tensors[i].num_dims, 4); d++)
-      if (__builtin_mul_overflow(bytes, tensors[i].dims[d], &bytes)) return -1;
+    int64_t bytes = bytes_of(&tensors[i]);
     if (bytes < 0 || __builtin_add_overflow(total, bytes, &total)) return -1;
   }
   return total;

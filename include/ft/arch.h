@@ -151,6 +151,10 @@ typedef struct ft_arch {
     .residual_scale = 1, .embedding_scale = 1, .logits_scale = 1, .padding_token = -1,             \
     .final_norm = true, __VA_ARGS__                                                                \
   }
+/* What models of a family compute ("llama", "gemma2" …: families.c), apart from sizes, numbers and
+ * what layers differ in: a description to complete. NULL: no such form. A table of learned
+ * positions has one row where there is one. */
+const ft_arch *ft_arch_form(const char *name);
 /* Fills what follows from the sizes where it is 0: attention_scale W^-½, rotary width W. */
 void ft_arch_complete(ft_arch *arch);
 /* Refuses impossible descriptions (zero, heads not divisible, odd head_dim …), naming the field.

@@ -9,7 +9,8 @@
 typedef struct ft_hf_config {
   ft_arch arch;
   ft_layout *layout;   /* of arch, everything trained; owned */
-  char model_type[32]; /* "llama", "mistral", "qwen2", "qwen3" */
+  char model_type[32]; /* "llama", "mistral" …; of a composite directory its text part's */
+  struct ft_hf_naming *naming; /* how the directory names its tensors; owned */
   ft_dtype dtype;      /* dtype or torch_dtype of config.json; else of the weights; else FT_BF16 */
   int64_t bos_token;   /* -1: none */
   int64_t *eos_tokens; /* [num_eos_tokens] of config.json, then generation_config.json; owned */
@@ -29,9 +30,10 @@ void ft_hf_config_fini(ft_hf_config *config);
 /* As above from a config.json path alone (for `init`). */
 ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 
-/* "model.layers.3.self_attn.q_proj.weight" of a block's tensor. Returns characters written, as
- * snprintf. */
-int ft_hf_tensor_name(const ft_block *block, ft_role role, char *out, size_t size);
+/* "model.layers.3.self_attn.q_proj.weight": the tensor of the files that a block's tensor is, or is
+ * a part of. Returns characters written, as snprintf. */
+int ft_hf_tensor_name(const ft_hf_config *config, const ft_block *block, ft_role role, char *out,
+                      size_t size);
 
 /* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
  * that are missing or wrong in one message with the expected shape. Tensors that are not part of
@@ -40,9 +42,10 @@ int ft_hf_tensor_name(const ft_block *block, ft_role role, char *out, size_t siz
  * directory. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_hf_check_weights(const char *dir, const ft_hf_config *config);
 
-/* Fills this shard's owned (stage 0: kept) weights from DIR, every rank reading its own slices.
- * Collective over all ranks; errors are agreed. Ends with ft_shard_weights_changed. */
-ft_err ft_hf_import(const char *dir, ft_shard *shard, ft_comm *comm);
+/* Fills this shard's owned (stage 0: kept) weights from DIR, whose config this is, every rank
+ * reading its own slices. Collective over all ranks; errors are agreed. Ends with
+ * ft_shard_weights_changed. */
+ft_err ft_hf_import(const char *dir, const ft_hf_config *config, ft_shard *shard, ft_comm *comm);
 
 /* Where an export's elements come from: fills out[count] (f32) with elements start… of a block's
  * flat array. */

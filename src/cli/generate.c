@@ -196,7 +196,7 @@ static ft_err open_model(generator *g) {
   FT_TRY(ft_sampler_init(&g->sampler, arch->vocab, a->temperature, a->top_p, (uint64_t)a->seed));
   FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, arch->vocab, sizeof(float), &p));
   g->logits = p;
-  FT_TRY(ft_hf_import(a->model, g->shard, g->comm));
+  FT_TRY(ft_hf_import(a->model, &g->hf, g->shard, g->comm));
 out:
   return err;
 }

@@ -3,175 +3,67 @@
 #include <string.h>
 #include <strings.h>
 
+#include "family.h"
 #include "ft/io_kind.h"
-#include "hf_internal.h"
+#include "names.h"
 
-/* ---------------------------------------------------------------- families */
+/* ---------------------------------------------------------------- which family */
 
-typedef struct family {
-  const char *model_type;
-  /* what missing keys mean; kv_heads 0: as heads; head_dim 0: hidden / heads */
-  int64_t vocab, hidden, ffn, layers, heads, kv_heads, head_dim, max_positions;
-  int64_t bos, eos; /* -1: none */
-} family;
+/* "llama (Llama 2 and 3), mistral (Mistral), …" */
+static void list_families(char *out, size_t size) {
+  size_t used = 0;
+  for (int i = 0; i < ft_hf_num_families && used < size; i++)
+    used += (size_t)snprintf(out + used, size - used, "%s%s (%s)", i ? ", " : "",
+                             ft_hf_families[i].model_type, ft_hf_families[i].models);
+}
 
-static const family families[] = {
-    {"llama", 32000, 4096, 11008, 32, 32, 0, 0, 2048, 1, 2},
-    {"mistral", 32000, 4096, 14336, 32, 32, 8, 0, 131072, 1, 2},
-    {"qwen2", 151936, 4096, 22016, 32, 32, 32, 0, 32768, -1, -1},
-    {"qwen3", 151936, 4096, 22016, 32, 32, 32, 128, 32768, -1, -1},
-};
-static const char *const supported_families =
-    "supported are llama (Llama 2 and 3), mistral, qwen2 (Qwen 2 and 2.5) and qwen3";
+static const char *architecture_of(const ft_hf_family *f) {
+  return f->architecture ? f->architecture : "ForCausalLM";
+}
 
-static const family *find_family(const ft_hf_object *config) {
-  const char *type = ft_hf_string(config, "model_type", NULL);
-  if (!type && cJSON_IsObject(ft_json_get(config->json, "run"))) {
-    ft_hf_mistake(
-        config->mistakes,
-        "this is a run's configuration; expected is a model's: ftrun export makes a model "
-        "directory of a run");
-    return NULL;
+/* The end of an architecture's name, whatever its letters' case. */
+static bool has_end(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length >= tail && strcasecmp(name + length - tail, end) == 0;
+}
+
+/* A family may have several rows, one for each kind of head: `architectures` says which. */
+static const ft_hf_family *choose(const ft_hf_object *config, const char *type,
+                                  const char *architecture) {
+  const ft_hf_family *first = NULL;
+  char ends[200] = "";
+  for (int i = 0; i < ft_hf_num_families; i++) {
+    const ft_hf_family *f = &ft_hf_families[i];
+    size_t used = strlen(ends);
+    if (strcmp(type, f->model_type) != 0) continue;
+    if (!architecture || has_end(architecture, architecture_of(f))) return f;
+    snprintf(ends + used, sizeof ends - used, "%s\"%s\"", first ? " or " : "", architecture_of(f));
+    if (!first) first = f;
   }
-  if (!type) {
-    ft_hf_mistake(config->mistakes, "model_type is missing; %s", supported_families);
-    return NULL;
-  }
-  for (size_t i = 0; i < FT_ARRAY_SIZE(families); i++)
-    if (strcmp(type, families[i].model_type) == 0) return &families[i];
-  ft_hf_mistake(config->mistakes, "model_type \"%.60s\" is not supported; %s", type,
-                supported_families);
+  if (first)
+    ft_hf_mistake(config->mistakes,
+                  "architecture \"%.60s\" is not supported; expected is one that ends in %s",
+                  architecture, ends);
+  return first;
+}
+
+/* NULL: there is none, which was noted. `architecture` NULL: the config names none. */
+static const ft_hf_family *find_family(const ft_hf_object *config, const char *missing,
+                                       const char *architecture) {
+  char list[1600];
+  const char *type = ft_hf_string(config, "model_type", missing);
+  const ft_hf_family *f = type ? choose(config, type, architecture) : NULL;
+  if (f) return f;
+  list_families(list, sizeof list);
+  if (!type && cJSON_IsObject(ft_json_get(config->json, "run")))
+    ft_hf_mistake(config->mistakes, "this is a run's configuration; expected is a model's: ftrun "
+                                    "export makes a model directory of a run");
+  else if (!type)
+    ft_hf_mistake(config->mistakes, "model_type is missing; supported are %s", list);
+  else
+    ft_hf_mistake(config->mistakes, "model_type \"%.60s\" is not supported; supported are %s", type,
+                  list);
   return NULL;
-}
-
-/* ---------------------------------------------------------------- dimensions */
-
-static const int64_t max_dimension = (int64_t)1 << 24;
-static const double max_parameters = 1e13;
-
-static bool is_null(const ft_hf_object *config, const char *name) {
-  const cJSON *value = ft_json_get(config->json, name);
-  return value && cJSON_IsNull(value);
-}
-
-static int64_t dimension(const ft_hf_object *config, const char *name, int64_t missing,
-                         int64_t max) {
-  if (is_null(config, name))
-    ft_hf_mistake(config->mistakes, "%s is null; expected is an integer from 1 to %lld", name,
-                  (long long)max);
-  return ft_hf_int(config, name, missing, 1, max);
-}
-
-/* How the heads divide the width; only called when the numbers themselves are in range. */
-static void read_head_dim(const ft_hf_object *config, const family *f, ft_arch *a) {
-  int64_t missing = is_null(config, "head_dim") ? 0 : f->head_dim;
-  a->head_dim = ft_hf_int(config, "head_dim", missing, 1, 1024);
-  if (a->head_dim == 0) {
-    if (a->hidden % a->heads != 0)
-      ft_hf_mistake(config->mistakes,
-                    "hidden_size (%lld) is not a multiple of num_attention_heads (%lld), and "
-                    "head_dim is not given",
-                    (long long)a->hidden, (long long)a->heads);
-    a->head_dim = FT_MAX(a->hidden / a->heads, 1);
-    if (a->hidden % a->heads != 0) return;
-  }
-  if (a->head_dim % 2 != 0)
-    ft_hf_mistake(config->mistakes, "head_dim is %lld; the rotary embedding needs an even one",
-                  (long long)a->head_dim);
-  if (a->heads % a->kv_heads != 0)
-    ft_hf_mistake(config->mistakes,
-                  "num_attention_heads (%lld) is not a multiple of num_key_value_heads (%lld)",
-                  (long long)a->heads, (long long)a->kv_heads);
-}
-
-static void check_size(const ft_hf_object *config, const ft_arch *a) {
-  double q = (double)a->heads * (double)a->head_dim, kv = (double)a->kv_heads * (double)a->head_dim;
-  double layer = (double)a->hidden * (2 * q + 2 * kv + 3 * (double)a->ffn);
-  double total = 2 * (double)a->vocab * (double)a->hidden + (double)a->layers * layer;
-  if (total > max_parameters)
-    ft_hf_mistake(config->mistakes,
-                  "its dimensions make a model of %.3g parameters; at most %g are supported", total,
-                  max_parameters);
-}
-
-static void read_dimensions(const ft_hf_object *config, const family *f, ft_arch *a) {
-  int64_t before = config->mistakes->count;
-  a->vocab = dimension(config, "vocab_size", f->vocab, max_dimension);
-  a->hidden = dimension(config, "hidden_size", f->hidden, max_dimension);
-  a->ffn = dimension(config, "intermediate_size", f->ffn, max_dimension);
-  a->layers = dimension(config, "num_hidden_layers", f->layers, FT_MAX_LAYERS);
-  a->heads = dimension(config, "num_attention_heads", f->heads, max_dimension);
-  int64_t missing =
-      f->kv_heads == 0 || is_null(config, "num_key_value_heads") ? a->heads : f->kv_heads;
-  a->kv_heads = ft_hf_int(config, "num_key_value_heads", missing, 1, max_dimension);
-  a->max_positions = dimension(config, "max_position_embeddings", f->max_positions, max_dimension);
-  if (config->mistakes->count > before) return;
-  read_head_dim(config, f, a);
-  if (config->mistakes->count == before) check_size(config, a);
-}
-
-/* ---------------------------------------------------------------- what must have one value */
-
-static void refuse_number(const ft_hf_object *config, const char *name, double only) {
-  const cJSON *value = ft_json_get(config->json, name);
-  if (!value || cJSON_IsNull(value)) return;
-  if (cJSON_IsNumber(value) && value->valuedouble >= only && value->valuedouble <= only) return;
-  char found[80];
-  ft_hf_show(value, found, sizeof found);
-  ft_hf_mistake(config->mistakes, "%s %s is not supported, only %g", name, found, only);
-}
-
-static void refuse_bool(const ft_hf_object *config, const char *name, bool refused) {
-  const cJSON *value = ft_json_get(config->json, name);
-  if (!value || !cJSON_IsBool(value) || (bool)cJSON_IsTrue(value) != refused) return;
-  ft_hf_mistake(config->mistakes, "%s %s is not supported, only %s", name,
-                refused ? "true" : "false", refused ? "false" : "true");
-}
-
-static void refuse_quantization(const ft_hf_object *config) {
-  if (!ft_hf_has(config, "quantization_config")) return;
-  const cJSON *method =
-      ft_json_get(ft_json_get(config->json, "quantization_config"), "quant_method");
-  ft_hf_mistake(config->mistakes,
-                "quantization_config (quant_method \"%.40s\") is not supported; supported are "
-                "weights in float32, bfloat16 and float16",
-                cJSON_IsString(method) ? method->valuestring : "unknown");
-}
-
-static void refuse_activation(const ft_hf_object *config) {
-  const char *name = ft_hf_string(config, "hidden_act", "silu");
-  if (strcmp(name, "silu") != 0 && strcmp(name, "swish") != 0)
-    ft_hf_mistake(config->mistakes, "hidden_act \"%.40s\" is not supported; supported is \"silu\"",
-                  name);
-}
-
-/* A model with another head (classification, embeddings) or none is not a language model. */
-static void refuse_architecture(const ft_hf_object *config) {
-  static const char suffix[] = "ForCausalLM";
-  const cJSON *name = cJSON_GetArrayItem(ft_json_get(config->json, "architectures"), 0);
-  if (!cJSON_IsString(name)) return;
-  size_t length = strlen(name->valuestring), end = sizeof suffix - 1;
-  if (length < end || strcasecmp(name->valuestring + length - end, suffix) != 0)
-    ft_hf_mistake(config->mistakes,
-                  "architecture \"%.60s\" is not supported; supported are LlamaForCausalLM, "
-                  "MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM",
-                  name->valuestring);
-}
-
-static void refuse_others(const ft_hf_object *config) {
-  refuse_architecture(config);
-  refuse_quantization(config);
-  refuse_activation(config);
-  ft_hf_int(config, "pretraining_tp", 1, 1, max_dimension);
-  refuse_number(config, "attention_dropout", 0);
-  refuse_number(config, "num_experts", 0);
-  refuse_number(config, "num_local_experts", 0);
-  refuse_bool(config, "is_encoder_decoder", true);
-  refuse_bool(config, "add_cross_attention", true);
-  refuse_bool(config, "use_bidirectional_attention", true);
-  refuse_bool(config, "is_causal", false);
-  if (ft_hf_has(config, "attn_logit_softcapping") || ft_hf_has(config, "final_logit_softcapping"))
-    ft_hf_mistake(config->mistakes, "logit soft-capping is not supported");
 }
 
 /* ---------------------------------------------------------------- tokens and number format */
@@ -199,11 +91,9 @@ static int64_t count_eos(const cJSON *json) {
   return cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
 }
 
-/* One id, a list of ids, or null; a missing key means `missing` (-1: none). */
-static void read_eos(const ft_hf_object *config, int64_t missing, ft_hf_config *out) {
-  const cJSON *value = ft_json_get(config->json, "eos_token_id"), *item;
-  if (!value && missing >= 0 && missing < out->arch.vocab)
-    out->eos_tokens[out->num_eos_tokens++] = missing;
+/* One id, a list of ids, or null. */
+static void read_eos(const ft_hf_object *config, const cJSON *value, ft_hf_config *out) {
+  const cJSON *item;
   if (!value || cJSON_IsNull(value)) return;
   if (!cJSON_IsArray(value)) {
     add_eos(config, value, out);
@@ -212,9 +102,37 @@ static void read_eos(const ft_hf_object *config, int64_t missing, ft_hf_config *
   cJSON_ArrayForEach(item, value) add_eos(config, item, out);
 }
 
-static void read_bos(const ft_hf_object *config, int64_t missing, ft_hf_config *out) {
-  if (missing >= out->arch.vocab || is_null(config, "bos_token_id")) missing = -1;
-  out->bos_token = ft_hf_int(config, "bos_token_id", missing, -1, out->arch.vocab - 1);
+/* Those that the family takes for granted, as far as the vocabulary has them. */
+static void read_default_eos(const ft_hf_reader *r, ft_hf_config *out) {
+  const cJSON *value = ft_json_get(r->defaults, "eos_token_id"), *item;
+  if (cJSON_IsNumber(value) && value->valuedouble < (double)out->arch.vocab)
+    add_eos(&r->file, value, out);
+  cJSON_ArrayForEach(item, value) if (item->valuedouble < (double)out->arch.vocab)
+      add_eos(&r->file, item, out);
+}
+
+static void read_bos(const ft_hf_reader *r, ft_hf_config *out) {
+  bool given = ft_hf_has(&r->file, "bos_token_id");
+  int64_t last = out->arch.vocab - 1;
+  int64_t token = ft_hf_int(&r->all, "bos_token_id", -1, -1, given ? last : INT32_MAX);
+  out->bos_token = token > last ? -1 : token;
+}
+
+static ft_err read_tokens(const ft_hf_reader *r, const cJSON *generation, ft_hf_config *out) {
+  const cJSON *outer = out->json, *inner = r->file.json;
+  ft_err err = ft_alloc_array(FT_MEM_OTHER,
+                              count_eos(outer) + count_eos(inner) + count_eos(r->defaults) +
+                                  count_eos(generation),
+                              sizeof(int64_t), (void **)&out->eos_tokens);
+  if (err != FT_OK) return err;
+  read_bos(r, out);
+  if (!ft_json_get(inner, "eos_token_id") && !ft_json_get(outer, "eos_token_id"))
+    read_default_eos(r, out);
+  read_eos(&r->file, ft_json_get(inner, "eos_token_id"), out);
+  if (outer != inner) read_eos(&r->file, ft_json_get(outer, "eos_token_id"), out);
+  ft_hf_object more = {.prefix = "generation_config.json: ", .mistakes = r->file.mistakes};
+  if (cJSON_IsObject(generation)) read_eos(&more, ft_json_get(generation, "eos_token_id"), out);
+  return FT_OK;
 }
 
 static void read_dtype(const ft_hf_object *config, ft_hf_config *out) {
@@ -233,59 +151,161 @@ static void read_dtype(const ft_hf_object *config, ft_hf_config *out) {
                   name);
 }
 
-/* ---------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------- remarks */
 
-static void read_family(const ft_hf_object *config, const family *f, ft_hf_config *out) {
-  ft_arch *a = &out->arch;
-  bool qwen2 = strcmp(f->model_type, "qwen2") == 0, qwen3 = strcmp(f->model_type, "qwen3") == 0;
-  bool llama = strcmp(f->model_type, "llama") == 0;
-  snprintf(out->model_type, sizeof out->model_type, "%s", f->model_type);
-  *a = (ft_arch)FT_ARCH_LLAMA(.vocab = 0);
-  read_dimensions(config, f, a);
-  a->norm.eps = (float)ft_hf_number(config, "rms_norm_eps", 1e-6, 0, 0.5);
-  /* mistral and qwen2 have no such keys in transformers: theirs is fixed */
-  bool attention_bias = (llama || qwen3) && ft_hf_bool(config, "attention_bias", false);
-  a->qkv_bias = qwen2 || attention_bias;
-  a->o_bias = attention_bias;
-  a->mlp_bias = llama && ft_hf_bool(config, "mlp_bias", false);
-  a->qk_norm = qwen3 ? FT_QK_NORM_HEADS : FT_QK_NORM_NONE;
-  a->tied = ft_hf_bool(config, "tie_word_embeddings", false);
-  ft_hf_read_rope(config, a);
-  ft_hf_read_window(config, f->model_type, a);
-  refuse_others(config);
-  read_bos(config, f->bos, out);
-  read_eos(config, f->eos, out);
-  read_dtype(config, out);
-  ft_hf_number(config, "initializer_range", 0.02, 0, 1);
+static void refuse_quantization(const ft_hf_object *config) {
+  if (!ft_hf_has(config, "quantization_config")) return;
+  const cJSON *method =
+      ft_json_get(ft_json_get(config->json, "quantization_config"), "quant_method");
+  ft_hf_mistake(config->mistakes,
+                "quantization_config (quant_method \"%.40s\") is not supported; supported are "
+                "weights in float32, bfloat16 and float16",
+                cJSON_IsString(method) ? method->valuestring : "unknown");
+}
+
+/* Dropouts of the model's own training, which no run here has. */
+static ft_err remark_dropout(const ft_hf_reader *r, ft_hf_config *out) {
+  char text[300] = "";
+  size_t used = 0;
+  for (const cJSON *item = r->all.json->child; item && used < sizeof text; item = item->next) {
+    bool named = strstr(item->string, "dropout") || strstr(item->string, "_pdrop");
+    if (!named || !cJSON_IsNumber(item) || !(item->valuedouble > 0)) continue;
+    if (strncmp(item->string, "summary_", 8) == 0) continue;
+    used += (size_t)snprintf(text + used, sizeof text - used, "%s%.60s %g", used ? ", " : "",
+                             item->string, item->valuedouble);
+  }
+  if (used == 0) return FT_OK;
+  char *remark;
+  ft_err err = ft_format(&remark, "trained without dropout (%s)", text);
+  if (err == FT_OK) err = ft_hf_add_remark(out, remark);
+  ft_free(remark);
+  return err;
+}
+
+static ft_err remark_unknown(const char *unknown, ft_hf_config *out) {
+  char *remark;
+  if (!unknown) return FT_OK;
+  ft_err err = ft_format(&remark,
+                         "keys of config.json that are not known, and might change what is "
+                         "computed: %.400s",
+                         unknown);
+  if (err == FT_OK) err = ft_hf_add_remark(out, remark);
+  ft_free(remark);
+  return err;
 }
 
 /* What is of no effect here, whatever was meant by it. */
-static ft_err add_remarks(const ft_hf_object *config, ft_hf_config *out) {
+static ft_err add_remarks(const ft_hf_reader *r, const char *unknown, ft_hf_config *out) {
+  ft_err err = FT_OK;
   /* how Llama 2 was cut for its training: the product of the pieces is that of the whole */
-  if (ft_hf_int(config, "pretraining_tp", 1, 1, max_dimension) == 1) return FT_OK;
-  return ft_hf_add_remark(out, "pretraining_tp is of no effect: products are not cut into pieces");
+  if (ft_hf_int(&r->file, "pretraining_tp", 1, 1, INT32_MAX) > 1)
+    FT_TRY(
+        ft_hf_add_remark(out, "pretraining_tp is of no effect: products are not cut into pieces"));
+  FT_TRY(remark_dropout(r, out));
+  FT_TRY(remark_unknown(unknown, out));
+out:
+  return err;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+/* The family's defaults under what the file has; both are the caller's to delete. */
+static ft_err merge(ft_hf_reader *r, cJSON **defaults, cJSON **all) {
+  *defaults = cJSON_Parse(r->family->defaults);
+  *all = cJSON_Duplicate(*defaults, true);
+  for (const cJSON *item = r->file.json->child; *all && item; item = item->next) {
+    cJSON *copy = cJSON_Duplicate(item, true);
+    if (!copy) return ft_fail(FT_ERR_MEMORY, "no memory for a config");
+    if (ft_json_get(*all, item->string))
+      cJSON_ReplaceItemInObjectCaseSensitive(*all, item->string, copy);
+    else
+      cJSON_AddItemToObject(*all, item->string, copy);
+  }
+  if (!*defaults || !*all) return ft_fail(FT_ERR_MEMORY, "no memory for a config");
+  r->defaults = *defaults;
+  r->all = (ft_hf_object){.json = *all, .prefix = r->file.prefix, .mistakes = r->file.mistakes};
+  return FT_OK;
+}
+
+/* The outer level of a composite decides whether its text part is tied, and is by default. */
+static void read_tied(const ft_hf_object *outer, ft_arch *a) {
+  a->tied = ft_hf_bool(outer, "tie_word_embeddings", true);
+}
+
+static ft_err read_family(ft_hf_reader *r, const ft_hf_object *outer, const cJSON *generation,
+                          ft_hf_config *out) {
+  ft_err err = FT_OK;
+  cJSON *defaults = NULL, *all = NULL;
+  char *unknown = NULL;
+  const ft_hf_family *f = r->family;
+  bool composite = outer->json != r->file.json;
+  const ft_hf_object *typed =
+      ft_hf_has(outer, "dtype") || ft_hf_has(outer, "torch_dtype") ? outer : &r->file;
+  snprintf(out->model_type, sizeof out->model_type, "%s", f->model_type);
+  FT_TRY(merge(r, &defaults, &all));
+  out->arch = *ft_arch_form(f->form ? f->form : f->model_type);
+  ft_hf_read_keys(r);
+  ft_hf_read_ropes(r);
+  f->layers(r);
+  if (composite) read_tied(outer, &out->arch);
+  refuse_quantization(&r->file);
+  if (composite) refuse_quantization(outer);
+  FT_TRY(ft_hf_check_keys(r, &unknown));
+  FT_TRY(read_tokens(r, generation, out));
+  read_dtype(typed, out);
+  ft_hf_number(&r->file, "initializer_range", 0.02, 0, 1);
+  FT_TRY(add_remarks(r, unknown, out));
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *out->naming, (void **)&out->naming));
+  ft_hf_default_naming(f, composite, out->naming);
+out:
+  ft_free(unknown);
+  cJSON_Delete(defaults);
+  cJSON_Delete(all);
+  return err;
+}
+
+/* The object that describes the text part, and what `architectures` names. */
+static const ft_hf_composite *find_text(const ft_hf_object *outer, const cJSON **text,
+                                        const char **architecture) {
+  const cJSON *name = cJSON_GetArrayItem(ft_json_get(outer->json, "architectures"), 0);
+  const cJSON *type = ft_json_get(outer->json, "model_type");
+  const ft_hf_composite *composite =
+      cJSON_IsString(type) ? ft_hf_find_composite(type->valuestring) : NULL;
+  *architecture = cJSON_IsString(name) ? name->valuestring : NULL;
+  *text = outer->json;
+  if (!composite) return NULL;
+  *text = ft_json_get(outer->json, "text_config");
+  if (!cJSON_IsObject(*text)) {
+    ft_hf_mistake(outer->mistakes, "text_config is missing; a %s model has its text part there",
+                  composite->model_type);
+    *text = outer->json;
+    return NULL;
+  }
+  if (*architecture && !has_end(*architecture, "ForConditionalGeneration"))
+    ft_hf_mistake(outer->mistakes,
+                  "architecture \"%.60s\" is not supported; expected is one that ends in "
+                  "\"ForConditionalGeneration\"",
+                  *architecture);
+  *architecture = NULL; /* the part's own is of one kind */
+  return composite;
 }
 
 /* generation: of generation_config.json, or NULL. */
 static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *generation) {
   ft_err err = FT_OK;
   ft_hf_mistakes mistakes = {0};
-  ft_hf_object config = {.json = out->json, .prefix = "", .mistakes = &mistakes};
+  ft_hf_object outer = {.json = out->json, .prefix = "", .mistakes = &mistakes};
+  ft_hf_reader r = {.file = outer, .arch = &out->arch};
+  const char *architecture;
   out->bos_token = -1;
   FT_CHECK(cJSON_IsObject(out->json), FT_ERR_DATA,
            "%s: expected is a JSON object, a model's config", path);
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, count_eos(out->json) + count_eos(generation), sizeof(int64_t),
-                        (void **)&out->eos_tokens));
-  const family *f = find_family(&config);
-  if (f) {
-    read_family(&config, f, out);
-    ft_hf_object more = config;
-    more.json = generation;
-    more.prefix = "generation_config.json: ";
-    if (cJSON_IsObject(generation)) read_eos(&more, -1, out);
-  }
+  const ft_hf_composite *composite = find_text(&outer, &r.file.json, &architecture);
+  if (composite) r.file.prefix = "text_config.";
+  if (mistakes.count == 0)
+    r.family = find_family(&r.file, composite ? composite->text_type : NULL, architecture);
+  if (r.family) FT_TRY(read_family(&r, &outer, generation, out));
   FT_TRY(ft_hf_mistakes_end(&mistakes, path));
-  FT_TRY(add_remarks(&config, out));
   ft_arch_complete(&out->arch);
   err = ft_arch_check(&out->arch);
   if (err != FT_OK) err = ft_fail_prefix(err, "%s", path);
@@ -305,8 +325,10 @@ out:
 }
 
 static bool has_dtype(const cJSON *json) {
-  const ft_hf_object config = {.json = json};
-  return ft_hf_has(&config, "dtype") || ft_hf_has(&config, "torch_dtype");
+  const ft_hf_object outer = {.json = json};
+  const ft_hf_object inner = {.json = ft_json_get(json, "text_config")};
+  return ft_hf_has(&outer, "dtype") || ft_hf_has(&outer, "torch_dtype") ||
+         ft_hf_has(&inner, "dtype") || ft_hf_has(&inner, "torch_dtype");
 }
 
 ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
@@ -338,5 +360,6 @@ void ft_hf_config_fini(ft_hf_config *config) {
   ft_free(config->remarks);
   cJSON_Delete(config->json);
   ft_layout_free(config->layout);
+  ft_free(config->naming);
   *config = (ft_hf_config){0};
 }

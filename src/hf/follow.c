@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ft/kernels.h"
-#include "hf_internal.h"
+#include "names.h"
 
 enum { PIECE_ELEMENTS = 1 << 18 };
 
@@ -65,11 +65,10 @@ static bool same_shape(const ft_safetensor *a, const ft_safetensor *b) {
  * types are left to the check of all tensors. */
 static ft_err follow_head(ft_safetensors *st, ft_hf_config *config) {
   char embedding[FT_HF_NAME_BYTES], head[FT_HF_NAME_BYTES];
-  const ft_block first = {.place = FT_PLACE_EMBEDDING}, last = {.place = FT_PLACE_HEAD};
-  ft_hf_tensor_name(&first, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
-  ft_hf_tensor_name(&last, FT_ROLE_HEAD, head, sizeof head);
+  ft_hf_role_name(config->naming, -1, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
+  ft_hf_role_name(config->naming, -1, FT_ROLE_HEAD, head, sizeof head);
   const ft_safetensor *a = ft_safetensors_find(st, embedding), *b = ft_safetensors_find(st, head);
-  if (!a || !b || !a->supported || !b->supported || !same_shape(a, b)) return FT_OK;
+  if (!a || !b || a == b || !a->supported || !b->supported || !same_shape(a, b)) return FT_OK;
   bool same = a->has_sum && b->has_sum && a->dtype == b->dtype && a->sum == b->sum;
   comparison c = {.st = st, .dtype = config->dtype};
   ft_err err = same ? FT_OK : compare_values(&c, a, b, &same);
@@ -81,14 +80,15 @@ ft_err ft_hf_follow_weights(const char *dir, bool has_dtype, ft_hf_config *confi
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
   bool flagged = config->arch.tied;
-  if (has_dtype && !flagged) return FT_OK;
   /* without weights, or with damaged ones, of which who needs them will hear */
   if (ft_safetensors_open(dir, &st) != FT_OK) return FT_OK;
+  ft_hf_find_naming(st, config->naming);
+  if (!flagged) config->naming->head_only = false;
   if (!has_dtype) follow_dtype(st, config);
   if (flagged) FT_TRY(follow_head(st, config));
   if (flagged && !config->arch.tied)
-    FT_TRY(ft_hf_add_remark(config, "config.json has tie_word_embeddings true, but lm_head.weight "
-                                    "differs from the embedding: they are two matrices, as in "
+    FT_TRY(ft_hf_add_remark(config, "config.json has tie_word_embeddings true, but the head's "
+                                    "matrix differs from the embedding: they are two, as in "
                                     "transformers, and both are exported"));
 out:
   ft_safetensors_close(st);

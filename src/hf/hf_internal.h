@@ -43,21 +43,19 @@ const char *ft_hf_string(const ft_hf_object *object, const char *name, const cha
 /* The value as it would be printed, shortened, for messages. */
 void ft_hf_show(const cJSON *value, char *out, size_t size);
 
-/* What config.json says of rotary positions and of sliding windows goes into *arch. */
-void ft_hf_read_rope(const ft_hf_object *config, ft_arch *arch);
-void ft_hf_read_window(const ft_hf_object *config, const char *model_type, ft_arch *arch);
-
 /* ---------------------------------------------------------------- tensors */
 
-/* All roles in the order in which Hugging Face's state dict lists a block's tensors. */
-enum { FT_HF_NUM_ROLES = FT_ROLE_FINAL_NORM + 1 };
-extern const ft_role ft_hf_state_order[FT_HF_NUM_ROLES];
-enum { FT_HF_NAME_BYTES = 96 };
-
-/* *passed_over (NULL: not wanted): the tensors that are of no use, for a warning, NULL if there are
- * none; free with ft_free. */
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_layout *layout,
+struct ft_hf_naming;
+struct ft_hf_file_tensor;
+/* Whether the files have these tensors [count], and no others that could matter. *passed_over
+ * (NULL: not wanted): those that are of no use, for a warning, NULL if there are none; free with
+ * ft_free. Errors: FT_ERR_DATA. */
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir,
+                           const struct ft_hf_naming *naming, const ft_arch *arch,
+                           const struct ft_hf_file_tensor *tensors, int64_t count,
                            char **passed_over);
+/* Whether a tensor takes no part in what is computed. */
+bool ft_hf_is_of_no_use(const struct ft_hf_naming *naming, const char *name);
 /* What the weights of DIR, if it has any, say of what config.json leaves open. has_dtype: the
  * config names one. Errors: FT_ERR_MEMORY, FT_ERR_IO. */
 ft_err ft_hf_follow_weights(const char *dir, bool has_dtype, ft_hf_config *config);

@@ -74,9 +74,31 @@ static void fill_normal(const random_weights *w, uint64_t tensor, int64_t first,
   }
 }
 
-static bool is_norm(ft_role role) {
-  return role == FT_ROLE_MLP_NORM || role == FT_ROLE_ATTN_NORM || role == FT_ROLE_FINAL_NORM ||
-         role == FT_ROLE_Q_NORM || role == FT_ROLE_K_NORM;
+/* What all elements of a tensor begin with that is no matrix. A norm's weight changes nothing at
+ * first; xIELU's slopes are both softplus⁻¹ of what makes them 0.8 (Huang & Schlag 2025). */
+static float constant(const ft_arch *arch, ft_role role) {
+  switch (role) {
+  case FT_ROLE_MLP_NORM:
+  case FT_ROLE_ATTN_NORM:
+  case FT_ROLE_FINAL_NORM:
+  case FT_ROLE_Q_NORM:
+  case FT_ROLE_K_NORM:
+  case FT_ROLE_MLP_POST_NORM:
+  case FT_ROLE_ATTN_POST_NORM:
+  case FT_ROLE_EMBEDDING_NORM:
+  case FT_ROLE_HEAD_NORM:
+    return arch->norm.plus_one ? 0 : 1;
+  case FT_ROLE_ALPHA_P:
+    return 0.203382321f; /* of 0.8 */
+  case FT_ROLE_ALPHA_N:
+    return -1.05022561f; /* of 0.8 - 0.5 */
+  case FT_ROLE_XIELU_BETA:
+    return 0.5f;
+  case FT_ROLE_XIELU_EPS:
+    return -1e-6f;
+  default:
+    return 0; /* biases */
+  }
 }
 
 /* Keys the random numbers of a tensor. */
@@ -90,7 +112,7 @@ static ft_err read_random(void *arg, int64_t block, int64_t start, int64_t count
   const random_weights *w = arg;
   const ft_block *b = &w->layout->blocks[block];
   for (int64_t i = 0; i < count; i++)
-    out[i] = 0; /* biases, and what lies between tensors */
+    out[i] = 0; /* what lies between tensors */
   for (int i = 0; i < b->num_tensors; i++) {
     const ft_tensor *t = &b->tensors[i];
     int64_t first = FT_MAX(start, t->offset);
@@ -99,8 +121,8 @@ static ft_err read_random(void *arg, int64_t block, int64_t start, int64_t count
     if (t->num_dims == 2)
       fill_normal(w, tensor_number(block, t->role), first - t->offset, end - first,
                   out + first - start);
-    for (int64_t k = first; is_norm(t->role) && k < end; k++)
-      out[k - start] = 1;
+    for (int64_t k = first; t->num_dims < 2 && k < end; k++)
+      out[k - start] = constant(&w->layout->arch, t->role);
   }
   return FT_OK;
 }
@@ -108,7 +130,9 @@ static ft_err read_random(void *arg, int64_t block, int64_t start, int64_t count
 ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_source *out) {
   random_weights *w;
   ft_hf_mistakes none = {0};
-  ft_hf_object json = {.json = config->json, .prefix = "", .mistakes = &none};
+  const cJSON *text = ft_json_get(config->json, "text_config");
+  ft_hf_object json = {
+      .json = cJSON_IsObject(text) ? text : config->json, .prefix = "", .mistakes = &none};
   *out = (ft_hf_source){.read = read_random};
   ft_err err = ft_alloc(FT_MEM_OTHER, sizeof *w, (void **)&w);
   if (err != FT_OK) return err;

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hf_internal.h"
+#include "family.h"
+#include "names.h"
 
 enum { MAX_LISTED = 10, MAX_NAMED = 3 };
 
@@ -16,17 +17,10 @@ static void show_dims(int num_dims, const int64_t *dims, char *out, size_t size)
   if (used < size) snprintf(out + used, size - used, "]");
 }
 
-static void expected_dims(const ft_tensor *t, int64_t dims[2]) {
-  dims[0] = t->num_dims == 2 ? t->rows : t->cols;
-  dims[1] = t->cols;
-}
-
-static bool has_shape(const ft_safetensor *found, const ft_tensor *t) {
-  int64_t dims[2];
-  expected_dims(t, dims);
+static bool has_shape(const ft_safetensor *found, const ft_hf_file_tensor *t) {
   if (found->num_dims != t->num_dims) return false;
   for (int i = 0; i < t->num_dims; i++)
-    if (found->dims[i] != dims[i]) return false;
+    if (found->dims[i] != t->dims[i]) return false;
   return true;
 }
 
@@ -39,25 +33,21 @@ typedef struct census {
   char passed_names[MAX_NAMED][96];
 } census;
 
-static void note_missing(census *c, const char *name, const ft_tensor *t) {
+static void note_missing(census *c, const ft_hf_file_tensor *t) {
   char shape[64];
-  int64_t dims[2];
-  expected_dims(t, dims);
-  show_dims(t->num_dims, dims, shape, sizeof shape);
+  show_dims(t->num_dims, t->dims, shape, sizeof shape);
   if (c->missing++ >= MAX_LISTED) return;
-  ft_hf_mistake(&c->mistakes, "%s is missing; expected shape %s%s", name, shape,
-                t->role == FT_ROLE_HEAD
+  ft_hf_mistake(&c->mistakes, "%s is missing; expected shape %s%s", t->name, shape,
+                t->parts[0].tensor.role == FT_ROLE_HEAD
                     ? " (config.json has tie_word_embeddings false; without this tensor it must "
                       "be true)"
                     : "");
 }
 
-static void note_misshapen(census *c, const ft_safetensor *found, const ft_tensor *t) {
+static void note_misshapen(census *c, const ft_safetensor *found, const ft_hf_file_tensor *t) {
   char shape[64], other[128];
-  int64_t dims[2];
-  expected_dims(t, dims);
-  show_dims(t->num_dims, dims, shape, sizeof shape);
-  show_dims(FT_MIN(found->num_dims, 4), found->dims, other, sizeof other);
+  show_dims(t->num_dims, t->dims, shape, sizeof shape);
+  show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
   if (c->misshapen++ >= MAX_LISTED) return;
   ft_hf_mistake(&c->mistakes, "%s has shape %s; expected %s", found->name, other, shape);
 }
@@ -68,21 +58,15 @@ static void note_unreadable(census *c, const ft_safetensor *found) {
                 found->dtype_name);
 }
 
-static void look_for_block(census *c, const ft_safetensors *st, const ft_block *b) {
-  for (int i = 0; i < FT_HF_NUM_ROLES; i++) {
-    const ft_tensor *t = ft_block_tensor(b, ft_hf_state_order[i]);
-    char name[FT_HF_NAME_BYTES];
-    if (!t) continue;
-    ft_hf_tensor_name(b, t->role, name, sizeof name);
-    const ft_safetensor *found = ft_safetensors_find(st, name);
-    if (!found) {
-      note_missing(c, name, t);
-      continue;
-    }
-    c->known[c->num_known++] = found;
-    if (!has_shape(found, t)) note_misshapen(c, found, t);
-    if (!found->supported) note_unreadable(c, found);
+static void look_for(census *c, const ft_safetensors *st, const ft_hf_file_tensor *t) {
+  const ft_safetensor *found = ft_safetensors_find(st, t->name);
+  if (!found) {
+    note_missing(c, t);
+    return;
   }
+  c->known[c->num_known++] = found;
+  if (!has_shape(found, t)) note_misshapen(c, found, t);
+  if (!found->supported) note_unreadable(c, found);
 }
 
 /* ---------------------------------------------------------------- other tensors */
@@ -92,41 +76,48 @@ static int compare_pointers(const void *a, const void *b) {
   return *x < *y ? -1 : *x > *y;
 }
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length >= tail && strcmp(name + length - tail, end) == 0;
+/* Whether a name ends as the pattern, or begins as it does before its '*'. */
+static bool fits(const char *name, const char *pattern) {
+  const char *star = strchr(pattern, '*');
+  return star ? strncmp(name, pattern, (size_t)(star - pattern)) == 0
+              : ft_hf_ends_with(name, pattern);
 }
 
-/* Takes no part in what is computed: the rotary embedding's frequencies, which follow from the
- * config, and scales for keys and values that others keep in 8 bits. */
-static bool is_of_no_use(const char *name) {
-  static const char *const ends[] = {"rotary_emb.inv_freq", ".k_scale", ".v_scale", ".kv_scale"};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(ends); i++)
-    if (ends_with(name, ends[i])) return true;
+bool ft_hf_is_of_no_use(const ft_hf_naming *naming, const char *name) {
+  /* the rotary embedding's frequencies, which follow from the config, and scales for keys and
+   * values that others keep in 8 bits */
+  static const char *const all[] = {"rotary_emb.inv_freq", ".k_scale", ".v_scale", ".kv_scale"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
+    if (fits(name, all[i])) return true;
+  for (const char *const *unused = naming->family->unused; unused && *unused; unused++)
+    if (fits(name, *unused)) return true;
   return false;
 }
 
 /* The head of a tied model: a copy, or ft_hf_follow_weights would have untied it. */
-static bool is_copy(const ft_safetensors *st, const ft_safetensor *t) {
-  const ft_safetensor *embedding = ft_safetensors_find(st, "model.embed_tokens.weight");
-  return strcmp(t->name, "lm_head.weight") == 0 && embedding && t->supported &&
-         t->num_dims == embedding->num_dims &&
-         memcmp(t->dims, embedding->dims, sizeof t->dims) == 0;
+static bool is_copy(const ft_safetensors *st, const ft_hf_naming *n, const ft_safetensor *t) {
+  char head[FT_HF_NAME_BYTES], embedding[FT_HF_NAME_BYTES];
+  ft_hf_role_name(n, -1, FT_ROLE_HEAD, head, sizeof head);
+  if (strcmp(t->name, head) != 0) return false;
+  ft_hf_role_name(n, -1, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
+  const ft_safetensor *e = ft_safetensors_find(st, embedding);
+  return e && t->supported && t->num_dims == e->num_dims &&
+         memcmp(t->dims, e->dims, sizeof t->dims) == 0;
 }
 
-static void look_for_extra(census *c, const ft_safetensors *st, bool tied) {
+static void look_for_extra(census *c, const ft_safetensors *st, const ft_hf_naming *n, bool tied) {
   qsort(c->known, (size_t)c->num_known, sizeof(const ft_safetensor *), compare_pointers);
   for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
     const ft_safetensor *t = ft_safetensors_at(st, i);
-    if (tied && is_copy(st, t)) continue;
+    if (tied && is_copy(st, n, t)) continue;
     if (bsearch(&t, c->known, (size_t)c->num_known, sizeof(const ft_safetensor *),
                 compare_pointers))
       continue;
-    if (is_of_no_use(t->name)) {
+    if (ft_hf_is_of_no_use(n, t->name)) {
       if (c->passed_over < MAX_NAMED)
         snprintf(c->passed_names[c->passed_over], sizeof c->passed_names[0], "%s", t->name);
       c->passed_over++;
-    } else if (c->extra++ < MAX_LISTED) {
+    } else if (!n->composite && c->extra++ < MAX_LISTED) {
       ft_hf_mistake(&c->mistakes, "%.120s is not part of this model", t->name);
     }
   }
@@ -144,21 +135,25 @@ static ft_err tell_passed_over(const census *c, char **out) {
 }
 
 /* Names that all carry another prefix than expected are one mistake, not hundreds. */
-static ft_err check_prefix(const ft_safetensors *st, const char *dir) {
-  static const char embedding[] = "embed_tokens.weight";
-  if (ft_safetensors_find(st, "model.embed_tokens.weight")) return FT_OK;
-  for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
-    const char *name = ft_safetensors_at(st, i)->name;
-    if (!ends_with(name, embedding)) continue;
-    if (strcmp(name, embedding) == 0)
-      return ft_fail(FT_ERR_DATA,
-                     "%s: tensor names lack the prefix \"model.\" (%s): this is the base model "
-                     "without its output head; expected is a …ForCausalLM model",
-                     dir, name);
+static ft_err check_prefix(const ft_safetensors *st, const char *dir, const ft_hf_naming *n,
+                           bool tied) {
+  char embedding[FT_HF_NAME_BYTES], head[FT_HF_NAME_BYTES];
+  ft_hf_role_name(n, -1, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
+  ft_hf_role_name(n, -1, FT_ROLE_HEAD, head, sizeof head);
+  const char *plain = embedding + strlen(n->body);
+  bool found = ft_safetensors_find(st, embedding) != NULL;
+  if (found && (n->body[0] || tied || ft_safetensors_find(st, head))) return FT_OK;
+  if (ft_safetensors_find(st, plain) && !ft_safetensors_find(st, head))
     return ft_fail(FT_ERR_DATA,
-                   "%s: tensor names have another prefix than expected (%.120s instead of "
-                   "model.embed_tokens.weight): expected is a plain …ForCausalLM model",
-                   dir, name);
+                   "%s: tensor names lack the prefix \"model.\" (%s), and there is no %s: this is "
+                   "the base model without its output head; expected is a whole model",
+                   dir, plain, head);
+  for (int64_t i = 0; !found && i < ft_safetensors_count(st); i++) {
+    const char *name = ft_safetensors_at(st, i)->name;
+    if (ft_hf_ends_with(name, plain))
+      return ft_fail(FT_ERR_DATA,
+                     "%s: tensor names have another prefix than expected (%.120s instead of %s)",
+                     dir, name, embedding);
   }
   return FT_OK;
 }
@@ -179,16 +174,17 @@ static void summarize(census *c) {
                     kinds[i].what);
 }
 
-ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_layout *layout,
+ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_naming *naming,
+                           const ft_arch *arch, const ft_hf_file_tensor *tensors, int64_t count,
                            char **passed_over) {
   ft_err err = FT_OK;
   census *c = NULL;
-  FT_TRY(check_prefix(st, dir));
+  FT_TRY(check_prefix(st, dir, naming, arch->tied));
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof *c, (void **)&c));
-  FT_TRY(ft_alloc_array(FT_MEM_IO, ft_safetensors_count(st), sizeof *c->known, (void **)&c->known));
-  for (int64_t b = 0; b < layout->num_blocks; b++)
-    look_for_block(c, st, &layout->blocks[b]);
-  look_for_extra(c, st, layout->arch.tied);
+  FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof *c->known, (void **)&c->known));
+  for (int64_t i = 0; i < count; i++)
+    look_for(c, st, &tensors[i]);
+  look_for_extra(c, st, naming, arch->tied);
   summarize(c);
   FT_TRY(ft_hf_mistakes_end(&c->mistakes, dir));
   if (passed_over) FT_TRY(tell_passed_over(c, passed_over));
@@ -205,14 +201,18 @@ static void warn(const char *dir, const char *remark) {
 ft_err ft_hf_check_weights(const char *dir, const ft_hf_config *config) {
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
+  ft_hf_file_tensor *tensors = NULL;
   char *passed_over = NULL;
+  int64_t count;
   FT_TRY(ft_safetensors_open(dir, &st));
-  FT_TRY(ft_hf_check_tensors(st, dir, config->layout, &passed_over));
+  FT_TRY(ft_hf_list_tensors(config->naming, config->layout, &tensors, &count));
+  FT_TRY(ft_hf_check_tensors(st, dir, config->naming, &config->arch, tensors, count, &passed_over));
   warn(dir, config->remarks);
   warn(dir, ft_safetensors_remarks(st));
   warn(dir, passed_over);
 out:
   ft_free(passed_over);
+  ft_free(tensors);
   ft_safetensors_close(st);
   return err;
 }

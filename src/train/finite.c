@@ -45,10 +45,10 @@ out:
 
 static void describe(const trainer *t, const ft_bad_report *r, char *out, size_t size) {
   const ft_block *block = ft_shard_block(t->shard, r->block);
-  char name[96];
+  char name[160];
   snprintf(name, sizeof name, "%s", block->name);
   if (r->tensor >= 0)
-    (void)ft_hf_tensor_name(block, block->tensors[r->tensor].role, name, sizeof name);
+    (void)ft_hf_tensor_name(&t->hf, block, block->tensors[r->tensor].role, name, sizeof name);
   if (!r->found) {
     snprintf(out, size, "every micro-batch is finite, but their sum for %s is not", name);
     return;

@@ -132,7 +132,7 @@ ft_err ft_trainer_load(trainer *t) {
   if (t->checkpoint) {
     FT_TRY(restore(t));
   } else {
-    FT_TRY(ft_hf_import(t->config->model_path, t->shard, t->comm));
+    FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
     FT_TRY(ft_shard_checksum(t->shard, &checksum));
     ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);
   }

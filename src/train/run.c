@@ -155,7 +155,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
     FT_TRY(ft_comm_agree(comm, ft_train_find_step(config->run_dir, options->step, &step)));
   FT_TRY(ft_trainer_allocate(t, false));
   if (options->model_dir)
-    FT_TRY(ft_hf_import(model_dir, t->shard, comm));
+    FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
   else {
     FT_TRY(ft_checkpoint_open_together(comm, config->run_dir, step, &checkpoint));
     FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));

@@ -9,6 +9,7 @@
 #include "ft/kernels.h"
 
 static ft_comm *comm;
+static const char *families; /* the folder of their configs */
 
 /* The test's folder is rank 0's; all ranks use it. */
 static int share_root(void **state) {
@@ -75,7 +76,7 @@ static void check_import(const ft_hf_config *config, const ft_hf_source *source,
                          int mode, ft_dtype compute) {
   ft_shard *shard =
       new_shard(&config->arch, mode / 2, mode & 1, compute, config->arch.vocab < 1000 ? 1000 : 0);
-  assert_ok(ft_hf_import(in_root("model"), shard, comm));
+  assert_ok(ft_hf_import(in_root("model"), config, shard, comm));
   for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++)
     check_block(shard, source, b, dtype, compute);
   ft_shard_free(shard);
@@ -101,6 +102,31 @@ static void imported_weights_are_those_in_the_files(void **state) {
   }
 }
 
+/* Fused and transposed tensors, and all others that families have. */
+static void every_family_comes_back(void **state) {
+  (void)state;
+  char **names;
+  int64_t count;
+  int turn = 0;
+  assert_ok(ft_list_dir(families, &names, &count));
+  for (int64_t i = 0; i < count; i++) {
+    ft_hf_config config;
+    ft_hf_source source;
+    char path[300];
+    if (!strstr(names[i], ".json")) continue;
+    snprintf(path, sizeof path, "%s/%s", families, names[i]);
+    assert_ok(ft_hf_config_read_file(path, &config));
+    assert_ok(ft_hf_random_source(&config, 5, &source));
+    write_shared(&config, &source, turn % 2 ? FT_F32 : FT_BF16, turn % 3 ? 0 : 6000);
+    check_import(&config, &source, turn % 2 ? FT_F32 : FT_BF16, turn % 8, FT_F32);
+    assert_ok(ft_comm_barrier(comm));
+    ft_hf_random_source_free(&source);
+    ft_hf_config_fini(&config);
+    turn++;
+  }
+  ft_free_names(names, count);
+}
+
 /* The one damaged value lies in one rank's slice; all ranks name it. */
 static void damaged_weights_are_named_everywhere(void **state) {
   (void)state;
@@ -121,7 +147,7 @@ static void damaged_weights_are_named_everywhere(void **state) {
   }
   assert_ok(ft_comm_barrier(comm));
   ft_shard *shard = new_shard(&config.arch, 3, true, FT_F32, 1000);
-  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
+  assert_fails(ft_hf_import(in_root("model"), &config, shard, comm), FT_ERR_DATA,
                "element 700 of model.layers.1.mlp.down_proj.weight is");
   ft_shard_free(shard);
   ft_hf_random_source_free(&source);
@@ -136,21 +162,19 @@ static void flip(const char *name, int64_t at, int bit) {
 
 /* With one bit of a tensor's element flipped, which leaves it a number, all ranks name the tensor.
  */
-static void check_flip(ft_shard *shard, const char *file, const ft_safetensor *t, int64_t element,
-                       int bit) {
+static void check_flip(ft_shard *shard, const ft_hf_config *config, const char *file,
+                       const ft_safetensor *t, int64_t element, int bit) {
   int64_t at = t->begin + element * (int64_t)ft_dtype_bytes(t->dtype);
   char message[128];
   snprintf(message, sizeof message, "the checksum of tensor %s (bytes %lld to", t->name,
            (long long)t->begin);
   flip(file, at, bit);
-  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA, message);
+  assert_fails(ft_hf_import(in_root("model"), config, shard, comm), FT_ERR_DATA, message);
   flip(file, at, bit);
 }
 
-/* A model smaller than a chunk of its file: every chunk is shared by ranks, and by tensors. */
-static void a_flipped_bit_is_named_everywhere(void **state) {
-  (void)state;
-  ft_hf_config config = config_of_tiny(0);
+/* Every tensor's first and last element, one after the other. */
+static void check_all_flips(ft_hf_config config) {
   ft_hf_source source;
   ft_safetensors *st;
   assert_ok(ft_hf_random_source(&config, 5, &source));
@@ -160,16 +184,32 @@ static void a_flipped_bit_is_named_everywhere(void **state) {
     assert_ok(ft_safetensors_open(in_root("model"), &st));
     for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
       const ft_safetensor *t = ft_safetensors_at(st, i);
-      check_flip(shard, "model/model.safetensors", t, 0, 0);
-      check_flip(shard, "model/model.safetensors", t, t->elements - 1, (int)(i % 7));
+      check_flip(shard, &config, "model/model.safetensors", t, 0, 0);
+      check_flip(shard, &config, "model/model.safetensors", t, t->elements - 1, (int)(i % 7));
     }
     ft_safetensors_close(st);
-    assert_ok(ft_hf_import(in_root("model"), shard, comm));
+    assert_ok(ft_hf_import(in_root("model"), &config, shard, comm));
     ft_shard_free(shard);
     assert_ok(ft_comm_barrier(comm));
   }
   ft_hf_random_source_free(&source);
   ft_hf_config_fini(&config);
+}
+
+/* A model smaller than a chunk of its file: every chunk is shared by ranks, and by tensors. */
+static void a_flipped_bit_is_named_everywhere(void **state) {
+  (void)state;
+  check_all_flips(config_of_tiny(0));
+}
+
+/* Ranks' parts of a transposed tensor meet anywhere. */
+static void a_flipped_bit_of_a_transposed_tensor_is_named(void **state) {
+  (void)state;
+  ft_hf_config config;
+  char path[300];
+  snprintf(path, sizeof path, "%s/gpt2.json", families);
+  assert_ok(ft_hf_config_read_file(path, &config));
+  check_all_flips(config);
 }
 
 static void another_model_is_refused_everywhere(void **state) {
@@ -179,20 +219,23 @@ static void another_model_is_refused_everywhere(void **state) {
   assert_ok(ft_hf_random_source(&config, 5, &source));
   write_shared(&config, &source, FT_BF16, 0);
   ft_shard *shard = new_shard(&other.arch, 3, true, FT_F32, 1000);
-  assert_fails(ft_hf_import(in_root("model"), shard, comm), FT_ERR_DATA,
+  assert_fails(ft_hf_import(in_root("model"), &other, shard, comm), FT_ERR_DATA,
                "model.embed_tokens.weight has shape [67, 24]; expected [65, 16]");
-  assert_fails(ft_hf_import(in_root("nothing"), shard, comm), FT_ERR_NOINPUT, "nothing");
+  assert_fails(ft_hf_import(in_root("nothing"), &other, shard, comm), FT_ERR_NOINPUT, "nothing");
   ft_shard_free(shard);
   ft_hf_random_source_free(&source);
   ft_hf_config_fini(&config);
   ft_hf_config_fini(&other);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  families = argc > 1 ? argv[1] : "tests/hf/families";
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(imported_weights_are_those_in_the_files),
+      cmocka_unit_test(every_family_comes_back),
       cmocka_unit_test(damaged_weights_are_named_everywhere),
       cmocka_unit_test(a_flipped_bit_is_named_everywhere),
+      cmocka_unit_test(a_flipped_bit_of_a_transposed_tensor_is_named),
       cmocka_unit_test(another_model_is_refused_everywhere),
   };
   return run_on_ranks(&comm, tests, FT_ARRAY_SIZE(tests), share_root, unshare_root);

@@ -8,15 +8,17 @@
 static const struct {
   const char *change, *part;
 } refused[] = {
-    {"{\"model_type\":\"gemma2\"}", "model_type \"gemma2\" is not supported; supported are llama"},
-    {"{\"model_type\":\"gpt2\"}", "\"gpt2\""},
+    {"{\"model_type\":\"gemma\"}", "model_type \"gemma\" is not supported; supported are llama"},
+    {"{\"model_type\":\"gptj\"}", "\"gptj\""},
     {"{\"model_type\":\"mixtral\"}", "\"mixtral\""},
     {"{\"model_type\":null}", "model_type is missing"},
     {"{\"model_type\":7}", "model_type is 7"},
     {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4}}", "\"gptq\""},
     {"{\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "\"dynamic\" is not supported"},
-    {"{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}", "rope_scaling.rope_type \"yarn\""},
-    {"{\"rope_parameters\":{\"rope_type\":\"longrope\"}}", "rope_parameters.rope_type \"longrope"},
+    {"{\"rope_scaling\":{\"rope_type\":\"ntk\",\"factor\":4}}", "rope_scaling.rope_type \"ntk\""},
+    {"{\"rope_scaling\":{\"rope_type\":\"yarn\"}}", "rope_scaling.factor is missing"},
+    {"{\"rope_parameters\":{\"rope_type\":\"longrope\"}}",
+     "rope_parameters.short_factor must be a list of 8 numbers"},
     {"{\"rope_scaling\":{\"rope_type\":\"linear\"}}", "rope_scaling.factor is missing"},
     {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"type\":\"yarn\"}}", "but rope_scaling.type"},
     {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
@@ -31,10 +33,12 @@ static const struct {
      "contradict"},
     {"{\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
     {"{\"rope_parameters\":{\"rope_theta\":5,\"partial_rotary_factor\":0.25}}", "0.25"},
-    {"{\"hidden_act\":\"gelu\"}", "hidden_act \"gelu\" is not supported"},
+    {"{\"hidden_act\":\"mish\"}", "hidden_act \"mish\" is not supported"},
     {"{\"pretraining_tp\":0}", "pretraining_tp is 0"},
     {"{\"model_type\":null,\"run\":{\"dir\":\"a\"}}", "this is a run's configuration"},
-    {"{\"attention_dropout\":0.1}", "attention_dropout 0.1"},
+    {"{\"attn_logit_softcapping\":50}", "attn_logit_softcapping 50 means nothing in a llama model"},
+    {"{\"sliding_window\":64}", "sliding_window 64 means nothing in a llama model"},
+    {"{\"num_experts\":8}", "num_experts 8 is not supported, only 0"},
     {"{\"architectures\":[\"LlamaForSequenceClassification\"]}", "LlamaForSequenceClassification"},
     {"{\"is_causal\":false}", "is_causal false"},
     {"{\"torch_dtype\":\"float64\"}", "dtype \"float64\""},
@@ -62,9 +66,6 @@ static const struct {
      "a llama model does not have"},
     {"{\"model_type\":\"mistral\",\"num_key_value_heads\":4,\"sliding_window\":-3}",
      "sliding_window is -3"},
-    {QWEN "\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\","
-          "\"full_attention\",\"full_attention\",\"full_attention\"]}",
-     "full layer (1) after a sliding one (0)"},
     {QWEN "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\","
           "\"sliding_attention\"]}",
      "use_sliding_window is not true"},
@@ -90,11 +91,11 @@ static void all_mistakes_come_at_once(void **state) {
   (void)state;
   ft_hf_config config;
   assert_fails(read_changed(small,
-                            "{\"hidden_act\":\"gelu\",\"rope_scaling\":{\"type\":\"yarn\"},"
+                            "{\"hidden_act\":\"mish\",\"rope_scaling\":{\"type\":\"ntk\"},"
                             "\"num_key_value_heads\":3,\"torch_dtype\":\"int8\"}",
                             &config),
                FT_ERR_DATA, "4 mistakes");
-  const char *parts[] = {"gelu", "yarn", "num_key_value_heads (3)", "int8"};
+  const char *parts[] = {"mish", "ntk", "num_key_value_heads (3)", "int8"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
     assert_non_null(strstr(ft_error_message(), parts[i]));
 }

@@ -42,10 +42,10 @@ static ft_err read_formula(void *arg, int64_t block, int64_t start, int64_t coun
   return FT_OK;
 }
 
-static void assert_tensor(ft_safetensors *st, const ft_arch *arch, int64_t block,
+static void assert_tensor(ft_safetensors *st, const ft_hf_config *config, int64_t block,
                           const ft_tensor *t, float scale) {
   char name[96];
-  ft_hf_tensor_name(&layout_of(arch)->blocks[block], t->role, name, sizeof name);
+  ft_hf_tensor_name(config, &layout_of(&config->arch)->blocks[block], t->role, name, sizeof name);
   const ft_safetensor *found = ft_safetensors_find(st, name);
   if (!found) fail_msg("%s is missing", name);
   int64_t n = ft_tensor_elements(t);
@@ -75,7 +75,7 @@ static void assert_export(const char *dir, const ft_hf_config *config, float sca
     ft_block block = layout_of(arch)->blocks[b];
     tensors += block.num_tensors;
     for (int i = 0; i < block.num_tensors; i++)
-      assert_tensor(st, arch, b, &block.tensors[i], scale);
+      assert_tensor(st, config, b, &block.tensors[i], scale);
   }
   assert_int_equal(ft_safetensors_count(st), tensors);
   ft_safetensors_close(st);
@@ -304,7 +304,9 @@ static void existing_directories_are_not_overwritten(void **state) {
 
 /* Writes a model directory with the tensors of `arch`, changed by `edit`, which may take one out
  * (false). */
-static void write_model(const char *dir, const ft_arch *arch, bool (*edit)(ft_safetensor *t)) {
+static void write_model(const char *dir, const ft_hf_config *config,
+                        bool (*edit)(ft_safetensor *t)) {
+  const ft_arch *arch = &config->arch;
   static char names[200][96];
   static ft_safetensor tensors[200];
   int64_t count = 0;
@@ -313,7 +315,7 @@ static void write_model(const char *dir, const ft_arch *arch, bool (*edit)(ft_sa
     ft_block block = layout_of(arch)->blocks[b];
     for (int i = 0; i < block.num_tensors; i++) {
       const ft_tensor *t = &block.tensors[i];
-      ft_hf_tensor_name(&block, t->role, names[count], sizeof names[count]);
+      ft_hf_tensor_name(config, &block, t->role, names[count], sizeof names[count]);
       tensors[count] = (ft_safetensor){.name = names[count], .dtype = FT_F32};
       tensors[count].num_dims = t->num_dims;
       tensors[count].dims[0] = t->num_dims == 2 ? t->rows : t->cols;
@@ -390,7 +392,7 @@ static void wrong_tensors_are_listed(void **state) {
   };
   ft_hf_config config = config_of(tiny_configs[0]);
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
-    write_model("wrong", &config.arch, cases[i].edit);
+    write_model("wrong", &config, cases[i].edit);
     for (int k = 0; k < 5 && cases[i].parts[k]; k++)
       assert_fails(ft_hf_check_weights(in_root("wrong"), &config), FT_ERR_DATA, cases[i].parts[k]);
     assert_null(strstr(ft_error_message(), "inv_freq"));
@@ -409,7 +411,7 @@ static void lay_out_again(ft_hf_config *config) {
 static void a_copy_of_a_tied_head_is_harmless(void **state) {
   (void)state;
   ft_hf_config config = config_of(tiny_configs[0]);
-  write_model("copied", &config.arch, keep_all);
+  write_model("copied", &config, keep_all);
   assert_ok(ft_hf_check_weights(in_root("copied"), &config));
   config.arch.tied = true;
   lay_out_again(&config);
@@ -443,7 +445,7 @@ static void tensors_that_are_passed_over_are_named(void **state) {
   plain.arch.qkv_bias = plain.arch.o_bias = plain.arch.mlp_bias = false;
   lay_out_again(&plain);
   assert_ok(ft_log_open(in_root("log")));
-  write_model("scales", &config.arch, scales_for_biases);
+  write_model("scales", &config, scales_for_biases);
   assert_ok(ft_hf_check_weights(in_root("scales"), &plain));
   ft_log_close();
   assert_ok(ft_read_file(in_root("log"), 1 << 20, &log, &bytes));
@@ -452,7 +454,7 @@ static void tensors_that_are_passed_over_are_named(void **state) {
                               "model.layers.0.self_attn.o.k_scale, "
                               "model.layers.0.self_attn.q.k_scale and 5 more"));
   ft_free(log);
-  write_model("swapped", &plain.arch, swap_head_shape);
+  write_model("swapped", &plain, swap_head_shape);
   plain.arch.tied = true;
   lay_out_again(&plain);
   assert_fails(ft_hf_check_weights(in_root("swapped"), &plain), FT_ERR_DATA,
@@ -466,7 +468,7 @@ static void unreadable_dtypes_are_refused(void **state) {
   ft_hf_config config = config_of(tiny_configs[0]);
   char *data;
   size_t bytes;
-  write_model("typed", &config.arch, keep_all);
+  write_model("typed", &config, keep_all);
   forget_checksums(in_root("typed/model.safetensors"));
   assert_ok(ft_read_file(in_root("typed/model.safetensors"), 1 << 20, &data, &bytes));
   char *dtype = strstr(data + 8, "\"F32\"");

@@ -1,0 +1,166 @@
+/* Proves that each family's tensors have the names, shapes and places that transformers gives them.
+ * families/NAME.json is a small config, families/NAME.txt the tensors that transformers 5.24 saves
+ * for it. Run alone: meson test hf-families */
+#include "hf_fixtures.h"
+
+#include "ft/kernels.h"
+
+static const char *families; /* the folder */
+
+/* Values that tell block and element. */
+static ft_err read_numbers(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
+  (void)arg;
+  for (int64_t i = 0; i < count; i++)
+    out[i] = (float)(100000 * block + start + i);
+  return FT_OK;
+}
+
+static ft_hf_config read_family(const char *name) {
+  ft_hf_config config;
+  char path[300];
+  snprintf(path, sizeof path, "%s/%s.json", families, name);
+  assert_ok(ft_hf_config_read_file(path, &config));
+  return config;
+}
+
+/* Exports the family's model to ROOT/out and opens it. */
+static ft_safetensors *export_family(const ft_hf_config *config) {
+  ft_safetensors *st;
+  ft_hf_source source = {.read = read_numbers};
+  assert_ok(ft_remove_tree(in_root("out")));
+  assert_ok(ft_hf_export(NULL, config, &source, FT_F32, 0, in_root("out")));
+  assert_ok(ft_safetensors_open(in_root("out"), &st));
+  return st;
+}
+
+/* "NAME [DIM, DIM]" for each tensor, in order of name. */
+static char *list_tensors(ft_safetensors *st) {
+  char *text;
+  size_t bytes;
+  FILE *f = open_memstream(&text, &bytes);
+  for (int64_t i = 0; i < ft_safetensors_count(st); i++) {
+    const ft_safetensor *t = ft_safetensors_at(st, i);
+    fprintf(f, "%s [", t->name);
+    for (int d = 0; d < t->num_dims; d++)
+      fprintf(f, "%s%lld", d ? ", " : "", (long long)t->dims[d]);
+    fprintf(f, "]\n");
+  }
+  assert_int_equal(fclose(f), 0);
+  return text;
+}
+
+static void check_family(const char *name) {
+  char path[300], *expected;
+  size_t bytes;
+  ft_hf_config config = read_family(name), again;
+  ft_safetensors *st = export_family(&config);
+  char *found = list_tensors(st);
+  snprintf(path, sizeof path, "%s/%s.txt", families, name);
+  assert_ok(ft_read_file(path, 1 << 20, &expected, &bytes));
+  if (strcmp(found, expected) != 0) fail_msg("%s: found\n%sexpected\n%s", name, found, expected);
+  assert_ok(ft_hf_config_read(in_root("out"), &again));
+  assert_ok(ft_hf_check_weights(in_root("out"), &again));
+  ft_hf_config_fini(&again);
+  ft_hf_config_fini(&config);
+  ft_safetensors_close(st);
+  ft_free(expected);
+  free(found);
+}
+
+static void tensors_are_named_as_transformers_names_them(void **state) {
+  (void)state;
+  char **names;
+  int64_t count, checked = 0;
+  assert_ok(ft_list_dir(families, &names, &count));
+  for (int64_t i = 0; i < count; i++) {
+    char *end = strstr(names[i], ".json");
+    if (!end) continue;
+    *end = 0;
+    check_family(names[i]);
+    checked++;
+  }
+  ft_free_names(names, count);
+  assert_int_equal(checked, 25);
+}
+
+/* ---------------------------------------------------------------- places */
+
+/* Where element (row, column) of our tensor lies in the file's tensor. */
+typedef struct place {
+  const char *family, *name;
+  ft_role role;
+  int64_t row, column; /* of ours */
+  int64_t at[2];       /* of the file's */
+} place;
+
+static void check_place(const place *p) {
+  ft_hf_config config = read_family(p->family);
+  ft_safetensors *st = export_family(&config);
+  const ft_safetensor *found = ft_safetensors_find(st, p->name);
+  int64_t block = 2; /* layer 1 */
+  const ft_tensor *t = ft_block_tensor(&config.layout->blocks[block], p->role);
+  float value, expected;
+  assert_non_null(found);
+  assert_non_null(t);
+  int64_t element = p->at[0] * (found->num_dims == 2 ? found->dims[1] : 1) + p->at[1];
+  assert_ok(ft_safetensors_read(st, found, element, 1, &value));
+  assert_ok(read_numbers(NULL, block, t->offset + p->row * t->cols + p->column, 1, &expected));
+  if (value < expected || value > expected)
+    fail_msg("%s of %s: %g, expected %g", p->name, p->family, (double)value, (double)expected);
+  ft_safetensors_close(st);
+  ft_hf_config_fini(&config);
+}
+
+static void parts_of_a_tensor_are_in_their_places(void **state) {
+  (void)state;
+  static const place places[] = {
+      {"phi3", "model.layers.1.self_attn.qkv_proj.weight", FT_ROLE_Q, 23, 5, {23, 5}},
+      {"phi3", "model.layers.1.self_attn.qkv_proj.weight", FT_ROLE_K, 2, 5, {26, 5}},
+      {"phi3", "model.layers.1.self_attn.qkv_proj.weight", FT_ROLE_V, 11, 0, {47, 0}},
+      {"phi3", "model.layers.1.mlp.gate_up_proj.weight", FT_ROLE_GATE, 35, 1, {35, 1}},
+      {"phi3", "model.layers.1.mlp.gate_up_proj.weight", FT_ROLE_UP, 0, 1, {36, 1}},
+      {"glm4", "model.layers.1.mlp.gate_up_proj.weight", FT_ROLE_UP, 3, 23, {39, 23}},
+      {"granitemoehybrid",
+       "model.layers.1.shared_mlp.input_linear.weight",
+       FT_ROLE_UP,
+       3,
+       2,
+       {39, 2}},
+      {"modernbert-masked", "model.layers.1.mlp.Wi.weight", FT_ROLE_GATE, 3, 2, {3, 2}},
+      {"modernbert-masked", "model.layers.1.attn.Wqkv.weight", FT_ROLE_V, 3, 2, {51, 2}},
+      {"gpt2", "transformer.h.1.attn.c_attn.weight", FT_ROLE_Q, 3, 7, {7, 3}},
+      {"gpt2", "transformer.h.1.attn.c_attn.weight", FT_ROLE_V, 23, 1, {1, 71}},
+      {"gpt2", "transformer.h.1.attn.c_attn.bias", FT_ROLE_K_BIAS, 0, 5, {0, 29}},
+      {"gpt2", "transformer.h.1.attn.c_proj.weight", FT_ROLE_O, 2, 21, {21, 2}},
+      {"gpt2", "transformer.h.1.mlp.c_fc.weight", FT_ROLE_UP, 35, 0, {0, 35}},
+      {"gpt2", "transformer.h.1.mlp.c_proj.weight", FT_ROLE_DOWN, 1, 35, {35, 1}},
+      {"gemma2",
+       "model.layers.1.post_attention_layernorm.weight",
+       FT_ROLE_ATTN_POST_NORM,
+       0,
+       4,
+       {0, 4}},
+      {"gemma2", "model.layers.1.pre_feedforward_layernorm.weight", FT_ROLE_MLP_NORM, 0, 4, {0, 4}},
+      {"glm4", "model.layers.1.post_attention_layernorm.weight", FT_ROLE_MLP_NORM, 0, 4, {0, 4}},
+      {"olmo2",
+       "model.layers.1.post_attention_layernorm.weight",
+       FT_ROLE_ATTN_POST_NORM,
+       0,
+       4,
+       {0, 4}},
+      {"apertus", "model.layers.1.mlp.act_fn.eps", FT_ROLE_XIELU_EPS, 0, 0, {0, 0}},
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(places); i++)
+    check_place(&places[i]);
+}
+
+int main(int argc, char **argv) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_are_named_as_transformers_names_them),
+                                     cmocka_unit_test(parts_of_a_tensor_are_in_their_places)};
+  if (argc != 2) {
+    fprintf(stderr, "usage: %s FOLDER (tests/hf/families)\n", argv[0]);
+    return 2;
+  }
+  families = argv[1];
+  return cmocka_run_group_tests_name("families", tests, make_root, remove_root);
+}

@@ -1,4 +1,7 @@
 /* ftrun export RUN --out DIR [--step N|best|latest] [--dtype bf16|fp32] */
+#include <signal.h>
+#include <stdatomic.h>
+
 #include "commands.h"
 #include "common.h"
 #include "ft/train.h"
@@ -62,13 +65,36 @@ static void round_as_trained(const reader *r, int64_t block, int64_t start, int6
   }
 }
 
-/* Master weights of a block, for the exporter. */
+static atomic_bool stop;
+
+static void on_signal(int number) {
+  (void)number;
+  atomic_store(&stop, true);
+}
+
+/* Master weights of a block, for the exporter, which removes what it has written if they fail. */
 static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
   reader *r = arg;
+  if (atomic_load(&stop))
+    return ft_fail(FT_ERR_STOPPED, "export was interrupted: nothing is left of it; run it again");
   const char *name = r->layout->blocks[block].name;
   ft_err err = ft_checkpoint_read_weights(r->checkpoint, name, start, count, out);
   if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
   return err;
+}
+
+/* Which step is taken, and whether another one is the best. */
+static void say_step(const arguments *a, int64_t step) {
+  int64_t best;
+  bool has_best = ft_run_read_best(a->run, &best) == FT_OK;
+  if (has_best && best != step)
+    ft_log(FT_LOG_INFO,
+           "taking step %lld of %s; by the first validation set, step %lld is the best "
+           "(--step best)",
+           (long long)step, a->run, (long long)best);
+  else
+    ft_log(FT_LOG_INFO, "taking step %lld of %s%s", (long long)step, a->run,
+           has_best ? ", which is the best by the first validation set" : "");
 }
 
 static ft_err export_run(const arguments *a) {
@@ -78,6 +104,7 @@ static ft_err export_run(const arguments *a) {
   ft_hf_config hf = {0};
   ft_config config = {0};
   FT_TRY(ft_train_find_step(a->run, a->step, &step));
+  say_step(a, step);
   FT_TRY(ft_checkpoint_open(a->run, step, &r.checkpoint));
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
   FT_TRY(ft_hf_check_sums(config.model_path)); /* its texts are copied */
@@ -107,8 +134,15 @@ const struct argp ft_cli_export_argp = {
            "and llama.cpp's converter read. Needs no more memory than a few buffers."};
 
 int ft_cli_export(int argc, char **argv) {
+  /* a second signal ends at once */
+  static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction now;
   arguments a = {0};
   ft_cli_parse(&ft_cli_export_argp, argc, argv, &a);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(signals); i++)
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) /* nohup */
+      sigaction(signals[i], &action, NULL);
   ft_err err = ft_cli_alone("export");
   return ft_cli_end(err == FT_OK ? export_run(&a) : err);
 }

@@ -113,33 +113,52 @@ bool ft_trainer_patience_over(const trainer *t) {
   return t->config->patience > 0 && t->evaluation.without_gain >= t->config->patience;
 }
 
-/* Whether this step gets a checkpoint. */
-static bool is_saved(const trainer *t) {
+static bool is_regular(const trainer *t) {
   return t->step > 0 && (t->step % t->config->checkpoint_every == 0 || t->step == t->steps);
 }
 
-static void note(trainer *t, double loss) {
+bool ft_trainer_checkpoint_due(const trainer *t) {
+  bool best = t->evaluation.to_be_saved && t->evaluation.step == t->step;
+  return t->step < t->steps && (is_regular(t) || best);
+}
+
+/* Writing the best steps must not become what a run does: a tenth of its time at most, but a second
+ * is never too much, and never two steps in a row. Rank 0's clock counts. */
+#define WRITING_SHARE 0.1
+#define LITTLE_S 1.0
+static bool is_worth_saving(const trainer *t) {
+  const ft_saving *s = &t->saving;
+  if (t->step == 0 || (s->begun_s > 0 && t->step - s->step < 2)) return false;
+  double since_s = ft_now_s() - (s->begun_s > 0 ? s->begun_s : t->stopping.started_s);
+  return s->seconds <= fmax(WRITING_SHARE * since_s, LITTLE_S);
+}
+
+static void note(trainer *t, double loss, bool gain, bool saved) {
   ft_evaluation *e = &t->evaluation;
-  bool gain = isfinite(loss) && loss < e->lowest;
   e->made = true;
   e->step = t->step;
   if (gain) e->lowest = loss;
   e->without_gain = gain ? 0 : e->without_gain + 1;
-  if (is_saved(t) && isfinite(loss) && !(e->best.exists && loss >= e->best.loss))
+  e->to_be_saved = saved;
+  if (saved && isfinite(loss) && !(e->best.exists && loss >= e->best.loss))
     e->best = (ft_scored){.exists = true, .step = t->step, .loss = loss};
 }
 
-/* Rank 0's row and the bookkeeping, which the next checkpoint carries, belong together. */
+/* Rank 0's row, and the bookkeeping, which the next checkpoint carries, belong together. */
 static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
+  bool gain = isfinite(loss) && loss < t->evaluation.lowest;
+  uint8_t saved = is_regular(t);
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   if (t->rank == 0) {
     ft_progress_validation(t->step, validation);
     err = ft_run_write_validation(t->run, t->step, validation);
+    if (gain && is_worth_saving(t)) saved = true;
   }
   err = ft_comm_agree(t->comm, err);
+  if (err == FT_OK) err = ft_comm_broadcast(t->comm, 0, &saved, sizeof saved);
   ft_comm_section_end(t->comm);
-  if (err == FT_OK) note(t, loss);
+  if (err == FT_OK) note(t, loss, gain, saved);
   return err;
 }
 

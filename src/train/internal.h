@@ -27,6 +27,7 @@ typedef struct ft_evaluation {
   int64_t step;         /* the last one that does */
   double lowest;        /* loss on the first set; infinite: none was finite */
   int64_t without_gain; /* evaluations since that one */
+  bool to_be_saved;     /* it is the best so far, and its step gets a checkpoint */
   ft_scored best;       /* among steps with a checkpoint */
 } ft_evaluation;
 
@@ -36,6 +37,7 @@ typedef struct ft_saving {
   /* the one begun last */
   ft_checkpoint_writer *writer; /* NULL: it is not being written any more */
   int64_t step;
+  double begun_s;        /* when; 0: none was */
   uint64_t checksum;     /* of its weights */
   bool knows_evaluation; /* of its own step */
   /* the newest committed one */
@@ -61,6 +63,15 @@ typedef struct ft_before {
   int64_t accounted_bytes, resident_bytes;
   int64_t shm_bytes; /* free in /dev/shm; -1: not known */
 } ft_before;
+
+/* ---- progress.c: what was shown, and how long the last steps took with all between them */
+
+enum { FT_WINDOW = 32 };
+typedef struct ft_progress {
+  double last_line_s;        /* when the last line was shown */
+  double ended_s[FT_WINDOW]; /* when step s ended, at s mod FT_WINDOW */
+  int64_t first;             /* the first step that did in this process; 0: none yet */
+} ft_progress;
 
 /* ---- a run's parts */
 
@@ -94,8 +105,8 @@ typedef struct trainer {
   ft_saving saving;
   ft_stopping stopping;
   ft_before before;
-  double peak_flops;  /* of all ranks together, measured at the start */
-  double last_line_s; /* when the last progress line was shown */
+  double peak_flops; /* of all ranks together, measured at the start */
+  ft_progress progress;
 } trainer;
 
 /* ---- setup.c: collective over all ranks, errors agreed */
@@ -173,6 +184,9 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss);
  * ranks or on none. Collective over all ranks. Errors: FT_ERR_STOPPED and those of writing rows. */
 ft_err ft_trainer_evaluate_now(trainer *t);
 bool ft_trainer_evaluation_due(const trainer *t, int64_t step);
+/* Whether the step that is done gets a checkpoint: it is its turn, or the best so far. The last
+ * step's is written at the end. */
+bool ft_trainer_checkpoint_due(const trainer *t);
 /* No gain for validation.patience evaluations. */
 bool ft_trainer_patience_over(const trainer *t);
 /* What a checkpoint carries of it. */
@@ -234,20 +248,28 @@ void ft_outlook_say(const trainer *t);
 /* ---- stop.c: the end before the end */
 /* Before the first step: says how long the run may last. Not collective, as the next. */
 void ft_trainer_prepare_stop(trainer *t);
-/* After each step and each checkpoint: when to stop, so that a checkpoint still fits the limit. */
+/* After each step and each checkpoint: when to stop, so that a checkpoint still fits the limit, and
+ * what a signal would be answered with. */
 void ft_trainer_plan_stop(trainer *t);
 /* After FT_ERR_STOPPED: commits the last finished step. Returns FT_ERR_STOPPED with what to tell
  * the user, why there is no checkpoint, or FT_OK where nothing was left to do. Collective over all
  * ranks.
  */
 ft_err ft_trainer_commit_stop(trainer *t);
+/* ---- signals.c */
+/* What a signal is answered with on stderr, at once, and what a second one, which ends the process:
+ * one line each. From one thread. */
+void ft_signals_answer(const char *first, const char *second);
 /* When the process began: the first call says. */
 double ft_process_started_s(void);
 
 /* ---- progress.c: lines for people, on rank 0 */
 void ft_progress_step(trainer *t, int64_t step, const step_result *r);
 void ft_progress_validation(int64_t step, const cJSON *validation);
-void ft_progress_end(trainer *t);
+/* Peak memory by owner, and the memory of the node that has most. Collective over all ranks. */
+void ft_progress_memory(trainer *t);
+/* What has come of the run, in five lines. Rank 0's. */
+void ft_progress_end(const trainer *t);
 
 /* Resident memory of this process in bytes. */
 int64_t ft_rss_bytes(void);

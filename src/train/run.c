@@ -35,8 +35,7 @@ static ft_err steps(trainer *t) {
     FT_TRY(ft_trainer_step(t));
     ft_trainer_plan_stop(t);
     if (ft_trainer_evaluation_due(t, t->step)) FT_TRY(ft_trainer_evaluate_now(t));
-    if (t->step < t->steps && t->step % t->config->checkpoint_every == 0)
-      FT_TRY(begin_checkpoint(t));
+    if (ft_trainer_checkpoint_due(t)) FT_TRY(begin_checkpoint(t));
   }
   if (ft_trainer_patience_over(t))
     ft_log(FT_LOG_INFO, "no lower loss in %lld evaluations: the run ends after step %lld",
@@ -57,8 +56,8 @@ static void say_check(const trainer *t) {
 static ft_err check_run(trainer *t) {
   ft_err err = FT_OK;
   FT_TRY(ft_trainer_load(t));
+  ft_progress_memory(t);
   say_check(t);
-  ft_progress_end(t);
 out:
   return err;
 }
@@ -89,6 +88,7 @@ static ft_err run(trainer *t, const ft_train_options *options) {
   FT_TRY(steps(t));
   FT_TRY(ft_trainer_leave_checkpoint(t));
   t->stopping.finished = true;
+  ft_progress_memory(t);
   ft_progress_end(t);
 out:
   return err;
@@ -120,6 +120,9 @@ ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *option
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
   trainer *t = memory;
   ft_comm_on_stop(comm, ft_kernels_stop);
+  if (ft_comm_rank(comm) == 0)
+    ft_signals_answer("stopping: no step was made yet, so there is nothing to save",
+                      "ended at once: no step was made");
   ft_comm_set_stall_timeout(comm, config->stall_timeout_s);
   err = ft_trainer_open(t, comm, config, config->model_path, true);
   if (err == FT_OK) err = ft_trainer_find_start(t, config, options);

@@ -62,6 +62,7 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
     if (err == FT_OK)
       err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->saving.writer);
     t->saving.step = t->step;
+    t->saving.begun_s = ft_now_s();
     if (err != FT_OK && err != FT_ERR_STOPPED) forget_best(t, t->step);
     ft_comm_section_end(t->comm);
   }
@@ -110,7 +111,7 @@ static void say_written(const trainer *t, const ft_checkpoint_report *r) {
 
 /* Old checkpoints that cannot be removed are no reason to end. */
 static ft_err prune(trainer *t) {
-  int64_t best = t->evaluation.best.exists ? t->evaluation.best.step : -1;
+  int64_t best = t->saving.noted.exists ? t->saving.noted.step : -1; /* the next one may fail */
   ft_err err = ft_checkpoint_prune(t->comm, t->config->run_dir, t->config->keep, best);
   if (err == FT_OK || err == FT_ERR_STOPPED) return err;
   ft_log(FT_LOG_ERROR, "older checkpoints stay: %s", ft_error_message());
@@ -201,9 +202,15 @@ ft_err ft_train_find_step(const char *run_dir, const char *which, int64_t *step)
   FT_TRY(ft_checkpoint_list(run_dir, &steps, &num));
   if (!which || strcmp(which, "latest") == 0)
     wanted = num > 0 ? steps[num - 1] : -1;
-  else if (strcmp(which, "best") == 0)
-    FT_TRY(ft_run_read_best(run_dir, &wanted));
-  else {
+  else if (strcmp(which, "best") == 0) {
+    err = ft_run_read_best(run_dir, &wanted);
+    if (err == FT_ERR_NOINPUT)
+      ft_fail(err,
+              "%s has no best step: its first validation set was never evaluated where a "
+              "checkpoint is; leave --step away for the latest, or give a number",
+              run_dir);
+    if (err != FT_OK) goto out;
+  } else {
     wanted = strtoll(which, &end, 10);
     FT_CHECK(*which && !*end, FT_ERR_USAGE,
              "--step %s: a number, \"best\" or \"latest\" was expected", which);

@@ -2,6 +2,7 @@
  * (nothing committed is harmed). What is said can fail without ending anything: a reader of the
  * messages that has gone away, a file that may not grow. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,13 +29,38 @@ static bool insists(int number) {
   return number != SIGXCPU && number != SIGPWR;
 }
 
+/* What a handler says; the spare one is written while the other may be read. */
+typedef struct answers {
+  char first[400], second[400];
+} answers;
+static answers texts[2];
+static atomic_int current = -1; /* of texts; -1: nothing is said */
+
+void ft_signals_answer(const char *first, const char *second) {
+  int spare = atomic_load(&current) == 0 ? 1 : 0;
+  snprintf(texts[spare].first, sizeof texts[spare].first, "ftrun: %s\n", first);
+  snprintf(texts[spare].second, sizeof texts[spare].second, "ftrun: %s\n", second);
+  atomic_store(&current, spare);
+}
+
+/* Async-signal-safe. A reader that has gone away ends nothing. */
+static void say(bool first) {
+  int i = atomic_load(&current);
+  if (i < 0) return;
+  const char *text = first ? texts[i].first : texts[i].second;
+  ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+  (void)ignored;
+}
+
 static void on_signal(int number) {
   if (received) {
-    if (insists(number) && now_ns() - first_ns > TOGETHER_NS) _exit(128 + number);
-    return;
+    if (!insists(number) || now_ns() - first_ns <= TOGETHER_NS) return;
+    say(false);
+    _exit(128 + number);
   }
   first_ns = now_ns();
   received = 1;
+  say(true);
   ft_comm_request_stop(number);
 }
 

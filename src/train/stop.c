@@ -37,13 +37,45 @@ static double reserve_s(const trainer *t, double end_s) {
   return write_s + fmin(fmax(RESERVE_SHARE * whole_s, LEAST_RESERVE_S), MOST_RESERVE_S);
 }
 
-void ft_trainer_plan_stop(trainer *t) {
+/* What Ctrl-C is answered with, from now on. */
+static void prepare_answers(const trainer *t) {
+  const ft_saving *s = &t->saving;
+  int64_t saved = s->committed ? s->committed_step : 0;
+  char first[320], second[320];
+  if (t->rank != 0) return;
+  if (t->step > saved) {
+    snprintf(first, sizeof first,
+             "stopping: the checkpoint of step %lld is written now, which takes about %.1f s; a "
+             "second signal ends at once and loses steps %lld to %lld",
+             (long long)t->step, s->seconds, (long long)saved + 1, (long long)t->step);
+    snprintf(second, sizeof second,
+             "ended at once: unless their checkpoint was just committed, steps %lld to %lld are "
+             "lost; run again to go on from %s %lld",
+             (long long)saved + 1, (long long)t->step, saved > 0 ? "step" : "the beginning, step",
+             (long long)saved);
+  } else {
+    snprintf(first, sizeof first,
+             "stopping: all %lld steps that are done are saved already; a second signal ends at "
+             "once and loses none of them",
+             (long long)t->step);
+    snprintf(second, sizeof second, "ended at once: run again to go on from step %lld",
+             (long long)t->step);
+  }
+  ft_signals_answer(first, second);
+}
+
+static void set_deadline(trainer *t) {
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
   if (end_s <= 0) return;
   double deadline_s = end_s - reserve_s(t, end_s), now_s = ft_now_s();
   /* A step that cannot end in time need not begin. */
   if (t->step > 0 && now_s + t->stopping.shortest_step_s > deadline_s) deadline_s = now_s;
   ft_comm_set_deadline(t->comm, deadline_s);
+}
+
+void ft_trainer_plan_stop(trainer *t) {
+  prepare_answers(t);
+  set_deadline(t);
 }
 
 static double estimate_checkpoint_s(const trainer *t) {
@@ -71,6 +103,12 @@ ft_err ft_trainer_commit_stop(trainer *t) {
     return ft_fail(FT_ERR_STOPPED,
                    "stopped by %s before a step was finished or a checkpoint loaded: run again",
                    cause);
+  bool saved = t->saving.committed && t->saving.committed_step == t->step;
+  if (!saved)
+    ft_log(FT_LOG_INFO,
+           "stopped by %s: the checkpoint of step %lld is written, which takes about "
+           "%.1f s",
+           cause, (long long)t->step, t->saving.seconds);
   if (t->saving.writer && t->saving.step == t->step) FT_TRY(ft_trainer_finish_checkpoint(t));
   if (!(t->saving.committed && t->saving.committed_step == t->step)) {
     FT_TRY(ft_trainer_begin_checkpoint(t));

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Proves that a run ends well: the best evaluation has a checkpoint, and export says which step it takes;
+# the end tells losses, the best step and what comes next; Ctrl-C is answered at once, and a second one
+# says what is lost; an export that is interrupted leaves nothing behind.
+#
+#   tests/program/ends.sh FTRUN SAMPLE_DATA
+. "$(dirname "$0")/common.sh"
+ftrun=$1 sample_data=$2
+
+says() {
+  local words
+  for words in "$@"; do
+    grep -qE -- "$words" "$work/said" || { cat "$work/said" >&2; fail "not said: $words"; }
+  done
+}
+
+train() {
+  "$ftrun" train "$work/config.json" "$@" >"$work/said" 2>&1 </dev/null
+}
+
+# within SECONDS WORDS: they are said by then.
+within() {
+  local end=$((SECONDS + $1 + 1))
+  until grep -qE -- "$2" "$work/said"; do
+    [ "$SECONDS" -lt "$end" ] || { cat "$work/said" >&2; fail "not said within $1 s: $2"; }
+    sleep 0.05
+  done
+}
+
+# Too high a rate on few records: the loss on others falls, and rises again. No regular checkpoint is
+# due before the end, and the lowest evaluation has one.
+best_has_a_checkpoint() {
+  local lowest
+  train run.dir="$work/run" || { cat "$work/said" >&2; fail "the run failed"; }
+  lowest=$(sed -nE 's/^\{"step":([0-9]+),"validation".*"loss":([0-9.]+),.*/\2 \1/p' "$work/run/metrics.jsonl" |
+    sort -g | head -n 1 | cut -d' ' -f2)
+  [ "$lowest" -lt 60 ] || fail "the loss never rose: step $lowest is the lowest"
+  [ "$(cat "$work/run/best")" = "$lowest" ] || fail "best is $(cat "$work/run/best"), not $lowest"
+  [ -e "$work/run/checkpoints/$(printf 'step-%08d' "$lowest")/manifest.json" ] || fail "it has no checkpoint"
+  says 'finished after step 60 of 60: [0-9]+ tokens' \
+    "validation loss of questions: [0-9.]+ at step 0, [0-9.]+ at step 60, lowest [0-9.]+ at step $lowest" \
+    "checkpoints: step 60 is the last, step $lowest the best" 'metrics.jsonl, tensorboard/' \
+    "next: ftrun export $work/run --out MODEL --step best"
+  "$ftrun" export "$work/run" --out "$work/last" >"$work/said" 2>&1
+  says "taking step 60 of .*; by the first validation set, step $lowest is the best \(--step best\)"
+  "$ftrun" export "$work/run" --out "$work/best" --step best >"$work/said" 2>&1
+  says "taking step $lowest of .*, which is the best"
+  # two steps in a row are not written, and a disk that is slow is spared
+  train run.dir="$work/dense" validation.every=1 train.steps=6 schedule.name=linear optimizer.lr=1e-3
+  [ "$(grep -c 'checkpoint of step' "$work/said")" -le 4 ] || { cat "$work/said" >&2; fail "too many"; }
+}
+
+ctrl_c() {
+  local pid status=0
+  FT_FAULT="backward@9=slow:60,checkpoint.write=sleep:4" "$ftrun" train "$work/config.json" \
+    run.dir="$work/stopped" >"$work/said" 2>&1 </dev/null &
+  pid=$!
+  within 20 'fault.*backward|slow'
+  sleep 0.3
+  kill -INT "$pid"
+  within 1 'stopping: the checkpoint of step [0-9]+ is written now, which takes about .* loses steps 1 to'
+  sleep 0.5
+  kill -INT "$pid"
+  wait "$pid" || status=$?
+  [ "$status" -eq 130 ] || fail "status $status after a second Ctrl-C"
+  says 'ended at once: .* steps 1 to [0-9]+ are lost; run again'
+}
+
+export_is_interrupted() {
+  local pid status=0
+  FT_FAULT="file.write@1=sleep:2" "$ftrun" export "$work/run" --out "$work/cut" >"$work/said" 2>&1 &
+  pid=$!
+  sleep 1
+  kill -TERM "$pid" # a shell lets what it starts in the background ignore SIGINT
+  wait "$pid" || status=$?
+  [ "$status" -eq 75 ] || { cat "$work/said" >&2; fail "status $status of an interrupted export"; }
+  says 'interrupted: nothing is left'
+  ! ls -d "$work"/cut* 2>/dev/null || fail "an interrupted export left something"
+}
+
+"$sample_data" questions 24 3 >"$work/questions.jsonl"
+quietly "$ftrun" init --config "$here/identity-tied.json" --seed 5 --out "$work/model"
+quietly "$ftrun" prep --model "$work/model" --input "$work/questions.jsonl" --out "$work/data" --validation 0.5
+cat >"$work/config.json" <<END
+{"model": {"path": "$work/model"},
+ "data": {"train": [{"path": "$work/data/train"}],
+          "validation": [{"name": "questions", "path": "$work/data/validation"}],
+          "seq_len": 300},
+ "train": {"global_batch": 4, "micro_batch": 2, "steps": 60},
+ "optimizer": {"lr": 1e-2},
+ "schedule": {"name": "constant", "warmup_steps": 2},
+ "validation": {"every": 5},
+ "checkpoint": {"every": 1000},
+ "run": {"dir": "$work/run", "seed": 9}}
+END
+best_has_a_checkpoint
+ctrl_c
+export_is_interrupted
+echo "runs and exports end well"

@@ -3,85 +3,17 @@
  * elementwise kernels of the speed of copying memory; AdamW in every form that it can keep, of the
  * speed of copying arrays as large.
  *
- *   bench_kernels [matmul] [attention] [elementwise] [optimizer] [decode] [threads=N] [type=f32]
- *                 [seconds=S]
+ *   bench_kernels [matmul] [attention] [elementwise] [codes] [optimizer] [decode] [threads=N]
+ *                 [type=f32] [seconds=S]
  *
- * With one thread CPU time is taken, which other programs on the machine disturb less; with more,
- * wall time. Each number is the best of several runs. */
+ * bench.c says how time is taken. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <omp.h>
 
+#include "bench.h"
 #include "ft/kernels_packed.h"
-
-static double seconds_each = 0.4;
-static ft_dtype type = FT_BF16;
-static int threads = 1;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void check(ft_err err) {
-  if (err == FT_OK) return;
-  fprintf(stderr, "bench_kernels: %s\n", ft_error_message());
-  exit((int)err);
-}
-
-/* ---------------------------------------------------------------- runs */
-
-/* Something to run; `work` is FLOP or bytes of one run. */
-typedef struct job {
-  void (*run)(void *context);
-  void *context;
-  double work;
-} job;
-
-static double best_rate(const job *j) {
-  double best = 0, spent = 0;
-  j->run(j->context);
-  for (int run = 0; run < 100 && (spent < seconds_each || run < 3); run++) {
-    double start = now();
-    j->run(j->context);
-    double took = now() - start;
-    best = FT_MAX(best, j->work / took);
-    spent += took;
-  }
-  return best;
-}
-
-/* FLOP/s of all threads. */
-static double peak_rate(void) {
-  double best = 0;
-  for (int run = 0; run < 4; run++) {
-    double start = now(), flops = ft_kernels_dot_products(type, 1000000);
-    best = FT_MAX(best, flops / (now() - start));
-  }
-  return best;
-}
-
-static void report(const char *name, const job *j) {
-  double peak = peak_rate(), rate = best_rate(j);
-  peak = FT_MAX(peak, peak_rate());
-  printf("%-44s %8.1f GFLOP/s  %5.3f of peak (%.0f)\n", name, rate / 1e9, rate / peak, peak / 1e9);
-  fflush(stdout);
-}
-
-static void *random_array(int64_t count, double scale) {
-  void *out;
-  check(ft_alloc_array(FT_MEM_OTHER, count, ft_dtype_bytes(type), &out));
-#pragma omp parallel for
-  for (int64_t i = 0; i < count; i++) {
-    float value = (float)(scale * (ft_random_uniform(1, FT_RANDOM_BENCH, 0, (uint64_t)i) - 0.5));
-    ft_convert(type, (char *)out + i * (int64_t)ft_dtype_bytes(type), FT_F32, &value, 1);
-  }
-  return out;
-}
 
 /* ---------------------------------------------------------------- matmul */
 
@@ -154,125 +86,70 @@ static void run_attention_backward(void *p) {
                               x->dk, x->dv));
 }
 
+/* Keys that all queries of a document see, together. */
+static double visible_pairs(const ft_attention *a, int64_t length) {
+  double pairs = 0;
+  for (int64_t i = 0; i < length; i++) {
+    int64_t first = a->window > 0 ? FT_MAX((int64_t)0, i - a->window + 1) : 0;
+    pairs += (double)((a->ahead < length - i ? i + a->ahead + 1 : length) - first);
+  }
+  return pairs;
+}
+
+/* Documents of one length; the FLOP that DESIGN.md counts: two products forward, four
+ * backward. */
+static void bench_attention_of(const char *name, const ft_attention *like, int64_t documents,
+                               int64_t length) {
+  int64_t offsets[64], tokens = documents * length;
+  for (int64_t d = 0; d <= documents; d++)
+    offsets[d] = d * length;
+  attention x = {.a = *like};
+  x.a.type = type;
+  x.a.num_documents = documents;
+  x.a.offsets = offsets;
+  int64_t q = tokens * x.a.heads * x.a.head_dim, kv = tokens * x.a.kv_heads * x.a.head_dim;
+  void **arrays[] = {&x.q, &x.o, &x.d_o, &x.dq, &x.k, &x.v, &x.dk, &x.dv};
+  for (int n = 0; n < 8; n++)
+    *arrays[n] = random_array(n < 4 ? q : kv, 4);
+  check(ft_alloc_array(FT_MEM_OTHER, x.a.heads * tokens, sizeof(float), (void **)&x.lse));
+  double pairs = (double)documents * visible_pairs(&x.a, length);
+  double product = 2.0 * pairs * (double)(x.a.heads * x.a.head_dim);
+  char line[96];
+  for (int backward = 0; backward < 2; backward++) {
+    snprintf(line, sizeof line, "%s%lld x %lld, %lld/%lld heads of %lld %s", name,
+             (long long)documents, (long long)length, (long long)x.a.heads, (long long)x.a.kv_heads,
+             (long long)x.a.head_dim, backward ? "bwd" : "fwd");
+    if (backward)
+      report(line, &(job){run_attention_backward, &x, 4 * product});
+    else
+      report(line, &(job){run_attention_forward, &x, 2 * product});
+  }
+  for (int n = 0; n < 8; n++)
+    ft_free(*arrays[n]);
+  ft_free(x.lse);
+}
+
 static void bench_attention(void) {
   static const struct {
-    int64_t documents, length, heads, kv_heads, head_dim;
-  } shapes[] = {{4, 512, 12, 4, 64},  {1, 2048, 12, 4, 64}, {1, 8192, 12, 4, 64},
-                {1, 2048, 8, 8, 128}, {1, 8192, 4, 4, 128}, {32, 64, 12, 4, 64}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(shapes); i++) {
-    int64_t offsets[64], tokens = shapes[i].documents * shapes[i].length;
-    for (int64_t d = 0; d <= shapes[i].documents; d++)
-      offsets[d] = d * shapes[i].length;
-    attention x = {.a = {.type = type,
-                         .heads = shapes[i].heads,
-                         .kv_heads = shapes[i].kv_heads,
-                         .head_dim = shapes[i].head_dim,
-                         .num_documents = shapes[i].documents,
-                         .offsets = offsets}};
-    int64_t q = tokens * x.a.heads * x.a.head_dim, kv = tokens * x.a.kv_heads * x.a.head_dim;
-    void **arrays[] = {&x.q, &x.o, &x.d_o, &x.dq, &x.k, &x.v, &x.dk, &x.dv};
-    for (int n = 0; n < 8; n++)
-      *arrays[n] = random_array(n < 4 ? q : kv, 4);
-    check(ft_alloc_array(FT_MEM_OTHER, x.a.heads * tokens, sizeof(float), (void **)&x.lse));
-    /* the FLOP that DESIGN.md counts: two products forward, four backward */
-    double pairs =
-        (double)(shapes[i].documents * shapes[i].length) * (double)(shapes[i].length + 1) / 2;
-    double product = 2.0 * pairs * (double)(x.a.heads * x.a.head_dim);
-    char name[96];
-    snprintf(name, sizeof name, "attention %lld x %lld, %lld/%lld heads of %lld",
-             (long long)shapes[i].documents, (long long)shapes[i].length, (long long)x.a.heads,
-             (long long)x.a.kv_heads, (long long)x.a.head_dim);
-    size_t length = strlen(name);
-    snprintf(name + length, sizeof name - length, " fwd");
-    report(name, &(job){run_attention_forward, &x, 2 * product});
-    snprintf(name + length, sizeof name - length, " bwd");
-    report(name, &(job){run_attention_backward, &x, 4 * product});
-    for (int n = 0; n < 8; n++)
-      ft_free(*arrays[n]);
-    ft_free(x.lse);
-  }
-}
-
-/* ---------------------------------------------------------------- elementwise */
-
-typedef struct rows {
-  int64_t rows, n;
-  void *a, *b, *c, *d, *e;
-  float *dx, *rstd, *dw;
-  int32_t *position, *target;
-} rows;
-
-static void run_copy(void *p) {
-  rows *x = p;
-  int64_t part = x->rows * x->n * (int64_t)ft_dtype_bytes(type) / threads;
-#pragma omp parallel for
-  for (int t = 0; t < threads; t++)
-    memcpy((char *)x->b + t * part, (char *)x->a + t * part, (size_t)part);
-}
-static void run_norm(void *p) {
-  rows *x = p;
-  ft_rmsnorm_forward(type, x->rows, x->n, x->a, x->b, x->c, x->d, 1e-5f, x->e, x->rstd);
-}
-static void run_norm_backward(void *p) {
-  rows *x = p;
-  ft_rmsnorm_backward(type, x->rows, x->n, x->a, x->b, x->rstd, x->d, x->dx, x->c, x->dw);
-}
-static void run_swiglu(void *p) {
-  rows *x = p;
-  ft_swiglu_forward(type, x->rows, x->n, x->a, x->b, x->c);
-}
-static void run_swiglu_backward(void *p) {
-  rows *x = p;
-  ft_swiglu_backward(type, x->rows, x->n, x->a, x->b, x->c, x->b, x->c, x->a);
-}
-static void run_rotary(void *p) {
-  rows *x = p;
-  ft_rotary(type, x->rows, x->n / 64, 64, x->a, x->n, x->position, x->dw, false);
-}
-static void run_loss(void *p) {
-  rows *x = p;
-  ft_cross_entropy(type, x->rows, x->n, x->dx, x->target, 1.0f, x->rstd, x->a);
-}
-static void run_adamw(void *p) {
-  rows *x = p;
-  const ft_adamw a = {1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1.0f};
-  int64_t count = x->rows * x->n / 4;
-  ft_adamw_update(&a, count, x->dx, x->dx + count, x->dx + 2 * count, x->dx + 3 * count);
-}
-
-static void bench_elementwise(void) {
-  rows x = {.rows = 2048, .n = 2048};
-  int64_t count = x.rows * x.n;
-  void **arrays[] = {&x.a, &x.b, &x.c, &x.d, &x.e};
-  for (int i = 0; i < 5; i++)
-    *arrays[i] = random_array(count, 1);
-  float **floats[] = {&x.dx, &x.rstd, &x.dw};
-  for (int i = 0; i < 3; i++)
-    check(ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), (void **)floats[i]));
-  check(ft_alloc_array(FT_MEM_OTHER, x.rows, sizeof(int32_t), (void **)&x.position));
-  check(ft_alloc_array(FT_MEM_OTHER, x.rows, sizeof(int32_t), (void **)&x.target));
-  double element = (double)count * (double)ft_dtype_bytes(type), of_f32 = 4.0 * (double)count;
-  const struct {
     const char *name;
-    job j;
-  } jobs[] = {{"copy", {run_copy, &x, 2 * element}},
-              {"rmsnorm forward with residual", {run_norm, &x, 4 * element}},
-              {"rmsnorm backward", {run_norm_backward, &x, 3 * element + 2 * of_f32}},
-              {"swiglu forward", {run_swiglu, &x, 3 * element}},
-              {"swiglu backward", {run_swiglu_backward, &x, 6 * element}},
-              {"rotary", {run_rotary, &x, 2 * element}},
-              {"cross-entropy", {run_loss, &x, element + of_f32}},
-              {"adamw", {run_adamw, &x, 7 * of_f32 / 4}}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(jobs); i++) {
-    double rate = best_rate(&jobs[i].j);
-    printf("%-44s %8.1f GB/s  %.3f ms for 2048 x 2048\n", jobs[i].name, rate / 1e9,
-           1e3 * jobs[i].j.work / rate);
-  }
-  for (int i = 0; i < 5; i++)
-    ft_free(*arrays[i]);
-  for (int i = 0; i < 3; i++)
-    ft_free(*floats[i]);
-  ft_free(x.position), ft_free(x.target);
+    int64_t documents, length;
+    ft_attention a;
+  } shapes[] = {
+      {"causal ", 4, 512, {.heads = 12, .kv_heads = 4, .head_dim = 64}},
+      {"causal ", 1, 2048, {.heads = 12, .kv_heads = 4, .head_dim = 64}},
+      {"causal ", 1, 8192, {.heads = 12, .kv_heads = 4, .head_dim = 64}},
+      {"causal ", 1, 2048, {.heads = 8, .kv_heads = 8, .head_dim = 128}},
+      {"causal ", 1, 8192, {.heads = 4, .kv_heads = 4, .head_dim = 128}},
+      {"causal ", 32, 64, {.heads = 12, .kv_heads = 4, .head_dim = 64}},
+      {"two-way ", 1, 2048, {.heads = 12, .kv_heads = 12, .head_dim = 64, .ahead = INT64_MAX}},
+      {"65 around ",
+       1,
+       8192,
+       {.heads = 12, .kv_heads = 12, .head_dim = 64, .window = 65, .ahead = 64}},
+      {"capped ", 1, 2048, {.heads = 8, .kv_heads = 4, .head_dim = 256, .soft_cap = 50}},
+      {"capped ", 1, 2048, {.heads = 12, .kv_heads = 4, .head_dim = 64, .soft_cap = 50}}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(shapes); i++)
+    bench_attention_of(shapes[i].name, &shapes[i].a, shapes[i].documents, shapes[i].length);
 }
 
 /* ---------------------------------------------------------------- optimizer */
@@ -398,7 +275,8 @@ static void run_decode_matmul(void *p) {
 }
 static void run_decode_attention(void *p) {
   decode *x = p;
-  ft_attention_decode(type, 32, 8, 128, 0, x->keys, x->q, x->k, x->v, 8 * 128, x->o);
+  const ft_attention a = {.type = type, .heads = 32, .kv_heads = 8, .head_dim = 128};
+  ft_attention_query(&a, x->o, x->q, x->k, x->v, 8 * 128, x->keys);
 }
 
 static void bench_decode(void) {
@@ -424,11 +302,9 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } parts[] = {{"matmul", bench_matmul},
-               {"attention", bench_attention},
-               {"elementwise", bench_elementwise},
-               {"optimizer", bench_optimizer},
-               {"decode", bench_decode}};
+  } parts[] = {{"matmul", bench_matmul},           {"attention", bench_attention},
+               {"elementwise", bench_elementwise}, {"codes", bench_codes},
+               {"optimizer", bench_optimizer},     {"decode", bench_decode}};
   bool chosen[FT_ARRAY_SIZE(parts)] = {false}, any = false;
   for (int i = 1; i < argc; i++) {
     bool known = sscanf(argv[i], "threads=%d", &threads) == 1 ||

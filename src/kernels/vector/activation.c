@@ -8,18 +8,13 @@ typedef struct point {
   vf value, slope, of_p, of_n;
 } point;
 
-/* x·s and its derivative s + x·s·(1 − s)·inner', where s = sigmoid(inner). */
-INLINE point times_sigmoid(vf x, vf inner, vf inner_slope) {
-  vf s = v_sigmoid(inner), value = x * s;
-  return (point){.value = value, .slope = s + value * (v_set(1.0f) - s) * inner_slope};
-}
-
-/* ½(1 + tanh u) is sigmoid(2u). */
+/* ½(1 + tanh u) is s = sigmoid(2u), and the derivative of x·s is s + x·s·(1 − s)·2u'. */
 INLINE point gelu_tanh(vf x) {
   const vf root = v_set(1.59576912f), cubic = v_set(0.0713548163f); /* √(8/π), times 0.044715 */
-  vf square = x * x;
-  vf inner = x * v_fma(cubic, square, root);
-  return times_sigmoid(x, inner, v_fma(cubic * v_set(3.0f), square, root));
+  vf square = x * x, inner = x * v_fma(cubic, square, root);
+  vf inner_slope = v_fma(cubic * v_set(3.0f), square, root);
+  vf s = v_reciprocal(v_set(1.0f) + v_exp(-inner)), value = x * s;
+  return (point){.value = value, .slope = s + value * (v_set(1.0f) - s) * inner_slope};
 }
 
 INLINE point gelu(vf x) {

@@ -31,12 +31,17 @@ static const float midpoints[15] = {-0x1.b239b2p-1, -0x1.38a4e2p-1, -0x1.d709p-2
                                     0x1.ec90c4p-4,  0x1.a0cfcp-3,   0x1.2b05a8p-2,  0x1.8ea7f2p-2,
                                     0x1.00da06p-1,  0x1.491b5ep-1,  0x1.b913b2p-1};
 
-/* How many midpoints lie below x. */
-INLINE uint8_t nibble_of(float x) {
-  int32_t above = 0;
-  for (int i = 0; i < 15; i++)
-    above += x > midpoints[i];
-  return (uint8_t)above;
+/* How many midpoints lie below each of 64 values. */
+INLINE void nibbles_of(uint8_t *number, const float *in, float divisor) {
+  for (int i = 0; i < N; i += LANES) {
+    vf x = v_load(in + i) / v_set(divisor);
+    vi above = {0};
+    UNROLL
+    for (int j = 0; j < 15; j++)
+      above -= (vi)(x > v_set(midpoints[j]));
+    for (int j = 0; j < LANES; j++)
+      number[i + j] = (uint8_t)above[j];
+  }
 }
 
 INLINE void write_packet(ft_code code, uint8_t *out, const float *in) {
@@ -55,8 +60,7 @@ INLINE void write_packet(ft_code code, uint8_t *out, const float *in) {
       codes[i] = (uint8_t)nearest(in[i] / divisor);
     return;
   }
-  for (int i = 0; i < N; i++)
-    number[i] = nibble_of(in[i] / divisor);
+  nibbles_of(number, in, divisor);
   for (int i = 0; i < HALF; i++)
     codes[i] = (uint8_t)(number[i] | number[i + HALF] << 4);
 }
@@ -76,42 +80,102 @@ void FT_V(code_write)(ft_code code, void *out, ft_dtype from, const void *in, in
 
 /* ---------------------------------------------------------------- reading */
 
-/* `out` gets 64 elements of f32. */
-INLINE void read_f32(ft_code code, float *out, const uint8_t *in) {
-  float scale, table[16];
-  memcpy(&scale, in, sizeof scale);
-  const uint8_t *codes = in + sizeof scale;
-  if (code == FT_CODE_INT8) {
-    for (int i = 0; i < N; i++)
-      out[i] = (float)(int8_t)codes[i] * scale;
-    return;
-  }
-  for (int i = 0; i < 16; i++)
-    table[i] = ft_code_nf4[i] * scale;
-  for (int i = 0; i < HALF; i++) {
-    out[i] = table[codes[i] & 15];
-    out[i + HALF] = table[codes[i] >> 4];
+INLINE float scale_of(const uint8_t *packet) {
+  float scale;
+  memcpy(&scale, packet, sizeof scale);
+  return scale;
+}
+
+/* 64 elements. The sixteen numbers of nf4 are scaled (and rounded) once, and then looked up. */
+#ifdef __AVX512F__
+
+INLINE void read_int8_f32(float *out, const uint8_t *in) {
+  const vf scale = v_set(scale_of(in));
+  UNROLL
+  for (int i = 0; i < N; i += LANES) {
+    __m128i codes = _mm_loadu_si128((const void *)(in + sizeof(float) + i));
+    v_store(out + i, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)) * scale);
   }
 }
 
-INLINE void read_bf16(ft_code code, uint16_t *out, const uint8_t *in) {
+INLINE void read_nf4_f32(float *out, const uint8_t *in) {
+  const vf table = v_load(ft_code_nf4) * v_set(scale_of(in));
+  UNROLL
+  for (int i = 0; i < HALF; i += LANES) {
+    __m512i codes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(in + sizeof(float) + i)));
+    v_store(out + i, _mm512_permutexvar_ps(codes, table)); /* by the lower four bits of each */
+    v_store(out + HALF + i, _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 4), table));
+  }
+}
+
+INLINE void read_nf4_bf16(uint16_t *out, const uint8_t *in) {
+  uint16_t numbers[16];
+  v_store_bf16_exactly(numbers, v_load(ft_code_nf4) * v_set(scale_of(in)));
+  /* twice, so that the fifth bit of an index does not matter */
+  const __m512i table = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)numbers));
+  __m512i codes = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)(in + sizeof(float))));
+  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(codes, table));
+  _mm512_storeu_si512(out + HALF, _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4), table));
+}
+
+#else
+
+INLINE void read_int8_f32(float *out, const uint8_t *in) {
+  const float scale = scale_of(in);
+  for (int i = 0; i < N; i++)
+    out[i] = (float)(int8_t)in[sizeof scale + (size_t)i] * scale;
+}
+
+INLINE void read_nf4_f32(float *out, const uint8_t *in) {
+  const float scale = scale_of(in);
+  float table[16];
+  for (int i = 0; i < 16; i++)
+    table[i] = ft_code_nf4[i] * scale;
+  for (int i = 0; i < HALF; i++) {
+    out[i] = table[in[sizeof scale + (size_t)i] & 15];
+    out[i + HALF] = table[in[sizeof scale + (size_t)i] >> 4];
+  }
+}
+
+INLINE void read_nf4_bf16(uint16_t *out, const uint8_t *in) {
+  const float scale = scale_of(in);
+  uint16_t table[16];
+  for (int i = 0; i < 16; i++)
+    table[i] = ft_bf16_from_f32(ft_code_nf4[i] * scale);
+  for (int i = 0; i < HALF; i++) {
+    out[i] = table[in[sizeof scale + (size_t)i] & 15];
+    out[i + HALF] = table[in[sizeof scale + (size_t)i] >> 4];
+  }
+}
+
+#endif
+
+INLINE void read_int8_bf16(uint16_t *out, const uint8_t *in) {
   float values[N];
-  read_f32(code, values, in);
+  read_int8_f32(values, in);
   for (int i = 0; i < N; i += LANES)
     v_store_bf16_exactly(out + i, v_load(values + i));
 }
 
+INLINE void read_packet(ft_code code, ft_dtype to, void *out, const uint8_t *in) {
+  if (code == FT_CODE_INT8 && to == FT_BF16)
+    read_int8_bf16(out, in);
+  else if (code == FT_CODE_INT8)
+    read_int8_f32(out, in);
+  else if (to == FT_BF16)
+    read_nf4_bf16(out, in);
+  else
+    read_nf4_f32(out, in);
+}
+
 void FT_V(code_read)(ft_code code, ft_dtype to, void *out, const void *in, int64_t count) {
+  const size_t bytes = sizeof(float) + (code == FT_CODE_INT8 ? N : HALF);
   const uint8_t *from = in;
-  for (int64_t i = 0; i < count; i += N) {
-    float last[N];
-    bool whole = count - i >= N;
-    void *at = whole ? ft_at_out(to, out, i) : last;
-    if (to == FT_BF16)
-      code == FT_CODE_INT8 ? read_bf16(FT_CODE_INT8, at, from) : read_bf16(FT_CODE_NF4, at, from);
-    else
-      code == FT_CODE_INT8 ? read_f32(FT_CODE_INT8, at, from) : read_f32(FT_CODE_NF4, at, from);
-    if (!whole) memcpy(ft_at_out(to, out, i), last, (size_t)(count - i) * ft_dtype_bytes(to));
-    from += sizeof(float) + (code == FT_CODE_INT8 ? N : HALF);
-  }
+  int64_t i = 0;
+  for (; i + N <= count; i += N, from += bytes)
+    read_packet(code, to, ft_at_out(to, out, i), from);
+  if (i == count) return;
+  float last[N];
+  read_packet(code, to, last, from);
+  memcpy(ft_at_out(to, out, i), last, (size_t)(count - i) * ft_dtype_bytes(to));
 }

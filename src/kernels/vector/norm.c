@@ -49,22 +49,23 @@ INLINE float squares_of(bool bf16, bool layer, int64_t n, const void *x, float m
 
 INLINE float forward(bool bf16, bool layer, bool plus_one, int64_t n, float eps,
                      const ft_norm_row *row) {
-  const void *x = row->x;
-  if (row->branch) {
+  const void *x = row->x, *branch = row->branch, *w = row->w, *bias = row->bias;
+  void *y = row->y, *sum = row->sum;
+  if (branch) {
     const vf factor = v_set(row->multiplier);
     for (int64_t i = 0; i < n; i += LANES)
-      v_put(bf16, row->sum, i, n - i,
-            v_fma(factor, v_get(bf16, row->branch, i, n - i), v_get(bf16, x, i, n - i)));
-    x = row->sum;
+      v_put(bf16, sum, i, n - i,
+            v_fma(factor, v_get(bf16, branch, i, n - i), v_get(bf16, x, i, n - i)));
+    x = sum;
   }
   float mean = layer ? mean_of(bf16, n, x) : 0;
   float rstd = 1.0f / sqrtf(squares_of(bf16, layer, n, x, mean) / (float)n + eps);
   for (int64_t i = 0; i < n; i += LANES) {
     int64_t left = n - i;
-    vf y = centered(bf16, layer, x, i, left, mean) * v_set(rstd);
-    y *= weight(bf16, plus_one, row->w, i, left);
-    if (layer && row->bias) y += v_get(bf16, row->bias, i, left);
-    v_put(bf16, row->y, i, left, y);
+    vf normed = centered(bf16, layer, x, i, left, mean) * v_set(rstd);
+    normed *= weight(bf16, plus_one, w, i, left);
+    if (layer && bias) normed += v_get(bf16, bias, i, left);
+    v_put(bf16, y, i, left, normed);
   }
   return rstd;
 }
@@ -109,7 +110,9 @@ INLINE common common_of(bool bf16, bool layer, bool plus_one, int64_t n, const v
  * db += dy. An RMSNorm has no means. */
 INLINE void backward(bool bf16, bool layer, bool plus_one, int64_t n, const ft_norm_gradient *out,
                      const void *dy, const void *x, float rstd, const void *w) {
-  float mean = layer ? mean_of(bf16, n, x) : 0;
+  float mean = layer ? mean_of(bf16, n, x) : 0, *dx = out->dx, *dw = out->dw, *db = out->db;
+  void *dx16 = out->dx16;
+  const bool accumulate = out->accumulate;
   common all = common_of(bf16, layer, plus_one, n, dy, x, w, mean);
   const vf product = v_set(all.product / (float)n * rstd * rstd), sum = v_set(all.sum / (float)n);
   for (int64_t i = 0; i < n; i += LANES) {
@@ -118,14 +121,13 @@ INLINE void backward(bool bf16, bool layer, bool plus_one, int64_t n, const ft_n
     vf dyw = d * weight(bf16, plus_one, w, i, left);
     if (layer) dyw -= sum;
     vf gradient = (dyw - value * product) * v_set(rstd);
-    if (out->dx) {
-      if (out->accumulate) gradient = v_get(false, out->dx, i, left) + gradient;
-      v_put(false, out->dx, i, left, gradient);
+    if (dx) {
+      if (accumulate) gradient = v_get(false, dx, i, left) + gradient;
+      v_put(false, dx, i, left, gradient);
     }
-    if (out->dx16) v_put(bf16, out->dx16, i, left, gradient);
-    if (out->dw)
-      v_put(false, out->dw, i, left, v_get(false, out->dw, i, left) + d * value * v_set(rstd));
-    if (out->db) v_put(false, out->db, i, left, v_get(false, out->db, i, left) + d);
+    if (dx16) v_put(bf16, dx16, i, left, gradient);
+    if (dw) v_put(false, dw, i, left, v_get(false, dw, i, left) + d * value * v_set(rstd));
+    if (db) v_put(false, db, i, left, v_get(false, db, i, left) + d);
   }
 }
 

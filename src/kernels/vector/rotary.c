@@ -54,22 +54,30 @@ void FT_V(rotate)(ft_dtype type, int64_t half, void *x, const float *cosine, con
     rotate(false, half, x, cosine, sine, backward ? -1.0f : 1.0f);
 }
 
-/* Elements 2i and 2i + 1, in pieces that are f32 for the time being. Plain C that compilers turn
- * into vectors. */
+/* Elements 2i and 2i + 1. Two neighbours of bf16 are one word: vectors of words need no shuffles.
+ */
+static void rotate_words(int64_t half, uint16_t *x, const float *cosine, const float *sine,
+                         float sign) {
+  for (int64_t i = 0; i < half; i += LANES) {
+    int64_t n = half - i;
+    vf c = v_get(false, cosine, i, n), s = v_get(false, sine, i, n) * v_set(sign);
+    vi words = (vi)v_get(false, x, i, n);
+    vf a = (vf)(words << 16), b = (vf)(words & (int32_t)0xffff0000);
+    v_put(false, x, i, n, v_words(a * c - b * s, b * c + a * s));
+  }
+}
+
 void FT_V(rotate_neighbours)(ft_dtype type, int64_t half, void *x, const float *cosine,
                              const float *sine, bool backward) {
-  enum { PAIRS = 64 };
   const float sign = backward ? -1.0f : 1.0f;
-  for (int64_t first = 0; first < half; first += PAIRS) {
-    float in[2 * PAIRS], out[2 * PAIRS];
-    int64_t pairs = FT_MIN((int64_t)PAIRS, half - first);
-    void *from = ft_at_out(type, x, 2 * first);
-    FT_V(convert)(FT_F32, in, type, from, 2 * pairs);
-    for (int64_t i = 0; i < pairs; i++) {
-      float c = cosine[first + i], s = sine[first + i] * sign;
-      out[2 * i] = in[2 * i] * c - in[2 * i + 1] * s;
-      out[2 * i + 1] = in[2 * i + 1] * c + in[2 * i] * s;
-    }
-    FT_V(convert)(type, from, FT_F32, out, 2 * pairs);
+  float *at = x;
+  if (type == FT_BF16) {
+    rotate_words(half, x, cosine, sine, sign);
+    return;
+  }
+  for (int64_t i = 0; i < half; i++) {
+    float a = at[2 * i], b = at[2 * i + 1], s = sine[i] * sign;
+    at[2 * i] = a * cosine[i] - b * s;
+    at[2 * i + 1] = b * cosine[i] + a * s;
   }
 }

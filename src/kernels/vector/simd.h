@@ -198,6 +198,25 @@ INLINE void v_store_bf16(uint16_t *p, vf x) {
 #endif
 }
 
+/* Words whose lower half is the first vector's value, rounded to bf16, and whose upper half the
+ * second's. */
+INLINE vf v_words(vf first, vf second) {
+#ifdef __AVX512BF16__
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  return (vf)_mm512_permutexvar_epi16(order, both);
+#else
+  uint16_t low[LANES], high[LANES];
+  vi words;
+  v_store_bf16(low, first);
+  v_store_bf16(high, second);
+  for (int i = 0; i < LANES; i++)
+    words[i] = (int32_t)((uint32_t)low[i] | (uint32_t)high[i] << 16);
+  return (vf)words;
+#endif
+}
+
 INLINE vf v_zero(void) {
   return (vf){0};
 }

@@ -25,25 +25,8 @@ INLINE vi visible_mask(const ft_visible *visible, int64_t column, int64_t j) {
   return mask;
 }
 
-/* ---------------------------------------------------------------- storing pairs of rows */
+/* ---------------------------------------------------------------- storing rows */
 
-/* Words whose lower half is the first row's value and whose upper half the second's. */
-INLINE vf words_of(vf first, vf second) {
-#ifdef __AVX512BF16__
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-  return (vf)_mm512_permutexvar_epi16(order, both);
-#else
-  uint16_t low[LANES], high[LANES];
-  vi words;
-  v_store_bf16(low, first);
-  v_store_bf16(high, second);
-  for (int i = 0; i < LANES; i++)
-    words[i] = (int32_t)((uint32_t)low[i] | (uint32_t)high[i] << 16);
-  return (vf)words;
-#endif
-}
 INLINE void store_row(bool pairs, void *rows, int64_t j, int64_t column, vf x) {
   if (!pairs) {
     v_store((float *)rows + j * COLUMNS + column, x);
@@ -87,7 +70,7 @@ INLINE void group_powers(bool all, bool pairs, int64_t keys, const float *scores
     total[g] += first;
     odd_total[g] += second;
     if (pairs) {
-      v_store((float *)p + j / 2 * COLUMNS + at, words_of(first, second));
+      v_store((float *)p + j / 2 * COLUMNS + at, v_words(first, second));
     } else {
       v_store((float *)p + j * COLUMNS + at, first);
       if (j + 1 < keys) v_store((float *)p + (j + 1) * COLUMNS + at, second);
@@ -179,7 +162,7 @@ INLINE void softmax_backward(bool all, bool pairs, bool capped, int64_t keys, co
         store_row(pairs, p_rows, j + 1, column, p);
         store_row(pairs, ds_rows, j + 1, column, second);
       }
-      if (pairs) v_store((float *)ds_words + j / 2 * COLUMNS + column, words_of(ds, second));
+      if (pairs) v_store((float *)ds_words + j / 2 * COLUMNS + column, v_words(ds, second));
     }
   }
 }

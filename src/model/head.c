@@ -65,7 +65,7 @@ static ft_err loss_piece(ft_model *m, const unit_weights *w, const void *head, i
   loss.logits = ft_head_logits_form(m);
   FT_TRY(make_logits(m, w, head, first, rows, m->logits));
   ft_time_enter(FT_TIME_LOSS);
-  if (m->predicted && !backward) predict(m, first, rows);
+  if (m->predicts) predict(m, first, rows);
   ft_loss_rows(&loss, m->type, &out, m->logits, m->target_ids + first, NULL, rows, m->columns);
   if (backward) FT_TRY(piece_backward(m, head, first, rows));
 out:

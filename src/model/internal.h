@@ -76,12 +76,13 @@ struct ft_model {
   float *d_q_norm, *d_k_norm;  /* [H·W], [K·W] at most */
 
   /* the head, over rows with something to predict (head_input.c) */
-  int64_t columns;                                  /* logits of a row: V, or num_labels */
-  int64_t num_rows;                                 /* of the batch at hand */
-  int64_t logit_rows;                               /* rows of one bounded piece */
-  int64_t *target_rows;                             /* [T] */
-  int32_t *target_ids;                              /* [T] */
-  int32_t *predicted;                               /* [T] without training, or NULL */
+  int64_t columns;      /* logits of a row: V, or num_labels */
+  int64_t num_rows;     /* of the batch at hand */
+  int64_t logit_rows;   /* rows of one bounded piece */
+  int64_t *target_rows; /* [T] */
+  int32_t *target_ids;  /* [T] */
+  bool predicts;        /* the pass is to note the largest logit of each row */
+  int32_t *predicted;   /* [T] of an evaluation */
   void *head_x, *head_n, *head_t, *head_a, *head_h; /* [T, D] */
   float *head_stats, *head_transform_stats, *head_dx, *row_loss;
   int64_t num_logits, num_d_logits; /* elements */

@@ -114,7 +114,7 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
   const buffer buffers[] = {
       {&m->target_rows, t, sizeof(int64_t)},
       {&m->target_ids, t, sizeof(int32_t)},
-      {&m->predicted, training ? 0 : t, sizeof(int32_t)},
+      {&m->predicted, t, sizeof(int32_t)},
       {&m->head_x, t * d, e},
       {&m->head_n, m->arch.final_norm ? t * d : 0, e},
       {&m->head_t, transform->dense ? t * d : 0, e},

@@ -122,6 +122,7 @@ ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *r
   head_rest rest = {.rows = 0};
   FT_ASSERT(m->options.training && (!batch || batch->num_tokens <= m->options.max_tokens));
   *loss = 0;
+  m->predicts = false;
   ft_shard_begin_pass(m->shard, m->train_order, m->num_train_order);
   FT_TRY(forward_layers(m, batch));
   FT_TRY(backward_head(m, batch, row_loss, loss, &rest));
@@ -140,6 +141,7 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
   const void *head;
   FT_ASSERT(!batch || batch->num_tokens <= m->options.max_tokens);
   *loss = 0;
+  m->predicts = predictions != NULL;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(forward_layers(m, batch));
   FT_TRY(ft_head_acquire(m, &w, &head));

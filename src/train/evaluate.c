@@ -17,7 +17,8 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
                              set_result *out) {
   ft_err err = FT_OK;
   ft_model_batch batch;
-  ft_predictions predictions;
+  ft_predictions predictions = {.num = 0};
+  bool scored = out->scores.num_counts > 0;
   (void)ft_fault("evaluate");
   if (rows > 0) {
     err = ft_data_rows(data, first, rows, &t->batch);
@@ -25,7 +26,7 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
     batch = ft_trainer_batch(t);
     out->targets += t->batch.num_targets;
   }
-  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss, &predictions);
+  err = ft_model_evaluate(t->model, rows > 0 ? &batch : NULL, loss, scored ? &predictions : NULL);
   if (err != FT_OK && err != FT_ERR_STOPPED) ft_comm_abort(t->comm, err, "evaluation");
   if (err == FT_OK)
     ft_scores_add(&out->scores, predictions.num, predictions.targets, predictions.predicted);

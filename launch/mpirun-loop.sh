@@ -8,8 +8,11 @@
 #   -a ATTEMPTS   give up after so many attempts altogether (100)
 #   -p SECONDS    pause after a crash, for networks and daemons to come to rest (5)
 #
-# What another attempt would not change is not tried again: a wrong command line, configuration,
-# model or data, numbers that are not finite, too little memory (status 64, 65, 66, 71, 78).
+# A run is finished when its last checkpoint says so: launchers lose statuses (Open MPI 5 ends with 0
+# when a host is lost). What another attempt would not change is not tried again: a wrong command line,
+# configuration, model or data, numbers that are not finite, too little memory, a run directory that
+# another job uses (status 64, 65, 66, 71, 73, 78). An attempt has brought something when the newest
+# checkpoint is its own.
 #
 # TERM, INT (Ctrl-C), HUP, USR1 and USR2 sent to this script reach mpirun as USR1, which stops the
 # run with a checkpoint; it is not started again then. A second one ends mpirun at once.
@@ -51,18 +54,24 @@ if [ "$train" -lt 1 ]; then
   echo "mpirun-loop: there is no \"ftrun train\" in: $*" >&2
   exit 64
 fi
-run_dir=$("${words[$((train - 1))]}" train "${words[@]:$((train + 1))}" --print run.dir) || exit
+ftrun=${words[$((train - 1))]}
+run_dir=$("$ftrun" train "${words[@]:$((train + 1))}" --print run.dir) || exit
 
-# The step of the newest committed checkpoint; -1: there is none.
-newest_step() {
-  local step=-1 manifest name
-  for manifest in "$run_dir"/checkpoints/step-*/manifest.json; do
-    [ -e "$manifest" ] || continue
-    name=${manifest%/manifest.json}
-    name=$((10#${name##*step-}))
-    [ "$name" -le "$step" ] || step=$name
+# Sets step (of the newest committed checkpoint; -1: there is none), finished (yes, no) and attempt
+# (the name of the attempt that left it).
+look() {
+  read -r step finished attempt < <("$ftrun" inspect "$run_dir" --latest) || step=-1 finished=no attempt=-
+}
+
+# The command, with a name for this attempt where the words of (the first) ftrun end.
+name_attempt() {
+  local i
+  command=() name=$1
+  for i in "${!words[@]}"; do
+    [ "$i" -le "$train" ] || [ "${words[$i]}" != : ] || [ -z "$1" ] || { command+=("run.attempt=$1"); set -- ""; }
+    command+=("${words[$i]}")
   done
-  echo "$step"
+  [ -z "$1" ] || command+=("run.attempt=$1")
 }
 
 # ---- signals: a flag, because `wait` returns early when one comes
@@ -83,11 +92,11 @@ trap '' PIPE # who reads the messages may go away
 # Job control gives the launcher a process group of its own, so that Ctrl-C reaches only this script:
 # mpirun would turn it into a kill.
 set -m
-attempt=0 fruitless=0 status=75
+number=0 fruitless=0 status=75
 while [ "$asked" -eq 0 ]; do
-  attempt=$((attempt + 1))
-  before=$(newest_step)
-  "$@" </dev/null &
+  number=$((number + 1))
+  name_attempt "$(uname -n)-$$-$number-$(date +%s)"
+  "${command[@]}" </dev/null &
   launcher=$!
   while :; do
     signalled=0
@@ -96,21 +105,23 @@ while [ "$asked" -eq 0 ]; do
     [ "$signalled" -eq 1 ] || break
   done
   launcher=
-  after=$(newest_step)
+  look
   case $status in
-    0 | 64 | 65 | 66 | 71 | 78) exit "$status" ;;
+    0) [ "$finished" = no ] || exit 0 ;;
+    64 | 65 | 66 | 71 | 73 | 78) exit "$status" ;;
   esac
   [ "$asked" -eq 0 ] || break
-  if [ "$after" -gt "$before" ]; then fruitless=0; else fruitless=$((fruitless + 1)); fi
-  said="attempt $attempt ended with status $status and step $after as the newest checkpoint"
-  [ "$after" -ge 0 ] || said="attempt $attempt ended with status $status, without any checkpoint"
+  if [ "$attempt" = "$name" ]; then fruitless=0; else fruitless=$((fruitless + 1)); fi
+  said="attempt $number ended with status $status and step $step as the newest checkpoint"
+  [ "$step" -ge 0 ] || said="attempt $number ended with status $status, without any checkpoint"
+  [ "$status" -ne 0 ] || said="$said, which is not the run's end"
   if [ "$fruitless" -ge "$fruitless_allowed" ]; then
     echo "mpirun-loop: $said: giving up, $fruitless in a row brought no step forward" >&2
-    exit "$status"
+    exit "$((status == 0 ? 75 : status))"
   fi
-  if [ "$attempt" -ge "$attempts_allowed" ]; then
-    echo "mpirun-loop: $said: giving up after $attempt attempts" >&2
-    exit "$status"
+  if [ "$number" -ge "$attempts_allowed" ]; then
+    echo "mpirun-loop: $said: giving up after $number attempts" >&2
+    exit "$((status == 0 ? 75 : status))"
   fi
   echo "mpirun-loop: $said: going on" >&2
   if [ "$status" -ne 75 ] && [ "$pause" -gt 0 ]; then

@@ -22,6 +22,10 @@ ft_err ft_checkpoint_path(const char *run_dir, int64_t step, char **out);
  * manifest.json is not one. No run directory: zero of them. Not collective. */
 ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_steps);
 
+/* Takes a checkpoint out of the list by giving its directory another name: step-00000020.set-aside,
+ * or with a number behind it. *to: its new path (ft_free). Not collective. Errors: FT_ERR_IO. */
+ft_err ft_checkpoint_set_aside(const char *run_dir, int64_t step, char **to);
+
 typedef struct ft_checkpoint_writer ft_checkpoint_writer;
 
 /* Starts writing the current state; the I/O thread does it while training goes on. Nothing the
@@ -87,6 +91,9 @@ ft_err ft_checkpoint_read_weights(ft_checkpoint *checkpoint, const char *block, 
  * difference. Not collective. */
 ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
 
+/* Whether a checkpoint's blocks and states are those of the shard: what ft_checkpoint_restore asks
+ * first, so that its FT_ERR_DATA means damage. Not collective. Errors: FT_ERR_DATA. */
+ft_err ft_checkpoint_fits(const ft_checkpoint *checkpoint, const ft_shard *shard, bool states_too);
 /* Restores every registered state (kept ranges) and calls ft_shard_weights_changed; a state that
  * only one of both has, or that they keep in another form, is an error. states_too = false: weights
  * only (evaluation), also into a shard without training. Each rank reads what it owns. Collective

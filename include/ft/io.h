@@ -22,6 +22,13 @@ const char *ft_io_libraries(void);
 ft_err ft_path_join(const char *dir, const char *name, char **out);
 bool ft_path_exists(const char *path);
 bool ft_path_is_dir(const char *path);
+/* Waits until the path is there, at most that long. What another host has just made is seen late on
+ * network file systems, whose directories are looked at again in between. Errors: FT_ERR_NOINPUT.
+ */
+#define FT_PATH_PATIENCE_S 30.0
+ft_err ft_path_await(const char *path, double seconds);
+/* Gives a file or directory another name, and makes that last. Errors: FT_ERR_IO. */
+ft_err ft_path_rename(const char *from, const char *to);
 /* Makes a directory and its parents. Errors: FT_ERR_CREATE. */
 ft_err ft_make_dirs(const char *path);
 /* Removes a file, or a directory with all in it; absent is fine. Errors: FT_ERR_IO. */

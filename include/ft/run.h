@@ -37,6 +37,8 @@ void ft_run_close(ft_run *run);
 /* The file `best`: the step of the best checkpoint. Errors of reading: FT_ERR_NOINPUT. */
 ft_err ft_run_write_best(const char *dir, int64_t step);
 ft_err ft_run_read_best(const char *dir, int64_t *step);
+/* No step is the best any more. Errors: FT_ERR_IO. */
+ft_err ft_run_forget_best(const char *dir);
 
 /* ---------------------------------------------------------------- metrics */
 

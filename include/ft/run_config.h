@@ -72,6 +72,7 @@ typedef struct ft_config {
   const char *run_dir;
   int64_t seed;
   ft_resume resume;
+  const char *attempt;
   double time_limit_s, stall_timeout_s; /* 0: none */
   cJSON *json;                          /* every default written out; owned */
 } ft_config;
@@ -99,6 +100,9 @@ ft_err ft_config_fail(const ft_mistakes *mistakes, const char *path, int64_t num
 void ft_config_fini(ft_config *config);
 /* The value of a key ("run.dir"), resolved; NULL: there is no such key. Borrowed. */
 const cJSON *ft_config_value(const ft_config *config, const char *path);
+/* What decides when a run is finished (steps, epochs, patience), of a resolved configuration as
+ * JSON: a checkpoint that is the last says by which plan. cJSON_Delete. */
+cJSON *ft_config_plan(const cJSON *json);
 /* From an already resolved object (a run's config.json, a checkpoint's). json is copied. */
 ft_err ft_config_from_json(const cJSON *json, const char *where, ft_config *out);
 

@@ -18,6 +18,7 @@ typedef struct ft_train_options {
   char *const *allow; /* keys whose change is allowed on resume */
   int64_t num_allow;
   const char *version, *command; /* of the program, for the run's history; may be NULL */
+  int64_t step; /* to go on from, setting newer checkpoints aside; -1: from the newest whole one */
 } ft_train_options;
 
 /* Catches every signal that announces an end (SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR,

@@ -288,7 +288,8 @@ static ft_err check_hash(const ft_checkpoint *c, const char *text, size_t length
   uint64_t hash = ft_hash64(text, length - tail_bytes, 0);
   snprintf(tail, sizeof tail, FT_CHECKPOINT_TAIL, (unsigned long long)hash);
   if (memcmp(text + length - tail_bytes, tail, tail_bytes) != 0)
-    return damaged(c, "its checksum does not fit: the file is damaged; use an earlier checkpoint");
+    return damaged(
+        c, "its checksum does not fit: the file is damaged; use an earlier checkpoint (--step N)");
   return FT_OK;
 }
 
@@ -330,7 +331,8 @@ static ft_err check_sizes(const ft_checkpoint *c) {
              "%s: is %s; a checkpoint's files are regular files of its own directory", f->path,
              S_ISLNK(info.st_mode) ? "a link" : "no file");
     FT_CHECK(info.st_size == f->bytes, FT_ERR_DATA,
-             "%s: has %lld bytes, %lld were written: the file is %s; use an earlier checkpoint",
+             "%s: has %lld bytes, %lld were written: the file is %s; use an earlier checkpoint "
+             "(--step N)",
              f->path, (long long)info.st_size, (long long)f->bytes,
              info.st_size < f->bytes ? "cut off" : "damaged");
   }

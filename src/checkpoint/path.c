@@ -1,4 +1,4 @@
-/* Where checkpoints lie, which there are, and how one is removed. */
+/* Where checkpoints lie, which there are, and how one is removed or set aside. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +80,26 @@ ft_err checkpoint_remove(const char *run_dir, int64_t step) {
   FT_TRY(ft_remove_tree(dir));
 out:
   ft_free(manifest);
+  ft_free(dir);
+  return err;
+}
+
+ft_err ft_checkpoint_set_aside(const char *run_dir, int64_t step, char **to) {
+  ft_err err = FT_OK;
+  char *dir = NULL;
+  *to = NULL;
+  FT_TRY(ft_checkpoint_path(run_dir, step, &dir));
+  FT_TRY(ft_format(to, "%s.set-aside", dir));
+  for (int number = 2; ft_path_exists(*to); number++) {
+    ft_free(*to);
+    FT_TRY(ft_format(to, "%s.set-aside-%d", dir, number));
+  }
+  FT_TRY(ft_path_rename(dir, *to));
+out:
+  if (err != FT_OK) {
+    ft_free(*to);
+    *to = NULL;
+  }
   ft_free(dir);
   return err;
 }

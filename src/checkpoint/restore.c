@@ -42,7 +42,7 @@ out:
 }
 
 /* The model and the states must be those that were saved: nothing is left out silently. */
-static ft_err check_shard(const ft_checkpoint *c, const ft_shard *shard, bool states_too) {
+ft_err ft_checkpoint_fits(const ft_checkpoint *c, const ft_shard *shard, bool states_too) {
   ft_err err = FT_OK;
   FT_TRY(check_blocks(c, ft_shard_layout(shard)));
   if (ft_shard_num_states(shard) > 0) FT_TRY(check_master(c, shard));
@@ -124,7 +124,7 @@ out:
 ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
                              bool states_too) {
   ft_err err = FT_OK;
-  FT_TRY(ft_comm_agree(comm, check_shard(checkpoint, shard, states_too)));
+  FT_TRY(ft_comm_agree(comm, ft_checkpoint_fits(checkpoint, shard, states_too)));
   ft_shard_set_version(shard, ft_checkpoint_meta_of(checkpoint)->updates);
   FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too)));
   FT_TRY(ft_shard_spread(shard));

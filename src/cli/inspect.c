@@ -55,7 +55,7 @@ out:
 static ft_err unfinished(const char *path) {
   return ft_fail(FT_ERR_DATA,
                  "%s: holds slices of a checkpoint and no manifest.json, so it was never finished; "
-                 "use an earlier checkpoint",
+                 "use an earlier checkpoint (--step N)",
                  path);
 }
 
@@ -126,15 +126,31 @@ out:
 
 /* ---------------------------------------------------------------- command line */
 
+typedef struct arguments {
+  const char *path;
+  bool latest;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"latest", 'l', NULL, 0,
+     "Of a run, for scripts: only its newest committed step (-1: none), whether the run is "
+     "finished "
+     "(yes, no), and the run.attempt that wrote the checkpoint (-: none), on one line",
+     0},
+    {0}};
+
 static error_t take(int key, char *argument, struct argp_state *state) {
-  const char **path = state->input;
+  arguments *a = state->input;
   switch (key) {
+  case 'l':
+    a->latest = true;
+    return 0;
   case ARGP_KEY_ARG:
-    if (*path) argp_error(state, "\"%s\" was not expected: one path at a time", argument);
-    *path = argument;
+    if (a->path) argp_error(state, "\"%s\" was not expected: one path at a time", argument);
+    a->path = argument;
     return 0;
   case ARGP_KEY_END:
-    if (!*path) argp_error(state, "PATH is missing");
+    if (!a->path) argp_error(state, "PATH is missing");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -142,6 +158,7 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 }
 
 const struct argp ft_cli_inspect_argp = {
+    .options = options,
     .parser = take,
     .args_doc = "PATH",
     .doc = "Says what PATH is (a model directory, a .safetensors file, a token shard or a folder "
@@ -149,7 +166,7 @@ const struct argp ft_cli_inspect_argp = {
            "damaged is named, with exit status 65."};
 
 int ft_cli_inspect(int argc, char **argv) {
-  const char *path = NULL;
-  ft_cli_parse(&ft_cli_inspect_argp, argc, argv, &path);
-  return ft_cli_end(inspect(path));
+  arguments a = {0};
+  ft_cli_parse(&ft_cli_inspect_argp, argc, argv, &a);
+  return ft_cli_end(a.latest ? ft_inspect_latest(a.path) : inspect(a.path));
 }

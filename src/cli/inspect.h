@@ -18,5 +18,7 @@ ft_err ft_inspect_shard(const char *path);
 ft_err ft_inspect_shards(const char *dir);
 ft_err ft_inspect_checkpoint(const char *dir);
 ft_err ft_inspect_run(const char *dir);
+/* Prints "STEP FINISHED ATTEMPT" of a run directory, which need not exist yet. */
+ft_err ft_inspect_latest(const char *dir);
 
 #endif

@@ -144,3 +144,42 @@ ft_err ft_inspect_run(const char *dir) {
 out:
   return err;
 }
+
+/* ---------------------------------------------------------------- for scripts */
+
+/* Whether the run's newest checkpoint is the last one by the plan of its newest configuration. */
+static bool is_finished(const char *dir, const ft_checkpoint_meta *meta) {
+  char *path = NULL;
+  cJSON *json = NULL, *plan = NULL;
+  bool finished = false;
+  if (ft_path_join(dir, "config.json", &path) == FT_OK && ft_json_read(path, &json) == FT_OK) {
+    plan = ft_config_plan(json);
+    finished = cJSON_Compare(ft_json_get(meta->extra, "finished"), plan, true);
+  }
+  cJSON_Delete(plan);
+  cJSON_Delete(json);
+  ft_free(path);
+  return finished;
+}
+
+ft_err ft_inspect_latest(const char *dir) {
+  ft_err err = FT_OK;
+  int64_t *steps = NULL, num_steps = 0;
+  ft_checkpoint *c = NULL;
+  FT_TRY(ft_checkpoint_list(dir, &steps, &num_steps));
+  while (num_steps > 0 && ft_checkpoint_open(dir, steps[num_steps - 1], &c) != FT_OK)
+    num_steps--; /* the run would not go on from that either */
+  if (num_steps == 0) {
+    printf("-1 no -\n");
+    goto out;
+  }
+  const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(c);
+  const cJSON *attempt = ft_json_get(ft_json_get(meta->config, "run"), "attempt");
+  bool named = cJSON_IsString(attempt) && *attempt->valuestring;
+  printf("%lld %s %s\n", (long long)meta->step, is_finished(dir, meta) ? "yes" : "no",
+         named ? attempt->valuestring : "-");
+out:
+  ft_checkpoint_close(c);
+  ft_free(steps);
+  return err;
+}

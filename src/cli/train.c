@@ -1,4 +1,4 @@
-/* ftrun train CONFIG [KEY=VALUE …] [--check] [--allow KEY] */
+/* ftrun train CONFIG [KEY=VALUE …] [--check] [--allow KEY] [--step N] */
 #include "commands.h"
 #include "run_arguments.h"
 
@@ -8,12 +8,14 @@ typedef struct arguments {
   const char *print; /* a key, or NULL */
   char *allow[32];
   int64_t num_allow;
+  int64_t step; /* -1: the newest checkpoint that is whole */
 } arguments;
 
 static const struct argp_option options[] = {
     {"check", 'c', NULL, 0, "Do all but the steps: read, allocate, say what would happen", 0},
     {"print", 'p', "KEY", 0, "Only print the value that KEY has here, for scripts (run.dir)", 0},
     {"allow", 'a', "KEY", 0, "Resume although KEY differs from how the run was started", 0},
+    {"step", 's', "N", 0, "Resume from this checkpoint; newer ones are set aside", 0},
     {0}};
 
 static error_t take(int key, char *argument, struct argp_state *state) {
@@ -28,6 +30,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   case 'a':
     if (a->num_allow == (int64_t)FT_ARRAY_SIZE(a->allow)) argp_error(state, "too many --allow");
     a->allow[a->num_allow++] = argument;
+    return 0;
+  case 's':
+    a->step = ft_cli_int(state, "--step", argument, 1, INT64_MAX);
     return 0;
   case ARGP_KEY_ARG:
     ft_cli_take_run_argument(&a->run, state, argument);
@@ -91,7 +96,7 @@ static ft_err join_words(int argc, char **argv, char **out) {
 int ft_cli_train(int argc, char **argv) {
   ft_err err = FT_OK;
   char *command = NULL;
-  arguments a = {0};
+  arguments a = {.step = -1};
   ft_config config = {0};
   ft_comm *comm = NULL;
   ft_cli_parse(&ft_cli_train_argp, argc, argv, &a);
@@ -106,6 +111,7 @@ int ft_cli_train(int argc, char **argv) {
   ft_train_options train = {.check_only = a.check,
                             .allow = a.allow,
                             .num_allow = a.num_allow,
+                            .step = a.step,
                             .version = FT_VERSION,
                             .command = command};
   FT_TRY(ft_train(comm, &config, &train));

@@ -124,3 +124,37 @@ void ft_free_names(char **names, int64_t num_names) {
     ft_free(names[i]);
   ft_free(names);
 }
+
+/* ---------------------------------------------------------------- late and new names */
+
+/* Opening and reading the directory above makes a network file system ask its server again. */
+static void refresh(const char *path) {
+  char *parent = NULL, **names = NULL;
+  int64_t num_names = 0;
+  if (ft_strdup(path, &parent) != FT_OK) return;
+  char *slash = strrchr(parent, '/');
+  if (slash && slash > parent) *slash = 0;
+  if (ft_list_dir(slash ? parent : ".", &names, &num_names) == FT_OK)
+    ft_free_names(names, num_names);
+  ft_free(parent);
+}
+
+ft_err ft_path_await(const char *path, double seconds) {
+  double pause_s = 0.01;
+  for (double end_s = ft_now_s() + seconds; !ft_path_exists(path);) {
+    if (ft_now_s() > end_s)
+      return ft_fail(FT_ERR_NOINPUT,
+                     "%s is not to be seen here, %.0f s after it was made: is its directory on a "
+                     "disk of one host, or mounted on some only?",
+                     path, seconds);
+    refresh(path);
+    ft_sleep_s(pause_s);
+    pause_s = FT_MIN(2 * pause_s, 0.5);
+  }
+  return FT_OK;
+}
+
+ft_err ft_path_rename(const char *from, const char *to) {
+  if (rename(from, to) != 0) return ft_file_fail(FT_ERR_IO, from, "rename it");
+  return ft_file_sync_parent(to);
+}

@@ -471,6 +471,14 @@ void ft_config_fini(ft_config *c) {
   memset(c, 0, sizeof *c);
 }
 
+cJSON *ft_config_plan(const cJSON *json) {
+  static const char *const keys[] = {"train.steps", "train.epochs", "validation.patience"};
+  cJSON *plan = cJSON_CreateObject();
+  for (size_t i = 0; i < FT_ARRAY_SIZE(keys); i++)
+    cJSON_AddItemToObject(plan, keys[i], cJSON_Duplicate(ft_config_find(json, keys[i]), true));
+  return plan;
+}
+
 const cJSON *ft_config_value(const ft_config *config, const char *path) {
   return find_key(path) ? ft_config_find(config->json, path) : NULL;
 }

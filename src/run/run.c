@@ -149,3 +149,11 @@ out:
   ft_free(text);
   return err;
 }
+
+ft_err ft_run_forget_best(const char *dir) {
+  char *path = NULL;
+  ft_err err = ft_path_join(dir, "best", &path);
+  if (err == FT_OK) err = ft_remove_tree(path);
+  ft_free(path);
+  return err;
+}

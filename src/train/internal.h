@@ -40,6 +40,7 @@ typedef struct ft_saving {
   double begun_s;        /* when; 0: none was */
   uint64_t checksum;     /* of its weights */
   bool knows_evaluation; /* of its own step */
+  bool knows_end;        /* it says that the run is finished, by this plan */
   /* the newest committed one */
   bool committed;
   int64_t committed_step;
@@ -73,6 +74,16 @@ typedef struct ft_progress {
   int64_t first;             /* the first step that did in this process; 0: none yet */
 } ft_progress;
 
+/* ---- candidates.c: the checkpoints that a run may go on from, the same on every rank */
+
+enum { FT_CANDIDATES = 64 };
+typedef struct ft_candidates {
+  bool chosen; /* by the user: there is one */
+  int64_t count, next, num_newer;
+  int64_t steps[FT_CANDIDATES]; /* newest first; `next` is to be tried next */
+  int64_t newer[FT_CANDIDATES]; /* than that which is taken: not whole, or not asked for */
+} ft_candidates;
+
 /* ---- a run's parts */
 
 typedef struct trainer {
@@ -81,8 +92,9 @@ typedef struct trainer {
   int rank, size;
   ft_run *run;               /* rank 0's, once it is taken */
   ft_checkpoint *checkpoint; /* that the run goes on from; NULL: it begins */
-  cJSON *inputs;             /* rank 0: what it learns from (inputs.c) */
-  cJSON *changes;            /* rank 0: of the configuration and inputs, since the checkpoint */
+  ft_candidates candidates;
+  cJSON *inputs;  /* rank 0: what it learns from (inputs.c) */
+  cJSON *changes; /* rank 0: of the configuration and inputs, since the checkpoint */
 
   ft_objective objective;
   ft_hf_config hf;
@@ -223,13 +235,28 @@ ft_err ft_inputs_describe(const trainer *t, cJSON **out);
 void ft_inputs_compare(const trainer *t, const ft_checkpoint_meta *meta, const cJSON *now,
                        ft_resume_rules *rules, ft_mistakes *mistakes, cJSON *changes);
 
+/* ---- candidates.c: which checkpoints a run may go on from. Collective over all ranks, errors
+ * agreed. */
+/* Lists them (asked: the only one; -1: all), newest first. Errors: FT_ERR_NOINPUT, FT_ERR_CONFIG
+ * (run.resume). */
+ft_err ft_candidates_find(trainer *t, int64_t asked);
+/* Opens the next that can be opened, in t->checkpoint (NULL: there never was any), and says which
+ * are passed over. Errors: FT_ERR_DATA (none is left). */
+ft_err ft_candidates_open(trainer *t);
+/* The one that is open turns out not to be whole: the calling thread's message says why. It is
+ * closed. */
+void ft_candidates_pass_over(trainer *t);
+/* Sets aside what is newer than where the run goes on. The file `best` follows. */
+ft_err ft_candidates_set_aside(trainer *t);
+
 /* ---- resume.c: where the run begins or goes on. Collective over all ranks, errors agreed. */
 /* Opens the checkpoint to go on from, if there is one; settles the configuration; refuses what has
  * changed and may not. Writes nothing. */
 ft_err ft_trainer_find_start(trainer *t, ft_config *config, const ft_train_options *options);
 /* The model's weights, or all that the checkpoint has; its weights must have the checksum that they
- * had when they were saved. Each byte is read by one rank. */
-ft_err ft_trainer_load(trainer *t);
+ * had when they were saved. Each byte is read by one rank. Of a checkpoint that is not whole, the
+ * one before is taken, under the same conditions. */
+ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *options);
 /* The first that is written to the run directory: its configuration, how this part began, and
  * metrics without what comes after the checkpoint. *evaluate: an evaluation is due now. */
 ft_err ft_trainer_begin(trainer *t, const ft_train_options *options, bool *evaluate);

@@ -10,27 +10,6 @@
 
 /* ---------------------------------------------------------------- the checkpoint to go on from */
 
-/* The step to go on from, the same on every rank. */
-static ft_err find_checkpoint(trainer *t, bool *exists, int64_t *step) {
-  ft_err err = FT_OK;
-  int64_t *steps = NULL, num = 0, found = -1;
-  if (t->rank == 0) {
-    FT_TRY(ft_checkpoint_list(t->config->run_dir, &steps, &num));
-    if (num > 0) found = steps[num - 1];
-    FT_CHECK(num == 0 || t->config->resume != FT_RESUME_NEVER, FT_ERR_CONFIG,
-             "%s holds a checkpoint of step %lld, and run.resume is \"never\": choose another "
-             "run.dir, or \"auto\" to go on",
-             t->config->run_dir, (long long)found);
-  }
-out:
-  ft_free(steps);
-  err = ft_comm_agree(t->comm, err);
-  if (err == FT_OK) err = ft_comm_broadcast(t->comm, 0, &found, sizeof found);
-  *exists = found >= 0;
-  *step = found;
-  return err;
-}
-
 /* Rank 0: what has changed since the checkpoint; what may not have is refused. */
 static ft_err compare(trainer *t, const ft_checkpoint_meta *meta, const ft_train_options *options) {
   ft_mistakes m = {0};
@@ -46,21 +25,29 @@ static ft_err compare(trainer *t, const ft_checkpoint_meta *meta, const ft_train
   return ft_mistakes_fail(&m, t->config->run_dir);
 }
 
-ft_err ft_trainer_find_start(trainer *t, ft_config *config, const ft_train_options *options) {
+/* Settles the configuration for the checkpoint that is open, or for none, and refuses what has
+ * changed since and may not. */
+static ft_err settle(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
-  bool exists;
-  int64_t step, rows = ft_data_num_rows(t->train);
-  FT_TRY(find_checkpoint(t, &exists, &step));
-  if (exists) FT_TRY(ft_checkpoint_open_together(t->comm, config->run_dir, step, &t->checkpoint));
-  const ft_checkpoint_meta *meta = exists ? ft_checkpoint_meta_of(t->checkpoint) : NULL;
+  int64_t rows = ft_data_num_rows(t->train);
+  const ft_checkpoint_meta *meta = t->checkpoint ? ft_checkpoint_meta_of(t->checkpoint) : NULL;
   ft_config_settle(config, rows, meta ? meta->config : NULL);
   t->steps = ft_config_num_steps(config, rows);
-  if (t->rank == 0) {
-    FT_TRY(ft_inputs_describe(t, &t->inputs));
-    if (meta) FT_TRY(compare(t, meta, options));
-  }
-out:
+  cJSON_Delete(t->changes);
+  t->changes = NULL;
+  if (t->rank == 0 && meta) err = compare(t, meta, options);
   return ft_comm_agree(t->comm, err);
+}
+
+ft_err ft_trainer_find_start(trainer *t, ft_config *config, const ft_train_options *options) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_candidates_find(t, options->step));
+  FT_TRY(ft_candidates_open(t));
+  if (t->rank == 0) err = ft_inputs_describe(t, &t->inputs);
+  FT_TRY(ft_comm_agree(t->comm, err));
+  FT_TRY(settle(t, config, options));
+out:
+  return err;
 }
 
 /* ---------------------------------------------------------------- loading */
@@ -86,8 +73,8 @@ static ft_err check_weights(trainer *t, const cJSON *extra) {
   ft_print_checksum(checksum, found);
   FT_CHECK(
       !cJSON_IsString(saved) || strcmp(saved->valuestring, found) == 0, FT_ERR_DATA,
-      "%s: the weights of step %lld have checksum %s, they had %s when they were saved: use an "
-      "earlier checkpoint",
+      "%s: the weights of step %lld have checksum %s, they had %s when they were saved, though the "
+      "files are whole: memory that errs? Try again, or take an earlier checkpoint (--step N)",
       t->config->run_dir, (long long)t->step, found, saved->valuestring);
   ft_log(FT_LOG_INFO, "weights at step %lld have checksum %s", (long long)t->step, found);
 out:
@@ -106,6 +93,9 @@ static void take_meta(trainer *t, const ft_checkpoint_meta *meta) {
   t->saving.committed_step = meta->step;
   t->saving.knows_evaluation = t->evaluation.made && t->evaluation.step == meta->step;
   t->saving.noted = t->evaluation.best;
+  cJSON *plan = ft_config_plan(t->config->json);
+  t->saving.knows_end = cJSON_Compare(ft_json_get(meta->extra, "finished"), plan, true);
+  cJSON_Delete(plan);
   t->saving.seconds = ft_extra_number(meta->extra, "checkpoint_seconds", 0);
   t->skipped = (int64_t)ft_extra_number(meta->extra, "skipped", 0);
   t->spike.count = (int64_t)ft_extra_number(meta->extra, "losses", 0);
@@ -113,10 +103,15 @@ static void take_meta(trainer *t, const ft_checkpoint_meta *meta) {
   t->spike.variance = ft_extra_number(meta->extra, "loss_variance", 0);
 }
 
-static ft_err restore(trainer *t) {
+/* *damaged: the error is the checkpoint's own, and an older one may be whole. */
+static ft_err restore_open(trainer *t, bool *damaged) {
   ft_err err = FT_OK;
   const ft_checkpoint_meta *meta = ft_checkpoint_meta_of(t->checkpoint);
-  FT_TRY(ft_checkpoint_restore(t->comm, t->checkpoint, t->shard, true));
+  *damaged = false;
+  FT_TRY(ft_comm_agree(t->comm, ft_checkpoint_fits(t->checkpoint, t->shard, true)));
+  err = ft_checkpoint_restore(t->comm, t->checkpoint, t->shard, true);
+  *damaged = err == FT_ERR_DATA;
+  if (err != FT_OK) goto out;
   take_meta(t, meta);
   ft_log(FT_LOG_INFO, "resuming after step %lld, written by %d ranks, on %d ranks",
          (long long)t->step, ft_checkpoint_world_size(t->checkpoint), t->size);
@@ -126,13 +121,24 @@ out:
   return err;
 }
 
-ft_err ft_trainer_load(trainer *t) {
+static ft_err restore(trainer *t, ft_config *config, const ft_train_options *options) {
+  for (bool damaged;;) {
+    ft_err err = restore_open(t, &damaged);
+    if (!damaged) return err;
+    ft_candidates_pass_over(t);
+    err = ft_candidates_open(t);
+    if (err == FT_OK) err = settle(t, config, options);
+    if (err != FT_OK) return err;
+  }
+}
+
+ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
   uint64_t checksum;
   double begin_s = ft_now_s();
   int64_t bytes = ft_read_bytes();
   if (t->checkpoint) {
-    FT_TRY(restore(t));
+    FT_TRY(restore(t, config, options));
   } else {
     FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
     FT_TRY(ft_shard_checksum(t->shard, &checksum));
@@ -248,6 +254,7 @@ ft_err ft_trainer_begin(trainer *t, const ft_train_options *options, bool *evalu
   if (t->rank == 0) err = ft_run_begin(t->run, t->config->json, start);
   FT_TRY(ft_comm_agree(t->comm, err));
   if (t->checkpoint) {
+    FT_TRY(ft_candidates_set_aside(t));
     FT_TRY(ft_trainer_note_best(t)); /* it may have been killed between the checkpoint and this */
     FT_TRY(rewind_metrics(t, evaluate));
   } else {

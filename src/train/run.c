@@ -53,30 +53,30 @@ static void say_check(const trainer *t) {
     ft_log(FT_LOG_INFO, "the run would start afresh in %s", t->config->run_dir);
 }
 
-static ft_err check_run(trainer *t) {
+static ft_err check_run(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
-  FT_TRY(ft_trainer_load(t));
+  FT_TRY(ft_trainer_load(t, config, options));
   ft_progress_memory(t);
   say_check(t);
 out:
   return err;
 }
 
-static ft_err run(trainer *t, const ft_train_options *options) {
+static ft_err run(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
   bool evaluate;
   FT_TRY(ft_trainer_allocate(t, true));
   FT_TRY(ft_trainer_check_room(t));
   ft_outlook_say(t);
   if (options->check_only) {
-    FT_TRY(check_run(t));
+    FT_TRY(check_run(t, config, options));
     goto out;
   }
   FT_TRY(prepare_run_dir(t));
   FT_TRY(open_log(t));
   (void)ft_fault("load");
   (void)ft_comm_enter(t->comm, "loads");
-  FT_TRY(ft_trainer_load(t));
+  FT_TRY(ft_trainer_load(t, config, options));
   FT_TRY(ft_trainer_begin(t, options, &evaluate));
   (void)ft_comm_enter(t->comm, "trains");
   ft_trainer_prepare_stop(t);
@@ -126,7 +126,7 @@ ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *option
   ft_comm_set_stall_timeout(comm, config->stall_timeout_s);
   err = ft_trainer_open(t, comm, config, config->model_path, true);
   if (err == FT_OK) err = ft_trainer_find_start(t, config, options);
-  if (err == FT_OK) err = run(t, options);
+  if (err == FT_OK) err = run(t, config, options);
   if (err == FT_OK) err = ft_comm_section_last(comm);
   if (err == FT_ERR_STOPPED) {
     err = ft_trainer_commit_stop(t);

@@ -12,6 +12,13 @@ void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]) {
   snprintf(out, FT_CHECKSUM_BYTES, "%016llx", (unsigned long long)checksum);
 }
 
+/* Nothing is left to be done of the plan. */
+static bool is_end(const trainer *t) {
+  bool evaluated = t->evaluation.made && t->evaluation.step == t->step;
+  return (t->step == t->steps && (evaluated || !ft_trainer_evaluation_due(t, t->step))) ||
+         ft_trainer_patience_over(t);
+}
+
 static cJSON *extra_of(const trainer *t) {
   cJSON *extra = cJSON_CreateObject();
   char checksum[FT_CHECKSUM_BYTES];
@@ -24,6 +31,7 @@ static cJSON *extra_of(const trainer *t) {
   cJSON_AddNumberToObject(extra, "loss_variance", t->spike.variance);
   if (t->inputs) cJSON_AddItemToObject(extra, "inputs", cJSON_Duplicate(t->inputs, true));
   if (t->saving.measured) cJSON_AddNumberToObject(extra, "checkpoint_seconds", t->saving.seconds);
+  if (is_end(t)) cJSON_AddItemToObject(extra, "finished", ft_config_plan(t->config->json));
   return extra;
 }
 
@@ -54,6 +62,7 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
                              .config = t->config->json,
                              .extra = extra_of(t)};
   t->saving.knows_evaluation = t->evaluation.made && t->evaluation.step == t->step;
+  t->saving.knows_end = is_end(t);
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
     err = ft_run_check(t->run);
@@ -145,11 +154,13 @@ out:
 }
 
 /* A run that was stopped between its last update and the evaluation that is due then has a
- * checkpoint that does not know of the evaluation, which is made when the run goes on. No other
- * checkpoint follows that would. */
+ * checkpoint that does not know of the evaluation, which is made when the run goes on; and one
+ * whose plan has become shorter a checkpoint that does not know that it is the last. No other
+ * follows that would. */
 static ft_err amend(trainer *t) {
   bool evaluated = t->evaluation.made && t->evaluation.step == t->step;
-  if (!evaluated || t->saving.knows_evaluation) return FT_OK;
+  bool tells = (evaluated && !t->saving.knows_evaluation) || (is_end(t) && !t->saving.knows_end);
+  if (!tells) return FT_OK;
   cJSON *members = extra_of(t);
   cJSON_DeleteItemFromObjectCaseSensitive(members, "weights_checksum"); /* of its writing */
   cJSON_DeleteItemFromObjectCaseSensitive(members, "checkpoint_seconds");
@@ -161,9 +172,11 @@ static ft_err amend(trainer *t) {
   }
   cJSON_Delete(members);
   if (err != FT_OK) return err;
-  t->saving.knows_evaluation = true;
-  ft_log(FT_LOG_INFO, "the checkpoint of step %lld now knows of its evaluation",
-         (long long)t->step);
+  t->saving.knows_end = is_end(t);
+  if (evaluated && !t->saving.knows_evaluation)
+    ft_log(FT_LOG_INFO, "the checkpoint of step %lld now knows of its evaluation",
+           (long long)t->step);
+  t->saving.knows_evaluation = evaluated;
   return prune(t);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_tokenizer.h"
 #include "commands.h"
 #include "run_arguments.h"
 
@@ -17,12 +18,14 @@ typedef struct arguments {
   int64_t stage, activation_checkpointing;
   int master, state, gradient; /* of ft_master, ft_moments, ft_dtype */
   const char *disk;
+  const char *tokenizer, *file; /* encoding instead of training */
 } arguments;
 
 enum {
   OPTION_SHAPE = 256,
   OPTION_JSON,
   OPTION_DISK,
+  OPTION_TOKENIZER,
   OPTION_CHECKPOINTING,
   OPTION_MASTER,
   OPTION_STATE,
@@ -53,6 +56,8 @@ static const struct argp_option options[] = {
     {"disk", OPTION_DISK, "DIR|none", 0,
      "Directory whose write rate is measured (run.dir if it exists, else the working directory)",
      0},
+    {"tokenizer", OPTION_TOKENIZER, "DIR", 0,
+     "Time the encoding of FILE by DIR's tokenizer instead, on one thread", 0},
     {"json", OPTION_JSON, NULL, 0, "Print one JSON object", 0},
     {0}};
 
@@ -140,10 +145,21 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   case OPTION_JSON:
     a->json = true;
     return 0;
+  case OPTION_TOKENIZER:
+    a->tokenizer = argument;
+    return 0;
   case ARGP_KEY_ARG:
+    if (a->tokenizer) {
+      if (a->file) argp_error(state, "\"%s\" was not expected: one file at a time", argument);
+      a->file = argument;
+      return 0;
+    }
     ft_cli_take_run_argument(&a->run, state, argument);
     return 0;
   case ARGP_KEY_END:
+    if (a->tokenizer && (!a->file || a->has_shape || a->run.config))
+      argp_error(state, "--tokenizer expects one file of text, and no configuration or shape");
+    if (a->tokenizer) return 0;
     if (a->has_shape == (a->run.config != NULL))
       argp_error(state, "a configuration or --shape is expected, one of them");
     return 0;
@@ -356,7 +372,8 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
 const struct argp ft_cli_bench_argp = {
     .options = options,
     .parser = take,
-    .args_doc = "CONFIG.json [KEY=VALUE …]\n--shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB",
+    .args_doc = "CONFIG.json [KEY=VALUE …]\n--shape D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB\n"
+                "--tokenizer DIR FILE",
     .doc = "Measures this machine (matmul peak, memory, disk) and real training steps on random "
            "tokens: tokens/s, the share of the peak, and where the time goes. Needs no data and "
            "no weights; of a configuration's model only config.json is read. Runs on any number "
@@ -378,6 +395,7 @@ int ft_cli_bench(int argc, char **argv) {
   ft_bench_result r;
   ft_comm *comm = NULL;
   ft_cli_parse(&ft_cli_bench_argp, argc, argv, &a);
+  if (a.tokenizer) return ft_cli_end(ft_cli_bench_tokenizer(a.tokenizer, a.file, a.json));
   FT_TRY(ft_cli_start(&comm));
   FT_TRY(resolve(comm, &a, &config, &o));
   FT_TRY(ft_bench(comm, &o, &r));

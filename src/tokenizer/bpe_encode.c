@@ -83,32 +83,58 @@ static ft_err put_characters(collector *c, const char *word, size_t bytes) {
 }
 
 /* The most symbols a word can have: one a byte of what is written for it, and an unknown one. */
-static ft_err most_symbols(const ft_bpe *bpe, size_t bytes, int64_t *out) {
+static size_t most_symbols(const ft_bpe *bpe, size_t bytes) {
   size_t extra = (bpe->prefix ? strlen(bpe->prefix) : 0) + (bpe->suffix ? strlen(bpe->suffix) : 0);
-  if (bytes >= (size_t)INT32_MAX / (extra + 1) - 8)
-    return ft_fail(
-        FT_ERR_DATA,
-        "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks", bytes);
-  *out = (int64_t)(bytes * (extra + 1)) + 1;
-  return FT_OK;
+  return bytes < SIZE_MAX / (extra + 1) - 1 ? bytes * (extra + 1) + 1 : SIZE_MAX;
+}
+
+/* A word's symbols; *count is their number. */
+static ft_err collect(const ft_bpe *bpe, const char *word, size_t bytes, bool is_bytes,
+                      uint32_t *symbols, int64_t *count) {
+  ft_err err = FT_OK;
+  collector c = {.bpe = bpe, .symbols = symbols};
+  if (is_bytes) {
+    for (size_t i = 0; i < bytes; i++)
+      symbols[i] = bpe->byte_ids[(uint8_t)word[i]];
+    c.count = (int64_t)bytes;
+  } else {
+    err = put_characters(&c, word, bytes);
+  }
+  *count = c.count;
+  return err;
+}
+
+bool ft_bpe_is_short(const ft_bpe *bpe, size_t bytes) {
+  return most_symbols(bpe, bytes) <= FT_BPE_FEW;
+}
+
+ft_err ft_bpe_word_init(const ft_bpe *bpe, const char *word, size_t bytes, bool is_bytes,
+                        ft_bpe_word *out) {
+  ft_err err = collect(bpe, word, bytes, is_bytes, out->symbols, &out->count);
+  if (err == FT_OK) ft_bpe_begin(bpe, is_bytes ? word : NULL, out);
+  return err;
 }
 
 ft_err ft_bpe_encode(const ft_bpe *bpe, ft_bpe_scratch *s, const char *word, size_t bytes,
                      bool is_bytes, ft_ids *out) {
   ft_err err = FT_OK;
-  int64_t most = 0;
-  FT_TRY(most_symbols(bpe, bytes, &most));
-  FT_TRY(ft_ids_reserve(out, most));
-  collector c = {.bpe = bpe, .symbols = out->ids + out->count};
-  if (is_bytes) {
-    for (size_t i = 0; i < bytes; i++)
-      c.symbols[i] = bpe->byte_ids[(uint8_t)word[i]];
-    c.count = (int64_t)bytes;
-  } else {
-    FT_TRY(put_characters(&c, word, bytes));
+  ft_bpe_word few;
+  size_t most = most_symbols(bpe, bytes);
+  if (most <= FT_BPE_FEW) {
+    FT_TRY(ft_bpe_word_init(bpe, word, bytes, is_bytes, &few));
+    ft_bpe_merge_words(bpe, &few, 1);
+    FT_TRY(ft_ids_append(out, few.symbols, few.count, 0));
+    goto out;
   }
-  FT_TRY(ft_bpe_merge_all(bpe, s, c.symbols, &c.count));
-  out->count += c.count;
+  FT_CHECK(most < INT32_MAX - 8, FT_ERR_DATA,
+           "a word of %zu bytes is too long for the tokenizer; insert spaces or line breaks",
+           bytes);
+  FT_TRY(ft_ids_reserve(out, (int64_t)most));
+  uint32_t *symbols = out->ids + out->count;
+  int64_t count = 0;
+  FT_TRY(collect(bpe, word, bytes, is_bytes, symbols, &count));
+  FT_TRY(ft_bpe_merge_many(bpe, s, symbols, &count));
+  out->count += count;
 out:
   return err;
 }

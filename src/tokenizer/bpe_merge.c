@@ -1,39 +1,93 @@
 /* Merging the symbols of a word: the pair of lowest rank first, of equal ranks the leftmost. */
 #include "bpe.h"
 
-#include <string.h>
+#include <assert.h>
 
-/* Up to this many symbols, looking at all pairs each time is faster than a queue. */
-enum { FEW = 40 };
+/* ---------------------------------------------------------------- few symbols
+ * Looking at all pairs each time is faster than a queue then. */
 
-/* Reference: one pass over all pairs for each merge. */
-static int64_t merge_few(const ft_bpe *bpe, uint32_t *symbols, int64_t count) {
-  uint32_t ranks[FEW], ids[FEW]; /* of the pair (i, i + 1); UINT32_MAX: does not merge */
-  for (int64_t i = 0; i + 1 < count; i++) {
-    const ft_bpe_merge *m = ft_bpe_find(bpe, symbols[i], symbols[i + 1]);
-    ranks[i] = m ? m->rank : UINT32_MAX;
-    ids[i] = m ? m->id : 0;
+enum { PLACE_BITS = 6, NO_PAIR = INT32_MAX };
+static_assert(FT_BPE_FEW < 1 << PLACE_BITS && FT_BPE_MAX_MERGES - 1 <= INT32_MAX >> PLACE_BITS,
+              "a rank and a place fit into 31 bits");
+
+static inline void set_pair(ft_bpe_word *w, int64_t place, bool merges, uint32_t rank,
+                            uint32_t id) {
+  w->order[place] = merges ? (int32_t)(rank << PLACE_BITS | (uint32_t)place) : NO_PAIR;
+  w->made[place] = id;
+}
+
+static inline void find_pair(const ft_bpe *bpe, ft_bpe_word *w, int64_t place, uint32_t left,
+                             uint32_t right) {
+  const ft_bpe_merge *m = ft_bpe_find(bpe, left, right);
+  set_pair(w, place, m, m ? m->rank : 0, m ? m->id : 0);
+}
+
+void ft_bpe_begin(const ft_bpe *bpe, const char *bytes, ft_bpe_word *w) {
+  int64_t last = w->count - 1;
+  for (int64_t i = 0; i < w->count; i++) {
+    w->next[i] = (uint8_t)(i + 1);
+    w->previous[i] = (uint8_t)(i - 1);
   }
-  while (count > 1) {
-    int64_t best = 0;
-    for (int64_t i = 1; i + 1 < count; i++)
-      if (ranks[i] < ranks[best]) best = i;
-    if (ranks[best] == UINT32_MAX) break;
-    symbols[best] = ids[best];
-    size_t behind = (size_t)(count - best - 2);
-    memmove(symbols + best + 1, symbols + best + 2, behind * sizeof *symbols);
-    if (behind > 0) {
-      memmove(ranks + best + 1, ranks + best + 2, (behind - 1) * sizeof *ranks);
-      memmove(ids + best + 1, ids + best + 2, (behind - 1) * sizeof *ids);
-    }
-    count--;
-    for (int64_t i = best > 0 ? best - 1 : 0; i <= best && i + 1 < count; i++) {
-      const ft_bpe_merge *m = ft_bpe_find(bpe, symbols[i], symbols[i + 1]);
-      ranks[i] = m ? m->rank : UINT32_MAX;
-      ids[i] = m ? m->id : 0;
+  for (int64_t i = 0; !bytes && i < last; i++)
+    find_pair(bpe, w, i, w->symbols[i], w->symbols[i + 1]);
+  for (int64_t i = 0; bytes && i < last; i++) {
+    const struct ft_bpe_byte_pair *pair =
+        &bpe->byte_pairs[(uint8_t)bytes[i] << 8 | (uint8_t)bytes[i + 1]];
+    set_pair(w, i, pair->id != FT_BPE_NO_ID, pair->rank, pair->id);
+  }
+  for (int64_t i = FT_MAX(last, 0); i < (w->count + 7) / 8 * 8; i++)
+    w->order[i] = NO_PAIR;
+  w->waits = false;
+}
+
+/* Merges the next pair: its left symbol grows, and has new neighbours. False: none is left. */
+static inline bool merge_next(const ft_bpe *bpe, ft_bpe_word *w) {
+  int32_t best = NO_PAIR;
+  for (int64_t i = 0; i < (w->count + 7) / 8 * 8; i++)
+    best = w->order[i] < best ? w->order[i] : best;
+  if (best == NO_PAIR) return false;
+  uint8_t left = best & ((1 << PLACE_BITS) - 1), right = w->next[left], behind = w->next[right];
+  uint32_t made = w->made[left];
+  if (behind < w->count) ft_bpe_look_ahead(bpe, made, w->symbols[behind]);
+  if (left > 0) ft_bpe_look_ahead(bpe, w->symbols[w->previous[left]], made);
+  w->symbols[left] = made;
+  w->order[left] = w->order[right] = NO_PAIR;
+  w->next[left] = behind;
+  w->previous[behind] = left;
+  w->grown = left;
+  return true;
+}
+
+/* Looks up the pairs of the symbol that has grown. */
+static inline void find_neighbours(const ft_bpe *bpe, ft_bpe_word *w) {
+  uint8_t at = w->grown, behind = w->next[at], before = w->previous[at];
+  if (behind < w->count) find_pair(bpe, w, at, w->symbols[at], w->symbols[behind]);
+  if (at > 0) find_pair(bpe, w, before, w->symbols[before], w->symbols[at]);
+}
+
+static void close_holes(ft_bpe_word *w) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < w->count; i = w->next[i])
+    w->symbols[kept++] = w->symbols[i];
+  w->count = kept;
+}
+
+void ft_bpe_merge_words(const ft_bpe *bpe, ft_bpe_word *words, int64_t num_words) {
+  bool merged = true;
+  for (int64_t i = 0; i < num_words; i++)
+    words[i].waits = merge_next(bpe, &words[i]);
+  while (merged) {
+    merged = false;
+    for (int64_t i = 0; i < num_words; i++) {
+      ft_bpe_word *w = &words[i];
+      if (!w->waits) continue;
+      find_neighbours(bpe, w);
+      w->waits = merge_next(bpe, w);
+      merged = merged || w->waits;
     }
   }
-  return count;
+  for (int64_t i = 0; i < num_words; i++)
+    close_holes(&words[i]);
 }
 
 /* ---------------------------------------------------------------- long words: a queue */
@@ -134,7 +188,7 @@ static void merge_candidate(merging *m, const candidate *best) {
   add_candidate(m, left, true);
 }
 
-static ft_err merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
+ft_err ft_bpe_merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
   ft_err err = make_room(s, *count);
   if (err != FT_OK) return err;
   merging m = {.bpe = bpe, .symbols = symbols, .links = s->links, .queue = s->queue};
@@ -151,11 +205,5 @@ static ft_err merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols
   *count = 0;
   for (int32_t i = 0; i >= 0; i = m.links[i].next)
     symbols[(*count)++] = symbols[i];
-  return FT_OK;
-}
-
-ft_err ft_bpe_merge_all(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
-  if (*count > FEW) return merge_many(bpe, s, symbols, count);
-  *count = merge_few(bpe, symbols, *count);
   return FT_OK;
 }

@@ -84,6 +84,9 @@ static ft_err load_merges(ft_bpe *bpe, const cJSON *model) {
   int64_t count = 0;
   for (const cJSON *item = list->child; item; item = item->next)
     count++;
+  FT_CHECK(count < FT_BPE_MAX_MERGES, FT_ERR_DATA,
+           "\"merges\" has %lld entries, fewer than %d can be", (long long)count,
+           FT_BPE_MAX_MERGES);
   bpe->merge_slots = 16;
   bpe->merge_shift = 60;
   for (; bpe->merge_slots < 2 * (uint64_t)count; bpe->merge_shift--)
@@ -156,6 +159,18 @@ static void index_bytes(ft_bpe *bpe) {
   }
 }
 
+static ft_err index_byte_pairs(ft_bpe *bpe) {
+  void *memory;
+  ft_err err = ft_alloc_array(FT_MEM_TOKENIZER, 1 << 16, sizeof *bpe->byte_pairs, &memory);
+  if (err != FT_OK) return err;
+  bpe->byte_pairs = memory;
+  for (uint32_t i = 0; i < 1 << 16; i++) {
+    const ft_bpe_merge *m = ft_bpe_find(bpe, bpe->byte_ids[i >> 8], bpe->byte_ids[i & 255]);
+    bpe->byte_pairs[i] = (struct ft_bpe_byte_pair){m ? m->rank : 0, m ? m->id : FT_BPE_NO_ID};
+  }
+  return FT_OK;
+}
+
 /* Whole words by their bytes, for a byte-level model that looks them up first. */
 static ft_err index_words(ft_bpe *bpe) {
   ft_err err = FT_OK;
@@ -214,6 +229,7 @@ ft_err ft_bpe_load(const cJSON *model, const ft_vocabulary *vocabulary, ft_bpe *
                     : -1;
   FT_TRY(index_characters(bpe));
   index_bytes(bpe);
+  if (bpe->takes_bytes) FT_TRY(index_byte_pairs(bpe));
   if (bpe->takes_bytes && bpe->ignore_merges) FT_TRY(index_words(bpe));
   *out = bpe;
   memory = NULL;
@@ -229,6 +245,7 @@ void ft_bpe_free(ft_bpe *bpe) {
   ft_string_map_fini(&bpe->byte_words);
   ft_free(bpe->byte_arena);
   ft_free(bpe->merges);
+  ft_free(bpe->byte_pairs);
   ft_free(bpe->prefix);
   ft_free(bpe->suffix);
   ft_free(bpe->unk_token);

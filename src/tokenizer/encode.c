@@ -101,7 +101,7 @@ static ft_err encode_word(void *arg, const ft_piece *word) {
 
 /* Words by hand, or by the pre-tokenizer's steps. */
 static ft_err encode_words(encoding *e, const ft_piece *piece) {
-  enum { WORDS = 256 };
+  enum { WORDS = 512 };
   size_t ends[WORDS], from = 0, at = 0;
   const ft_splitter *splitter =
       e->t->takes_bytes ? ft_pretokenizer_splitter(e->t->pretokenizer) : NULL;

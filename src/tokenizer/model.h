@@ -23,6 +23,8 @@ typedef struct ft_model_scratch {
 } ft_model_scratch;
 void ft_model_scratch_fini(ft_model_scratch *s);
 
+/* Asks for the memory that ft_model_whole_word begins with. */
+void ft_model_look_ahead(const ft_model *m, const char *word, size_t bytes, bool is_bytes);
 /* The id of a word that is looked up as a whole before anything else, or -1. is_bytes: the word
  * stands as bytes for characters of GPT-2's byte alphabet. */
 int64_t ft_model_whole_word(const ft_model *m, const char *word, size_t bytes, bool is_bytes);

@@ -2,124 +2,27 @@
  * that takes it; L, M, N, P, S are Unicode's general categories. */
 #include "splitter.h"
 
-#include <string.h>
-
-#include "char_class.h"
-
-/* Text that is being cut. */
-typedef struct reading {
-  const ft_char_classes *classes;
-  const char *text;
-  size_t bytes;
-} reading;
-
-/* Helpers are inlined into each pattern's loop, with its masks as constants. */
-#define INLINE static inline __attribute__((always_inline))
-
-/* ---------------------------------------------------------------- runs */
-
-/* Classes of the character at `at`, 0 at the end of the text. */
-INLINE unsigned class_at(const reading *r, size_t at, size_t *length) {
-  *length = 0;
-  return at < r->bytes ? ft_char_class_at(r->classes, r->text + at, length) : 0;
-}
-
-/* End of the run of characters, from `at` on, that are in one of the classes. */
-INLINE size_t run_of(const reading *r, size_t at, unsigned classes) {
-  size_t length;
-  while (class_at(r, at, &length) & classes)
-    at += length;
-  return at;
-}
-
-/* End of the run of characters that are in none of the classes. */
-INLINE size_t run_without(const reading *r, size_t at, unsigned classes) {
-  for (size_t length; at < r->bytes; at += length)
-    if (class_at(r, at, &length) & classes) break;
-  return at;
-}
-
-/* The top bit of each of eight bytes that is no ASCII letter. */
-INLINE uint64_t not_letters(uint64_t bytes) {
-  const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
-  uint64_t lower = (bytes | 0x20 * ones) & ~tops;
-  uint64_t from_a = lower + (0x80 - 'a') * ones, past_z = lower + (0x80 - 'z' - 1) * ones;
-  return ~(from_a & ~past_z & ~bytes) & tops;
-}
-
-/* As run_of, for classes that have all ASCII letters and nothing else of ASCII. */
-INLINE size_t run_of_letters(const reading *r, size_t at, unsigned classes) {
-  uint64_t eight;
-  while (at + sizeof eight <= r->bytes) {
-    memcpy(&eight, r->text + at, sizeof eight);
-    uint64_t others = not_letters(eight);
-    at += others ? (size_t)__builtin_ctzll(others) / 8 : sizeof eight;
-    if (!others) continue;
-    size_t length;
-    if ((unsigned char)r->text[at] < 0x80 || !(class_at(r, at, &length) & classes)) return at;
-    at += length;
-  }
-  return run_of(r, at, classes);
-}
-
-/* \p{N}{1,most}, at a number. */
-INLINE size_t numbers(const reading *r, size_t at, int most) {
-  size_t length;
-  for (int i = 0; i < most && class_at(r, at, &length) & FT_NUMBER; i++)
-    at += length;
-  return at;
-}
-
-/* [\r\n]*, or [\r\n/]* */
-INLINE size_t line_ends(const reading *r, size_t at, bool slashes) {
-  while (at < r->bytes &&
-         (r->text[at] == '\n' || r->text[at] == '\r' || (slashes && r->text[at] == '/')))
-    at++;
-  return at;
-}
-
-/* White space at `at`: \s*[\r\n]+ if `lines`, else \s+(?!\S), else \s+. A character in one of the
- * classes `fences` is the end of the text. */
-INLINE size_t white_space(const reading *r, size_t at, bool lines, unsigned fences) {
-  size_t length, last = at, behind_line = 0;
-  unsigned class;
-  while ((class = class_at(r, at, &length)) & FT_SPACE) {
-    last = at;
-    at += length;
-    if (class & FT_NEWLINE) behind_line = at;
-  }
-  if (lines && behind_line) return behind_line;
-  if (at == r->bytes || class & fences) return at;
-  return last;
-}
-
-/* The same where the run begins at `at`: a single space is itself. */
-INLINE size_t spaces(const reading *r, size_t at, bool lines, unsigned fences) {
-  size_t end = white_space(r, at, lines, fences), length;
-  if (end > at) return end;
-  class_at(r, at, &length);
-  return at + length;
-}
-
-/* Bytes of 's|'t|'re|'ve|'m|'ll|'d at an apostrophe, or 0. Without regard to case, "ſ" is an s. */
-INLINE size_t contraction(const reading *r, size_t at, bool caseless) {
-  size_t left = r->bytes - at;
-  const char *text = r->text + at;
-  if (left < 2 || text[0] != '\'') return 0;
-  int fold = caseless ? 0x20 : 0;
-  int first = text[1] | fold, second = left > 2 ? text[2] | fold : 0;
-  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
-  if ((first == 'r' || first == 'v') && second == 'e') return 3;
-  if (first == 'l' && second == 'l') return 3;
-  return caseless && left > 2 && memcmp(text + 1, "ſ", 2) == 0 ? 3 : 0;
-}
+#include "splitter_runs.h"
 
 /* ---------------------------------------------------------------- GPT-2 */
 
 static const char gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-INLINE size_t gpt2_word(const reading *r, size_t at, unsigned fences) {
+/* digits: they are fences. */
+INLINE unsigned gpt2_window(const reading *r, size_t at, bool digits) {
+  window w = {r->masks, at - r->masks->start};
+  unsigned front = r->text[at] == ' ';
+  uint64_t letter = BITS(&w, letter);
+  if (has(letter, front)) return window_letters(&w, letter, front);
+  if (r->text[at] == '\'') return 0;
+  if (has(BITS(&w, other), front)) return window_signs(&w, front, false);
+  uint64_t digit = BITS(&w, digit);
+  if (has(digit, front) && !digits) return checked(&w, front + ft_mask_run(digit, front));
+  return has(BITS(&w, space), 0) ? window_spaces(&w, false, digits ? digit : 0) : 0;
+}
+
+INLINE size_t gpt2_any(const reading *r, size_t at, unsigned fences) {
   size_t length, taken = contraction(r, at, false);
   if (taken) return at + taken;
   size_t behind = at + (r->text[at] == ' '); /* " ?" */
@@ -132,14 +35,24 @@ INLINE size_t gpt2_word(const reading *r, size_t at, unsigned fences) {
   return spaces(r, at, false, fences);
 }
 
-static size_t plain_gpt2_word(const reading *r, size_t at) {
-  return gpt2_word(r, at, 0);
+RARE size_t plain_gpt2_any(const reading *r, size_t at) {
+  return gpt2_any(r, at, 0);
+}
+
+INLINE size_t plain_gpt2_word(const reading *r, size_t at) {
+  unsigned quick = gpt2_window(r, at, false);
+  return quick ? at + quick : plain_gpt2_any(r, at);
 }
 
 /* Each digit by itself, before the pattern sees the text. */
-static size_t digits_gpt2_word(const reading *r, size_t at) {
+RARE size_t digits_gpt2_any(const reading *r, size_t at) {
   size_t length;
-  return class_at(r, at, &length) & FT_DIGIT ? at + length : gpt2_word(r, at, FT_DIGIT);
+  return class_at(r, at, &length) & FT_DIGIT ? at + length : gpt2_any(r, at, FT_DIGIT);
+}
+
+INLINE size_t digits_gpt2_word(const reading *r, size_t at) {
+  unsigned quick = gpt2_window(r, at, true);
+  return quick ? at + quick : digits_gpt2_any(r, at);
 }
 
 /* ---------------------------------------------------------------- cl100k and its kin */
@@ -153,7 +66,24 @@ static const char qwen35[] = CONTRACTIONS
     "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*"
     "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-INLINE size_t cl100k_word(const reading *r, size_t at, unsigned letters, int most_numbers) {
+/* Words of letters, perhaps behind one other character ([^\r\n\p{L}\p{N}]?). */
+INLINE bool has_letters(const window *w, uint64_t letter, unsigned *front) {
+  *front = !has(letter, 0);
+  return has(letter, *front) && !has(BITS(w, digit) | BITS(w, newline) | BITS(w, high), 0);
+}
+
+INLINE unsigned cl100k_window(const reading *r, size_t at, unsigned most_numbers) {
+  window w = {r->masks, at - r->masks->start};
+  unsigned front, space = r->text[at] == ' ';
+  uint64_t letter = BITS(&w, letter), digit = BITS(&w, digit);
+  if (r->text[at] == '\'') return 0;
+  if (has_letters(&w, letter, &front)) return window_letters(&w, letter, front);
+  if (has(BITS(&w, other), space)) return window_signs(&w, space, true);
+  if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), most_numbers));
+  return has(BITS(&w, space), 0) ? window_spaces(&w, true, 0) : 0;
+}
+
+INLINE size_t cl100k_any(const reading *r, size_t at, unsigned letters, int most_numbers) {
   size_t length, next_length;
   unsigned class = class_at(r, at, &length);
   if (class & letters) return run_of_letters(r, at + length, letters);
@@ -170,16 +100,31 @@ INLINE size_t cl100k_word(const reading *r, size_t at, unsigned letters, int mos
   return spaces(r, at, true, 0);
 }
 
-static size_t llama3_word(const reading *r, size_t at) {
-  return cl100k_word(r, at, FT_LETTER, 3);
+RARE size_t llama3_any(const reading *r, size_t at) {
+  return cl100k_any(r, at, FT_LETTER, 3);
 }
 
-static size_t qwen2_word(const reading *r, size_t at) {
-  return cl100k_word(r, at, FT_LETTER, 1);
+INLINE size_t llama3_word(const reading *r, size_t at) {
+  unsigned quick = cl100k_window(r, at, 3);
+  return quick ? at + quick : llama3_any(r, at);
 }
 
-static size_t qwen35_word(const reading *r, size_t at) {
-  return cl100k_word(r, at, FT_LETTER | FT_MARK, 1);
+RARE size_t qwen2_any(const reading *r, size_t at) {
+  return cl100k_any(r, at, FT_LETTER, 1);
+}
+
+INLINE size_t qwen2_word(const reading *r, size_t at) {
+  unsigned quick = cl100k_window(r, at, 1);
+  return quick ? at + quick : qwen2_any(r, at);
+}
+
+RARE size_t qwen35_any(const reading *r, size_t at) {
+  return cl100k_any(r, at, FT_LETTER | FT_MARK, 1);
+}
+
+INLINE size_t qwen35_word(const reading *r, size_t at) {
+  unsigned quick = cl100k_window(r, at, 1);
+  return quick ? at + quick : qwen35_any(r, at);
 }
 
 /* ---------------------------------------------------------------- o200k and Tekken */
@@ -221,7 +166,23 @@ INLINE size_t upper_only(const reading *r, size_t at) {
   return at > from ? at : 0;
 }
 
-INLINE size_t cased_word(const reading *r, size_t at, bool suffixes, int most_numbers) {
+INLINE unsigned cased_window(const reading *r, size_t at, bool suffixes, unsigned most_numbers) {
+  window w = {r->masks, at - r->masks->start};
+  unsigned front, end, space = r->text[at] == ' ';
+  uint64_t letter = BITS(&w, letter), lower = BITS(&w, lower), digit = BITS(&w, digit);
+  if (has_letters(&w, letter, &front)) {
+    end = window_letters(&w, lower, front + ft_mask_run(letter & ~lower, front));
+    return end && suffixes && r->text[at + end] == '\'' ? 0 : end;
+  }
+  if (has(BITS(&w, other), space)) { /* a slash behind the end of a line belongs to it */
+    end = window_signs(&w, space, true);
+    return end && r->text[at + end] == '/' ? 0 : end;
+  }
+  if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), most_numbers));
+  return has(BITS(&w, space), 0) ? window_spaces(&w, true, 0) : 0;
+}
+
+INLINE size_t cased_any(const reading *r, size_t at, bool suffixes, int most_numbers) {
   size_t length, end = 0;
   unsigned class = class_at(r, at, &length);
   bool takes_front = !(class & (FT_NEWLINE | FT_LETTER | FT_NUMBER)); /* [^\r\n\p{L}\p{N}]? */
@@ -239,12 +200,22 @@ INLINE size_t cased_word(const reading *r, size_t at, bool suffixes, int most_nu
   return spaces(r, at, true, 0);
 }
 
-static size_t o200k_word(const reading *r, size_t at) {
-  return cased_word(r, at, true, 3);
+RARE size_t o200k_any(const reading *r, size_t at) {
+  return cased_any(r, at, true, 3);
 }
 
-static size_t tekken_word(const reading *r, size_t at) {
-  return cased_word(r, at, false, 1);
+INLINE size_t o200k_word(const reading *r, size_t at) {
+  unsigned quick = cased_window(r, at, true, 3);
+  return quick ? at + quick : o200k_any(r, at);
+}
+
+RARE size_t tekken_any(const reading *r, size_t at) {
+  return cased_any(r, at, false, 1);
+}
+
+INLINE size_t tekken_word(const reading *r, size_t at) {
+  unsigned quick = cased_window(r, at, false, 1);
+  return quick ? at + quick : tekken_any(r, at);
 }
 
 /* ---------------------------------------------------------------- DeepSeek V3
@@ -288,7 +259,18 @@ INLINE size_t deepseek_rest(const reading *r, size_t at, bool han) {
   }
 }
 
-static size_t deepseek_word(const reading *r, size_t at) {
+/* Words of letters and numbers; others are told apart further. */
+INLINE unsigned deepseek_window(const reading *r, size_t at) {
+  window w = {r->masks, at - r->masks->start};
+  unsigned front;
+  uint64_t letter = BITS(&w, letter), digit = BITS(&w, digit);
+  if (has_letters(&w, letter, &front)) return window_letters(&w, letter, front);
+  if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), 3u));
+  if (r->text[at] == ' ' && has(BITS(&w, other), 1)) return 0;
+  return has(BITS(&w, space), 0) ? window_spaces(&w, true, digit) : 0;
+}
+
+RARE size_t deepseek_any(const reading *r, size_t at) {
   size_t length, next_length, from = at;
   unsigned class = class_at(r, at, &length), letters = FT_LETTER | FT_MARK;
   bool han = class & FT_HAN_KANA;
@@ -311,14 +293,20 @@ static size_t deepseek_word(const reading *r, size_t at) {
   return deepseek_rest(r, at + length, han);
 }
 
+INLINE size_t deepseek_word(const reading *r, size_t at) {
+  unsigned quick = deepseek_window(r, at);
+  return quick ? at + quick : deepseek_any(r, at);
+}
+
 /* ---------------------------------------------------------------- the table */
 
-/* A loop for each pattern, so that its word is found without a call. */
+/* A loop for each pattern, so that its word is found without a call. Words begin before `stop`. */
 #define CUTTER(NAME)                                                                               \
-  static int64_t cut_##NAME(const reading *r, size_t *at, size_t *ends, int64_t room) {            \
+  static int64_t cut_##NAME(const reading *r, size_t stop, size_t *at, size_t *ends,               \
+                            int64_t room) {                                                        \
     int64_t count = 0;                                                                             \
     size_t now = *at;                                                                              \
-    while (count < room && now < r->bytes)                                                         \
+    while (count < room && now < stop)                                                             \
       ends[count++] = now = NAME##_word(r, now);                                                   \
     *at = now;                                                                                     \
     return count;                                                                                  \
@@ -336,7 +324,7 @@ enum { MOST_PATTERNS = 3 };
 
 struct ft_splitter {
   const char *patterns[MOST_PATTERNS + 1]; /* NULL at the end */
-  int64_t (*cut)(const reading *r, size_t *at, size_t *ends, int64_t room);
+  int64_t (*cut)(const reading *r, size_t stop, size_t *at, size_t *ends, int64_t room);
 };
 
 static const ft_splitter splitters[] = {
@@ -363,6 +351,9 @@ const ft_splitter *ft_splitter_find(const char *const *patterns, int64_t count) 
 
 int64_t ft_splitter_cut(const ft_splitter *s, const char *text, size_t bytes, size_t *at,
                         size_t *ends, int64_t room) {
-  reading r = {.classes = ft_char_classes_get(), .text = text, .bytes = bytes};
-  return s->cut(&r, at, ends, room);
+  ft_ascii_masks masks;
+  reading r = {.classes = ft_char_classes_get(), .text = text, .bytes = bytes, .masks = &masks};
+  if (*at >= bytes) return 0;
+  ft_ascii_masks_fill(text, bytes, *at, &masks);
+  return s->cut(&r, FT_MIN(bytes, *at + FT_MASKED), at, ends, room);
 }

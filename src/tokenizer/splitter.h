@@ -16,7 +16,7 @@ typedef struct ft_splitter ft_splitter;
 const ft_splitter *ft_splitter_find(const char *const *patterns, int64_t count);
 
 /* Cuts text (valid UTF-8) into words from *at on: ends[0 … returned) is where each word ends, and
- * *at the last of them. 0: nothing is left. */
+ * *at the last of them. It stops after a kilobyte or so. 0: nothing is left. */
 int64_t ft_splitter_cut(const ft_splitter *s, const char *text, size_t bytes, size_t *at,
                         size_t *ends, int64_t room);
 

@@ -38,6 +38,10 @@ void ft_string_map_add(ft_string_map *map, const char *text, size_t bytes, uint3
   map->slots[i].tag = (uint32_t)(hash >> 32);
 }
 
+void ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes) {
+  if (map->count > 0) __builtin_prefetch(&map->slots[ft_hash64(text, bytes, 0) & map->mask]);
+}
+
 int64_t ft_string_map_get(const ft_string_map *map, const char *text, size_t bytes) {
   if (map->count == 0) return -1;
   uint64_t hash = ft_hash64(text, bytes, 0);

@@ -25,6 +25,8 @@ ft_err ft_string_map_init(ft_string_map *map, int64_t capacity);
 void ft_string_map_fini(ft_string_map *map);
 /* Adds a string that is not in the map. */
 void ft_string_map_add(ft_string_map *map, const char *text, size_t bytes, uint32_t value);
+/* Asks for the memory that looking a string up begins with. */
+void ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes);
 /* The string's value, or -1. */
 int64_t ft_string_map_get(const ft_string_map *map, const char *text, size_t bytes);
 

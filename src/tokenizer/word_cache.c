@@ -26,6 +26,26 @@ void ft_word_cache_fini(ft_word_cache *c) {
   *c = (ft_word_cache){0};
 }
 
+/* ---------------------------------------------------------------- ids that need more room */
+
+/* Room for `more` elements in the heap; a full heap is emptied. */
+static ft_err heap_reserve(ft_word_cache *c, int64_t more) {
+  void *memory = c->heap;
+  if (c->heap_used + more <= c->heap_capacity) return FT_OK;
+  if (c->heap_capacity >= MAX_HEAP) {
+    if (c->long_words) memset(c->long_words, 0, LONG_SLOTS * sizeof *c->long_words);
+    c->heap_used = 0;
+    c->filling++;
+    return FT_OK;
+  }
+  int64_t capacity = FT_MAX(2 * c->heap_capacity, FIRST_HEAP);
+  ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *c->heap, &memory);
+  if (err != FT_OK) return err;
+  c->heap = memory;
+  c->heap_capacity = capacity;
+  return FT_OK;
+}
+
 /* ---------------------------------------------------------------- short words */
 
 static bool is_free(const ft_short_word *w) {
@@ -34,7 +54,7 @@ static bool is_free(const ft_short_word *w) {
 
 /* The newest word of a bucket stands first. */
 static void put(ft_word_cache *c, const ft_short_word *word) {
-  ft_short_word *bucket = ft_word_bucket(c, word->key);
+  ft_short_word *bucket = &c->words[2 * (ft_word_hash(word->key) & c->bucket_mask)];
   c->num_words += is_free(&bucket[1]);
   bucket[1] = bucket[0];
   bucket[0] = *word;
@@ -56,11 +76,21 @@ static ft_err grow(ft_word_cache *c) {
 }
 
 ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, int64_t count) {
+  ft_err err = FT_OK;
   ft_short_word word = {.key = key, .count = (uint32_t)count};
-  memcpy(word.ids, ids, (size_t)count * sizeof *ids);
+  if (count <= FT_SHORT_IDS) {
+    memcpy(word.ids, ids, (size_t)count * sizeof *ids);
+  } else {
+    FT_TRY(heap_reserve(c, count));
+    word.ids[0] = (uint32_t)c->heap_used;
+    word.ids[1] = c->filling;
+    memcpy(c->heap + c->heap_used, ids, (size_t)count * sizeof *ids);
+    c->heap_used += count;
+  }
   bool is_full = c->num_words > (int64_t)c->bucket_mask;
-  ft_err err = is_full && c->bucket_mask + 1 < MAX_BUCKETS ? grow(c) : FT_OK;
-  if (err == FT_OK) put(c, &word);
+  if (is_full && c->bucket_mask + 1 < MAX_BUCKETS) FT_TRY(grow(c));
+  put(c, &word);
+out:
   return err;
 }
 
@@ -76,35 +106,17 @@ const uint32_t *ft_long_word_find(const ft_word_cache *c, uint64_t hash, const c
   return memcmp(ids + slot->count, word, bytes) == 0 ? ids : NULL;
 }
 
-/* Room for `more` elements in the heap; a full heap is emptied. */
-static ft_err heap_reserve(ft_word_cache *c, int64_t more) {
+ft_err ft_long_word_remember(ft_word_cache *c, uint64_t hash, const char *word, size_t bytes,
+                             const uint32_t *ids, int64_t count) {
+  FT_ASSERT(bytes <= FT_LONG_WORD && count <= FT_LONG_WORD);
   ft_err err = FT_OK;
-  void *memory = c->heap;
+  int64_t size = count + (int64_t)(bytes + 3) / 4;
   if (!c->long_words) {
     void *slots;
     FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, LONG_SLOTS, sizeof *c->long_words, &slots));
     c->long_words = slots;
   }
-  if (c->heap_used + more <= c->heap_capacity) goto out;
-  if (c->heap_capacity >= MAX_HEAP) {
-    memset(c->long_words, 0, LONG_SLOTS * sizeof *c->long_words);
-    c->heap_used = 0;
-    goto out;
-  }
-  int64_t capacity = FT_MAX(2 * c->heap_capacity, FIRST_HEAP);
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *c->heap, &memory));
-  c->heap = memory;
-  c->heap_capacity = capacity;
-out:
-  return err;
-}
-
-ft_err ft_long_word_remember(ft_word_cache *c, uint64_t hash, const char *word, size_t bytes,
-                             const uint32_t *ids, int64_t count) {
-  FT_ASSERT(bytes <= FT_LONG_WORD && count <= FT_LONG_WORD);
-  int64_t size = count + (int64_t)(bytes + 3) / 4;
-  ft_err err = heap_reserve(c, size);
-  if (err != FT_OK) return err;
+  FT_TRY(heap_reserve(c, size));
   c->long_words[hash & (LONG_SLOTS - 1)] = (ft_long_word){.hash = hash,
                                                           .start = (uint32_t)c->heap_used,
                                                           .bytes = (uint16_t)bytes,
@@ -112,5 +124,6 @@ ft_err ft_long_word_remember(ft_word_cache *c, uint64_t hash, const char *word, 
   memcpy(c->heap + c->heap_used, ids, (size_t)count * sizeof *ids);
   memcpy(c->heap + c->heap_used + count, word, bytes);
   c->heap_used += size;
-  return FT_OK;
+out:
+  return err;
 }

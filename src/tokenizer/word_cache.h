@@ -14,7 +14,9 @@ typedef struct ft_word_key {
   uint64_t half[2];
 } ft_word_key;
 
-/* A short word; ids behind `count` are of no meaning. A free entry has no length. */
+/* A short word; ids behind `count` are of no meaning. Of more than FT_SHORT_IDS the heap has them:
+ * ids[0] is where they begin, ids[1] which filling of the heap that was. A free entry has no
+ * length. */
 typedef struct ft_short_word {
   ft_word_key key;
   uint32_t ids[FT_SHORT_IDS];
@@ -36,6 +38,7 @@ typedef struct ft_word_cache {
   ft_long_word *long_words; /* [FT_LONG_SLOTS] */
   uint32_t *heap;
   int64_t heap_used, heap_capacity; /* in 4 bytes */
+  uint32_t filling;                 /* how often the heap was emptied */
 } ft_word_cache;
 
 /* Makes the tables. Errors: FT_ERR_MEMORY. */
@@ -44,24 +47,29 @@ void ft_word_cache_fini(ft_word_cache *c);
 
 /* The key of text[0 … bytes), at most FT_SHORT_WORD; `room` bytes can be read. */
 static inline ft_word_key ft_word_key_of(const char *text, size_t bytes, size_t room) {
-  ft_word_key key = {{0, 0}};
-  if (room < sizeof key.half) {
+  static const uint8_t ones[32] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                   0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+  ft_word_key key = {{0, 0}}, mask;
+  if (room < sizeof key) {
     memcpy(&key, text, bytes);
   } else {
-    uint64_t low = bytes < 8 ? ((uint64_t)1 << 8 * bytes) - 1 : ~(uint64_t)0;
-    uint64_t high = bytes > 8 ? ((uint64_t)1 << 8 * (bytes - 8)) - 1 : 0;
-    memcpy(&key, text, sizeof key.half);
-    key.half[0] &= low;
-    key.half[1] &= high;
+    memcpy(&key, text, sizeof key);
+    memcpy(&mask, ones + sizeof mask - bytes, sizeof mask);
+    key.half[0] &= mask.half[0];
+    key.half[1] &= mask.half[1];
   }
   key.half[1] |= (uint64_t)bytes << 56;
   return key;
 }
 
-/* The two entries where the word is if it is there. */
-static inline ft_short_word *ft_word_bucket(const ft_word_cache *c, ft_word_key key) {
+static inline uint64_t ft_word_hash(ft_word_key key) {
   uint64_t mixed = (key.half[0] ^ key.half[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-  return &c->words[2 * ((mixed >> 32 ^ mixed) & c->bucket_mask)];
+  return mixed >> 32 ^ mixed;
+}
+
+/* The two entries where a word of this hash is if it is there. */
+static inline const ft_short_word *ft_word_bucket(const ft_word_cache *c, uint64_t hash) {
+  return &c->words[2 * (hash & c->bucket_mask)];
 }
 
 /* The word's entry in its bucket, or NULL. */
@@ -72,10 +80,16 @@ static inline const ft_short_word *ft_word_find(const ft_short_word *bucket, ft_
   return NULL;
 }
 
+/* The ids of an entry; NULL: the heap has been emptied since. */
+static inline const uint32_t *ft_word_ids(const ft_word_cache *c, const ft_short_word *w) {
+  if (w->count <= FT_SHORT_IDS) return w->ids;
+  return w->ids[1] == c->filling ? c->heap + w->ids[0] : NULL;
+}
+
 /* Remembers a short word, or forgets another for it. Errors: FT_ERR_MEMORY (the cache grows). */
 ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, int64_t count);
 
-/* Ids of a longer word or one with more ids; NULL: it is not there. */
+/* Ids of a longer word; NULL: it is not there. */
 const uint32_t *ft_long_word_find(const ft_word_cache *c, uint64_t hash, const char *word,
                                   size_t bytes, int64_t *count);
 /* Remembers one of at most FT_LONG_WORD bytes and ids. Errors: FT_ERR_MEMORY. */

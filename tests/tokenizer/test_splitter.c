@@ -20,14 +20,14 @@ static uint64_t draw(uint64_t text, uint64_t i, uint64_t below) {
 /* One or more characters, often what decides between alternatives. */
 static size_t put_fragment(uint64_t text, uint64_t i, char *out) {
   static const char *const fragments[] = {
-      " ",          "  ",     "\n",      "\r\n",        "\t",        "a",      "bc",
-      "A",          "Bc",     "XYZ",     "1",           "23",        "4567",   ".",
-      ",(",         "/",      "'",       "'s",          "'Re",       "'ſ",     "'LL",
-      "ſ",          "é",      "e\u0301", "\u0301",      "中",        "中文",   "ア",
-      "・",         "ー",     "\u3040",  "ß",           "ǅ",         "ʰ",      "ª",
+      " ",          "  ",     "\n",      "\r\n",        "\t",        "a",        "bc",
+      "A",          "Bc",     "XYZ",     "1",           "23",        "4567",     ".",
+      ",(",         "/",      "'",       "'s",          "'Re",       "'ſ",       "'LL",
+      "ſ",          "é",      "e\u0301", "\u0301",      "中",        "中文",     "ア",
+      "・",         "ー",     "\u3040",  "ß",           "ǅ",         "ʰ",        "ª",
       "Ⅷ",          "½",      "٣",       "\u00a0",      "\u3000",    "\xC2\x85", "\u2028",
-      "\x01",       "\x7f",   "—",       "€",           "😀",         "\u200d", "\U00010D40",
-      "\U00010D50", "\ufffd", "\u0378",  "abcdefghijk", "         ", "_",      "#include",
+      "\x01",       "\x7f",   "—",       "€",           "😀",         "\u200d",   "\U00010D40",
+      "\U00010D50", "\ufffd", "\u0378",  "abcdefghijk", "         ", "_",        "#include",
       "don't",      "I'M"};
   const char *s = fragments[draw(text, 2 * i, FT_ARRAY_SIZE(fragments))];
   if (draw(text, 2 * i + 1, 16) == 0) { /* any character */

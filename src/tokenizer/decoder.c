@@ -169,40 +169,6 @@ void ft_decoder_free(ft_decoder *d) {
   ft_free(d);
 }
 
-/* ---------------------------------------------------------------- lists of strings */
-
-void ft_string_list_fini(ft_string_list *list) {
-  ft_buffer_fini(&list->text);
-  ft_free(list->ends);
-  *list = (ft_string_list){0};
-}
-
-/* The string behind the last one ends where the text ends now. */
-static ft_err end_string(ft_string_list *list) {
-  if (list->count == list->capacity) {
-    int64_t capacity = 2 * list->capacity + 16;
-    void *ends = list->ends;
-    ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *list->ends, &ends);
-    if (err != FT_OK) return err;
-    list->ends = ends;
-    list->capacity = capacity;
-  }
-  list->ends[list->count++] = list->text.bytes;
-  return FT_OK;
-}
-
-ft_err ft_string_list_add(ft_string_list *list, const char *text, size_t bytes) {
-  ft_err err = ft_buffer_put(&list->text, text, bytes);
-  return err == FT_OK ? end_string(list) : err;
-}
-
-/* String i of the list; *bytes is its length. */
-static const char *string_at(const ft_string_list *list, int64_t i, size_t *bytes) {
-  size_t start = i > 0 ? list->ends[i - 1] : 0;
-  *bytes = list->ends[i] - start;
-  return *bytes > 0 ? list->text.data + start : "";
-}
-
 /* ---------------------------------------------------------------- steps on one string
  * Each appends the result to out. */
 
@@ -351,7 +317,7 @@ static ft_err byte_fallback(const ft_string_list *in, ft_string_list *out) {
   ft_buffer run = {0};
   for (int64_t i = 0; i < in->count; i++) {
     size_t bytes;
-    const char *text = string_at(in, i, &bytes);
+    const char *text = ft_string_list_at(in, i, &bytes);
     int byte = fallback_byte(text, bytes);
     if (byte >= 0) {
       char value = (char)byte;
@@ -373,11 +339,11 @@ static ft_err byte_level(const ft_string_list *in, ft_string_list *out) {
   ft_buffer joined = {0};
   for (int64_t i = 0; i < in->count; i++) {
     size_t bytes;
-    const char *text = string_at(in, i, &bytes);
+    const char *text = ft_string_list_at(in, i, &bytes);
     FT_TRY(put_bytes(&joined, text, bytes));
   }
   FT_TRY(put_lossy(&out->text, joined.data, joined.bytes));
-  FT_TRY(end_string(out));
+  FT_TRY(ft_string_list_end(out));
 out:
   ft_buffer_fini(&joined);
   return err;
@@ -389,7 +355,7 @@ static ft_err each_string(const step *s, ft_regex_scratch *scratch, const ft_str
   ft_err err = FT_OK;
   for (int64_t i = 0; i < in->count; i++) {
     size_t bytes;
-    const char *text = string_at(in, i, &bytes);
+    const char *text = ft_string_list_at(in, i, &bytes);
     if (s->kind == REPLACE) {
       FT_TRY(replace(s, scratch, text, bytes, &out->text));
     } else if (s->kind == STRIP) {
@@ -400,7 +366,7 @@ static ft_err each_string(const step *s, ft_regex_scratch *scratch, const ft_str
       bool drops = s->kind == METASPACE ? i == 0 && s->drops_first : i + 1 == in->count;
       FT_TRY(substitute(s->content, drops ? "" : " ", text, bytes, &out->text));
     }
-    FT_TRY(end_string(out));
+    FT_TRY(ft_string_list_end(out));
   }
 out:
   return err;
@@ -435,7 +401,7 @@ ft_err ft_decoder_apply(const ft_decoder *d, ft_string_list *tokens, ft_buffer *
   }
   for (int64_t i = 0; i < tokens->count; i++) {
     size_t bytes;
-    const char *text = string_at(tokens, i, &bytes);
+    const char *text = ft_string_list_at(tokens, i, &bytes);
     if (i > 0 && d->joins_with_spaces) FT_TRY(ft_buffer_put(out, " ", 1));
     FT_TRY(ft_buffer_put(out, text, bytes));
   }

@@ -1,0 +1,32 @@
+/* Strings one behind the other. */
+#include "string_list.h"
+
+void ft_string_list_fini(ft_string_list *list) {
+  ft_buffer_fini(&list->text);
+  ft_free(list->ends);
+  *list = (ft_string_list){0};
+}
+
+ft_err ft_string_list_end(ft_string_list *list) {
+  if (list->count == list->capacity) {
+    int64_t capacity = 2 * list->capacity + 16;
+    void *ends = list->ends;
+    ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *list->ends, &ends);
+    if (err != FT_OK) return err;
+    list->ends = ends;
+    list->capacity = capacity;
+  }
+  list->ends[list->count++] = list->text.bytes;
+  return FT_OK;
+}
+
+ft_err ft_string_list_add(ft_string_list *list, const char *text, size_t bytes) {
+  ft_err err = ft_buffer_put(&list->text, text, bytes);
+  return err == FT_OK ? ft_string_list_end(list) : err;
+}
+
+const char *ft_string_list_at(const ft_string_list *list, int64_t i, size_t *bytes) {
+  size_t start = i > 0 ? list->ends[i - 1] : 0;
+  *bytes = list->ends[i] - start;
+  return *bytes > 0 ? list->text.data + start : "";
+}

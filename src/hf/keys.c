@@ -309,9 +309,13 @@ static bool is_one_of(const char *name, const char *const *names, size_t count) 
   return false;
 }
 
-static bool is_ignored(const ft_hf_family *f, const char *name) {
+/* Keys that are read elsewhere (the base of a rotary embedding, beside its table), or not at all.
+ */
+static bool is_elsewhere(const ft_hf_family *f, const char *name) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(f->ignored) && f->ignored[i]; i++)
     if (strcmp(name, f->ignored[i]) == 0) return true;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(f->ropes); i++)
+    if (f->ropes[i].theta_key && strcmp(name, f->ropes[i].theta_key) == 0) return true;
   return false;
 }
 
@@ -353,7 +357,7 @@ static ft_err check_others(const ft_hf_reader *r, const cJSON *only, const cJSON
     char found[80], *longer;
     if (ft_json_get(r->defaults, name) || ft_json_get(only, name)) continue;
     if (own_only && ft_json_get(own_only, name)) continue;
-    if (is_ignored(r->family, name)) continue;
+    if (is_elsewhere(r->family, name)) continue;
     if (is_one_of(name, harmless, FT_ARRAY_SIZE(harmless)) || is_nothing(item)) continue;
     ft_hf_show(item, found, sizeof found);
     if (is_key(name)) {

@@ -4,6 +4,7 @@
 #define FT_PREP_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "ft/tokenizer.h"
 
@@ -40,19 +41,22 @@ typedef struct ft_record_rules {
   int64_t num_classes;
 } ft_record_rules;
 
+/* How conversations are written: by the model's own chat template, or by a layout of ours for
+ * directories that have none. */
 typedef enum ft_template {
-  FT_TEMPLATE_AUTO, /* by the tokenizer's special tokens */
+  FT_TEMPLATE_AUTO,  /* the model's own; if it has none, a layout by its special tokens */
+  FT_TEMPLATE_MODEL, /* the model's own */
   FT_TEMPLATE_CHATML,
   FT_TEMPLATE_LLAMA2,
   FT_TEMPLATE_LLAMA3,
   FT_TEMPLATE_ALPACA,
   FT_TEMPLATE_PLAIN
 } ft_template;
-/* "auto", "chatml", "llama2", "llama3", "alpaca", "plain". Errors: FT_ERR_USAGE listing them. */
+/* "auto", "model", "chatml" … Errors: FT_ERR_USAGE listing them. */
 ft_err ft_template_by_name(const char *name, ft_template *out);
 const char *ft_template_name(ft_template t);
-/* What AUTO stands for with this tokenizer. Errors: FT_ERR_DATA if a template's special tokens are
- * missing. */
+/* The layout that AUTO stands for with this tokenizer. Errors: FT_ERR_DATA if a layout's special
+ * tokens are missing. */
 ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_template *out);
 
 /* Special tokens of a tokenizer that may be spelled out in texts (src/prep/specials.h). Any number
@@ -69,25 +73,43 @@ typedef struct ft_spelled {
 } ft_spelled;
 void ft_spelled_add(ft_spelled *spelled, uint32_t id);
 
+/* The model's own chat template (src/prep/chat.h). */
+typedef struct ft_chat ft_chat;
+/* SHA-256 of its text. */
+const char *ft_chat_sha256(const ft_chat *chat);
+
+/* Which of the assistant's messages are learnt. A message that says itself that it is not learnt
+ * never is. */
+typedef enum ft_train_on {
+  FT_TRAIN_ON_ALL,
+  FT_TRAIN_ON_LAST,  /* the last of a conversation */
+  FT_TRAIN_ON_MARKED /* those that say themselves that they are ("train": true and the like) */
+} ft_train_on;
+/* "all", "last", "marked". Errors: FT_ERR_USAGE listing them. */
+ft_err ft_train_on_by_name(const char *name, ft_train_on *out);
+/* "YYYY-MM-DD", or with "THH:MM:SS". Errors: FT_ERR_USAGE. */
+ft_err ft_date_by_name(const char *text, struct tm *out);
+
 /* How records become ids. Fill it with ft_render_options_init, or by hand: only the first three
  * are needed. */
 typedef struct ft_render_options {
   ft_template template; /* resolved */
-  int64_t bos;          /* begins a chat where bos_first says so; -1: none */
-  int64_t eos;    /* the model's: ends `text` documents and turns without a token of their own;
-                     -1: none */
-  bool bos_first; /* ChatML: a chat begins with bos, as the tokenizer's own template has it */
-  char *system;   /* what a chat without a system message gets; NULL or "": nothing */
-  char *system_preamble; /* Llama 3: written before every system message; NULL: nothing */
+  int64_t bos;          /* of layouts that begin with one; -1: none */
+  int64_t eos;          /* the model's: ends `text` documents, and turns of layouts without a token
+                           of their own; -1: none */
+  char *system;         /* what a chat without a system message gets; NULL or "": nothing */
+  ft_chat *chat;        /* owned; the model's own template, or NULL */
+  ft_train_on train_on;
+  struct tm date;        /* what templates take for today: this day, unless it is set */
   ft_specials *specials; /* owned; NULL: special tokens that texts spell out are letters */
   bool control_tokens;   /* those of texts, prompts and completions are tokens, also control ones */
 } ft_render_options;
 
-/* Resolves the template and finds what else a model directory says of it: the end-of-text token
- * (config.json, else generation_config.json, else tokenizer_config.json), and of the tokenizer's
- * own chat template whether it begins with BOS and which fixed system message it writes. Only the
- * tokenizer's files are required. system: instead of the directory's ("": none; NULL: the
- * directory's). Errors: FT_ERR_DATA, FT_ERR_IO, FT_ERR_MEMORY. */
+/* Resolves the template and finds what else a model directory says of it: its chat template, and
+ * the end-of-text token (config.json, else generation_config.json, else tokenizer_config.json).
+ * Only the tokenizer's files are required. A layout that is asked for by name though the directory
+ * has a template of its own is warned of. system: for chats that have no system message. Errors:
+ * FT_ERR_DATA, FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_template wanted,
                               const char *system, ft_render_options *out);
 void ft_render_options_fini(ft_render_options *options);
@@ -162,7 +184,9 @@ typedef struct ft_prep_options {
   ft_record_rules records;
   const char *out_dir;
   ft_template template;
-  const char *system;      /* as of ft_render_options_init */
+  const char *system; /* as of ft_render_options_init */
+  ft_train_on train_on;
+  const struct tm *date;   /* as of ft_render_options; NULL: today */
   int64_t seq_len;         /* 0: the model's longest position, at most 4096 */
   bool truncate;           /* sft documents longer than seq_len are cut instead of refused */
   bool skip_bad_lines;     /* otherwise any bad line refuses the whole run, after all were listed */

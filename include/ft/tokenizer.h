@@ -36,6 +36,13 @@ int64_t ft_tokenizer_id(const ft_tokenizer *t, const char *content);
 /* Content of an id as it stands in tokenizer.json, or NULL. */
 const char *ft_tokenizer_token(const ft_tokenizer *t, int64_t id);
 bool ft_tokenizer_is_special(const ft_tokenizer *t, int64_t id);
+/* The added tokens, special or not: how many, and the id of number i. */
+int64_t ft_tokenizer_num_added(const ft_tokenizer *t);
+int64_t ft_tokenizer_added_id(const ft_tokenizer *t, int64_t i);
+/* An added token is written at [*begin, *end) of text: widens that by the white space which the
+ * token swallows (lstrip, rstrip), on the left not beyond `from`. */
+void ft_tokenizer_widen(const ft_tokenizer *t, uint32_t id, const char *text, size_t bytes,
+                        size_t from, size_t *begin, size_t *end);
 
 /* Appends the ids of UTF-8 text exactly as Hugging Face's tokenizers with add_special_tokens=False.
  * specials: added tokens written in the text are recognised; otherwise special ones are ordinary

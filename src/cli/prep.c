@@ -14,6 +14,7 @@
 typedef struct arguments {
   ft_prep_options prep;
   const char **inputs; /* [num_inputs]; owned */
+  struct tm date;
   bool show, color;
 } arguments;
 
@@ -28,6 +29,8 @@ enum {
   OPTION_TEST,
   OPTION_SEED,
   OPTION_OVERWRITE,
+  OPTION_TRAIN_ON,
+  OPTION_DATE,
   OPTION_SHOW,
   OPTION_COLOR,
   OPTION_THREADS
@@ -38,12 +41,14 @@ static const struct argp_option options[] = {
     {"input", 'i', "FILE", 0,
      "A JSONL file (repeat for more, or name more after it); - is standard input", 0},
     {"out", 'o', "DIR", 0, "Where the folders train, validation and test are put", 0},
-    {"template", OPTION_TEMPLATE, "NAME", 0, "auto, chatml, llama2, llama3, alpaca or plain (auto)",
+    {"template", OPTION_TEMPLATE, "NAME", 0,
+     "model (its own), or a layout: chatml, llama2, llama3, alpaca, plain (auto: the model's own, "
+     "or a layout by its special tokens if it has none)",
      0},
-    {"system", OPTION_SYSTEM, "TEXT", 0,
-     "System message of chats that have none (the one in the model's own chat template); an empty "
-     "TEXT: none",
-     0},
+    {"system", OPTION_SYSTEM, "TEXT", 0, "System message of chats that have none", 0},
+    {"train-on", OPTION_TRAIN_ON, "WHICH", 0,
+     "Learn all messages of the assistant, the last, or those marked by a member (all)", 0},
+    {"date", OPTION_DATE, "DATE", 0, "What chat templates take for today, YYYY-MM-DD (today)", 0},
     {"seq-len", OPTION_SEQ_LEN, "N", 0,
      "Longest chat in tokens (the model's longest position, at most 4096)", 0},
     {"truncate", OPTION_TRUNCATE, NULL, 0, "Cut longer chats instead of refusing them", 0},
@@ -125,6 +130,15 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   case OPTION_SYSTEM:
     a->prep.system = argument;
     return 0;
+  case OPTION_TRAIN_ON:
+    if (ft_train_on_by_name(argument, &a->prep.train_on) != FT_OK)
+      argp_error(state, "--train-on: %s", ft_error_message());
+    return 0;
+  case OPTION_DATE:
+    if (ft_date_by_name(argument, &a->date) != FT_OK)
+      argp_error(state, "--date: %s", ft_error_message());
+    a->prep.date = &a->date;
+    return 0;
   case OPTION_OVERWRITE:
     a->prep.overwrite = true;
     return 0;
@@ -176,7 +190,10 @@ static void print_report(const arguments *a, const ft_prep_report *r) {
   }
   if (r->text_documents < documents) {
     printf("template    %s%s\n", ft_template_name(r->template),
-           a->prep.template == FT_TEMPLATE_AUTO ? " (by the tokenizer's special tokens)" : "");
+           a->prep.template != FT_TEMPLATE_AUTO ? ""
+           : r->template == FT_TEMPLATE_MODEL   ? " (the model's own)"
+                                                : " (a layout by the tokenizer's special tokens: "
+                                                  "the model has no template of its own)");
     if (r->system[0])
       printf("system      \"%s%s\" where a chat has none\n", r->system,
              strlen(r->system) == sizeof r->system - 1 ? "…" : "");

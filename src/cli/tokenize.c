@@ -10,19 +10,26 @@
 typedef struct arguments {
   const char *model, *input, *system;
   ft_template template;
+  ft_train_on train_on;
+  struct tm date;
+  bool has_date;
   bool chat, show, color;
 } arguments;
 
-enum { OPTION_TEMPLATE = 256, OPTION_SYSTEM, OPTION_COLOR };
+enum { OPTION_TEMPLATE = 256, OPTION_SYSTEM, OPTION_TRAIN_ON, OPTION_DATE, OPTION_COLOR };
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "A directory with tokenizer files", 0},
     {"chat", 'c', NULL, 0, "Lines are training records, as prep reads them: print masks, too", 0},
     {"show", 's', NULL, 0, "Print tokens for people instead of JSON", 0},
-    {"template", OPTION_TEMPLATE, "NAME", 0, "auto, chatml, llama2, llama3, alpaca or plain (auto)",
+    {"template", OPTION_TEMPLATE, "NAME", 0,
+     "model (its own), or a layout: chatml, llama2, llama3, alpaca, plain (auto: the model's own, "
+     "or a layout by its special tokens if it has none)",
      0},
-    {"system", OPTION_SYSTEM, "TEXT", 0,
-     "System message of chats that have none (the one in the model's own chat template)", 0},
+    {"system", OPTION_SYSTEM, "TEXT", 0, "System message of chats that have none", 0},
+    {"train-on", OPTION_TRAIN_ON, "WHICH", 0,
+     "Learn all messages of the assistant, the last, or those marked by a member (all)", 0},
+    {"date", OPTION_DATE, "DATE", 0, "What chat templates take for today, YYYY-MM-DD (today)", 0},
     {"color", OPTION_COLOR, "WHEN", 0, "With --show: auto, always or never (auto)", 0},
     {0}};
 
@@ -44,6 +51,15 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case OPTION_SYSTEM:
     a->system = argument;
+    return 0;
+  case OPTION_TRAIN_ON:
+    if (ft_train_on_by_name(argument, &a->train_on) != FT_OK)
+      argp_error(state, "--train-on: %s", ft_error_message());
+    return 0;
+  case OPTION_DATE:
+    if (ft_date_by_name(argument, &a->date) != FT_OK)
+      argp_error(state, "--date: %s", ft_error_message());
+    a->has_date = true;
     return 0;
   case OPTION_COLOR:
     a->color = ft_cli_color(state, argument);
@@ -167,8 +183,11 @@ static ft_err tokenize(const arguments *a) {
   FT_TRY(ft_cli_alone("tokenize"));
   FT_TRY(ft_hf_check_sums(a->model));
   FT_TRY(ft_tokenizer_open(a->model, &j.tokenizer));
-  if (a->chat)
+  if (a->chat) {
     FT_TRY(ft_render_options_init(a->model, j.tokenizer, a->template, a->system, &j.render));
+    j.render.train_on = a->train_on;
+    if (a->has_date) j.render.date = a->date;
+  }
   FT_TRY(run_lines(&j));
   FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
 out:

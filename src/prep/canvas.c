@@ -159,6 +159,10 @@ static void flush(ft_canvas *c) {
   c->num_spans = 0;
 }
 
+void ft_canvas_break(ft_canvas *c) {
+  flush(c);
+}
+
 void ft_canvas_token(ft_canvas *c, int64_t id, bool target) {
   flush(c);
   if (c->err != FT_OK) return;

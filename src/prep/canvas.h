@@ -34,6 +34,8 @@ void ft_canvas_text(ft_canvas *c, const char *text, bool target);
  * where the canvas says so, and counted. */
 void ft_canvas_content(ft_canvas *c, const char *text, size_t bytes, bool target);
 void ft_canvas_bytes(ft_canvas *c, const char *text, size_t bytes, bool target);
+/* What follows is tokenized apart from what was written. */
+void ft_canvas_break(ft_canvas *c);
 /* One control token. */
 void ft_canvas_token(ft_canvas *c, int64_t id, bool target);
 /* Tokenizes what is left, makes the first token no target, frees and returns the first error. */

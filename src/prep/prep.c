@@ -81,6 +81,8 @@ static ft_err begin(prep *p) {
   FT_TRY(check_inputs(o));
   FT_TRY(ft_tokenizer_open(o->model_dir, &p->tokenizer));
   FT_TRY(ft_render_options_init(o->model_dir, p->tokenizer, o->template, o->system, &p->render));
+  p->render.train_on = o->train_on;
+  if (o->date) p->render.date = *o->date;
   if (o->bos >= 0) p->render.bos = o->bos;
   if (o->eos >= 0) p->render.eos = o->eos;
   FT_TRY(check_vocabulary(p));

@@ -229,7 +229,9 @@ typedef struct form {
   const char *members[14]; /* that it reads; NULL ends them */
 } form;
 
-#define CHAT "system", "tools", "documents", "chat_template_kwargs", "label", "kto_tag"
+#define CHAT                                                                                       \
+  "system", "tools", "documents", "chat_template_kwargs", "add_generation_prompt", "label",        \
+      "kto_tag"
 
 static const form forms[FT_NUM_FORMS] = {
     [FT_FORM_TEXT] = {"text", {"text"}, read_text, false, {"text"}},
@@ -367,9 +369,14 @@ static ft_err read_chat_members(const ft_record_rules *rules, const cJSON *json,
   FT_TRY(structure_of(rules, json, "tools", true, r, &r->tools));
   FT_TRY(structure_of(rules, json, "documents", true, r, &r->documents));
   FT_TRY(structure_of(rules, json, "chat_template_kwargs", false, r, &r->template_kwargs));
+  const cJSON *open = ft_member(rules, json, "add_generation_prompt");
+  FT_CHECK(ft_is_absent(open) || cJSON_IsBool(open), FT_ERR_DATA,
+           "\"add_generation_prompt\" is %s, true or false was expected", ft_type_name(open));
+  r->open = cJSON_IsTrue(open);
   if (r->form != FT_FORM_PREFERENCE) FT_TRY(read_rating(rules, json, r));
   if (r->rejected) {
     r->rejected->form = r->form;
+    r->rejected->open = r->open;
     r->rejected->tools = r->tools;
     r->rejected->documents = r->documents;
     r->rejected->template_kwargs = r->template_kwargs;

@@ -23,6 +23,7 @@ typedef struct ft_message {
   const char *name;      /* of the speaker or the tool, or NULL */
   const char *call_id;   /* the tool call that this answers, or NULL */
   const cJSON *tool_calls; /* list as OpenAI has it, or NULL */
+  const cJSON *json;       /* the message as it stands in OpenAI's form, or NULL */
 } ft_message;
 
 /* Members that were found and not read, by name: each once, ended by a zero, then another zero.
@@ -40,6 +41,7 @@ typedef struct ft_record {
   ft_message *messages;
   int64_t num_messages, capacity;
   const cJSON *tools, *documents, *template_kwargs; /* not empty, or NULL; borrowed */
+  bool open;                                        /* "add_generation_prompt" */
   struct ft_record *rejected; /* kind preference: the other conversation; owned */
   int32_t value;              /* kinds unpaired and classes */
   cJSON *owned;               /* list of what stood as JSON in strings; the above may point in */
@@ -57,6 +59,8 @@ ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out);
  * chosen one (the rejected one is a record itself). */
 ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
                         const ft_record *record, ft_spelled *spelled, ft_ids *out);
+/* Whether message i is a target: an assistant's that the record and --train-on say. */
+bool ft_message_is_learnt(const ft_render_options *options, const ft_record *r, int64_t i);
 /* All of it. */
 ft_err ft_document_render(const ft_tokenizer *t, const ft_render_options *options,
                           const ft_record *record, ft_document *out);

@@ -201,6 +201,7 @@ ft_err ft_read_message(const ft_record_rules *rules, const cJSON *json, bool sha
   FT_TRY(add_content(rules, json, content_key, role, has_calls, r));
   ft_message *m = &r->messages[r->num_messages - 1];
   if (has_calls) m->tool_calls = calls;
+  if (!sharegpt && rules->num_fields == 0) m->json = json;
   FT_TRY(ft_optional_string(rules, json, "name", &m->name));
   FT_TRY(ft_optional_string(rules, json, "tool_call_id", &m->call_id));
   FT_TRY(read_reasoning(json, m));

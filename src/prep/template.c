@@ -1,12 +1,14 @@
 /* Templates by name, by what a tokenizer has, and the rendering of records and prompts. */
 #include <string.h>
 
+#include "chat.h"
 #include "template.h"
 
 static const char *const names[] = {
-    [FT_TEMPLATE_AUTO] = "auto",     [FT_TEMPLATE_CHATML] = "chatml",
-    [FT_TEMPLATE_LLAMA2] = "llama2", [FT_TEMPLATE_LLAMA3] = "llama3",
-    [FT_TEMPLATE_ALPACA] = "alpaca", [FT_TEMPLATE_PLAIN] = "plain"};
+    [FT_TEMPLATE_AUTO] = "auto",     [FT_TEMPLATE_MODEL] = "model",
+    [FT_TEMPLATE_CHATML] = "chatml", [FT_TEMPLATE_LLAMA2] = "llama2",
+    [FT_TEMPLATE_LLAMA3] = "llama3", [FT_TEMPLATE_ALPACA] = "alpaca",
+    [FT_TEMPLATE_PLAIN] = "plain"};
 
 ft_err ft_template_by_name(const char *name, ft_template *out) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
@@ -15,8 +17,8 @@ ft_err ft_template_by_name(const char *name, ft_template *out) {
       return FT_OK;
     }
   return ft_fail(FT_ERR_USAGE,
-                 "template \"%.40s\" is unknown: auto, chatml, llama2, llama3, alpaca or plain was "
-                 "expected",
+                 "template \"%.40s\" is unknown: auto, model, chatml, llama2, llama3, alpaca or "
+                 "plain was expected",
                  name);
 }
 
@@ -73,6 +75,9 @@ ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_templat
 
 int64_t ft_template_end_of_turn(const ft_tokenizer *t, const ft_render_options *options) {
   switch (options->template) {
+  case FT_TEMPLATE_MODEL:
+    if (options->chat && options->chat->end_of_turn >= 0) return options->chat->end_of_turn;
+    break;
   case FT_TEMPLATE_CHATML:
     return ft_tokenizer_id(t, "<|im_end|>");
   case FT_TEMPLATE_LLAMA2:
@@ -134,20 +139,42 @@ out:
   return err;
 }
 
+/* A layout's chat. Layouts look at what each message says of itself, so --train-on is said there.
+ */
+static ft_err render_layout(ft_canvas *canvas, const ft_render_options *options,
+                            const ft_record *record, bool open) {
+  ft_record shown = *record;
+  void *messages = NULL;
+  ft_err err = ft_alloc_array(FT_MEM_PREP, record->num_messages, sizeof *shown.messages, &messages);
+  if (err != FT_OK) return err;
+  shown.messages = messages;
+  for (int64_t i = 0; i < record->num_messages; i++) {
+    shown.messages[i] = record->messages[i];
+    shown.messages[i].target = ft_message_is_learnt(options, record, i);
+  }
+  err = ft_layout_chat(canvas, options, &shown, open || record->open);
+  ft_free(messages);
+  return err;
+}
+
+/* A chat by the model's own template or a layout; open: up to the begin of the assistant's turn. */
+static ft_err render_chat(const ft_tokenizer *t, const ft_render_options *options,
+                          const ft_record *record, bool open, ft_spelled *spelled, ft_ids *out) {
+  FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
+  ft_canvas canvas;
+  begin_canvas(&canvas, t, options, record->is_continuation, spelled, out);
+  ft_err err = options->template == FT_TEMPLATE_MODEL
+                   ? ft_chat_render(&canvas, options, record, open)
+                   : render_layout(&canvas, options, record, open);
+  ft_err finish = ft_canvas_finish(&canvas);
+  return err == FT_OK ? finish : err;
+}
+
 ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
                         const ft_record *record, ft_spelled *spelled, ft_ids *out) {
-  FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
   int64_t count = out->count;
-  ft_err err;
-  if (record->text) {
-    err = render_text(t, options, record->text, spelled, out);
-  } else {
-    ft_canvas canvas;
-    begin_canvas(&canvas, t, options, record->is_continuation, spelled, out);
-    err = ft_layout_chat(&canvas, options, record, false);
-    ft_err finish = ft_canvas_finish(&canvas);
-    if (err == FT_OK) err = finish;
-  }
+  ft_err err = record->text ? render_text(t, options, record->text, spelled, out)
+                            : render_chat(t, options, record, false, spelled, out);
   if (err != FT_OK) out->count = count;
   return err;
 }
@@ -182,18 +209,13 @@ ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
 
 ft_err ft_render_prompt(const ft_tokenizer *t, const ft_render_options *options, const char *user,
                         ft_ids *out) {
-  FT_ASSERT(options->template != FT_TEMPLATE_AUTO);
   char *content;
   ft_err err = ft_strdup(user, &content);
   if (err != FT_OK) return err;
   int64_t count = out->count;
   ft_message message = {.role = FT_SPEAKER_USER, .content = content};
   ft_record record = {.messages = &message, .num_messages = 1};
-  ft_canvas canvas;
-  ft_canvas_init(&canvas, t, out);
-  err = ft_layout_chat(&canvas, options, &record, true);
-  ft_err finish = ft_canvas_finish(&canvas);
-  if (err == FT_OK) err = finish;
+  err = render_chat(t, options, &record, true, NULL, out);
   if (err != FT_OK) out->count = count;
   ft_free(content);
   return err;

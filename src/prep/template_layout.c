@@ -111,7 +111,6 @@ static ft_err chatml(ft_canvas *c, const ft_render_options *options, const ft_re
                      bool open) {
   int64_t start = ft_tokenizer_id(c->tokenizer, "<|im_start|>");
   int64_t end = ft_tokenizer_id(c->tokenizer, "<|im_end|>");
-  if (options->bos_first && options->bos >= 0) ft_canvas_token(c, options->bos, false);
   if (!begins_with_system(r) && is_said(options->system)) {
     ft_canvas_token(c, start, false);
     ft_canvas_text(c, "system\n", false);
@@ -147,19 +146,15 @@ static void llama3_header(ft_canvas *c, const char *role) {
 static ft_err llama3(ft_canvas *c, const ft_render_options *options, const ft_record *r,
                      bool open) {
   int64_t end = ft_tokenizer_id(c->tokenizer, "<|eot_id|>");
-  bool has_system = begins_with_system(r);
   ft_canvas_token(c, ft_tokenizer_id(c->tokenizer, "<|begin_of_text|>"), false);
-  if (!has_system && (is_said(options->system) || options->system_preamble)) {
+  if (!begins_with_system(r) && is_said(options->system)) {
     llama3_header(c, "system");
-    if (options->system_preamble) ft_canvas_text(c, options->system_preamble, false);
-    if (is_said(options->system)) ft_canvas_text(c, options->system, false);
+    ft_canvas_text(c, options->system, false);
     ft_canvas_token(c, end, false);
   }
   for (int64_t i = 0; i < r->num_messages; i++) {
     const ft_message *m = &r->messages[i];
     llama3_header(c, ft_speaker_name(m->role));
-    if (i == 0 && has_system && options->system_preamble)
-      ft_canvas_text(c, options->system_preamble, false);
     trimmed(c, m, true, m->target);
     ft_canvas_token(c, end, m->target);
   }
@@ -302,6 +297,7 @@ ft_err ft_layout_chat(ft_canvas *c, const ft_render_options *options, const ft_r
     return alpaca(c, options, record);
   case FT_TEMPLATE_PLAIN:
     return plain(c, options, record);
+  case FT_TEMPLATE_MODEL: /* has no layout */
   case FT_TEMPLATE_AUTO:
     break;
   }

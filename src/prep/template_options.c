@@ -1,10 +1,11 @@
-/* What a model directory says of how its conversations are written: end-of-text token, BOS, and the
- * system message of its own chat template. */
+/* What a model directory says of how its conversations are written: its chat template, end-of-text
+ * token and BOS. */
+#define _GNU_SOURCE /* strptime */
 #include <string.h>
+#include <time.h>
 
+#include "chat.h"
 #include "template.h"
-
-enum { CONFIG_MAX_BYTES = 64 << 20 };
 
 /* DIR/NAME as JSON; *out is NULL if it does not exist. */
 static ft_err read_if_there(const char *dir, const char *name, cJSON **out) {
@@ -53,82 +54,72 @@ static void find_bos(const ft_tokenizer *t, const cJSON *tokenizer_config, int64
   *bos = num_before > 0 ? (int64_t)before[0] : named_token(tokenizer_config, "bos_token", t);
 }
 
-/* The directory's chat template: chat_template.jinja, or a member of tokenizer_config.json that is
- * a string or a list of named ones. *out is NULL if there is none; free with ft_free. */
-static ft_err read_chat_template(const char *dir, const cJSON *tokenizer_config, char **out) {
-  ft_err err = FT_OK;
-  char *path = NULL;
-  size_t bytes;
-  *out = NULL;
-  FT_TRY(ft_path_join(dir, "chat_template.jinja", &path));
-  if (ft_path_exists(path)) {
-    FT_TRY(ft_read_file(path, CONFIG_MAX_BYTES, out, &bytes));
-    goto out;
-  }
-  const cJSON *item = tokenizer_config ? ft_json_get(tokenizer_config, "chat_template") : NULL;
-  if (cJSON_IsArray(item)) {
-    const cJSON *named, *list = item;
-    item = NULL;
-    cJSON_ArrayForEach(named, list) {
-      const cJSON *name = ft_json_get(named, "name");
-      if (cJSON_IsString(name) && strcmp(name->valuestring, "default") == 0)
-        item = ft_json_get(named, "template");
+/* ---------------------------------------------------------------- words of the command line */
+
+ft_err ft_train_on_by_name(const char *name, ft_train_on *out) {
+  static const char *const names[] = {"all", "last", "marked"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
+    if (strcmp(name, names[i]) == 0) {
+      *out = (ft_train_on)i;
+      return FT_OK;
     }
-  }
-  if (cJSON_IsString(item)) FT_TRY(ft_strdup(item->valuestring, out));
-out:
-  ft_free(path);
-  return err;
+  return ft_fail(FT_ERR_USAGE, "found \"%.40s\", expected all, last or marked", name);
 }
 
-/* Takes from the directory's own template what the chosen one shares with it. */
-static void use_facts(const char *dir, ft_jinja_facts *facts, ft_render_options *out) {
-  bool same = (out->template == FT_TEMPLATE_CHATML && facts->has_chatml) ||
-              (out->template == FT_TEMPLATE_LLAMA3 && facts->has_llama3) ||
-              (out->template == FT_TEMPLATE_LLAMA2 && facts->has_llama2);
-  if (!same) {
+ft_err ft_date_by_name(const char *text, struct tm *out) {
+  struct tm date = {.tm_isdst = -1, .tm_hour = 12};
+  const char *end = strptime(text, "%Y-%m-%d", &date);
+  if (end && *end == 'T') end = strptime(end + 1, "%H:%M:%S", &date);
+  if (!end || *end || mktime(&date) == (time_t)-1)
+    return ft_fail(FT_ERR_USAGE,
+                   "found \"%.40s\", expected a date like 2026-01-31 or "
+                   "2026-01-31T12:00:00",
+                   text);
+  *out = date;
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- a directory */
+
+/* The model's own template where there is one and none other is asked for by name. */
+static ft_err choose_template(const char *dir, const ft_tokenizer *t, const cJSON *config,
+                              ft_template wanted, ft_render_options *out) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_chat_open(dir, t, config, &out->chat));
+  bool own = wanted == FT_TEMPLATE_MODEL || (wanted == FT_TEMPLATE_AUTO && out->chat);
+  FT_CHECK(!own || out->chat, FT_ERR_DATA,
+           "%s has no chat template (chat_template.jinja, or \"chat_template\" in "
+           "tokenizer_config.json); choose a layout: chatml, llama2, llama3, alpaca or plain",
+           dir);
+  if (own) {
+    out->template = FT_TEMPLATE_MODEL;
+    return FT_OK;
+  }
+  err = ft_template_resolve(wanted, t, &out->template);
+  if (err != FT_OK) return ft_fail_prefix(err, "%s", dir);
+  if (out->chat)
     ft_log(FT_LOG_WARNING,
-           "%s has a chat template of its own, which is not the template %s that is used: what the "
-           "model was trained on before may look different",
+           "%s has a chat template of its own, and the layout %s is used instead: what the model "
+           "was trained on before may look different",
            dir, ft_template_name(out->template));
-    return;
-  }
-  if (out->template == FT_TEMPLATE_CHATML) {
-    out->bos_first = facts->mentions_bos && out->bos >= 0;
-    out->system = facts->system;
-    facts->system = NULL;
-  }
-  if (out->template == FT_TEMPLATE_LLAMA3) {
-    out->system_preamble = facts->preamble;
-    facts->preamble = NULL;
-  }
+out:
+  return err;
 }
 
 ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_template wanted,
                               const char *system, ft_render_options *out) {
   ft_err err = FT_OK;
   cJSON *config = NULL;
-  char *source = NULL;
-  ft_jinja_facts facts = {0};
+  time_t now = time(NULL);
   *out = (ft_render_options){.bos = -1, .eos = -1};
-  err = ft_template_resolve(wanted, t, &out->template);
-  if (err != FT_OK) FT_TRY(ft_fail_prefix(err, "%s", model_dir));
+  localtime_r(&now, &out->date);
   FT_TRY(read_if_there(model_dir, "tokenizer_config.json", &config));
   FT_TRY(find_eos(model_dir, t, config, &out->eos));
   find_bos(t, config, &out->bos);
-  FT_TRY(read_chat_template(model_dir, config, &source));
-  if (source) {
-    FT_TRY(ft_jinja_read(source, &facts));
-    use_facts(model_dir, &facts, out);
-  }
+  FT_TRY(choose_template(model_dir, t, config, wanted, out));
   FT_TRY(ft_specials_new(model_dir, t, &out->specials));
-  if (system) {
-    ft_free(out->system);
-    FT_TRY(ft_strdup(system, &out->system));
-  }
+  if (system) FT_TRY(ft_strdup(system, &out->system));
 out:
-  ft_jinja_facts_fini(&facts);
-  ft_free(source);
   cJSON_Delete(config);
   if (err != FT_OK) ft_render_options_fini(out);
   return err;
@@ -136,7 +127,7 @@ out:
 
 void ft_render_options_fini(ft_render_options *options) {
   ft_free(options->system);
-  ft_free(options->system_preamble);
+  ft_chat_free(options->chat);
   ft_specials_free(options->specials);
   *options = (ft_render_options){.bos = -1, .eos = -1};
 }

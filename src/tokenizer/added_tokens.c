@@ -204,16 +204,16 @@ static bool is_single_word(const ft_added_matches *m, size_t start, size_t end) 
   return end == m->bytes || !ft_unicode_is_rust_word(ft_utf8_decode(m->text + end, &length));
 }
 
-/* Spaces beside the token that it takes along. */
-static void widen(const ft_added_matches *m, const ft_added_token *t, size_t *start, size_t *end) {
+void ft_added_widen(const ft_added_token *t, const char *text, size_t bytes, size_t from,
+                    size_t *start, size_t *end) {
   size_t length;
-  while (t->lstrip && *start > m->covered) {
-    size_t before = ft_utf8_before(m->text, *start);
-    if (!ft_unicode_is_space(ft_utf8_decode(m->text + before, &length))) break;
+  while (t->lstrip && *start > from) {
+    size_t before = ft_utf8_before(text, *start);
+    if (!ft_unicode_is_space(ft_utf8_decode(text + before, &length))) break;
     *start = before;
   }
-  while (t->rstrip && *end < m->bytes) {
-    if (!ft_unicode_is_space(ft_utf8_decode(m->text + *end, &length))) break;
+  while (t->rstrip && *end < bytes) {
+    if (!ft_unicode_is_space(ft_utf8_decode(text + *end, &length))) break;
     *end += length;
   }
 }
@@ -233,7 +233,7 @@ bool ft_added_next(ft_added_matches *m, size_t *start, size_t *end, const ft_add
     m->at = to; /* a match that does not count is passed over all the same */
     if ((t->special && !m->specials) || (t->single_word && !is_single_word(m, from, to))) continue;
     size_t before = m->covered;
-    widen(m, t, &from, &to);
+    ft_added_widen(t, m->text, m->bytes, m->covered, &from, &to);
     m->covered = to;
     *start = before;
     *end = from;

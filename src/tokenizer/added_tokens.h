@@ -38,6 +38,10 @@ ft_err ft_added_tokens_load(const cJSON *list, const ft_vocabulary *vocabulary,
                             const ft_normalizer *normalizer, ft_added_tokens *out);
 void ft_added_tokens_fini(ft_added_tokens *a);
 
+/* Widens a match by the white space that the token swallows, on the left not beyond `from`. */
+void ft_added_widen(const ft_added_token *t, const char *text, size_t bytes, size_t from,
+                    size_t *start, size_t *end);
+
 /* Walks over text, cut at its added tokens. Start with at = covered = 0. */
 typedef struct ft_added_matches {
   const ft_added_tokens *added;

@@ -187,6 +187,21 @@ bool ft_tokenizer_is_special(const ft_tokenizer *t, int64_t id) {
   return token_of(t, id)->special;
 }
 
+int64_t ft_tokenizer_num_added(const ft_tokenizer *t) {
+  return t->added.count;
+}
+
+int64_t ft_tokenizer_added_id(const ft_tokenizer *t, int64_t i) {
+  return t->added.tokens[i].id;
+}
+
+void ft_tokenizer_widen(const ft_tokenizer *t, uint32_t id, const char *text, size_t bytes,
+                        size_t from, size_t *begin, size_t *end) {
+  for (int64_t i = 0; i < t->added.count; i++)
+    if (t->added.tokens[i].id == id)
+      ft_added_widen(&t->added.tokens[i], text, bytes, from, begin, end);
+}
+
 void ft_tokenizer_post_processor(const ft_tokenizer *t, const uint32_t **before,
                                  int64_t *num_before, const uint32_t **after, int64_t *num_after) {
   *before = t->surroundings.before;

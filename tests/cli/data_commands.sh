@@ -65,7 +65,7 @@ expect 64 '--color' "$ftrun" tokenize --model "$model" --color red
 
 # ---- prep
 for i in $(seq 200); do printf '{"prompt":"question %d","completion":"answer %d"}\n' "$i" "$i"; done >"$work/many.jsonl"
-expect 0 'chatml' "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
+expect 0 "template    model (the model's own)" "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
 grep -Eq '^all +200 ' "$work/out" || fail "the report lacks the sum"
 for set in train validation test; do
   [ -s "$work/data/$set/00000.h5" ] || fail "$set has no shard"

@@ -29,7 +29,7 @@ static ft_err render(const ft_render_options *options, const char *line, size_t 
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-  ft_render_options options = {.bos = 4, .eos = 5, .bos_first = true};
+  ft_render_options options = {.bos = 4, .eos = 5};
   ft_lines *lines = NULL;
   const char *line = "";
   size_t length;

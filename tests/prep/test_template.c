@@ -13,7 +13,7 @@ static const char *const bare_tokens[] = {"<|bos|>", "<|eos|>", NULL};
 
 static void names(void **state) {
   (void)state;
-  static const char *const all[] = {"auto", "chatml", "llama2", "llama3", "alpaca", "plain"};
+  static const char *const all[] = {"auto", "model", "chatml", "llama2", "llama3", "alpaca", "plain"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++) {
     ft_template t;
     assert_ok(ft_template_by_name(all[i], &t));
@@ -203,82 +203,6 @@ static void end_of_text(void **state) {
   tiny_remove(folder);
 }
 
-/* ---------------------------------------------------------------- the model's own template */
-
-static const char hi[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
-static const char hi_with_system[] = "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{"
-                                     "\"role\":\"user\",\"content\":\"Hi\"}]}";
-
-#define FIXED_SYSTEM                                                                               \
-  "{%- if messages[0]['role'] != 'system' %}{{- '<|im_start|>system\\nYou aren\\'t \\\"it\\\"."    \
-  "<|im_end|>\\n' }}{%- endif %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] }}"
-
-static void default_system(void **state) {
-  (void)state;
-  static const struct {
-    const char *template, *system, *expected;
-  } cases[] = {{FIXED_SYSTEM, NULL, "<|im_start|>system\nYou aren't \"it\".<|im_end|>\n"},
-               {FIXED_SYSTEM, "", ""},
-               {FIXED_SYSTEM, "T", "<|im_start|>system\nT<|im_end|>\n"},
-               {"{# '<|im_start|>system\\nno<|im_end|>' #}{{ '<|im_start|>' }}", NULL, ""},
-               {"don't {% if x %}<|im_start|>system\nraw<|im_end|>{% endif %}", NULL,
-                "<|im_start|>system\nraw<|im_end|>\n"},
-               {"{{ '<|im_start|>system\\n' + messages[0].content + '<|im_end|>' }}", NULL, ""},
-               {"{{ '<|im_start|>system\\nA<|im_end|>' }}{{ '<|im_start|>system\\nB<|im_end|>' }}",
-                NULL, ""},
-               {"{{ bos_token }}{{ '<|im_start|>' }}", NULL, "<|endoftext|>"},
-               {"{{ '<|im_start|>", NULL, ""}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
-    cJSON *config = cJSON_CreateObject();
-    cJSON_AddStringToObject(config, "bos_token", "<|endoftext|>");
-    cJSON_AddStringToObject(config, "chat_template", cases[i].template);
-    char *printed = cJSON_Print(config), *expected;
-    tiny_spec spec = {.specials = chatml_tokens, .config = printed};
-    model m = open_model(&spec, FT_TEMPLATE_AUTO, cases[i].system);
-    assert_ok(ft_format(&expected, "%s<|im_start|>user\nHi<|im_end|>\n", cases[i].expected));
-    check(&m, hi, expected);
-    close_model(&m);
-    ft_free(expected);
-    cJSON_free(printed);
-    cJSON_Delete(config);
-  }
-}
-
-static void own_system_wins(void **state) {
-  (void)state;
-  char *folder = tiny_folder();
-  model m = {.folder = folder};
-  m.t = tiny_tokenizer(folder, &(tiny_spec){.specials = chatml_tokens});
-  tiny_write(folder, "chat_template.jinja", FIXED_SYSTEM);
-  assert_ok(ft_render_options_init(folder, m.t, FT_TEMPLATE_AUTO, NULL, &m.options));
-  assert_string_equal(m.options.system, "You aren't \"it\".");
-  check(&m, hi_with_system, "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
-  close_model(&m);
-}
-
-static void preamble(void **state) {
-  (void)state;
-  static const char template[] =
-      "{%- if not date_string is defined %}{%- set date_string = \"26 Jul 2024\" %}{%- endif %}"
-      "{{- \"<|start_header_id|>system<|end_header_id|>\\n\\n\" }}"
-      "{{- \"Cutting Knowledge Date: December 2023\\n\" }}"
-      "{{- \"Today Date: \" + date_string + \"\\n\\n\" }}{{- system_message }}";
-  char *folder = tiny_folder();
-  model m = {.folder = folder};
-  m.t = tiny_tokenizer(folder, &(tiny_spec){.specials = llama3_tokens});
-  tiny_write(folder, "chat_template.jinja", template);
-  assert_ok(ft_render_options_init(folder, m.t, FT_TEMPLATE_AUTO, NULL, &m.options));
-  check(&m, hi,
-        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
-        "December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user"
-        "<|end_header_id|>\n\nHi<|eot_id|>");
-  check(&m, hi_with_system,
-        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
-        "December 2023\nToday Date: 26 Jul 2024\n\nS<|eot_id|><|start_header_id|>user"
-        "<|end_header_id|>\n\nHi<|eot_id|>");
-  close_model(&m);
-}
-
 /* ---------------------------------------------------------------- exactness */
 
 static const char *const merges[] = {"Ċ", "Ċ", "H", "i", "Ġ", "H", "ĠH", "i", "a", "Ċ", NULL};
@@ -454,8 +378,7 @@ int main(void) {
       cmocka_unit_test(llama3),          cmocka_unit_test(llama2),
       cmocka_unit_test(alpaca),          cmocka_unit_test(plain),
       cmocka_unit_test(no_end_of_text),  cmocka_unit_test(text),
-      cmocka_unit_test(end_of_text),     cmocka_unit_test(default_system),
-      cmocka_unit_test(own_system_wins), cmocka_unit_test(preamble),
+      cmocka_unit_test(end_of_text),
       cmocka_unit_test(forging),         cmocka_unit_test(borders),
       cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
       cmocka_unit_test(untrained_turns), cmocka_unit_test(zeros),

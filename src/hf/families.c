@@ -294,7 +294,7 @@ const ft_hf_family ft_hf_families[] = {
          K(tie_word_embeddings, true) TOKENS(50281, 50282, 50283))
 #define MODERNBERT_ONLY                                                                            \
   OBJECT(K(attention_bias, false) K(mlp_bias, false) K(norm_bias, false) K(decoder_bias, true)     \
-         K(classifier_bias, false) LAST(classifier_activation, "gelu"))
+         K(classifier_bias, false) K(classifier_activation, "gelu") LAST(classifier_pooling, "cls"))
 #define MODERNBERT_ROPES                                                                           \
   {                                                                                                \
     {"full_attention", "global_rope_theta", 160000, false}, {                                      \

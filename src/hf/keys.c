@@ -188,14 +188,7 @@ static void read_padding(const ft_hf_reader *r, ft_arch *a) {
 
 static void read_labels(const ft_hf_reader *r, ft_arch *a) {
   const cJSON *names = ft_json_get(r->all.json, "id2label");
-  const char *pooling = ft_hf_string(&r->all, "classifier_pooling", "cls");
   if (a->head == FT_HEAD_TOKENS) return;
-  if (strcmp(pooling, "cls") != 0 && strcmp(pooling, "mean") != 0)
-    ft_hf_mistake(
-        r->all.mistakes,
-        "classifier_pooling \"%.40s\" is not supported; supported are \"cls\" and \"mean\"",
-        pooling);
-  a->pooling = strcmp(pooling, "mean") == 0 ? FT_POOL_MEAN : FT_POOL_FIRST;
   a->tied = false;
   a->num_labels = cJSON_IsObject(names) ? cJSON_GetArraySize(names)
                                         : ft_hf_int(&r->all, "num_labels", 2, 1, max_dimension);

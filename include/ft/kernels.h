@@ -80,50 +80,6 @@ ft_err ft_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int
 void ft_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
                       int64_t dy_stride, void *db);
 
-/* ---------------------------------------------------------------- norm, residual, SwiGLU */
-
-/* RMSNorm: y = w · x / sqrt(mean(x²) + eps), per row of [rows, n] (Zhang & Sennrich 2019). Writes
- * rstd [rows] (NULL: not wanted). `residual` not NULL: first x ← x + residual (rounded to type and
- * stored to sum_out [rows, n]), and norms that: y = norm(x + residual). */
-void ft_rmsnorm_forward(ft_dtype type, int64_t rows, int64_t n, const void *x, const void *residual,
-                        void *sum_out, const void *w, float eps, void *y, float *rstd);
-/* Given dy [rows, n] of `type`, the input x [rows, n] (of `type`), rstd and w:
- * dx [rows, n] (f32, the gradient of the residual stream) += the norm's input gradient;
- * dw [n] (f32) = its weight gradient, summed in an order fixed by shape; dx16 (of `type`, NULL: not
- * wanted) receives the new dx rounded, as the next matmuls' input. */
-void ft_rmsnorm_backward(ft_dtype type, int64_t rows, int64_t n, const void *dy, const void *x,
-                         const float *rstd, const void *w, float *dx, void *dx16, float *dw);
-/* out = a + b, elementwise. out may be a. */
-void ft_add(ft_dtype type, int64_t count, const void *a, const void *b, void *out);
-
-/* a [rows, n] = silu(gate) · up (Shazeer 2020). */
-void ft_swiglu_forward(ft_dtype type, int64_t rows, int64_t n, const void *gate, const void *up,
-                       void *a);
-/* From da: dgate, dup, and again a = silu(gate) · up (so that it need not be kept); dgate may be
- * gate's memory, dup up's, a da's. a NULL: not wanted. */
-void ft_swiglu_backward(ft_dtype type, int64_t rows, int64_t n, const void *da, const void *gate,
-                        const void *up, void *dgate, void *dup, void *a);
-
-/* ---------------------------------------------------------------- rotary embedding, q/k norm */
-
-/* inv_freq [head_dim/2] in f32 (computed by the caller from the architecture).
- * In place on x [rows, heads, head_dim] with row stride `stride`: half-rotation, pair (i, i +
- * head_dim/2) (Su et al. 2021, layout of Hugging Face); position[row] is the row's place in its
- * document. backward = true turns the other way (the gradient). Angles: f32 product position ·
- * inv_freq, then cos and sin correct to f32 rounding. */
-void ft_rotary(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim, void *x,
-               int64_t stride, const int32_t *position, const float *inv_freq, bool backward);
-
-/* RMSNorm of every head: x, y [rows, heads, head_dim] (row stride `stride` both), w [head_dim],
- * rstd [rows, heads]. y may be x. */
-void ft_head_norm_forward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
-                          const void *x, int64_t stride, const void *w, float eps, void *y,
-                          float *rstd);
-/* dx (may be dy) from dy, and dw [head_dim] (f32, = not +=). x is the norm's input. */
-void ft_head_norm_backward(ft_dtype type, int64_t rows, int64_t heads, int64_t head_dim,
-                           const void *dy, const void *x, int64_t stride, const float *rstd,
-                           const void *w, void *dx, float *dw);
-
 /* ---------------------------------------------------------------- attention
  * Grouped-query, over documents laid end to end, none of which sees another. Blocked: nothing of
  * size [tokens, tokens] exists (Dao et al. 2022); blocks that causality, window or document borders
@@ -161,31 +117,6 @@ ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_str
  * the last of them. Of `a`, ahead and documents play no part. */
 void ft_attention_query(const ft_attention *a, void *o, const void *q, const void *k, const void *v,
                         int64_t kv_stride, int64_t num_keys);
-/* The same in other words; ft_attention_query replaces it. */
-void ft_attention_decode(ft_dtype type, int64_t heads, int64_t kv_heads, int64_t head_dim,
-                         int64_t window, int64_t num_keys, const void *q, const void *k,
-                         const void *v, int64_t kv_stride, void *o);
-
-/* ---------------------------------------------------------------- embedding */
-
-/* out [tokens, n] = rows of table [vocab, n]. */
-void ft_embedding_forward(ft_dtype type, int64_t tokens, int64_t n, const uint32_t *ids,
-                          const void *table, void *out);
-/* Rows row0 … row0+num_rows-1 of the table's gradient: out [num_rows, n] of out_type = (base row,
- * f32 [num_rows, n], NULL: zero) + the sum of dx [tokens, n] (f32) over the tokens with that id, in
- * token order, in f32, rounded once. */
-ft_err ft_embedding_backward(ft_dtype out_type, int64_t tokens, int64_t n, const uint32_t *ids,
-                             const float *dx, int64_t row0, int64_t num_rows, const float *base,
-                             void *out);
-
-/* ---------------------------------------------------------------- loss */
-
-/* Softmax cross-entropy of logits [rows, vocab] (f32, row stride vocab) with `target` [rows]:
- * writes loss[row] = −log p(target) in f32 rounded from a sum in an order fixed by vocab, and, if
- * dlogits is not NULL, dlogits [rows, vocab] of `type` = (softmax − onehot) · scale. dlogits may be
- * the same memory as logits (the row is consumed before it is overwritten). */
-void ft_cross_entropy(ft_dtype type, int64_t rows, int64_t vocab, const float *logits,
-                      const int32_t *target, float scale, float *loss, void *dlogits);
 
 /* ---------------------------------------------------------------- optimizer */
 

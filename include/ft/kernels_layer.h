@@ -5,15 +5,7 @@
  * activations and weights (FT_F32 or FT_BF16). All arithmetic is f32 with one rounding at the end;
  * what other programs round on the way (cosines, a normed row before its weight) is not rounded
  * here. An input that is only read element by element may be the memory of an output (said at each
- * function). Equal bits for any number of threads; all threads work; not collective.
- *
- * These replace functions of kernels.h, which go as soon as nobody calls them:
- *   ft_norm_*        ft_rmsnorm_*, ft_head_norm_*
- *   ft_rope_apply    ft_rotary
- *   ft_gated_*       ft_swiglu_*
- *   ft_embeddings_*       ft_embedding_*
- *   ft_add_scaled    ft_add
- * and give the same bits where both can say the same. */
+ * function). Equal bits for any number of threads; all threads work; not collective. */
 #ifndef FT_KERNELS_LAYER_H
 #define FT_KERNELS_LAYER_H
 

@@ -35,8 +35,7 @@ typedef struct ft_loss_out {
 
 /* logits [rows, columns] without gaps become z. target [rows] in [0, columns). weight [rows]: what
  * multiplies the gradient of each row (NULL: loss->weight). dlogits may be the same
- * memory as logits: a row is consumed before it is overwritten. With logits.scale 1 and nothing
- * else, and equal weights, the bits are those of ft_cross_entropy, which this replaces. */
+ * memory as logits: a row is consumed before it is overwritten. */
 void ft_loss_rows(const ft_loss *loss, ft_dtype type, const ft_loss_out *out, float *logits,
                   const int32_t *target, const float *weight, int64_t rows, int64_t columns);
 

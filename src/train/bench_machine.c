@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ft/kernels_layer.h"
 #include "internal.h"
 
 ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s) {
@@ -29,12 +30,13 @@ ft_err ft_bench_memory(ft_comm *comm, double *bytes_per_s) {
   if (err == FT_OK) err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), &b);
   if (err == FT_OK) err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(float), &c);
   FT_TRY(ft_comm_agree(comm, err));
-  ft_add(FT_F32, count, b, c, a); /* memory is first touched here, by the threads that use it */
-  ft_add(FT_F32, count, a, c, b);
+  ft_add_scaled(FT_F32, a, b, c, 1,
+                count); /* memory is first touched here, by the threads that use it */
+  ft_add_scaled(FT_F32, b, a, c, 1, count);
   FT_TRY(ft_comm_barrier(comm));
   for (int run = 0; run < 5; run++) {
     double begin = ft_now_s();
-    ft_add(FT_F32, count, a, b, c);
+    ft_add_scaled(FT_F32, c, a, b, 1, count);
     seconds = FT_MIN(seconds, ft_now_s() - begin);
   }
   FT_TRY(ft_bench_rate(comm, 3 * sizeof(float) * (double)count, seconds, bytes_per_s));

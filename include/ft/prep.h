@@ -118,6 +118,44 @@ void ft_render_options_fini(ft_render_options *options);
 ft_err ft_encode_string(const ft_tokenizer *t, const char *string, bool specials, uint8_t mask,
                         ft_ids *out);
 
+/* ---------------------------------------------------------------- what a template does */
+
+/* What a conversation may hold. */
+typedef enum ft_chat_part {
+  FT_CHAT_SYSTEM,
+  FT_CHAT_LATER_SYSTEM,
+  FT_CHAT_DEVELOPER,
+  FT_CHAT_PARTS,
+  FT_CHAT_TOOLS,
+  FT_CHAT_CALLS,
+  FT_CHAT_RESULTS,
+  FT_CHAT_REASONING,
+  FT_CHAT_EARLIER_REASONING,
+  FT_CHAT_DOCUMENTS,
+  FT_NUM_CHAT_PARTS
+} ft_chat_part;
+const char *ft_chat_part_name(ft_chat_part part); /* "system message" … */
+
+typedef enum ft_chat_support { FT_CHAT_WRITTEN, FT_CHAT_DROPPED, FT_CHAT_REFUSED } ft_chat_support;
+
+typedef struct ft_chat_check {
+  bool refuses_chats; /* even a question and its answer; then nothing but `reason` is known */
+  char reason[400];
+  ft_chat_support parts[FT_NUM_CHAT_PARTS];
+  char reasons[FT_NUM_CHAT_PARTS][400]; /* what the template says where it refuses */
+  bool keeps_history;  /* an answer is written in the same way whatever follows it */
+  int64_t end_of_turn; /* the token that ends an answer and is learnt; -1: none is */
+  int64_t num_control; /* control tokens that contents were tried with */
+  bool can_be_forged;  /* a content made one of them */
+  bool reads_date, marks_generation;
+} ft_chat_check;
+/* Finds out what the model's own template (options->chat) does, by rendering small conversations.
+ * Errors: FT_ERR_DATA, FT_ERR_MEMORY. */
+ft_err ft_chat_check_template(const ft_tokenizer *t, const ft_render_options *options,
+                              ft_chat_check *out);
+
+/* ---------------------------------------------------------------- records to ids */
+
 /* What one record becomes. Starts zeroed, and is used again from record to record. */
 typedef struct ft_document {
   ft_tokens_kind kind; /* text, sft, preference, unpaired or classes */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "check_template.h"
 #include "common.h"
 #include "ft/hf.h"
 #include "ft/prep.h"
@@ -12,11 +13,18 @@ typedef struct arguments {
   ft_template template;
   ft_train_on train_on;
   struct tm date;
-  bool has_date;
+  bool has_date, check;
   bool chat, show, color;
 } arguments;
 
-enum { OPTION_TEMPLATE = 256, OPTION_SYSTEM, OPTION_TRAIN_ON, OPTION_DATE, OPTION_COLOR };
+enum {
+  OPTION_TEMPLATE = 256,
+  OPTION_SYSTEM,
+  OPTION_CHECK,
+  OPTION_TRAIN_ON,
+  OPTION_DATE,
+  OPTION_COLOR
+};
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "A directory with tokenizer files", 0},
@@ -27,6 +35,8 @@ static const struct argp_option options[] = {
      "or a layout by its special tokens if it has none)",
      0},
     {"system", OPTION_SYSTEM, "TEXT", 0, "System message of chats that have none", 0},
+    {"check-template", OPTION_CHECK, NULL, 0,
+     "Tell what the model's own chat template does with roles, tools, reasoning and history", 0},
     {"train-on", OPTION_TRAIN_ON, "WHICH", 0,
      "Learn all messages of the assistant, the last, or those marked by a member (all)", 0},
     {"date", OPTION_DATE, "DATE", 0, "What chat templates take for today, YYYY-MM-DD (today)", 0},
@@ -51,6 +61,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case OPTION_SYSTEM:
     a->system = argument;
+    return 0;
+  case OPTION_CHECK:
+    a->check = true;
     return 0;
   case OPTION_TRAIN_ON:
     if (ft_train_on_by_name(argument, &a->train_on) != FT_OK)
@@ -183,12 +196,13 @@ static ft_err tokenize(const arguments *a) {
   FT_TRY(ft_cli_alone("tokenize"));
   FT_TRY(ft_hf_check_sums(a->model));
   FT_TRY(ft_tokenizer_open(a->model, &j.tokenizer));
-  if (a->chat) {
-    FT_TRY(ft_render_options_init(a->model, j.tokenizer, a->template, a->system, &j.render));
+  if (a->chat || a->check) {
+    ft_template wanted = a->check ? FT_TEMPLATE_MODEL : a->template;
+    FT_TRY(ft_render_options_init(a->model, j.tokenizer, wanted, a->system, &j.render));
     j.render.train_on = a->train_on;
     if (a->has_date) j.render.date = a->date;
   }
-  FT_TRY(run_lines(&j));
+  FT_TRY(a->check ? ft_cli_check_template(j.tokenizer, &j.render) : run_lines(&j));
   FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
 out:
   fflush(stdout);

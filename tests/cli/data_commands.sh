@@ -65,6 +65,12 @@ expect 64 '--color' "$ftrun" tokenize --model "$model" --color red
 
 # ---- prep
 for i in $(seq 200); do printf '{"prompt":"question %d","completion":"answer %d"}\n' "$i" "$i"; done >"$work/many.jsonl"
+expect 0 'cannot forge a turn' "$ftrun" tokenize --model "$model" --check-template
+expect 0 'written as when they were the last' "$ftrun" tokenize --model "$model" --check-template
+rm "$work/tokenizer/tokenizer_config.json"
+expect 65 'has no chat template' "$ftrun" tokenize --model "$work/tokenizer" --check-template
+expect 64 'expected a date' "$ftrun" tokenize --model "$model" --chat --date tomorrow
+expect 64 'all, last or marked' "$ftrun" tokenize --model "$model" --chat --train-on some
 expect 0 "template    model (the model's own)" "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
 grep -Eq '^all +200 ' "$work/out" || fail "the report lacks the sum"
 for set in train validation test; do

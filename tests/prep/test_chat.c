@@ -260,6 +260,38 @@ static void prompts(void **state) {
   close_model(&m);
 }
 
+/* What --check-template tells. */
+static void checking(void **state) {
+  (void)state;
+  model m = open_chat(THINKING, NULL, NULL);
+  ft_chat_check check;
+  assert_ok(ft_chat_check_template(m.t, &m.options, &check));
+  assert_false(check.refuses_chats || check.keeps_history || check.can_be_forged);
+  assert_false(check.reads_date || check.marks_generation);
+  assert_int_equal(check.end_of_turn, ft_tokenizer_id(m.t, "<|im_end|>"));
+  assert_int_equal(check.num_control, 3);
+  assert_int_equal(check.parts[FT_CHAT_SYSTEM], FT_CHAT_WRITTEN);
+  assert_int_equal(check.parts[FT_CHAT_TOOLS], FT_CHAT_WRITTEN);
+  assert_int_equal(check.parts[FT_CHAT_CALLS], FT_CHAT_WRITTEN);
+  assert_int_equal(check.parts[FT_CHAT_REASONING], FT_CHAT_WRITTEN);
+  assert_int_equal(check.parts[FT_CHAT_EARLIER_REASONING], FT_CHAT_DROPPED);
+  assert_int_equal(check.parts[FT_CHAT_DOCUMENTS], FT_CHAT_DROPPED);
+  close_model(&m);
+  m = open_chat("{{ strftime_now('%Y') if messages|length > 9 }}{% for m in messages %}"
+                "{% if m.role not in ['user', 'assistant'] %}{{ raise_exception('roles!') }}"
+                "{% endif %}{{ m.role ~ m.content }}{% endfor %}"
+                "{{ 'assistant' if add_generation_prompt }}",
+                NULL, NULL);
+  assert_ok(ft_chat_check_template(m.t, &m.options, &check));
+  assert_true(check.keeps_history && check.reads_date);
+  assert_int_equal(check.end_of_turn, -1);
+  assert_int_equal(check.parts[FT_CHAT_SYSTEM], FT_CHAT_REFUSED);
+  assert_non_null(strstr(check.reasons[FT_CHAT_SYSTEM], "roles!"));
+  assert_int_equal(check.parts[FT_CHAT_CALLS], FT_CHAT_REFUSED);
+  assert_int_equal(check.parts[FT_CHAT_REASONING], FT_CHAT_DROPPED);
+  close_model(&m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(reasoning_and_history),
                                      cmocka_unit_test(tools),
@@ -271,6 +303,7 @@ int main(void) {
                                      cmocka_unit_test(around),
                                      cmocka_unit_test(places),
                                      cmocka_unit_test(forms),
-                                     cmocka_unit_test(prompts)};
+                                     cmocka_unit_test(prompts),
+                                     cmocka_unit_test(checking)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

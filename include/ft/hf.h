@@ -78,4 +78,9 @@ ft_err ft_hf_check_sums(const char *dir);
 ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_source *out);
 void ft_hf_random_source_free(ft_hf_source *source);
 
+/* A digest of all .safetensors files of a directory: names, sizes, and some pages of each. Copies
+ * of the same revision have the same one; others have another, unless they differ in few tensors
+ * only. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_IO. */
+ft_err ft_hf_weights_digest(const char *dir, uint64_t *digest);
+
 #endif

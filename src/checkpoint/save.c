@@ -1,6 +1,7 @@
 /* Writing a checkpoint: each rank's slices by its I/O thread, then the manifest by rank 0. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "internal.h"
@@ -320,6 +321,41 @@ out:
   return err;
 }
 
+/* Rank 0 sees a rank's file as that rank wrote it. Elsewhere written and not shared, it would be
+ * missing when the run is to go on; on a network file system it may be seen a little late. */
+static ft_err look_for_slice(const ft_checkpoint_writer *w, int rank, int64_t bytes) {
+  ft_err err = FT_OK;
+  char name[CHECKPOINT_NAME_BYTES], *path = NULL;
+  struct stat s = {0};
+  checkpoint_rank_name(rank, ft_comm_size(w->comm), name);
+  FT_TRY(checkpoint_file(w->run_dir, w->step, name, &path));
+  for (double end_s = ft_now_s() + FT_PATH_PATIENCE_S;;) {
+    bool there = ft_path_await(path, FT_MAX(end_s - ft_now_s(), 0)) == FT_OK;
+    if (there && stat(path, &s) == 0 && s.st_size == bytes) break;
+    FT_CHECK(
+        ft_now_s() < end_s, FT_ERR_IO,
+        "%s: rank %d wrote %lld bytes, rank 0 sees %lld: the run directory is not the same one "
+        "for all hosts",
+        path, rank, (long long)bytes, (long long)s.st_size);
+    ft_sleep_s(0.05);
+  }
+out:
+  ft_free(path);
+  return err;
+}
+
+static ft_err look_for_slices(const ft_checkpoint_writer *w) {
+  ft_err err = FT_OK;
+  void *all = NULL;
+  FT_TRY(ft_comm_gather(w->comm, 0, &w->file.bytes, sizeof w->file.bytes, &all, NULL));
+  if (ft_comm_rank(w->comm) == 0)
+    for (int r = 1; r < ft_comm_size(w->comm) && err == FT_OK; r++)
+      err = look_for_slice(w, r, ((const int64_t *)all)[r]);
+out:
+  ft_free(all);
+  return err;
+}
+
 /* Gathers the entries and writes the manifest. */
 static ft_err commit(ft_checkpoint_writer *w) {
   ft_err err = FT_OK;
@@ -331,7 +367,8 @@ static ft_err commit(ft_checkpoint_writer *w) {
     mine = ft_alloc_array(FT_MEM_IO, ft_comm_size(w->comm), sizeof(size_t), &sizes);
   FT_TRY(ft_comm_agree(w->comm, mine));
   FT_TRY(ft_comm_gather(w->comm, 0, entry, bytes, &entries, sizes));
-  if (ft_comm_rank(w->comm) == 0) mine = write_manifest(w, entries, sizes);
+  mine = look_for_slices(w);
+  if (mine == FT_OK && ft_comm_rank(w->comm) == 0) mine = write_manifest(w, entries, sizes);
   FT_TRY(ft_comm_agree(w->comm, mine));
 out:
   free(entry);

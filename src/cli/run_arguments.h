@@ -16,6 +16,9 @@ void ft_cli_take_run_argument(run_arguments *r, struct argp_state *state, char *
 /* Reads and checks the configuration on every rank. Collective over all ranks; errors are agreed.
  */
 ft_err ft_cli_load_config(ft_comm *comm, const run_arguments *r, ft_config *out);
+/* Gives all ranks rank 0's configuration: a file may be another one on another host. Collective
+ * over all ranks; errors are agreed. */
+ft_err ft_cli_share_config(ft_comm *comm, ft_config *config);
 /* argp's help_filter: the table of configuration keys after the options. */
 char *ft_cli_config_help(int key, const char *text, void *input);
 

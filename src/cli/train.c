@@ -75,10 +75,14 @@ const struct argp ft_cli_train_argp = {
 /* A configuration with mistakes has paths, too: all that is wrong is told at once. */
 static ft_err load_config(ft_comm *comm, const arguments *a, ft_config *config) {
   ft_mistakes m = {0};
-  ft_err err = ft_config_read(a->run.config, a->run.overrides, a->run.num_overrides, &m, config);
-  if (err == FT_OK && m.count > 0 && ft_comm_rank(comm) == 0) ft_train_look(config, &m);
-  if (err == FT_OK) err = ft_config_fail(&m, a->run.config, a->run.num_overrides);
-  return ft_comm_agree(comm, err);
+  ft_err err = FT_OK;
+  if (ft_comm_rank(comm) == 0) {
+    err = ft_config_read(a->run.config, a->run.overrides, a->run.num_overrides, &m, config);
+    if (err == FT_OK && m.count > 0) ft_train_look(config, &m);
+    if (err == FT_OK) err = ft_config_fail(&m, a->run.config, a->run.num_overrides);
+  }
+  err = ft_comm_agree(comm, err);
+  return err == FT_OK ? ft_cli_share_config(comm, config) : err;
 }
 
 /* The words that the program was called with, for the run's history. */

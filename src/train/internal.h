@@ -121,6 +121,14 @@ typedef struct trainer {
   ft_progress progress;
 } trainer;
 
+/* ---- agree.c: collective over all ranks, errors agreed: they name who differs from whom. */
+/* Program, environment, model and data, once they are open. */
+ft_err ft_trainer_agree(trainer *t, const char *model_dir);
+/* Whether every rank sees what rank 0 writes to the run directory, with patience. */
+ft_err ft_trainer_share_run_dir(trainer *t);
+/* Seconds for which what one rank has just made may not be seen by others. Not collective. */
+double ft_trainer_patience_s(void);
+
 /* ---- setup.c: collective over all ranks, errors agreed */
 /* Opens config.json, tokenizer and data; for a training run checks the weights' headers too. */
 ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,

@@ -13,7 +13,12 @@ static ft_err prepare_run_dir(const trainer *t) {
 
 static ft_err open_log(const trainer *t) {
   char *path = NULL;
-  ft_err err = ft_format(&path, "%s/log/rank-%d.log", t->config->run_dir, t->rank);
+  ft_err err = ft_path_join(t->config->run_dir, "log", &path);
+  if (err == FT_OK)
+    err = ft_path_await(path, ft_trainer_patience_s()); /* rank 0 has just made it */
+  ft_free(path);
+  path = NULL;
+  if (err == FT_OK) err = ft_format(&path, "%s/log/rank-%d.log", t->config->run_dir, t->rank);
   if (err == FT_OK) err = ft_log_open(path);
   ft_free(path);
   return ft_comm_agree(t->comm, err);

@@ -164,6 +164,8 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));
+  FT_TRY(ft_trainer_agree(t, model_dir));
+  if (training) FT_TRY(ft_trainer_share_run_dir(t));
 out:
   return err;
 }

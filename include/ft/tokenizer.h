@@ -22,14 +22,17 @@ ft_err ft_ids_reserve(ft_ids *ids, int64_t more);
 ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask);
 void ft_ids_fini(ft_ids *ids);
 
-/* Reads DIR/tokenizer.json. What is not supported is refused by name. Errors: FT_ERR_NOINPUT,
- * FT_ERR_DATA. Any number of threads may use the result at once. */
+/* Reads DIR/tokenizer.json, and the added tokens that DIR/tokenizer_config.json (or the older
+ * special_tokens_map.json and added_tokens.json) has beside them. What is not supported is refused
+ * by name. Errors: FT_ERR_NOINPUT, FT_ERR_DATA. Any number of threads may use the result at once.
+ */
 ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out);
 void ft_tokenizer_close(ft_tokenizer *t);
 
 /* Largest id + 1, added tokens included. */
 int64_t ft_tokenizer_vocab_size(const ft_tokenizer *t);
-/* SHA-256 of tokenizer.json. */
+/* SHA-256 of tokenizer.json; if other files add tokens, of it and of a line "ID CONTENT" for each.
+ */
 const char *ft_tokenizer_sha256(const ft_tokenizer *t);
 /* Id of a token by its exact content ("<|im_end|>"), or -1. */
 int64_t ft_tokenizer_id(const ft_tokenizer *t, const char *content);

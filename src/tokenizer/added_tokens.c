@@ -127,56 +127,106 @@ out:
   return err;
 }
 
-static ft_err load_token(const cJSON *item, const ft_vocabulary *vocabulary,
-                         const ft_normalizer *normalizer, ft_added_tokens *a, uint32_t *next_id) {
+/* Where the tokens of a list stand, and what they are. */
+typedef struct loader {
+  const char *where;
+  const ft_vocabulary *vocabulary;
+  const ft_normalizer *normalizer;
+  uint32_t next_id; /* of the next token that the vocabulary lacks */
+} loader;
+
+/* The id a token gets is the one that its file states, if it does. */
+static ft_err check_id(const loader *l, const cJSON *item, const char *content, bool known,
+                       uint32_t given) {
   ft_err err = FT_OK;
-  static const char where[] = "\"added_tokens\"";
-  const char *content;
+  const ft_vocabulary *v = l->vocabulary;
   int64_t id;
-  ft_added_token *t = &a->tokens[a->count];
-  FT_TRY(ft_member_string(item, where, "content", &content));
-  FT_TRY(ft_member_count(item, where, "id", INT32_MAX - 1, &id));
-  FT_TRY(ft_member_optional_bool(item, where, "single_word", false, &t->single_word));
-  FT_TRY(ft_member_optional_bool(item, where, "lstrip", false, &t->lstrip));
-  FT_TRY(ft_member_optional_bool(item, where, "rstrip", false, &t->rstrip));
-  FT_TRY(ft_member_optional_bool(item, where, "special", false, &t->special));
-  FT_TRY(ft_member_optional_bool(item, where, "normalized", !t->special, &t->normalized));
-  if (!*content) goto out; /* an empty one matches nothing */
-  FT_CHECK(ft_string_map_get(&a->by_content, content, strlen(content)) < 0, FT_ERR_DATA,
-           "%s: \"%s\" appears twice", where, content);
-  int64_t known = ft_vocabulary_id(vocabulary, content, strlen(content));
-  t->id = known >= 0 ? (uint32_t)known : (*next_id)++;
-  FT_CHECK((int64_t)t->id == id, FT_ERR_DATA,
+  if (!ft_json_get(item, "id")) return FT_OK;
+  FT_TRY(ft_member_count(item, l->where, "id", INT32_MAX - 1, &id));
+  FT_CHECK((int64_t)given == id, FT_ERR_DATA,
            "%s: \"%s\" has id %lld, but %s %lld; ids must follow the vocabulary without a gap",
-           where, content, (long long)id, known >= 0 ? "\"vocab\" gives it" : "the next free id is",
-           (long long)t->id);
-  FT_CHECK(known >= 0 || id >= vocabulary->num_ids || !vocabulary->contents[id], FT_ERR_DATA,
-           "%s: the id %lld of \"%s\" is taken by \"%s\" in \"vocab\"", where, (long long)id,
-           content, vocabulary->contents[id]);
+           l->where, content, (long long)id, known ? "\"vocab\" gives it" : "the next free id is",
+           (long long)given);
+  FT_CHECK(known || id >= v->num_ids || !v->contents[id], FT_ERR_DATA,
+           "%s: the id %lld of \"%s\" is taken by \"%s\" in \"vocab\"", l->where, (long long)id,
+           content, v->contents[id]);
+out:
+  return err;
+}
+
+static ft_err load_token(loader *l, const cJSON *item, ft_added_tokens *a) {
+  ft_err err = FT_OK;
+  const char *content;
+  ft_added_token *t = &a->tokens[a->count];
+  FT_TRY(ft_member_string(item, l->where, "content", &content));
+  FT_TRY(ft_member_optional_bool(item, l->where, "single_word", false, &t->single_word));
+  FT_TRY(ft_member_optional_bool(item, l->where, "lstrip", false, &t->lstrip));
+  FT_TRY(ft_member_optional_bool(item, l->where, "rstrip", false, &t->rstrip));
+  FT_TRY(ft_member_optional_bool(item, l->where, "special", false, &t->special));
+  FT_TRY(ft_member_optional_bool(item, l->where, "normalized", !t->special, &t->normalized));
+  int64_t known = ft_vocabulary_id(l->vocabulary, content, strlen(content));
+  t->id = known >= 0 ? (uint32_t)known : l->next_id++;
+  FT_TRY(check_id(l, item, content, known >= 0, t->id));
   FT_TRY(ft_strdup(content, &t->content));
   a->count++;
   ft_string_map_add(&a->by_content, t->content, strlen(content), (uint32_t)(a->count - 1));
   if (t->normalized)
-    FT_TRY(normalized_content(normalizer, content, &t->pattern));
+    FT_TRY(normalized_content(l->normalizer, content, &t->pattern));
   else
     FT_TRY(ft_strdup(content, &t->pattern));
 out:
   return err;
 }
 
-ft_err ft_added_tokens_load(const cJSON *list, const ft_vocabulary *vocabulary,
+/* Tokens of tokenizer.json, which has each once and with its id. */
+static ft_err load_listed(loader *l, const cJSON *list, ft_added_tokens *a) {
+  ft_err err = FT_OK;
+  for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
+    const char *content;
+    int64_t id;
+    FT_TRY(ft_member_string(item, l->where, "content", &content));
+    FT_TRY(ft_member_count(item, l->where, "id", INT32_MAX - 1, &id));
+    if (!*content) continue; /* an empty one matches nothing */
+    FT_CHECK(ft_string_map_get(&a->by_content, content, strlen(content)) < 0, FT_ERR_DATA,
+             "%s: \"%s\" appears twice", l->where, content);
+    FT_TRY(load_token(l, item, a));
+  }
+  a->num_listed = a->count;
+out:
+  return err;
+}
+
+static ft_err load_more(loader *l, const cJSON *list, ft_added_tokens *a) {
+  ft_err err = FT_OK;
+  for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
+    const cJSON *content = ft_json_get(item, "content");
+    size_t bytes = strlen(content->valuestring);
+    if (ft_string_map_get(&a->by_content, content->valuestring, bytes) >= 0) continue;
+    FT_TRY(load_token(l, item, a));
+  }
+out:
+  return err;
+}
+
+static int64_t length_of(const cJSON *list) {
+  return list ? cJSON_GetArraySize(list) : 0;
+}
+
+ft_err ft_added_tokens_load(const cJSON *list, const cJSON *more, const ft_vocabulary *vocabulary,
                             const ft_normalizer *normalizer, ft_added_tokens *out) {
   ft_err err = FT_OK;
   void *memory;
-  int64_t count = 0;
-  uint32_t next_id = (uint32_t)vocabulary->map.count;
-  for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
-    count++;
-  FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, count, sizeof *out->tokens, &memory));
+  int64_t most = length_of(list) + length_of(more);
+  loader l = {.where = "\"added_tokens\"",
+              .vocabulary = vocabulary,
+              .normalizer = normalizer,
+              .next_id = (uint32_t)vocabulary->map.count};
+  FT_TRY(ft_alloc_array(FT_MEM_TOKENIZER, most, sizeof *out->tokens, &memory));
   out->tokens = memory;
-  FT_TRY(ft_string_map_init(&out->by_content, count));
-  for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
-    FT_TRY(load_token(item, vocabulary, normalizer, out, &next_id));
+  FT_TRY(ft_string_map_init(&out->by_content, most));
+  FT_TRY(load_listed(&l, list, out));
+  l.where = "an added token of the other files";
+  FT_TRY(load_more(&l, more, out));
   FT_TRY(build_tries(out));
 out:
   return err;

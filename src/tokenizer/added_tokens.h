@@ -25,16 +25,18 @@ typedef struct ft_trie {
 } ft_trie;
 
 typedef struct ft_added_tokens {
-  ft_added_token *tokens; /* [count] */
-  int64_t count;
+  ft_added_token *tokens;    /* [count] */
+  int64_t count, num_listed; /* in tokenizer.json's list are the first ones */
   ft_string_map by_content;  /* content to index */
   ft_trie plain, normalized; /* searched in the text as it is, and as the normalizer leaves it */
 } ft_added_tokens;
 
-/* list: the JSON array, or NULL. Tokens get ids as in Hugging Face's tokenizers: the model's if it
- * has the content, else the next behind its vocabulary; the file must agree. Errors: FT_ERR_DATA.
+/* list: the JSON array of tokenizer.json, or NULL. more: what ft_more_tokens_read gives, of which
+ * those that are not in the list are added; or NULL. Tokens get ids as in Hugging Face's
+ * tokenizers: the model's if it has the content, else the next behind its vocabulary; the file must
+ * agree. Errors: FT_ERR_DATA.
  */
-ft_err ft_added_tokens_load(const cJSON *list, const ft_vocabulary *vocabulary,
+ft_err ft_added_tokens_load(const cJSON *list, const cJSON *more, const ft_vocabulary *vocabulary,
                             const ft_normalizer *normalizer, ft_added_tokens *out);
 void ft_added_tokens_fini(ft_added_tokens *a);
 

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include "members.h"
+#include "more_tokens.h"
 
 enum { MAX_FILE_BYTES = 1 << 30 };
 
@@ -60,7 +61,7 @@ static void warn_of_lengths(const cJSON *json, const char *path) {
   }
 }
 
-static ft_err load(ft_tokenizer *t, const cJSON *json) {
+static ft_err load(ft_tokenizer *t, const cJSON *json, const cJSON *more) {
   ft_err err = FT_OK;
   cJSON *model, *post, *added = NULL;
   const char *version;
@@ -73,7 +74,7 @@ static ft_err load(ft_tokenizer *t, const cJSON *json) {
   const cJSON *list = ft_json_get(json, "added_tokens");
   if (list && !cJSON_IsNull(list))
     FT_TRY(ft_member_array(json, "the file", "added_tokens", &added));
-  FT_TRY(ft_added_tokens_load(added, &t->model.vocabulary, t->normalizer, &t->added));
+  FT_TRY(ft_added_tokens_load(added, more, &t->model.vocabulary, t->normalizer, &t->added));
   if (t->model.bpe) FT_TRY(ft_bpe_check_merges(t->model.bpe, &t->added.by_content));
   FT_TRY(index_tokens(t));
   FT_TRY(ft_member_optional_object(json, "the file", "post_processor", &post));
@@ -109,11 +110,34 @@ static void pool_free(ft_workspace_pool *pool) {
   ft_free(pool);
 }
 
+/* The SHA-256 of tokenizer.json, and of the tokens that other files add, an "ID CONTENT" line each.
+ */
+static ft_err identify(ft_tokenizer *t, const char *text, size_t bytes) {
+  ft_err err = FT_OK;
+  ft_buffer all = {0};
+  if (t->added.count == t->added.num_listed) {
+    ft_sha256_hex(text, bytes, t->sha256);
+    return FT_OK;
+  }
+  FT_TRY(ft_buffer_put(&all, text, bytes));
+  for (int64_t i = t->added.num_listed; i < t->added.count; i++) {
+    char *line;
+    FT_TRY(ft_format(&line, "%u %s\n", t->added.tokens[i].id, t->added.tokens[i].content));
+    err = ft_buffer_put(&all, line, strlen(line));
+    ft_free(line);
+    FT_TRY(err);
+  }
+  ft_sha256_hex(all.data, all.bytes, t->sha256);
+out:
+  ft_buffer_fini(&all);
+  return err;
+}
+
 ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
   ft_err err = FT_OK;
   char *path = NULL, *text = NULL;
   size_t bytes;
-  cJSON *json = NULL;
+  cJSON *json = NULL, *more = NULL;
   void *memory = NULL;
   *out = NULL;
   FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
@@ -123,21 +147,23 @@ ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
     FT_TRY(ft_kind_check(dir, FT_WANT_MODEL));
   FT_TRY(ft_read_file(path, MAX_FILE_BYTES, &text, &bytes));
   FT_TRY(ft_json_parse(text, bytes, path, &json));
+  FT_TRY(ft_more_tokens_read(dir, &more));
   FT_TRY(ft_alloc(FT_MEM_TOKENIZER, sizeof **out, &memory));
   ft_tokenizer *t = memory;
-  ft_sha256_hex(text, bytes, t->sha256);
   FT_TRY(pool_new(&t->pool));
-  err = load(t, json);
+  err = load(t, json, more);
   if (err != FT_OK) {
     ft_fail_prefix(err, "%s", path);
     goto out;
   }
+  FT_TRY(identify(t, text, bytes));
   warn_of_lengths(json, path);
   *out = t;
   memory = NULL;
 out:
   ft_tokenizer_close(memory);
   cJSON_Delete(json);
+  cJSON_Delete(more);
   ft_free(text);
   ft_free(path);
   return err;

@@ -8,7 +8,7 @@
 
 typedef struct ft_hf_config {
   ft_arch arch;
-  ft_layout *layout;   /* of arch, everything trained; owned */
+  ft_layout *layout;   /* of arch, everything trained unless ft_hf_freeze was called; owned */
   char model_type[32]; /* "llama", "mistral" …; of a composite directory its text part's */
   struct ft_hf_naming *naming; /* how the directory names its tensors; owned */
   ft_dtype dtype;      /* dtype or torch_dtype of config.json; else of the weights; else FT_BF16 */
@@ -35,6 +35,11 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 int ft_hf_tensor_name(const ft_hf_config *config, const ft_block *block, ft_role role, char *out,
                       size_t size);
 
+/* Makes config->layout again, with the tensors frozen whose names (ft_hf_tensor_name) match one of
+ * the shell patterns. Not collective. Errors: FT_ERR_CONFIG for a pattern that matches nothing, or
+ * if nothing is left to train; FT_ERR_MEMORY. */
+ft_err ft_hf_freeze(ft_hf_config *config, const char *const *patterns, int64_t num_patterns);
+
 /* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
  * that are missing or wrong in one message with the expected shape. Tensors that are not part of
  * the model are refused too, but for those known to take no part in what is computed
@@ -56,7 +61,8 @@ typedef struct ft_hf_source {
 
 /* Writes model directory OUT: config.json of MODEL_DIR (every field kept; dtype fields set),
  * tokenizer and generation files copied, weights streamed in bounded memory to model.safetensors
- * or, above max_shard_bytes (0: 5e9), to shards and an index. A tied head is left out. Not
+ * or, above max_shard_bytes (0: 5e9), to shards and an index. A tied head is left out; what is
+ * frozen is copied from MODEL_DIR. Not
  * collective: one rank writes. */
 ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
                     ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir);

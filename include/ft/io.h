@@ -83,8 +83,8 @@ enum { FT_SAFETENSORS_DIMS = 8 };
 
 typedef struct ft_safetensor {
   char *name;
-  ft_dtype dtype; /* when supported */
-  int num_dims;   /* as the file says */
+  ft_dtype dtype;                    /* when supported */
+  int num_dims;                      /* as the file says */
   int64_t dims[FT_SAFETENSORS_DIMS]; /* the first of them */
   int64_t begin;                     /* file offset of its first byte */
   int64_t elements, bytes;

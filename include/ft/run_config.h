@@ -39,6 +39,12 @@ typedef struct ft_config_schedule {
   double min_lr_ratio;
 } ft_config_schedule;
 
+/* A list of texts; owned, the texts are borrowed. */
+typedef struct ft_strings {
+  const char **texts; /* [num] */
+  int64_t num;
+} ft_strings;
+
 /* A resolved configuration. Strings are borrowed from `json`. docs/configuration.md has every key.
  */
 typedef struct ft_config {
@@ -53,6 +59,7 @@ typedef struct ft_config {
   int64_t global_batch, micro_batch; /* rows; global_batch: see ft_config_settle */
   int64_t steps;                     /* 0: by epochs */
   double epochs;                     /* 0: by steps */
+  ft_strings freeze;                 /* shell patterns over names of tensors */
   ft_dtype precision;
   ft_rounding rounding;
   ft_dtype gradient; /* of the accumulator */

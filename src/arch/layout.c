@@ -118,3 +118,53 @@ int64_t ft_layout_num_trained(const ft_layout *l) {
       sum += ft_tensor_elements(&l->blocks[b].tensors[i]);
   return sum;
 }
+
+bool ft_layout_has_frozen(const ft_layout *l) {
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    if (!l->blocks[b].trained) return true;
+  return false;
+}
+
+int64_t ft_layout_lowest_trained(const ft_layout *l) {
+  int64_t lowest = l->arch.layers;
+  for (int64_t b = 0; b < l->num_blocks; b++) {
+    const ft_block *block = &l->blocks[b];
+    int64_t depth = block->place == FT_PLACE_EMBEDDING ? -1
+                    : block->place == FT_PLACE_LAYER   ? block->layer
+                                                       : l->arch.layers;
+    if (block->trained) lowest = FT_MIN(lowest, depth);
+  }
+  return lowest;
+}
+
+/* FLOPs a token for the matrices of a layer or the head. */
+static double block_flops(const ft_block *b, bool passed) {
+  double sum = 0;
+  for (int i = 0; i < b->num_tensors; i++)
+    if (b->tensors[i].num_dims == 2) sum += (double)ft_tensor_elements(&b->tensors[i]);
+  return sum * (b->trained ? 6 : passed ? 4 : 2);
+}
+
+/* Of the head's matrix, where it is the embedding's. */
+static double tied_flops(const ft_layout *l) {
+  const ft_tensor *t;
+  int64_t block = ft_layout_find(l, &l->embedding, FT_ROLE_EMBEDDING, &t);
+  if (!l->arch.tied) return 0;
+  return (double)ft_tensor_elements(t) * (l->blocks[block].trained ? 6 : 4);
+}
+
+double ft_layout_training_flops(const ft_layout *l, const int64_t *lengths, int64_t num_documents) {
+  double tokens = 0, pairs = 0, a_token = tied_flops(l);
+  int64_t lowest = ft_layout_lowest_trained(l);
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    if (l->blocks[b].place != FT_PLACE_EMBEDDING)
+      a_token += block_flops(&l->blocks[b],
+                             l->blocks[b].place == FT_PLACE_HEAD || l->blocks[b].layer >= lowest);
+  for (int64_t d = 0; d < num_documents; d++) {
+    tokens += (double)lengths[d];
+    for (int64_t layer = 0; layer < l->arch.layers; layer++)
+      pairs += (double)ft_arch_visible_pairs(&l->arch, layer, lengths[d]) *
+               (layer >= lowest ? 1 : 1.0 / 3);
+  }
+  return a_token * tokens + 12.0 * (double)(l->arch.heads * l->arch.head_dim) * pairs;
+}

@@ -109,6 +109,7 @@ static ft_err export_run(const arguments *a) {
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, a->run, &config));
   FT_TRY(ft_hf_check_sums(config.model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config.model_path, &hf));
+  if (config.freeze.num > 0) FT_TRY(ft_hf_freeze(&hf, config.freeze.texts, config.freeze.num));
   ft_dtype dtype = a->has_dtype ? a->dtype : hf.dtype;
   r.layout = hf.layout;
   r.updates = ft_checkpoint_meta_of(r.checkpoint)->updates;

@@ -14,7 +14,8 @@ static const int64_t default_shard_bytes = 5000000000;
 /* A tensor of the export. */
 typedef struct item {
   const ft_hf_file_tensor *ours; /* made of tensors of ours, or … */
-  const ft_safetensor *foreign;  /* … copied from the input as it is */
+  const ft_safetensor *foreign;  /* … copied from the input as it is, or … */
+  const ft_safetensor *frozen;   /* … copied from it in the export's dtype: nobody trained it */
   int64_t file, number;          /* in which file, and its place among all */
   ft_safetensor tensor;
 } item;
@@ -37,7 +38,8 @@ typedef struct exporter {
 
 /* ---------------------------------------------------------------- what is written */
 
-static void add_ours(exporter *ex, ft_hf_file_tensor *t) {
+static ft_err add_ours(exporter *ex, ft_hf_file_tensor *t) {
+  bool trained = ex->config->layout->blocks[t->parts[0].block].trained;
   item *it = &ex->items[ex->num_items];
   *it = (item){.ours = t, .number = ex->num_items};
   it->tensor = (ft_safetensor){.name = t->name,
@@ -46,7 +48,14 @@ static void add_ours(exporter *ex, ft_hf_file_tensor *t) {
                                .dims = {t->dims[0], t->dims[1]},
                                .elements = t->elements,
                                .bytes = t->elements * (int64_t)ft_dtype_bytes(ex->dtype)};
+  if (!trained && ex->input) it->frozen = ft_safetensors_find(ex->input, t->name);
+  if (!trained && !it->frozen)
+    return ft_fail(FT_ERR_NOINPUT,
+                   "%s was frozen and is not in the checkpoint: the model directory that the run "
+                   "began with is needed, and is not there or has no such tensor",
+                   t->name);
   ex->num_items++;
+  return FT_OK;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -124,7 +133,7 @@ static ft_err list_items(exporter *ex, int64_t max_shard_bytes) {
   int64_t room = ex->num_tensors + (ex->input ? ft_safetensors_count(ex->input) : 0);
   FT_TRY(ft_alloc_array(FT_MEM_IO, room, sizeof *ex->items, (void **)&ex->items));
   for (int64_t i = 0; i < ex->num_tensors; i++)
-    add_ours(ex, &ex->tensors[i]);
+    FT_TRY(add_ours(ex, &ex->tensors[i]));
   if (naming->composite) FT_TRY(add_foreign(ex));
   for (int64_t i = 0; i < ex->num_items; i++)
     ex->total_bytes += ex->items[i].tensor.bytes;
@@ -229,10 +238,23 @@ out:
   return err;
 }
 
+static ft_err write_frozen(exporter *ex, const item *it, ft_safetensors_writer *w) {
+  ft_err err = FT_OK;
+  for (int64_t at = 0; at < it->frozen->elements; at += PIECE_ELEMENTS) {
+    int64_t n = FT_MIN((int64_t)PIECE_ELEMENTS, it->frozen->elements - at);
+    FT_TRY(ft_safetensors_read(ex->input, it->frozen, at, n, ex->raw));
+    ft_convert(FT_F32, ex->values, it->frozen->dtype, ex->raw, n);
+    FT_TRY(put(ex, it, ex->values, at, n, w));
+  }
+out:
+  return err;
+}
+
 static ft_err write_tensor(exporter *ex, const item *it, ft_safetensors_writer *w) {
   ft_err err = FT_OK;
   int64_t at = 0;
   if (it->foreign) return write_foreign(ex, it, w);
+  if (it->frozen) return write_frozen(ex, it, w);
   if (it->ours->transposed) return write_transposed(ex, it, w);
   for (int i = 0; i < it->ours->num_parts; i++)
     FT_TRY(write_part(ex, it, &it->ours->parts[i], &at, w));

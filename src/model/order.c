@@ -18,10 +18,7 @@ void ft_model_find_trained(ft_model *m) {
   m->embedding_trained = ft_unit_is_trained(m, &l->embedding);
   m->head_trained = m->arch.tied ? is_trained(m, &l->embedding, FT_ROLE_EMBEDDING)
                                  : is_trained(m, &l->head, FT_ROLE_HEAD);
-  m->lowest_layer = 0;
-  while (!m->embedding_trained && m->lowest_layer < m->arch.layers &&
-         !ft_unit_is_trained(m, &l->layers[m->lowest_layer]))
-    m->lowest_layer++;
+  m->lowest_layer = FT_MAX(ft_layout_lowest_trained(l), 0);
 }
 
 static void add_unit(int64_t *order, int64_t *num, const ft_unit *unit) {

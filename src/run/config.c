@@ -17,6 +17,7 @@ static const char *type_name(const ft_key *key) {
                                          [KEY_EVERY] = {"boolean or integer", NULL},
                                          [KEY_CHOICE] = {"string", "string or null"},
                                          [KEY_PAIR] = {"two numbers", NULL},
+                                         [KEY_STRINGS] = {"list", NULL},
                                          [KEY_SOURCES] = {"list", NULL},
                                          [KEY_SETS] = {"list", NULL}};
   return names[key->type][key->nullable];
@@ -318,6 +319,24 @@ static ft_err take_sets(ft_mistakes *m, const ft_key *key, const cJSON *value, f
   return FT_OK;
 }
 
+static ft_err take_strings(ft_mistakes *m, const ft_key *key, const cJSON *value, void *to) {
+  ft_strings *list = to;
+  void *p;
+  bool good = cJSON_IsArray(value);
+  for (const cJSON *item = good ? value->child : NULL; item; item = item->next)
+    good = good && cJSON_IsString(item) && item->valuestring[0];
+  if (!good) {
+    wrong(m, key, value, "a list of texts that are not empty");
+    return FT_OK;
+  }
+  ft_err err = ft_alloc_array(FT_MEM_OTHER, cJSON_GetArraySize(value), sizeof *list->texts, &p);
+  if (err != FT_OK) return err;
+  list->texts = p;
+  for (const cJSON *item = value->child; item; item = item->next)
+    list->texts[list->num++] = item->valuestring;
+  return FT_OK;
+}
+
 static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
   void *to = key->offset == FT_KEY_NOWHERE ? NULL : (char *)c + key->offset;
   bool null = !value || cJSON_IsNull(value);
@@ -352,6 +371,8 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
   case KEY_CHOICE:
     take_choice(m, key, value, c);
     return FT_OK;
+  case KEY_STRINGS:
+    return take_strings(m, key, value, to);
   case KEY_SOURCES:
     return take_sources(m, key, value, c);
   case KEY_SETS:
@@ -467,6 +488,7 @@ out:
 void ft_config_fini(ft_config *c) {
   ft_free(c->train);
   ft_free(c->validation);
+  ft_free(c->freeze.texts);
   cJSON_Delete(c->json);
   memset(c, 0, sizeof *c);
 }

@@ -49,6 +49,9 @@ const ft_key ft_config_table[] = {
         .meaning = "instead of steps: passes over the training rows, ceil(epochs * rows / "
                    "global_batch) steps",
         .min = 1e-9, .max = 1e9, .nullable = true, .resumable = true),
+    KEY(STRINGS, "train.freeze", AT(freeze), "[]",
+        .meaning = "shell patterns over names of tensors (\"model.layers.[0-7].*\") that are not "
+                   "trained"),
     KEY(CHOICE, "train.precision", AT(precision), "\"bf16\"",
         .meaning = "\"bf16\" or \"fp32\": type of weights and activations in compute",
         .choices = {"fp32", "bf16"}),

@@ -12,6 +12,7 @@ typedef enum ft_key_type {
   KEY_EVERY,   /* false: 0, true: 1, or a whole number */
   KEY_CHOICE,  /* a string of a list; stored as its index in an int (an enum) */
   KEY_PAIR,    /* two numbers */
+  KEY_STRINGS, /* list of texts that are not empty */
   KEY_SOURCES, /* list of {path, weight} */
   KEY_SETS     /* list of {name, path} */
 } ft_key_type;

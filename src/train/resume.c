@@ -138,6 +138,8 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
   double begin_s = ft_now_s();
   int64_t bytes = ft_read_bytes();
   if (t->checkpoint) {
+    if (ft_layout_has_frozen(t->hf.layout)) /* which no checkpoint holds */
+      FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
     FT_TRY(restore(t, config, options));
   } else {
     FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));

@@ -165,6 +165,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   if (options->model_dir)
     FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
   else {
+    if (ft_layout_has_frozen(t->hf.layout)) FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
     FT_TRY(ft_checkpoint_open_together(comm, config->run_dir, step, &checkpoint));
     FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));
   }

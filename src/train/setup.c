@@ -119,6 +119,8 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   if (t->rank == 0)
     ft_mistakes_note(&m, ft_hf_check_sums(model_dir)); /* first: it explains others */
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
+  if (found == FT_OK && t->config->freeze.num > 0)
+    found = ft_hf_freeze(&t->hf, t->config->freeze.texts, t->config->freeze.num);
   ft_mistakes_note(&m, found);
   if (found == FT_OK)
     open_with_model(t, model_dir, training, &m);

@@ -44,7 +44,7 @@ static double batch_flops(const trainer *t, const ft_batch *b) {
   double sum = 0;
   for (int64_t d = 0; d < b->num_documents; d++) {
     int64_t length = b->offsets[d + 1] - b->offsets[d];
-    sum += ft_arch_training_flops(&t->hf.arch, &length, 1);
+    sum += ft_layout_training_flops(t->hf.layout, &length, 1);
   }
   return sum;
 }

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Proves train.freeze: what is frozen has the same bytes in the export, what is trained has not; the
+# same bits on 1 and 3 ranks in every sharding stage; a run that goes on elsewhere equals one that was
+# not interrupted; states and checkpoints hold what is trained only; and patterns that mean nothing
+# are refused.
+#
+#   tests/program/freeze.sh FTRUN SAMPLE_DATA
+. "$(dirname "$0")/common.sh"
+ftrun=$1 sample_data=$2
+model=$work/model
+quietly "$ftrun" init --config "$root/configs/tiny-model.json" --seed 1 --out "$model"
+prepare_run "$model" 4 "$work/run"
+
+# train RANKS RUN KEY=VALUE...
+train() {
+  local ranks=$1 run=$2
+  shift 2
+  quietly on_ranks "$ranks" "$ftrun" train "$work/config.json" "run.dir=$work/$run" "$@"
+}
+
+# compare MODEL EXPORT PATTERN: tensors whose names match have the same bytes, the others have not.
+compare() {
+  python3 - "$@" <<'END'
+import fnmatch, json, struct, sys
+def tensors(directory):
+    data = open(directory + "/model.safetensors", "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    return {n: data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]]
+            for n, t in header.items() if n != "__metadata__"}
+before, after = tensors(sys.argv[1]), tensors(sys.argv[2])
+assert before.keys() == after.keys()
+frozen = [n for n in before if any(fnmatch.fnmatch(n, p) for p in sys.argv[3:])]
+assert 0 < len(frozen) < len(before), len(frozen)
+for name in before:
+    assert (before[name] == after[name]) == (name in frozen), name
+END
+}
+
+lower='["model.embed_tokens.*","model.layers.0.*","*norm.weight"]'
+matrices='["*.self_attn.*","*.gate_proj.*","*embed_tokens*"]'
+number=0
+for freeze in "$lower" "$matrices"; do
+  number=$((number + 1))
+  train 1 "one-$number" "train.freeze=$freeze"
+  for stage in 0 2 3; do
+    train 3 "three-$number" "train.freeze=$freeze" sharding.stage="$stage"
+    cmp <(essence "$work/one-$number") <(essence "$work/three-$number") ||
+      fail "$freeze: other bits on 3 ranks, stage $stage"
+    [ "$stage" -eq 3 ] || rm -rf "$work/three-$number"
+  done
+  train 2 "parts-$number" "train.freeze=$freeze" train.steps=2
+  train 1 "parts-$number" "train.freeze=$freeze"
+  cmp <(essence "$work/one-$number") <(essence "$work/parts-$number") ||
+    fail "$freeze: an interrupted run differs"
+  [ "$(export_sum "$work/one-$number")" = "$(export_sum "$work/parts-$number")" ] ||
+    fail "$freeze: an interrupted run has other weights"
+  quietly "$ftrun" export "$work/one-$number" --out "$work/out-$number"
+  mapfile -t patterns < <(tr -d '[]"' <<<"$freeze" | tr , '\n')
+  compare "$model" "$work/out-$number" "${patterns[@]}" || fail "$freeze: bytes"
+  # the export evaluates to the run's own last validation loss
+  quietly "$ftrun" eval "$work/config.json" "run.dir=$work/one-$number" "train.freeze=$freeze" --step latest
+  cp "$work/said" "$work/latest"
+  quietly "$ftrun" eval "$work/config.json" --model "$work/out-$number"
+  cmp <(grep -o '"loss":[^,]*' "$work/latest") <(grep -o '"loss":[^,]*' "$work/said") ||
+    fail "$freeze: the export evaluates to another loss than the run"
+done
+
+train 1 whole
+whole=$(du -sb "$work/whole/checkpoints/step-00000004" | cut -f1)
+part=$(du -sb "$work/one-2/checkpoints/step-00000004" | cut -f1)
+[ "$part" -lt $((whole * 7 / 10)) ] || fail "a checkpoint of $part bytes holds what is frozen"
+
+# refused FREEZE TEXT: ends with 78 and says so.
+refused() {
+  local status=0
+  train 1 refused "train.freeze=$1" 2>/dev/null || status=$?
+  [ "$status" -eq 78 ] || fail "$1: status $status"
+  grep -qF "$2" "$work/said" || fail "$1: $(cat "$work/said")"
+}
+refused '["model.layer.*"]' 'train.freeze: "model.layer.*" matches no tensor of this model; one is named'
+refused '["*"]' 'nothing is left to train'
+refused '"*"' 'a list of texts'
+echo "frozen parts keep their bytes, on any number of ranks"

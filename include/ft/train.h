@@ -17,7 +17,7 @@ typedef struct ft_train_options {
   bool check_only;    /* do all but the steps */
   char *const *allow; /* keys whose change is allowed on resume */
   int64_t num_allow;
-  const char *version, *command; /* of the program, for the run's history; may be NULL */
+  const char *version, *libraries, *command; /* for the run's history; may be NULL */
   int64_t step; /* to go on from, setting newer checkpoints aside; -1: from the newest whole one */
 } ft_train_options;
 

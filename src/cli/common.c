@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ft/io.h"
 #include "ft/kernels.h"
+#include "ft/tokenizer.h"
 
 int ft_cli_launch_rank(void) {
   return ft_comm_launch().rank;
@@ -44,6 +46,13 @@ void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
     return;
   }
   argp_parse(argp, argc, argv, 0, NULL, input);
+}
+
+const char *ft_cli_libraries(void) {
+  static char text[1024];
+  snprintf(text, sizeof text, "%s, %s, %s, %s, %s", ft_comm_libraries(), ft_kernels_libraries(),
+           ft_io_libraries(), ft_tokenizer_libraries(), ft_base_libraries());
+  return text;
 }
 
 int64_t ft_cli_int(const struct argp_state *state, const char *option, const char *text,

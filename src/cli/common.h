@@ -27,6 +27,9 @@ void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* The list of commands, as `ftrun --help` has it. */
 void ft_cli_print_commands(FILE *to);
 
+/* All libraries with their versions. */
+const char *ft_cli_libraries(void);
+
 /* Parse TEXT of an option as a number in [min, max], or end with a usage error that names the
  * option. */
 int64_t ft_cli_int(const struct argp_state *state, const char *option, const char *text,

@@ -5,7 +5,6 @@
 #include "commands.h"
 #include "common.h"
 #include "ft/kernels.h"
-#include "ft/tokenizer.h"
 #include "revision.h"
 
 /* argv: all of the program's. */
@@ -22,8 +21,7 @@ static ft_err print_version(void) {
   ft_err err = ft_kernels_init();
   if (err != FT_OK) return err;
   printf("ftrun %s\n", ft_version());
-  printf("libraries  %s, %s, %s, %s, %s\n", ft_comm_libraries(), ft_kernels_libraries(),
-         ft_io_libraries(), ft_tokenizer_libraries(), ft_base_libraries());
+  printf("libraries  %s\n", ft_cli_libraries());
   printf("computes   %s\n", ft_kernels_describe());
   ft_kernels_fini();
   return FT_OK;

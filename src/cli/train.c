@@ -116,7 +116,8 @@ int ft_cli_train(int argc, char **argv) {
                             .allow = a.allow,
                             .num_allow = a.num_allow,
                             .step = a.step,
-                            .version = FT_VERSION,
+                            .version = ft_version(),
+                            .libraries = ft_cli_libraries(),
                             .command = command};
   FT_TRY(ft_train(comm, &config, &train));
 out:

@@ -11,6 +11,7 @@ typedef struct report_run {
   const char *name; /* the last part of dir, or more of it where that is another run's too */
   cJSON *config;    /* as resolved; NULL: not there */
   ft_history history;
+  cJSON *usage;                  /* of usage.json; NULL: not there */
   cJSON *starts;                 /* of history.jsonl */
   double *train_x;               /* [history.steps.num_rows]: its steps as numbers */
   int64_t best_step;             /* that the run kept as the best; -1: none */
@@ -40,8 +41,8 @@ struct ft_report {
 /* The run's configuration as it was resolved (cJSON_Delete). Errors: FT_ERR_NOINPUT; FT_ERR_DATA:
  * it is no run directory; FT_ERR_IO. */
 ft_err report_read_config(const char *dir, cJSON **out);
-/* How many steps the run is to have; -1: not known. */
-int64_t report_planned_steps(const cJSON *config);
+/* How many steps the run is to have, by its last start or else its configuration; -1: not known. */
+int64_t report_planned_steps(const cJSON *config, const cJSON *starts);
 
 /* ---- figures.c */
 /* Makes the figures of the runs that were read. Errors: FT_ERR_MEMORY. */
@@ -51,6 +52,7 @@ ft_err report_make_figures(ft_report *r);
 /* Opens a table with a column for each run; the caller closes tbody, table and div. */
 void report_put_runs_head(FILE *out, const ft_report *r, const char *corner);
 void report_put_overview(FILE *out, const ft_report *r);
+void report_put_usage(FILE *out, const ft_report *r);
 void report_put_evaluations(FILE *out, const ft_report *r);
 void report_put_configurations(FILE *out, const ft_report *r);
 void report_put_environments(FILE *out, const ft_report *r);

@@ -21,9 +21,21 @@ out:
   return err;
 }
 
-int64_t report_planned_steps(const cJSON *config) {
-  int64_t steps;
+int64_t report_planned_steps(const cJSON *config, const cJSON *starts) {
+  int64_t steps, count = cJSON_GetArraySize(starts);
+  const cJSON *last = count ? cJSON_GetArrayItem(starts, (int)count - 1) : NULL;
+  if (ft_json_i64(ft_json_get(last, "steps"), &steps)) return steps;
   return ft_json_i64(ft_json_get(ft_json_get(config, "train"), "steps"), &steps) ? steps : -1;
+}
+
+static ft_err read_usage(report_run *run) {
+  ft_err err = FT_OK;
+  char *path = NULL;
+  FT_TRY(ft_path_join(run->dir, "usage.json", &path));
+  if (ft_path_exists(path)) FT_TRY(ft_json_read(path, &run->usage));
+out:
+  ft_free(path);
+  return err;
 }
 
 /* The steps after which the run went on, of those parts that its rows come from: what a later part
@@ -68,10 +80,11 @@ static ft_err read_run(const char *dir, report_run *run) {
   for (size_t n = strlen(run->dir); n > 1 && run->dir[n - 1] == '/'; n--)
     run->dir[n - 1] = 0;
   FT_TRY(report_read_config(run->dir, &run->config));
-  run->planned_steps = report_planned_steps(run->config);
   FT_TRY(ft_history_read(run->dir, &run->history));
   FT_TRY(ft_run_read_starts(run->dir, &run->starts));
+  run->planned_steps = report_planned_steps(run->config, run->starts);
   FT_TRY(find_resumes(run));
+  FT_TRY(read_usage(run));
   if (ft_run_read_best(run->dir, &run->best_step) != FT_OK) run->best_step = -1;
 out:
   return err;
@@ -141,6 +154,7 @@ void ft_report_free(ft_report *r) {
     cJSON_Delete(r->runs[i].config);
     ft_history_fini(&r->runs[i].history);
     cJSON_Delete(r->runs[i].starts);
+    cJSON_Delete(r->runs[i].usage);
     ft_free(r->runs[i].resumes);
   }
   ft_free(r->figures);

@@ -78,7 +78,7 @@ out:
 
 ft_err ft_status_read(const char *dir, ft_status *s) {
   ft_err err = FT_OK;
-  cJSON *config = NULL;
+  cJSON *config = NULL, *starts = NULL;
   *s = (ft_status){.num_steps = -1,
                    .checkpoint_step = -1,
                    .evaluated_step = -1,
@@ -88,7 +88,8 @@ ft_err ft_status_read(const char *dir, ft_status *s) {
                    .share_of_peak = NAN,
                    .left_s = NAN};
   FT_TRY(report_read_config(dir, &config));
-  s->num_steps = report_planned_steps(config);
+  FT_TRY(ft_run_read_starts(dir, &starts));
+  s->num_steps = report_planned_steps(config, starts);
   FT_TRY(ft_run_look_at_holder(dir, &s->holder));
   FT_TRY(read_rows(dir, s));
   FT_TRY(ft_run_newest_checkpoint(dir, &s->checkpoint_step));
@@ -96,6 +97,7 @@ ft_err ft_status_read(const char *dir, ft_status *s) {
   s->state = state_of(s);
 out:
   cJSON_Delete(config);
+  cJSON_Delete(starts);
   return err;
 }
 

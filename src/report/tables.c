@@ -165,6 +165,84 @@ void report_put_overview(FILE *out, const ft_report *r) {
   fputs("</tbody></table></div></section>\n", out);
 }
 
+/* ---------------------------------------------------------------- what rank 0 takes */
+
+/* Writes a value of usage.json. */
+typedef void (*put_value)(FILE *out, double value, double sum);
+
+static void put_bytes(FILE *out, double value, double sum) {
+  char number[TEXT_NUMBER_BYTES];
+  (void)sum;
+  fputs(text_bytes(value, number), out);
+}
+
+static void put_share_of_time(FILE *out, double value, double sum) {
+  char number[TEXT_NUMBER_BYTES];
+  fprintf(out, "%s, %.1f %%", text_duration(value, number), sum > 0 ? 100 * value / sum : 0);
+}
+
+static double sum_of(const cJSON *object) {
+  double sum = 0;
+  for (const cJSON *item = object ? object->child : NULL; item; item = item->next)
+    if (cJSON_IsNumber(item)) sum += item->valuedouble;
+  return sum;
+}
+
+/* Whether a member is there, and not 0, in one of the runs. */
+static bool is_used(const ft_report *r, const char *object, const char *name) {
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    const cJSON *item = ft_json_get(ft_json_get(r->runs[i].usage, object), name);
+    if (cJSON_IsNumber(item) && item->valuedouble > 0) return true;
+  }
+  return false;
+}
+
+static void put_usage_row(FILE *out, const ft_report *r, const char *object, const char *name,
+                          put_value put) {
+  fputs("<tr><th scope=\"row\">", out);
+  for (const char *c = name; *c; c++)
+    fputc(*c == '_' ? ' ' : *c, out);
+  fputs("</th>", out);
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    const cJSON *all = ft_json_get(r->runs[i].usage, object), *item = ft_json_get(all, name);
+    fputs("<td class=\"number\">", out);
+    if (cJSON_IsNumber(item))
+      put(out, item->valuedouble, sum_of(all));
+    else
+      fputs("–", out);
+    fputs("</td>", out);
+  }
+  fputs("</tr>\n", out);
+}
+
+/* Rows by the first run that has the object: all have the same names unless versions differ. */
+static void put_usage(FILE *out, const ft_report *r, const char *heading, const char *object,
+                      put_value put) {
+  const cJSON *names = NULL;
+  for (int64_t i = 0; i < r->num_runs && !names; i++)
+    names = ft_json_get(r->runs[i].usage, object);
+  if (!names) return;
+  fprintf(out, "<div><h3>%s</h3>\n", heading);
+  report_put_runs_head(out, r, "Rank 0");
+  for (const cJSON *item = names->child; item; item = item->next)
+    if (is_used(r, object, item->string)) put_usage_row(out, r, object, item->string, put);
+  fputs("</tbody></table></div></div>\n", out);
+}
+
+void report_put_usage(FILE *out, const ft_report *r) {
+  fputs("<section><h2 id=\"usage\">Memory and time of rank 0</h2>\n<div class=\"figures\">\n", out);
+  put_usage(out, r, "Memory by owner, peaks", "memory", put_bytes);
+  put_usage(out, r, "Where the time went, last part of the run", "seconds", put_share_of_time);
+  fputs("</div>\n", out);
+  for (int64_t i = 0; i < r->num_runs; i++) {
+    if (r->runs[i].usage) continue;
+    fputs("<p class=\"note\">", out);
+    text_escaped(out, r->runs[i].name);
+    fputs(": not recorded.</p>\n", out);
+  }
+  fputs("</section>\n", out);
+}
+
 /* ---------------------------------------------------------------- evaluations */
 
 enum { MAX_EVALUATIONS = 100 };

@@ -280,6 +280,10 @@ int64_t ft_trainer_checkpoint_bytes(const trainer *t);
 /* ---- outlook.c: what will come of the run, for people, before the first step */
 void ft_outlook_say(const trainer *t);
 
+/* ---- usage.c: peaks of memory by owner, and where the time went, since this process began. A run
+ * does not fail for it. Not collective: rank 0's. */
+void ft_trainer_note_usage(const trainer *t);
+
 /* ---- stop.c: the end before the end */
 /* Before the first step: says how long the run may last. Not collective, as the next. */
 void ft_trainer_prepare_stop(trainer *t);

@@ -214,8 +214,11 @@ static ft_err describe_start(trainer *t, const ft_train_options *options, cJSON 
   }
   cJSON *start = cJSON_CreateObject();
   cJSON_AddNumberToObject(start, "step", (double)t->step);
+  cJSON_AddNumberToObject(start, "steps", (double)t->steps);
   cJSON_AddStringToObject(start, "user", user_name());
   cJSON_AddStringToObject(start, "version", options->version ? options->version : "");
+  cJSON_AddStringToObject(start, "libraries", options->libraries ? options->libraries : "");
+  cJSON_AddStringToObject(start, "computes", ft_kernels_describe());
   cJSON_AddStringToObject(start, "command", options->command ? options->command : "");
   cJSON_AddItemToObject(start, "hosts", hosts);
   describe_environment(start);

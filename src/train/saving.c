@@ -146,6 +146,7 @@ ft_err ft_trainer_finish_checkpoint(trainer *t) {
   t->saving.seconds = report.seconds;
   t->saving.measured = true;
   say_written(t, &report);
+  ft_trainer_note_usage(t);
   FT_TRY(ft_trainer_note_best(t));
   FT_TRY(prune(t));
   ft_trainer_plan_stop(t);

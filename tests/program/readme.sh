@@ -18,4 +18,10 @@ awk '/^```/ { inside = $0 == "```sh"; next } inside && !/^(launch\/|meson )/' "$
 quietly bash -euxo pipefail "$work/commands"
 [ -s out/model.safetensors ] || fail "no exported model"
 [ "$(grep -c grad_norm runs/tiny/metrics.jsonl)" -eq 30 ] || fail "not 30 steps in the metrics"
+# what the run's files say of it: its end, its parts, what it took
+ftrun=$build/src/cli/ftrun
+"$ftrun" status runs/tiny >status
+grep -qE '^runs/tiny +finished +30/30 ' status || fail "ftrun status: $(cat status)"
+python3 "$root/tests/report/check_page.py" tiny.html 'after step 20' '(1 rank)' '(2 ranks)' 'ftrun train configs/tiny.json train.steps=30' \
+  'matmul forward' activations 'Open MPI' 'bf16 by' || fail "tiny.html"
 echo "$(wc -l <"$work/commands") lines of README.md did what it says"

@@ -77,28 +77,39 @@ static ft_err macro_attribute(jinja_state *s, const jinja_macro *macro, const ch
 }
 
 /* Methods that the sandbox forbids, as they would change the value. */
+static const char *const list_changes[] = {"append", "clear",  "pop",    "reverse", "insert",
+                                           "sort",   "extend", "remove", NULL};
+static const char *const dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
+
 static bool is_forbidden(jinja_value a, const char *name) {
-  static const char *const of_list[] = {"append", "clear",  "pop",    "reverse", "insert",
-                                        "sort",   "extend", "remove", NULL};
-  static const char *const of_dict[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
-  return (a.type == JINJA_LIST && is_one_of(name, of_list)) ||
-         (a.type == JINJA_DICT && is_one_of(name, of_dict));
+  return (a.type == JINJA_LIST && is_one_of(name, list_changes)) ||
+         (a.type == JINJA_DICT && is_one_of(name, dict_changes));
 }
 
 /* Attributes that Python has and that are not supported here. */
+static const char *const number_others[] = {
+    "real",      "imag",     "numerator",  "denominator", "bit_length",       "bit_count",
+    "conjugate", "to_bytes", "from_bytes", "hex",         "as_integer_ratio", "is_integer",
+    "fromhex",   NULL};
+static const char *const string_others[] = {
+    "encode",    "expandtabs", "isidentifier", "isprintable", "maketrans",
+    "translate", "format_map", "istitle",      "casefold",    NULL};
+static const char *const dict_others[] = {"fromkeys", NULL};
+static const char *const view_others[] = {"isdisjoint", "mapping", NULL};
+
 static bool is_unsupported(jinja_value a, const char *name) {
-  static const char *const of_number[] = {
-      "real",       "imag",      "numerator",        "denominator", "bit_length",
-      "bit_count",  "conjugate", "to_bytes",         "from_bytes",  "hex",
-      "is_integer", "fromhex",   "as_integer_ratio", NULL};
-  static const char *const of_string[] = {"encode",    "expandtabs", "isidentifier", "isprintable",
-                                          "maketrans", "translate",  "format_map",   NULL};
-  static const char *const of_dict[] = {"fromkeys", NULL};
-  static const char *const of_view[] = {"isdisjoint", "mapping", NULL};
-  return (jinja_is_number(a.type) && is_one_of(name, of_number)) ||
-         (a.type == JINJA_STRING && is_one_of(name, of_string)) ||
-         (a.type == JINJA_DICT && is_one_of(name, of_dict)) ||
-         (a.type == JINJA_VIEW && is_one_of(name, of_view));
+  return (jinja_is_number(a.type) && is_one_of(name, number_others)) ||
+         (a.type == JINJA_STRING && is_one_of(name, string_others)) ||
+         (a.type == JINJA_DICT && is_one_of(name, dict_others)) ||
+         (a.type == JINJA_VIEW && is_one_of(name, view_others));
+}
+
+bool jinja_is_other_attribute(const char *name) {
+  const char *const *const lists[] = {list_changes,  dict_changes, number_others,
+                                      string_others, dict_others,  view_others};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(lists); i++)
+    if (is_one_of(name, lists[i])) return true;
+  return name[0] == '_';
 }
 
 static ft_err own_attribute(jinja_state *s, jinja_value a, const char *name, bool *found,
@@ -122,7 +133,7 @@ static ft_err own_attribute(jinja_state *s, jinja_value a, const char *name, boo
   if (method) {
     jinja_method *bound = jinja_alloc(s->arena, sizeof *bound);
     if (!bound) return s->arena->failed;
-    *bound = (jinja_method){.object = a, .name = method->name};
+    *bound = (jinja_method){.object = a, .builtin = method};
     *found = true;
     *out = (jinja_value){.type = JINJA_METHOD, .method = bound};
     return FT_OK;

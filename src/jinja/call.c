@@ -198,8 +198,7 @@ ft_err jinja_call_value(jinja_state *s, jinja_value callee, const jinja_argument
   case JINJA_FUNCTION:
     return jinja_run_builtin(s, &callee.function->builtin, jinja_none(), arguments, out);
   case JINJA_METHOD:
-    return jinja_run_builtin(s, jinja_find_method(callee.method->object, callee.method->name),
-                             callee.method->object, arguments, out);
+    return jinja_run_builtin(s, callee.method->builtin, callee.method->object, arguments, out);
   default:
     return ft_fail(FT_ERR_DATA, "a %s cannot be called", jinja_type_name(callee));
   }
@@ -290,6 +289,15 @@ const jinja_builtin *jinja_find_method(jinja_value object, const char *name) {
   }
 }
 
+bool jinja_may_be_python(const char *name) {
+  static const jinja_builtin *const tables[] = {jinja_string_methods, jinja_string_split_methods,
+                                                jinja_dict_methods, jinja_list_methods,
+                                                jinja_loop_methods};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(tables); i++)
+    if (find(tables[i], name)) return true;
+  return jinja_is_other_attribute(name);
+}
+
 bool jinja_is_known_filter(const char *name) {
   static const char *const known[] = {"filesizeformat", "pprint",    "random",   "striptags",
                                       "urlize",         "urlencode", "wordwrap", "xmlattr"};
@@ -298,9 +306,8 @@ bool jinja_is_known_filter(const char *name) {
   return false;
 }
 
-ft_err jinja_filter(jinja_state *s, const char *name, jinja_value v, const jinja_arguments *with,
-                    jinja_value *out) {
-  const jinja_builtin *filter = jinja_find_filter(name);
+ft_err jinja_filter(jinja_state *s, const jinja_builtin *filter, const char *name, jinja_value v,
+                    const jinja_arguments *with, jinja_value *out) {
   if (!filter)
     return ft_fail(FT_ERR_DATA, "the filter \"%.40s\" %s", name,
                    jinja_is_known_filter(name) ? "is not supported" : "does not exist");

@@ -54,7 +54,13 @@ out:
 static ft_err attribute(jinja_state *s, const jinja_node *node, jinja_value *out) {
   jinja_value object;
   ft_err err = jinja_evaluate(s, node->a, &object);
-  return err == FT_OK ? jinja_attribute(s, object, node->name, node->constant, out) : err;
+  if (err != FT_OK) return err;
+  if (object.type == JINJA_DICT && !node->may_be_python) {
+    const jinja_value *found = jinja_dict_find(object.dict, node->constant);
+    *out = found ? *found : jinja_undefined(node->name);
+    return FT_OK;
+  }
+  return jinja_attribute(s, object, node->name, node->constant, out);
 }
 
 static ft_err item(jinja_state *s, const jinja_node *node, jinja_value *out) {
@@ -192,7 +198,9 @@ static ft_err filter_or_test(jinja_state *s, const jinja_node *node, jinja_value
   FT_TRY(jinja_evaluate(s, node->a, &v));
   FT_TRY(jinja_arguments_of(s, node->call, &arguments));
   s->line = node->line;
-  if (node->kind == JINJA_FILTER) return jinja_filter(s, node->name, v, &arguments, out);
+  if (node->kind == JINJA_FILTER) {
+    return jinja_filter(s, node->builtin, node->name, v, &arguments, out);
+  }
   bool is;
   FT_TRY(jinja_test(s, node->name, v, &arguments, &is));
   *out = jinja_bool(is);

@@ -254,7 +254,7 @@ static ft_err filter_text(jinja_state *s, const jinja_node *filter, jinja_value 
   if (!filter) return FT_OK;
   FT_TRY(filter_text(s, filter->a, text, out));
   FT_TRY(jinja_arguments_of(s, filter->call, &arguments));
-  FT_TRY(jinja_filter(s, filter->name, *out, &arguments, out));
+  FT_TRY(jinja_filter(s, filter->builtin, filter->name, *out, &arguments, out));
 out:
   return err;
 }

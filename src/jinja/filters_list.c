@@ -422,7 +422,8 @@ static ft_err map(jinja_state *s, jinja_value v, const jinja_given *g, jinja_val
   FT_TRY(name_of(s, g->all->positional[0], &name));
   for (int64_t i = 0; i < members->count; i++) {
     FT_TRY(jinja_work(s, 1));
-    FT_TRY(jinja_filter(s, name, members->items[i], &rest, &out->list->items[i]));
+    FT_TRY(jinja_filter(s, jinja_find_filter(name), name, members->items[i], &rest,
+                        &out->list->items[i]));
   }
 out:
   return err;

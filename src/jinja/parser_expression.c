@@ -275,6 +275,7 @@ static ft_err parse_attribute(jinja_parser *p, jinja_node *of, jinja_node **out)
   FT_TRY(binary(p, JINJA_ATTRIBUTE, of, NULL, out));
   FT_TRY(jinja_intern(p->t, p->now->text, &(*out)->name));
   FT_TRY(jinja_string_literal(&p->t->arena, (*out)->name, &(*out)->constant));
+  (*out)->may_be_python = jinja_may_be_python((*out)->name);
   p->now++;
 out:
   return err;
@@ -319,6 +320,7 @@ ft_err jinja_parse_filters(jinja_parser *p, jinja_node *inside, bool starts_inli
     jinja_node *filter;
     FT_TRY(binary(p, JINJA_FILTER, *out, NULL, &filter));
     FT_TRY(parse_dotted(p, &filter->name));
+    filter->builtin = jinja_find_filter(filter->name);
     if (jinja_is_operator(p, "(")) FT_TRY(parse_call(p, &filter->call));
     *out = filter;
   }

@@ -91,6 +91,8 @@ ft_err jinja_item(jinja_state *s, jinja_value a, jinja_value key, jinja_value *o
 ft_err jinja_slice(jinja_state *s, jinja_value a, const jinja_value bounds[3], jinja_value *out);
 /* `a in b`. */
 ft_err jinja_contains(jinja_state *s, jinja_value a, jinja_value b, bool *out);
+/* Whether a value of some type has an attribute of this name that is no supported method. */
+bool jinja_is_other_attribute(const char *name);
 /* The members of anything that can be looped over, as a list. An iterator is used up. */
 ft_err jinja_members(jinja_state *s, jinja_value v, jinja_list **out);
 /* len(v). */
@@ -139,15 +141,14 @@ typedef struct jinja_function {
 } jinja_function;
 
 /* NULL: there is none of this name. */
-const jinja_builtin *jinja_find_filter(const char *name);
-const jinja_builtin *jinja_find_test(const char *name);
 const jinja_builtin *jinja_find_method(jinja_value object, const char *name);
 const jinja_function *jinja_find_function(const char *name);
 /* Jinja's, Python's or transformers' own, and not supported here. */
 bool jinja_is_known_filter(const char *name);
 
-ft_err jinja_filter(jinja_state *s, const char *name, jinja_value v, const jinja_arguments *with,
-                    jinja_value *out);
+/* filter: NULL if there is none of this name. */
+ft_err jinja_filter(jinja_state *s, const jinja_builtin *filter, const char *name, jinja_value v,
+                    const jinja_arguments *with, jinja_value *out);
 ft_err jinja_test(jinja_state *s, const char *name, jinja_value v, const jinja_arguments *with,
                   bool *out);
 

@@ -115,6 +115,8 @@ struct jinja_node {
   bool recursive;                              /* JINJA_FOR */
   bool uses_caller, uses_varargs, uses_kwargs; /* macros, as their bodies mention these */
   jinja_value constant;
+  const struct jinja_builtin *builtin; /* JINJA_FILTER: what it runs, or NULL */
+  bool may_be_python; /* JINJA_ATTRIBUTE: some value may have an attribute of this name */
   jinja_node *a, *b, *c;
   jinja_nodes of, body, otherwise;
   jinja_call *call;
@@ -136,6 +138,10 @@ struct ft_jinja {
   bool has_generation;
 };
 
+/* NULL: there is no filter of this name. */
+const struct jinja_builtin *jinja_find_filter(const char *name);
+/* Whether Python's own attributes of any type have this name: otherwise it is a key. */
+bool jinja_may_be_python(const char *name);
 /* The one copy of a name that all of the template shares. */
 ft_err jinja_intern(ft_jinja *t, const char *name, const char **out);
 /* Fills t->body from t->tokens. Errors: FT_ERR_DATA with the line, FT_ERR_MEMORY. */

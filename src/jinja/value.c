@@ -92,7 +92,8 @@ bool jinja_equal(jinja_value a, jinja_value b) {
   case JINJA_DICT:
     return equal_dicts(a.dict, b.dict);
   case JINJA_METHOD:
-    return a.method->name == b.method->name && jinja_equal(a.method->object, b.method->object);
+    return a.method->builtin == b.method->builtin &&
+           jinja_equal(a.method->object, b.method->object);
   default: /* these are themselves only; all are pointers */
     return a.list == b.list;
   }
@@ -135,6 +136,11 @@ ft_err jinja_measure(jinja_value v) {
 /* ---------------------------------------------------------------- objects and lists */
 
 const jinja_value *jinja_dict_find(const jinja_dict *d, jinja_value key) {
+  for (int64_t i = 0; key.type == JINJA_STRING && i < d->count; i++) {
+    const jinja_value *k = &d->entries[i].key;
+    if (k->type == JINJA_STRING && equal_texts(k->string, key.string)) return &d->entries[i].value;
+  }
+  if (key.type == JINJA_STRING) return NULL;
   for (int64_t i = 0; i < d->count; i++)
     if (jinja_equal(d->entries[i].key, key)) return &d->entries[i].value;
   return NULL;

@@ -113,7 +113,7 @@ typedef struct jinja_dict {
 
 typedef struct jinja_method {
   jinja_value object;
-  const char *name;
+  const struct jinja_builtin *builtin;
 } jinja_method;
 
 static inline jinja_value jinja_none(void) {

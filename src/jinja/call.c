@@ -133,7 +133,7 @@ static ft_err bind_kwargs(jinja_state *s, named_arguments *named) {
              : err;
 }
 
-static ft_err bind_macro(jinja_state *s, const jinja_node *node, const jinja_arguments *all) {
+ft_err jinja_bind_macro(jinja_state *s, const jinja_node *node, const jinja_arguments *all) {
   ft_err err = FT_OK;
   named_arguments named = {.all = all};
   named.taken = jinja_alloc(s->arena, (size_t)all->num_named + 1);
@@ -160,7 +160,7 @@ static ft_err call_macro(jinja_state *s, const jinja_macro *macro, const jinja_a
   ft_err err = FT_OK;
   jinja_scope *scope = s->scope;
   FT_TRY(jinja_scope_enter(s, macro->scope));
-  FT_TRY(bind_macro(s, macro->node, all));
+  FT_TRY(jinja_bind_macro(s, macro->node, all));
   FT_TRY(jinja_collect(s, &macro->node->body, out));
 out:
   s->scope = scope;
@@ -173,12 +173,13 @@ static ft_err call_loop(jinja_state *s, const jinja_loop *loop, const jinja_argu
   ft_err err = FT_OK;
   jinja_builder collected = jinja_builder_on(s->arena), *outside = s->out;
   jinja_scope *scope = s->scope;
+  jinja_flow flow = JINJA_GOES_ON;
   FT_CHECK(loop->node->recursive, FT_ERR_DATA,
            "the loop must have the 'recursive' marker to be called recursively");
   FT_CHECK(all->count == 1 && all->num_named == 0, FT_ERR_DATA, "loop(…) takes one argument");
   s->scope = loop->scope;
   s->out = &collected;
-  FT_TRY(jinja_run_loop(s, loop->node, all->positional[0], loop->depth0 + 1));
+  FT_TRY(jinja_run_loop(s, loop->node, all->positional[0], loop->depth0 + 1, &flow));
   FT_TRY(jinja_built(&collected, out));
 out:
   s->out = outside;

@@ -177,7 +177,10 @@ static void follow_turn(jinja_state *s, jinja_value item, int32_t outside) {
   if (outside < 0 && item.type == JINJA_DICT && item.dict->turn >= 0) s->turn = item.dict->turn;
 }
 
-static ft_err run_members(jinja_state *s, const jinja_node *node, jinja_loop *loop) {
+/* *completed: some member's statements came to their end; Jinja runs `else` if none's did, also
+ * when all were cut short by `continue`. */
+static ft_err run_members(jinja_state *s, const jinja_node *node, jinja_loop *loop,
+                          bool *completed) {
   ft_err err = FT_OK;
   jinja_scope *outside = s->scope;
   int32_t turn = s->turn;
@@ -191,6 +194,7 @@ static ft_err run_members(jinja_state *s, const jinja_node *node, jinja_loop *lo
     follow_turn(s, item, turn);
     FT_TRY(jinja_execute(s, &node->body, &flow));
     s->turn = turn;
+    *completed = *completed || flow == JINJA_GOES_ON;
     if (flow == JINJA_BREAKS) break;
   }
 out:
@@ -199,9 +203,10 @@ out:
   return err;
 }
 
-ft_err jinja_run_loop(jinja_state *s, const jinja_node *node, jinja_value over, int64_t depth0) {
+ft_err jinja_run_loop(jinja_state *s, const jinja_node *node, jinja_value over, int64_t depth0,
+                      jinja_flow *flow) {
   ft_err err = FT_OK;
-  jinja_flow flow;
+  bool completed = false;
   jinja_scope *scope = s->scope;
   jinja_list *members;
   jinja_loop *loop = jinja_alloc(s->arena, sizeof *loop);
@@ -209,10 +214,10 @@ ft_err jinja_run_loop(jinja_state *s, const jinja_node *node, jinja_value over, 
   FT_TRY(jinja_members(s, over, &members));
   if (node->c) FT_TRY(filter_members(s, node, members, &members));
   *loop = (jinja_loop){.node = node, .scope = scope, .items = members, .depth0 = depth0};
-  FT_TRY(run_members(s, node, loop));
-  if (members->count == 0 && node->otherwise.count > 0) {
+  FT_TRY(run_members(s, node, loop, &completed));
+  if (!completed && node->otherwise.count > 0) {
     FT_TRY(jinja_scope_enter(s, scope));
-    FT_TRY(jinja_execute(s, &node->otherwise, &flow));
+    FT_TRY(jinja_execute(s, &node->otherwise, flow));
   }
 out:
   s->scope = scope;
@@ -268,6 +273,8 @@ static ft_err run_block(jinja_state *s, const jinja_node *node) {
     return jinja_assign(s, node->a, filtered);
   }
   FT_TRY(filter_text(s, node->a, text, &filtered));
+  FT_CHECK(filtered.type == JINJA_STRING, FT_ERR_DATA, "a filter block gives a %s, not a text",
+           jinja_type_name(filtered));
   FT_TRY(jinja_write(s, filtered));
 out:
   return err;
@@ -293,9 +300,11 @@ out:
 }
 
 static ft_err run_generation(jinja_state *s, const jinja_node *node) {
+  static const jinja_arguments none = {0};
   jinja_flow flow;
   jinja_scope *outside = s->scope;
   ft_err err = jinja_scope_enter(s, outside);
+  if (err == FT_OK) err = jinja_bind_macro(s, node, &none);
   s->generation++;
   if (err == FT_OK) err = jinja_execute(s, &node->body, &flow);
   s->generation--;
@@ -335,10 +344,10 @@ out:
   return err;
 }
 
-static ft_err run_loop_statement(jinja_state *s, const jinja_node *node) {
+static ft_err run_loop_statement(jinja_state *s, const jinja_node *node, jinja_flow *flow) {
   jinja_value over;
   ft_err err = jinja_evaluate(s, node->b, &over);
-  return err == FT_OK ? jinja_run_loop(s, node, over, 0) : err;
+  return err == FT_OK ? jinja_run_loop(s, node, over, 0, flow) : err;
 }
 
 static ft_err run_statement(jinja_state *s, const jinja_node *node, jinja_flow *flow) {
@@ -355,7 +364,7 @@ static ft_err run_statement(jinja_state *s, const jinja_node *node, jinja_flow *
   case JINJA_IF:
     return run_if(s, node, flow);
   case JINJA_FOR:
-    return run_loop_statement(s, node);
+    return run_loop_statement(s, node, flow);
   case JINJA_BREAK:
   case JINJA_CONTINUE:
     *flow = node->kind == JINJA_BREAK ? JINJA_BREAKS : JINJA_CONTINUES;

@@ -61,8 +61,10 @@ typedef enum jinja_flow { JINJA_GOES_ON, JINJA_BREAKS, JINJA_CONTINUES } jinja_f
 ft_err jinja_execute(jinja_state *s, const jinja_nodes *body, jinja_flow *flow);
 /* Executes statements in a new scope and collects what they write. */
 ft_err jinja_collect(jinja_state *s, const jinja_nodes *body, jinja_value *out);
-/* A loop's statements over a list; depth0 counts recursive loops. */
-ft_err jinja_run_loop(jinja_state *s, const jinja_node *node, jinja_value over, int64_t depth0);
+/* A loop's statements over a list; depth0 counts recursive loops. *flow is changed by a break in
+ * its `else`, which ends the loop outside. */
+ft_err jinja_run_loop(jinja_state *s, const jinja_node *node, jinja_value over, int64_t depth0,
+                      jinja_flow *flow);
 /* Writes a value's text. */
 ft_err jinja_write(jinja_state *s, jinja_value v);
 
@@ -114,6 +116,9 @@ typedef struct jinja_arguments {
 ft_err jinja_arguments_of(jinja_state *s, const jinja_call *call, jinja_arguments *out);
 ft_err jinja_call_value(jinja_state *s, jinja_value callee, const jinja_arguments *arguments,
                         jinja_value *out);
+
+/* Binds the parameters of a macro, or of what is one to Jinja, in the scope just entered. */
+ft_err jinja_bind_macro(jinja_state *s, const jinja_node *node, const jinja_arguments *all);
 
 /* Arguments matched with a builtin's parameters. */
 typedef struct jinja_given {

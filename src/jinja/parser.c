@@ -150,8 +150,8 @@ static ft_err parse_for(jinja_parser *p, jinja_node *node) {
   node->recursive = jinja_skip_word(p, "recursive");
   p->in_loop = true;
   FT_TRY(parse_body(p, ends, &node->body));
-  p->in_loop = in_loop;
-  if (jinja_skip_word(p, "endfor")) return FT_OK;
+  p->in_loop = in_loop && !node->recursive; /* a recursive loop is a function of its own */
+  if (jinja_skip_word(p, "endfor")) goto out;
   p->now++;
   FT_TRY(parse_body(p, last, &node->otherwise));
   p->now++;

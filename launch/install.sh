@@ -16,6 +16,7 @@ packages=(
   libopenmpi-dev openmpi-bin                   # MPI
   libdnnl-dev libopenblas-dev                  # matrix products in bf16 and f32
   libhdf5-dev libcjson-dev                     # files
+  zlib1g-dev libzstd-dev                       # compressed data
   libhwloc-dev                                 # which cores belong to which rank
   libpcre2-dev libutf8proc-dev                 # tokenizers
   libxxhash-dev libmd-dev                      # checksums

@@ -33,6 +33,7 @@ OWNED = {
     r"pcre2\.h": {"tokenizer"},
     r"utf8proc\.h": {"tokenizer", "jinja", "prep"},
     r"xxhash\.h|sha2\.h": {"base"},
+    r"zlib\.h|zstd\.h": {"io"},
     r"argp\.h": {"cli"},
 }
 

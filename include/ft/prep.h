@@ -185,13 +185,21 @@ enum { FT_LINE_MAX = 64 << 20 }; /* bytes; a longer line is reported as such and
 
 typedef struct ft_lines ft_lines;
 /* Opens a text file of any size (a FIFO will do; "-" is standard input) to be read line by line in
- * bounded memory. Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA (a directory). */
+ * bounded memory, unpacked if it is compressed with gzip or zstd. Errors: FT_ERR_NOINPUT,
+ * FT_ERR_IO, FT_ERR_DATA (a directory, a file of another kind). */
 ft_err ft_lines_open(const char *path, ft_lines **out);
+/* As ft_lines_open, of the lines that begin at bytes begin … end - 1 of a plain file: parts of a
+ * file have each of its lines once. Numbers are counted from 1 in each part. */
+ft_err ft_lines_open_part(const char *path, int64_t begin, int64_t end, ft_lines **out);
 void ft_lines_close(ft_lines *lines);
 /* The next line without its end (LF or CR LF) and without the file's byte order mark; *text is NULL
  * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
  * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
+/* Byte of the (unpacked) file where the next line begins, and bytes of the file itself that were
+ * taken so far. */
+int64_t ft_lines_at(const ft_lines *lines);
+int64_t ft_lines_taken(const ft_lines *lines);
 /* The path for messages. Borrowed. */
 const char *ft_lines_path(const ft_lines *lines);
 /* Number of the line last read, from 1. */

@@ -120,7 +120,8 @@ static bool is_table(const char *path, const char *text) {
   if (ends_with(path, ".csv") || ends_with(path, ".tsv")) return true;
   for (const char *separator = ",\t"; *separator; separator++) {
     size_t count = count_in_line(text, *separator);
-    if (count > 0 && second && second[1] && count_in_line(second + 1, *separator) == count)
+    if (count > 0 && second && second[1] && second[1] != '{' &&
+        count_in_line(second + 1, *separator) == count)
       return true;
   }
   return false;
@@ -136,18 +137,27 @@ static bool is_utf16(const head *h) {
          ((d[0] && !d[1] && d[2] && !d[3]) || (!d[0] && d[1] && !d[2] && d[3]));
 }
 
+/* One value over several lines, or a line that is a value by itself. Where the next line begins an
+ * object, these are lines, and the first is a bad one or not. */
+static ft_kind kind_of_json(const char *text, bool whole) {
+  const char *next = strchr(text, '\n');
+  /* a line that is longer than what was looked at may be one of many */
+  if (!next && !whole) return FT_KIND_JSON_LINES;
+  while (next && is_space((unsigned char)*next))
+    next++;
+  bool more_lines = next && *next == '{' && (*text == '{' || closes_in_line(text));
+  if (more_lines) return FT_KIND_JSON_LINES;
+  if (*text == '[') return FT_KIND_JSON_ARRAY;
+  return closes_in_line(text) || !next ? FT_KIND_JSON_LINES : FT_KIND_JSON_OBJECT;
+}
+
 static ft_kind kind_of_text(const head *h) {
   const char *text = (const char *)h->data;
   if (memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3;
   while (is_space((unsigned char)*text))
     text++;
   if (!*text) return h->whole ? FT_KIND_EMPTY : FT_KIND_TEXT;
-  if (*text == '[') return FT_KIND_JSON_ARRAY;
-  if (*text == '{') {
-    /* a line that is longer than what was looked at may be one of many */
-    bool cut = !h->whole && !strchr(text, '\n');
-    return cut || closes_in_line(text) ? FT_KIND_JSON_LINES : FT_KIND_JSON_OBJECT;
-  }
+  if (*text == '[' || *text == '{') return kind_of_json(text, h->whole);
   if (begins(text, "<!doctype html") || begins(text, "<html") || begins(text, "<head"))
     return FT_KIND_HTML;
   if (begins(text, "<?xml")) return FT_KIND_XML;

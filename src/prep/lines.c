@@ -5,50 +5,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ft/io_input.h"
+#include "ft/io_kind.h"
 #include "ft/prep.h"
 
 enum { READ_BYTES = 64 << 10 };
 
 struct ft_lines {
   char *path;
-  int fd;
+  ft_input *input;
   char *buffer; /* bytes begin … end have been read and not been given out */
   size_t begin, end, capacity;
-  bool at_end; /* of the file */
+  bool at_end;  /* of the file */
+  bool is_part; /* the file's first line is not the first here */
+  int64_t stop; /* lines that begin at or after this byte belong to the next part */
+  int64_t base; /* byte of the file where reading began */
+  int64_t read; /* bytes read since then, unpacked */
   int64_t number;
   char saved; /* what stood where the terminating zero was put */
   size_t saved_at;
   bool has_saved;
 };
 
-ft_err ft_lines_open(const char *path, ft_lines **out) {
+/* Opens a file for reading from byte `at`. */
+static ft_err open_at(const char *path, const char *name, int64_t at, int *fd) {
   ft_err err = FT_OK;
   struct stat info;
-  void *p = NULL;
-  ft_lines *l = NULL;
-  *out = NULL;
-  FT_TRY(ft_alloc(FT_MEM_PREP, sizeof *l, &p));
-  l = p;
-  l->fd = -1;
   bool is_stdin = strcmp(path, "-") == 0;
-  FT_TRY(ft_strdup(is_stdin ? "standard input" : path, &l->path));
-  l->fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-  if (l->fd < 0)
-    FT_TRY(ft_fail(errno == ENOENT || errno == ENOTDIR ? FT_ERR_NOINPUT : FT_ERR_IO,
-                   "%s: cannot be opened: %s", l->path, strerror(errno)));
-  FT_CHECK(fstat(l->fd, &info) == 0, FT_ERR_IO, "%s: %s", l->path, strerror(errno));
+  *fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+  if (*fd < 0)
+    return ft_fail(errno == ENOENT || errno == ENOTDIR ? FT_ERR_NOINPUT : FT_ERR_IO,
+                   "%s: cannot be opened: %s", name, strerror(errno));
+  FT_CHECK(fstat(*fd, &info) == 0, FT_ERR_IO, "%s: %s", name, strerror(errno));
   FT_CHECK(!S_ISDIR(info.st_mode), FT_ERR_DATA, "%s: is a directory, a JSONL file was expected",
-           l->path);
-  *out = l;
-  l = NULL;
+           name);
+  FT_CHECK(at == 0 || lseek(*fd, at, SEEK_SET) == at, FT_ERR_IO, "%s: cannot go to byte %lld: %s",
+           name, (long long)at, strerror(errno));
 out:
-  ft_lines_close(l);
+  if (err != FT_OK) close(*fd);
   return err;
 }
 
 void ft_lines_close(ft_lines *l) {
   if (!l) return;
-  if (l->fd >= 0) close(l->fd);
+  ft_input_free(l->input);
   ft_free(l->buffer);
   ft_free(l->path);
   ft_free(l);
@@ -69,12 +69,11 @@ static ft_err read_more(ft_lines *l) {
     l->buffer = p;
     l->capacity = capacity;
   }
-  ssize_t got;
-  do
-    got = read(l->fd, l->buffer + l->end, READ_BYTES);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) return ft_fail(FT_ERR_IO, "%s: cannot be read: %s", l->path, strerror(errno));
-  l->end += (size_t)got;
+  size_t got;
+  ft_err err = ft_input_read(l->input, l->buffer + l->end, READ_BYTES, &got);
+  if (err != FT_OK) return err;
+  l->end += got;
+  l->read += (int64_t)got;
   l->at_end = got == 0;
   return FT_OK;
 }
@@ -115,6 +114,37 @@ static ft_err skip_line(ft_lines *l) {
   }
 }
 
+/* Lines of a part of a file are those that begin in it: what goes on from before is left out. */
+ft_err ft_lines_open_part(const char *path, int64_t begin, int64_t end, ft_lines **out) {
+  ft_err err = FT_OK;
+  void *p = NULL;
+  ft_lines *l = NULL;
+  int fd = -1;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_PREP, sizeof *l, &p));
+  l = p;
+  l->stop = end;
+  FT_TRY(ft_strdup(strcmp(path, "-") == 0 ? "standard input" : path, &l->path));
+  if (strcmp(path, "-") != 0 && ft_path_exists(path) && !ft_path_is_dir(path))
+    FT_TRY(ft_kind_check(path, FT_WANT_RECORDS));
+  FT_TRY(open_at(path, l->path, begin > 0 ? begin - 1 : 0, &fd));
+  FT_TRY(ft_input_new(fd, l->path, &l->input));
+  fd = -1;
+  l->is_part = begin > 0;
+  if (begin > 0) FT_TRY(skip_line(l));
+  l->base = begin > 0 ? begin - 1 : 0;
+  *out = l;
+  l = NULL;
+out:
+  if (fd >= 0) close(fd);
+  ft_lines_close(l);
+  return err;
+}
+
+ft_err ft_lines_open(const char *path, ft_lines **out) {
+  return ft_lines_open_part(path, 0, INT64_MAX, out);
+}
+
 static ft_err too_long_line(ft_lines *l, const char **text, size_t *bytes, bool *too_long) {
   ft_err err = skip_line(l);
   if (err != FT_OK) return err;
@@ -132,6 +162,7 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   *too_long = false;
   if (l->has_saved) l->buffer[l->saved_at] = l->saved;
   l->has_saved = false;
+  if (ft_lines_at(l) >= l->stop) return FT_OK;
   ft_err err = find_line(l, &length, &has_feed);
   if (err != FT_OK) return err;
   if (length == 0 && !has_feed) return FT_OK;
@@ -140,7 +171,7 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   char *start = l->buffer + l->begin;
   l->begin += length + (has_feed ? 1 : 0);
   if (length > 0 && start[length - 1] == '\r') length--;
-  if (l->number == 1 && length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) {
+  if (l->number == 1 && !l->is_part && length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) {
     start += 3;
     length -= 3;
   }
@@ -151,6 +182,14 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   *text = start;
   *bytes = length;
   return FT_OK;
+}
+
+int64_t ft_lines_at(const ft_lines *l) {
+  return l->base + l->read - (int64_t)(l->end - l->begin);
+}
+
+int64_t ft_lines_taken(const ft_lines *l) {
+  return ft_input_taken(l->input);
 }
 
 const char *ft_lines_path(const ft_lines *l) {

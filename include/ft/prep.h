@@ -209,6 +209,56 @@ ft_err ft_line_parse(const char *text, size_t bytes, cJSON **out);
 /* Nothing but spaces and tabs. */
 bool ft_line_is_blank(const char *text, size_t bytes);
 
+/* ---------------------------------------------------------------- cleaning */
+
+/* What is looked for in every document (docs/data.md). The order is that of the report. */
+typedef enum ft_rule {
+  FT_RULE_CONTROL_CHARACTERS,
+  FT_RULE_EMPTY_ANSWER,
+  FT_RULE_TOO_SHORT, /* min_tokens */
+  FT_RULE_TOO_LONG,  /* max_tokens */
+  FT_RULE_REPETITION,
+  FT_RULE_SYMBOLS,
+  FT_RULE_LINES,
+  FT_RULE_EMAIL,
+  FT_RULE_PHONE,
+  FT_RULE_CARD,
+  FT_RULE_IBAN,
+  FT_RULE_IP,
+  FT_RULE_DUPLICATES,      /* the same tokens and targets as an earlier document */
+  FT_RULE_NEAR_DUPLICATES, /* nearly the same words */
+  FT_RULE_CONTAMINATION,   /* of train: words of validation, test or given files */
+  FT_NUM_RULES
+} ft_rule;
+const char *ft_rule_name(ft_rule rule); /* "control_characters" … */
+
+typedef enum ft_action {
+  FT_ACTION_OFF,
+  FT_ACTION_FLAG, /* counted, with examples */
+  FT_ACTION_DROP, /* and the document is left out */
+  FT_ACTION_FIX,  /* and what was found is taken out of it */
+  FT_NUM_ACTIONS
+} ft_action;
+const char *ft_action_name(ft_action action);
+
+typedef struct ft_clean_options {
+  ft_action actions[FT_NUM_RULES];
+  int64_t min_tokens, max_tokens; /* 0: no bound */
+  double near_threshold;          /* Jaccard similarity from which two documents are near */
+  int64_t near_shingle;           /* words, or characters, that are compared as one */
+  bool near_characters;
+  int64_t ngram;              /* words in a row that contaminate */
+  const char *const *against; /* [num_against] further files that train may not share words with */
+  int64_t num_against;
+  size_t sort_bytes; /* memory of sorting, beyond which it goes to the disk */
+} ft_clean_options;
+/* Everything that is found out on the way is flagged; nothing is changed. */
+void ft_clean_defaults(ft_clean_options *options);
+/* Every rule drops, or fixes what can be fixed; personal data are still only flagged. */
+void ft_clean_all(ft_clean_options *options);
+/* Sets one rule's action by name. Errors: FT_ERR_USAGE listing what there is. */
+ft_err ft_clean_set(ft_clean_options *options, const char *rule, const char *action);
+
 /* ---------------------------------------------------------------- prep */
 
 typedef enum ft_split {
@@ -225,9 +275,11 @@ ft_split ft_split_of(uint64_t content_hash, uint64_t seed, double validation, do
 
 typedef struct ft_prep_options {
   const char *model_dir;
-  const char *const *inputs; /* JSONL files */
+  const char *const *inputs; /* files of records, folders of them, patterns; "-": standard input */
   int64_t num_inputs;
   ft_record_rules records;
+  ft_clean_options clean;
+  bool control_tokens; /* those that texts, prompts and completions spell out are tokens */
   const char *out_dir;
   ft_template template;
   const char *system; /* as of ft_render_options_init */
@@ -243,7 +295,13 @@ typedef struct ft_prep_options {
   int64_t max_positions, model_vocab; /* of the model's config.json (cli reads it with hf) */
   int64_t bos, eos;                   /* instead of what the directory's files say; -1: theirs */
   int num_threads;                    /* at least 1; the result does not depend on it */
-  const atomic_bool *stop;            /* looked at between lines; NULL: never stops */
+  int rank, num_ranks; /* who works here, and on how many ranks; nor on these (1: alone) */
+  /* Brings together what ranks came to: all return the error of the lowest that failed, with its
+   * message. NULL: alone. */
+  ft_err (*agree)(void *arg, ft_err mine);
+  void *agree_arg;
+  int64_t piece_bytes;     /* of what is made at once; nor on this. 0: 16 MiB */
+  const atomic_bool *stop; /* looked at between lines; NULL: never stops */
   /* Called with the first document that goes to a shard; NULL: not. */
   ft_err (*show_first)(void *arg, const ft_tokenizer *t, const ft_ids *ids);
   void *show_arg;
@@ -258,10 +316,16 @@ typedef struct ft_prep_report {
   int64_t text_documents, seq_len;
   ft_template template;
   char system[96]; /* start of the system message given to chats without one; "": none */
+  cJSON *tree;     /* what report.json holds; NULL on ranks other than 0. Free with _fini */
 } ft_prep_report;
+void ft_prep_report_fini(ft_prep_report *report);
 
-/* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards,
- * in place only when complete). The report is filled as far as it went on failure, too. Errors:
+/* Cleans, tokenizes and splits; writes OUT/train, OUT/validation and OUT/test (folders of shards),
+ * OUT/report.json and OUT/report.html, in place only when complete. Until then work lies in
+ * OUT.prep (OUT/.prep if OUT exists); where it was interrupted, the same call goes on. Every rank
+ * calls it with the same options but its rank; they share OUT's file system. Bytes depend neither
+ * on ranks, threads and pieces nor on the order in which files are named: they are taken in order
+ * of their paths (pipes last). The report is filled as far as it went on failure, too. Errors:
  * FT_ERR_USAGE (impossible options), FT_ERR_DATA, FT_ERR_NOINPUT, FT_ERR_CREATE, FT_ERR_IO,
  * FT_ERR_STOPPED. */
 ft_err ft_prep(const ft_prep_options *options, ft_prep_report *report);

@@ -111,13 +111,20 @@ static ft_err fail_apart(ft_launch launch) {
       launch.launcher, launch.size);
 }
 
-ft_err ft_cli_start(ft_comm **comm) {
+ft_err ft_cli_connect(ft_comm **comm) {
   ft_err err = FT_OK;
   ft_launch launch = ft_comm_launch();
   if (launch.apart) return fail_apart(launch);
   FT_TRY(ft_comm_new(comm));
   if (ft_comm_size(*comm) < launch.size) FT_TRY(fail_apart(launch));
   ft_log_set_rank(ft_comm_rank(*comm));
+out:
+  return err;
+}
+
+ft_err ft_cli_start(ft_comm **comm) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_cli_connect(comm));
   ft_comm_setup_threads(*comm);
   FT_TRY(ft_comm_agree(*comm, ft_kernels_init()));
 out:

@@ -45,6 +45,9 @@ ft_err ft_cli_alone(const char *command);
 /* Prints err's message once (rank 0) and returns the exit status. */
 int ft_cli_end(ft_err err);
 
+/* Starts MPI alone, for commands that do not compute. Collective over all ranks, errors as
+ * ft_cli_start; free with ft_comm_free. */
+ft_err ft_cli_connect(ft_comm **comm);
 /* Starts MPI, compute threads and kernels. Collective over all ranks. Refuses processes that the
  * launcher started together and MPI does not know as one job. */
 ft_err ft_cli_start(ft_comm **comm);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "batch.h"
-#include "record.h"
 
 enum { MAX_THREADS = 256 };
 
@@ -17,9 +16,14 @@ ft_err ft_prep_batch_init(ft_prep_batch *batch) {
   return err;
 }
 
+void ft_prep_line_fini(ft_prep_line *line) {
+  ft_document_fini(&line->document);
+  ft_grams_fini(&line->grams);
+}
+
 void ft_prep_batch_fini(ft_prep_batch *batch) {
   for (int64_t i = 0; batch->lines && i < FT_BATCH_LINES; i++)
-    ft_document_fini(&batch->lines[i].document);
+    ft_prep_line_fini(&batch->lines[i]);
   ft_free(batch->lines);
   ft_free(batch->text);
   *batch = (ft_prep_batch){0};
@@ -41,9 +45,12 @@ ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number,
   }
   ft_prep_line *line = &batch->lines[batch->num_lines++];
   ft_document document = line->document;
+  ft_grams grams = line->grams;
   *line = (ft_prep_line){.path = path, .number = number, .bytes = bytes, .too_long = too_long};
   line->begin = batch->used;
   line->document = document;
+  line->grams = grams;
+  line->grams.count = 0;
   memcpy(batch->text + batch->used, text, bytes);
   batch->text[batch->used + bytes] = 0;
   batch->used += bytes + 1;
@@ -70,21 +77,50 @@ static ft_err check_targets(ft_prep_line *line, const ft_ids *ids) {
                  (long long)ids->count, line->truncated ? " after it was cut" : "");
 }
 
+/* What other documents are compared with, before anything is made of the record. */
+static ft_err take_fingerprints(const ft_prep_rules *rules, const ft_record *record,
+                                ft_prep_line *line) {
+  ft_err err = FT_OK;
+  uint64_t prompt;
+  FT_TRY(ft_record_prompt_hash(record, &prompt));
+  line->set = ft_split_of(prompt, rules->seed, rules->validation, rules->test);
+  if (rules->clean->actions[FT_RULE_NEAR_DUPLICATES] != FT_ACTION_OFF)
+    FT_TRY(ft_signature_of(rules->clean, record, &line->signature, &line->has_signature));
+  if (rules->clean->actions[FT_RULE_CONTAMINATION] != FT_ACTION_OFF)
+    FT_TRY(ft_grams_of(rules->clean, record, &line->grams));
+out:
+  return err;
+}
+
+static ft_err check_document(const ft_prep_rules *rules, ft_prep_line *line) {
+  ft_err err = FT_OK;
+  ft_document *d = &line->document;
+  bool is_pair = d->kind == FT_TOKENS_PREFERENCE;
+  ft_clean_length(rules->clean, FT_MAX(d->ids.count, d->rejected.count), &line->findings);
+  if (line->findings.drop != FT_NUM_RULES)
+    goto out; /* a document that is left out may be anything */
+  FT_TRY(check_length(rules, line, &d->ids));
+  if (is_pair) FT_TRY(check_length(rules, line, &d->rejected));
+  if (d->kind == FT_TOKENS_CLASSES) goto out; /* what is learnt is its class */
+  FT_TRY(check_targets(line, &d->ids));
+  if (is_pair) FT_TRY(check_targets(line, &d->rejected));
+out:
+  return err;
+}
+
 static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_line *line) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
   ft_record record = {0};
-  ft_document *d = &line->document;
   FT_CHECK(!line->too_long, FT_ERR_DATA, "is longer than %d MiB", FT_LINE_MAX >> 20);
   FT_TRY(ft_line_parse(text, line->bytes, &json));
   FT_TRY(ft_record_read(rules->records, json, &record));
-  FT_TRY(ft_record_prompt_hash(&record, &line->prompt_hash));
-  FT_TRY(ft_document_render(rules->tokenizer, rules->render, &record, d));
   line->unread = record.unread;
-  FT_TRY(check_length(rules, line, &d->ids));
-  FT_TRY(check_length(rules, line, &d->rejected));
-  FT_TRY(check_targets(line, &d->ids));
-  if (record.rejected) FT_TRY(check_targets(line, &d->rejected));
+  FT_TRY(ft_clean_record(rules->clean, &record, &line->findings));
+  FT_TRY(take_fingerprints(rules, &record, line));
+  FT_TRY(ft_document_render(rules->tokenizer, rules->render, &record, &line->document));
+  FT_TRY(check_document(rules, line));
+  if (line->findings.drop != FT_NUM_RULES) line->outcome = FT_DROPPED;
 out:
   cJSON_Delete(json);
   ft_record_fini(&record);

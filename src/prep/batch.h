@@ -2,18 +2,22 @@
 #ifndef FT_PREP_BATCH_H
 #define FT_PREP_BATCH_H
 
-#include "record.h"
+#include "clean.h"
+#include "shingles.h"
 
 /* What every line needs; constant while threads run. */
 typedef struct ft_prep_rules {
   const ft_tokenizer *tokenizer;
   const ft_render_options *render;
   const ft_record_rules *records;
+  const ft_clean_options *clean;
   int64_t seq_len;
   bool truncate;
+  uint64_t seed;           /* of the split */
+  double validation, test; /* shares */
 } ft_prep_rules;
 
-typedef enum ft_outcome { FT_DOCUMENT, FT_BAD_LINE, FT_ALL_MASKED } ft_outcome;
+typedef enum ft_outcome { FT_DOCUMENT, FT_BAD_LINE, FT_ALL_MASKED, FT_DROPPED } ft_outcome;
 
 /* A line and what became of it. */
 typedef struct ft_prep_line {
@@ -24,8 +28,11 @@ typedef struct ft_prep_line {
   ft_err err;          /* what is wrong with the run, not with the line */
   ft_outcome outcome;
   ft_document document; /* kept from batch to batch */
-  bool truncated;
-  uint64_t prompt_hash;
+  ft_grams grams;       /* kept, too; where contamination is looked for */
+  bool truncated, has_signature;
+  ft_split set;
+  ft_signature signature; /* where near duplicates are looked for */
+  ft_findings findings;
   ft_unread unread;
   char reason[512]; /* of a bad line, or the error's message */
 } ft_prep_line;
@@ -41,6 +48,8 @@ typedef struct ft_prep_batch {
 
 ft_err ft_prep_batch_init(ft_prep_batch *batch);
 void ft_prep_batch_fini(ft_prep_batch *batch);
+/* Frees what a line keeps from batch to batch. */
+void ft_prep_line_fini(ft_prep_line *line);
 bool ft_prep_batch_is_full(const ft_prep_batch *batch);
 /* Copies a line into the batch. */
 ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number, const char *text,

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "output.h"
 
@@ -40,12 +39,12 @@ static ft_err set_path(const char *dir, ft_split set, char **out) {
   return ft_path_join(dir, ft_split_name(set), out);
 }
 
-static ft_err check_out(const char *out_dir, bool overwrite) {
-  if (ft_path_exists(out_dir) && !ft_path_is_dir(out_dir))
-    return ft_fail(FT_ERR_CREATE, "%s: is not a folder, token shards go there", out_dir);
+ft_err ft_prep_output_check(const ft_prep_output *o, bool overwrite) {
+  if (ft_path_exists(o->out) && !ft_path_is_dir(o->out))
+    return ft_fail(FT_ERR_CREATE, "%s: is not a folder, token shards go there", o->out);
   for (int set = 0; set < FT_NUM_SPLITS; set++) {
     char *dir = NULL;
-    ft_err err = set_path(out_dir, (ft_split)set, &dir);
+    ft_err err = set_path(o->out, (ft_split)set, &dir);
     if (err == FT_OK) err = check_set(dir, overwrite);
     ft_free(dir);
     if (err != FT_OK) return err;
@@ -53,22 +52,26 @@ static ft_err check_out(const char *out_dir, bool overwrite) {
   return FT_OK;
 }
 
-ft_err ft_prep_output_begin(ft_prep_output *o, const char *out_dir, bool overwrite) {
+ft_err ft_prep_output_init(ft_prep_output *o, const char *out_dir) {
   ft_err err = FT_OK;
-  char *dir = NULL;
   if (o->shard_tokens == 0) o->shard_tokens = SHARD_TOKENS;
   if (o->shard_documents == 0) o->shard_documents = SHARD_DOCUMENTS;
   FT_TRY(ft_strdup(out_dir, &o->out));
   for (size_t n = strlen(o->out); n > 1 && o->out[n - 1] == '/'; n--)
     o->out[n - 1] = 0;
-  FT_TRY(check_out(o->out, overwrite));
   o->inside = ft_path_is_dir(o->out);
-  if (o->inside)
-    FT_TRY(ft_format(&o->temporary, "%s/.prep-%ld", o->out, (long)getpid()));
-  else
-    FT_TRY(ft_format(&o->temporary, "%s.tmp-%ld", o->out, (long)getpid()));
+  FT_TRY(ft_format(&o->work, o->inside ? "%s/.prep" : "%s.prep", o->out));
+  FT_TRY(ft_path_join(o->work, "result", &o->result));
+out:
+  return err;
+}
+
+ft_err ft_prep_output_begin(ft_prep_output *o) {
+  ft_err err = FT_OK;
+  char *dir = NULL;
+  FT_TRY(ft_remove_tree(o->result));
   for (int set = 0; set < FT_NUM_SPLITS; set++) {
-    FT_TRY(set_path(o->temporary, (ft_split)set, &dir));
+    FT_TRY(set_path(o->result, (ft_split)set, &dir));
     FT_TRY(ft_make_dirs(dir));
     ft_free(dir);
     dir = NULL;
@@ -80,14 +83,27 @@ out:
 
 /* ---------------------------------------------------------------- shards */
 
+static bool has_turns(ft_tokens_kind kind) {
+  return kind == FT_TOKENS_SFT || kind == FT_TOKENS_PREFERENCE || kind == FT_TOKENS_UNPAIRED;
+}
+
+/* Begins the set's next shard; it is this rank's or not. */
 static ft_err open_shard(ft_prep_output *o, ft_split set, ft_tokens_kind kind) {
+  ft_err err = FT_OK;
   char *path = NULL;
-  ft_err err = ft_format(&path, "%s/%s/%05lld.h5", o->temporary, ft_split_name(set),
-                         (long long)o->num_shards[set]);
+  int64_t number = 0;
   ft_prep_shard *shard = &o->shards[set][kind];
-  if (err == FT_OK)
-    err = ft_tokens_writer_new(path, kind, o->vocab_size, o->tokenizer, &shard->writer);
-  if (err == FT_OK) o->num_shards[set]++;
+  for (int s = 0; s < FT_NUM_SPLITS; s++)
+    number += o->num_shards[s];
+  if (number % o->num_ranks == o->rank) {
+    FT_TRY(ft_format(&path, "%s/%s/%05lld.h5", o->result, ft_split_name(set),
+                     (long long)o->num_shards[set]));
+    FT_TRY(ft_tokens_writer_new(path, kind, o->vocab_size, o->tokenizer, &shard->writer));
+    if (has_turns(kind)) FT_TRY(ft_tokens_writer_prepared(shard->writer, &o->preparation));
+  }
+  shard->begun = true;
+  o->num_shards[set]++;
+out:
   ft_free(path);
   return err;
 }
@@ -98,31 +114,53 @@ static ft_err close_shard(ft_prep_shard *shard, bool commit) {
   return err;
 }
 
-ft_err ft_prep_output_add(ft_prep_output *o, ft_split set, ft_tokens_kind kind,
-                          const ft_ids *document) {
+static ft_err write_document(ft_tokens_writer *w, const ft_document *d) {
+  const ft_ids *ids = &d->ids, *rejected = &d->rejected;
+  if (d->kind == FT_TOKENS_UNPAIRED || d->kind == FT_TOKENS_CLASSES)
+    return ft_tokens_write_value(w, ids->ids, ids->mask, ids->count, d->value);
+  ft_err err = ft_tokens_write(w, ids->ids, ids->mask, ids->count);
+  if (err == FT_OK && d->kind == FT_TOKENS_PREFERENCE)
+    err = ft_tokens_write(w, rejected->ids, rejected->mask, rejected->count);
+  return err;
+}
+
+ft_err ft_prep_output_add(ft_prep_output *o, ft_split set, ft_tokens_kind kind, int64_t num_tokens,
+                          ft_err (*read)(void *arg, const ft_document **out), void *arg) {
   ft_err err = FT_OK;
-  FT_ASSERT(kind == FT_TOKENS_TEXT || kind == FT_TOKENS_SFT);
+  const ft_document *document;
   ft_prep_shard *shard = &o->shards[set][kind];
   if (shard->documents > 0 &&
-      (shard->tokens + document->count > o->shard_tokens || shard->documents >= o->shard_documents))
+      (shard->tokens + num_tokens > o->shard_tokens || shard->documents >= o->shard_documents))
     FT_TRY(close_shard(shard, true));
-  if (!shard->writer) FT_TRY(open_shard(o, set, kind));
-  FT_TRY(ft_tokens_write(shard->writer, document->ids, document->mask, document->count));
-  shard->tokens += document->count;
-  shard->documents++;
+  if (!shard->begun) FT_TRY(open_shard(o, set, kind));
+  if (shard->writer) {
+    FT_TRY(read(arg, &document));
+    FT_TRY(write_document(shard->writer, document));
+  }
+  shard->tokens += num_tokens;
+  shard->documents += kind == FT_TOKENS_PREFERENCE ? 2 : 1;
 out:
   return err;
 }
 
+ft_err ft_prep_output_close(ft_prep_output *o) {
+  for (int set = 0; set < FT_NUM_SPLITS; set++)
+    for (int kind = 0; kind < FT_TOKENS_NUM_KINDS; kind++) {
+      ft_err err = close_shard(&o->shards[set][kind], true);
+      if (err != FT_OK) return err;
+    }
+  return FT_OK;
+}
+
 /* ---------------------------------------------------------------- the end */
 
-/* Moves one set's folder into an OUT that exists, and what was there out of the way. */
-static ft_err replace_set(ft_prep_output *o, ft_split set) {
+/* Moves a set's folder or a file into an OUT that exists, and what was there out of the way. */
+static ft_err replace(ft_prep_output *o, const char *name) {
   ft_err err = FT_OK;
   char *from = NULL, *to = NULL, *old = NULL;
-  FT_TRY(set_path(o->temporary, set, &from));
-  FT_TRY(set_path(o->out, set, &to));
-  FT_TRY(ft_format(&old, "%s/old-%s", o->temporary, ft_split_name(set)));
+  FT_TRY(ft_path_join(o->result, name, &from));
+  FT_TRY(ft_path_join(o->out, name, &to));
+  FT_TRY(ft_format(&old, "%s/old-%s", o->work, name));
   FT_CHECK(rename(to, old) == 0 || errno == ENOENT, FT_ERR_IO, "%s: cannot be moved to %s: %s", to,
            old, strerror(errno));
   FT_TRY(ft_commit_file(from, to));
@@ -133,33 +171,24 @@ out:
   return err;
 }
 
-ft_err ft_prep_output_commit(ft_prep_output *o) {
+ft_err ft_prep_output_commit(ft_prep_output *o, const char *const *names, int64_t num_names) {
   ft_err err = FT_OK;
-  for (int set = 0; set < FT_NUM_SPLITS; set++)
-    for (int kind = 0; kind < 2; kind++)
-      FT_TRY(close_shard(&o->shards[set][kind], true));
-  if (o->inside) {
-    /* train, without which nothing can be run, comes last */
-    for (int set = FT_NUM_SPLITS; set-- > 0;)
-      FT_TRY(replace_set(o, (ft_split)set));
-  } else {
-    FT_TRY(ft_commit_file(o->temporary, o->out));
-  }
+  if (!o->inside) return ft_commit_file(o->result, o->out);
+  for (int64_t i = 0; i < num_names; i++)
+    FT_TRY(replace(o, names[i]));
+  /* train, without which nothing can be run, comes last */
+  for (int set = FT_NUM_SPLITS; set-- > 0;)
+    FT_TRY(replace(o, ft_split_name((ft_split)set)));
 out:
   return err;
 }
 
 void ft_prep_output_fini(ft_prep_output *o) {
-  /* a failure to tidy up must not hide the error that led here */
-  char message[4096];
-  snprintf(message, sizeof message, "%s", ft_error_message());
   for (int set = 0; set < FT_NUM_SPLITS; set++)
-    for (int kind = 0; kind < 2; kind++)
+    for (int kind = 0; kind < FT_TOKENS_NUM_KINDS; kind++)
       (void)close_shard(&o->shards[set][kind], false);
-  if (o->temporary && ft_path_exists(o->temporary) && ft_remove_tree(o->temporary) != FT_OK)
-    ft_log(FT_LOG_WARNING, "%s is left behind and may be removed", o->temporary);
-  ft_free(o->temporary);
+  ft_free(o->result);
+  ft_free(o->work);
   ft_free(o->out);
   *o = (ft_prep_output){0};
-  (void)ft_fail(FT_ERR_INTERNAL, "%s", message);
 }

@@ -108,4 +108,40 @@ grep -qF "$work/small/tokenizer.json" "$work/err" || fail "the tokenizer's file 
 grep -qF "$work/small/config.json" "$work/err" || fail "the config is not named"
 [ ! -e "$work/none" ] || fail "a refused run wrote something"
 
+# several ranks, whose files come in another order, and a compressed one: the same bytes
+mkdir "$work/parts"
+split -n l/3 "$work/many.jsonl" "$work/parts/"
+for part in "$work/parts/"a?; do mv "$part" "$part.jsonl"; done
+expect 0 '' "$ftrun" prep --model "$model" --input "$work/parts" --out "$work/one" --clean
+if command -v mpirun >/dev/null; then
+  expect 0 'prompt/completion' mpirun --oversubscribe -np 3 "$ftrun" prep --model "$model" "$work/parts/ac.jsonl" \
+    "$work/parts/aa.jsonl" "$work/parts/ab.jsonl" --out "$work/three" --clean
+  diff -r "$work/one" "$work/three" || fail "ranks changed the result"
+fi
+gzip -k "$work/many.jsonl"
+expect 0 '' "$ftrun" prep --model "$model" --input "$work/many.jsonl.gz" --out "$work/packed"
+cmp "$work/before/train/00000.h5" "$work/packed/train/00000.h5" || fail "gzip changed a shard"
+for name in report.html report.json dropped.jsonl; do
+  [ -f "$work/one/$name" ] || fail "$name is missing"
+done
+
+# options in a file, which the command line overrides
+cat >"$work/prep.json" <<EOF
+{"model": "$model", "input": ["$work/parts/*.jsonl"], "out": "$work/filed", "validation": 0.5, "test": 0, "threads": 1,
+ "clean": {"duplicates": "drop"}, "field": {"prompt": "prompt"}}
+EOF
+expect 0 'report' "$ftrun" prep "$work/prep.json" --validation 0.1
+sed 's/"test"/"sead"/' "$work/prep.json" >"$work/wrong.json"
+expect 78 'wrong.json: sead: there is no such key' "$ftrun" prep "$work/wrong.json"
+expect 64 '--rule: rule "bad" is unknown' "$ftrun" prep --model "$model" "$work/many.jsonl" --out "$work/none" --rule bad=drop
+expect 64 '--rule: rule lines: action "fix"' "$ftrun" prep --model "$model" "$work/many.jsonl" --out "$work/none" --rule lines=fix
+
+# what a file is instead gets its sentence at once
+echo '[{"text": "a"}]' >"$work/array.json"
+expect 65 "jq -c '.[]'" "$ftrun" prep --model "$model" "$work/array.json" --out "$work/none"
+printf 'version https://git-lfs.github.com/spec/v1\n' >"$work/lfs.jsonl"
+expect 65 'git lfs pull' "$ftrun" prep --model "$model" "$work/lfs.jsonl" --out "$work/none"
+printf 'PAR1' >"$work/a.parquet"
+expect 65 "load('parquet'" "$ftrun" prep --model "$model" "$work/a.parquet" --out "$work/none"
+
 echo "$num_checked commands did what they promise"

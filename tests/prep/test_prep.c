@@ -141,18 +141,22 @@ static bench *new_bench(const char *lines) {
                                  .model_vocab = 300,
                                  .bos = -1,
                                  .eos = -1,
-                                 .num_threads = 1};
+                                 .num_threads = 1,
+                                 .num_ranks = 1};
+  ft_clean_defaults(&b->options.clean);
   return b;
 }
 
 static void free_bench(bench *b) {
   tiny_remove(b->folder);
+  ft_prep_report_fini(&b->report);
   ft_free(b->input);
   ft_free(b->out);
   free(b);
 }
 
 static ft_err run(bench *b) {
+  ft_prep_report_fini(&b->report);
   return ft_prep(&b->options, &b->report);
 }
 
@@ -364,8 +368,12 @@ static void empty_inputs(void **state) {
   nothing_written(b);
   b->inputs[0] = "/nonexistent.jsonl";
   assert_fails(run(b), FT_ERR_NOINPUT, "/nonexistent.jsonl");
-  b->inputs[0] = b->folder;
-  assert_fails(run(b), FT_ERR_DATA, "is a directory");
+  char *empty;
+  assert_ok(ft_path_join(b->folder, "empty", &empty));
+  assert_ok(ft_make_dirs(empty));
+  b->inputs[0] = empty;
+  assert_fails(run(b), FT_ERR_NOINPUT, "is a directory without data");
+  ft_free(empty);
   nothing_written(b);
   free_bench(b);
 }
@@ -403,7 +411,7 @@ static void existing_output(void **state) {
   char **names;
   int64_t num_names;
   assert_ok(ft_list_dir(b->out, &names, &num_names));
-  assert_int_equal(num_names, 4); /* notes and three sets */
+  assert_int_equal(num_names, 7); /* notes, three sets, two reports, a list */
   ft_free_names(names, num_names);
   ft_free(notes);
   ft_free(train);
@@ -420,22 +428,40 @@ static void stopped(void **state) {
   free_bench(b);
 }
 
-/* Shards are closed when full, of each kind on its own, and numbered through. */
+static ft_err lend(void *arg, const ft_document **out) {
+  *out = arg;
+  return FT_OK;
+}
+
+/* Shards are closed when full, of each kind on its own, and numbered through, whoever writes them.
+ */
 static void full_shards(void **state) {
   (void)state;
   bench *b = new_bench("");
   uint32_t ids[4] = {1, 2, 3, 4};
   uint8_t mask[4] = {0, 1, 1, 1};
-  ft_ids document = {.ids = ids, .mask = mask, .count = 4};
-  ft_prep_output o = {.vocab_size = 300, .tokenizer = "", .shard_tokens = 10, .shard_documents = 3};
-  assert_ok(ft_prep_output_begin(&o, b->out, false));
-  for (int i = 0; i < 5; i++)
-    assert_ok(ft_prep_output_add(&o, FT_SPLIT_TRAIN, FT_TOKENS_SFT, &document));
-  document.count = 2;
-  for (int i = 0; i < 4; i++)
-    assert_ok(ft_prep_output_add(&o, FT_SPLIT_TRAIN, FT_TOKENS_TEXT, &document));
-  assert_ok(ft_prep_output_commit(&o));
-  ft_prep_output_fini(&o);
+  ft_document d = {.kind = FT_TOKENS_SFT, .ids = {.ids = ids, .mask = mask, .count = 4}};
+  for (int rank = 1; rank >= 0; rank--) {
+    ft_prep_output o = {.vocab_size = 300,
+                        .tokenizer = "",
+                        .shard_tokens = 10,
+                        .shard_documents = 3,
+                        .rank = rank,
+                        .num_ranks = 2};
+    assert_ok(ft_prep_output_init(&o, b->out));
+    if (rank == 1) assert_ok(ft_prep_output_begin(&o));
+    d.kind = FT_TOKENS_SFT;
+    d.ids.count = 4;
+    for (int i = 0; i < 5; i++)
+      assert_ok(ft_prep_output_add(&o, FT_SPLIT_TRAIN, d.kind, 4, lend, &d));
+    d.kind = FT_TOKENS_TEXT;
+    d.ids.count = 2;
+    for (int i = 0; i < 4; i++)
+      assert_ok(ft_prep_output_add(&o, FT_SPLIT_TRAIN, d.kind, 2, lend, &d));
+    assert_ok(ft_prep_output_close(&o));
+    if (rank == 0) assert_ok(ft_prep_output_commit(&o, NULL, 0));
+    ft_prep_output_fini(&o);
+  }
   static const int64_t expected[] = {2, 2, 1, 3, 1};
   for (int i = 0; i < 5; i++) {
     char *path;

@@ -78,8 +78,7 @@ static void bad_records(void **state) {
       {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
        "type \"image_url\""},
       {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}", "\"weight\""},
-      {"{\"conversations\":[{\"from\":\"function_call\",\"value\":\"\"}]}",
-       "\"value\": its JSON"},
+      {"{\"conversations\":[{\"from\":\"function_call\",\"value\":\"\"}]}", "\"value\": its JSON"},
       {"{\"conversations\":[{\"from\":\"system\",\"value\":\"a\"}],\"system\":\"b\"}",
        "begin with a system message"}};
   model m = open_model(&(tiny_spec){.specials = chatml_tokens}, FT_TEMPLATE_AUTO, NULL);

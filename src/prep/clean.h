@@ -1,0 +1,31 @@
+/* Cleaning rules that look at one document: what trips them, and what is done about it. */
+#ifndef FT_PREP_CLEAN_H
+#define FT_PREP_CLEAN_H
+
+#include "normalise.h"
+#include "record.h"
+
+/* What the rules found in one document. Starts zeroed. */
+typedef struct ft_findings {
+  uint32_t hits;                  /* bit of each rule that was tripped */
+  uint32_t fixed;                 /* bit of each rule whose findings were taken out */
+  ft_rule drop;                   /* the first rule that drops the document; FT_NUM_RULES: none */
+  char excerpt[FT_NUM_RULES][48]; /* what tripped it */
+} ft_findings;
+
+/* Applies the rules that look at texts, which may change them. Errors: FT_ERR_MEMORY. */
+ft_err ft_clean_record(const ft_clean_options *options, ft_record *record, ft_findings *findings);
+/* And those that count tokens (of a pair the longer side). */
+void ft_clean_length(const ft_clean_options *options, int64_t tokens, ft_findings *findings);
+/* Notes that a rule was tripped, by what. */
+void ft_finding(const ft_clean_options *options, ft_findings *findings, ft_rule rule,
+                const char *text, size_t bytes);
+
+/* Personal data: finds the first stretch at or after *at that one of `rules` (bits) knows; *bytes
+ * is its length. FT_NUM_RULES: there is none. */
+ft_rule ft_personal_find(uint32_t rules, const char *text, size_t length, size_t *at,
+                         size_t *bytes);
+/* Quality of a text: the rules that it trips of repetition, symbols and lines (bits). */
+ft_err ft_quality(const char *text, size_t bytes, uint32_t *tripped);
+
+#endif

@@ -1,0 +1,286 @@
+/* Personal data in texts: e-mail and IP addresses, phone, card and account numbers. A number counts
+ * only if its check digits fit (Luhn's, ISO 7064's) or its form leaves little doubt. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <string.h>
+
+#include "clean.h"
+
+enum { MAX_DIGITS = 40 };
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_word(char c) {
+  return is_digit(c) || is_letter(c) || (unsigned char)c >= 128;
+}
+
+/* The text from `begin` on; what lies before it is looked at for borders. */
+typedef struct place {
+  const char *text;
+  size_t begin, length;
+} place;
+
+static char at(const place *p, size_t i) {
+  return i < p->length ? p->text[i] : 0;
+}
+
+/* Nothing that belongs to a word or number stands right before. */
+static bool is_border(const place *p) {
+  return p->begin == 0 || !is_word(p->text[p->begin - 1]);
+}
+
+/* ---------------------------------------------------------------- e-mail */
+
+static bool is_local(char c) {
+  return is_digit(c) || is_letter(c) || (c && strchr("._%+-", c));
+}
+
+/* Labels with dots between them, the last of letters. Returns the bytes, or 0. */
+static size_t domain(const place *p, size_t from) {
+  size_t i = from, label = from, dots = 0;
+  while (is_digit(at(p, i)) || is_letter(at(p, i)) || at(p, i) == '-' || at(p, i) == '.') {
+    if (at(p, i) == '.') {
+      if (i == label || !(is_digit(at(p, i + 1)) || is_letter(at(p, i + 1)))) break;
+      dots++;
+      label = i + 1;
+    }
+    i++;
+  }
+  bool letters = i >= label + 2;
+  for (size_t k = label; k < i; k++)
+    letters = letters && is_letter(p->text[k]);
+  return dots > 0 && letters ? i - from : 0;
+}
+
+static size_t email(const place *p) {
+  size_t i = p->begin;
+  if (p->begin > 0 && is_local(p->text[p->begin - 1])) return 0;
+  while (is_local(at(p, i)))
+    i++;
+  if (i == p->begin || i - p->begin > 64 || at(p, i) != '@' || !is_word(at(p, p->begin))) return 0;
+  size_t after = domain(p, i + 1);
+  return after ? i + 1 + after - p->begin : 0;
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+/* Digits, one separator at most between them. Returns bytes up to the last digit. */
+static size_t digits(const place *p, size_t from, const char *separators, char *out, int *count) {
+  size_t i = from, end = from;
+  *count = 0;
+  for (;;) {
+    if (is_digit(at(p, i))) {
+      if (*count == MAX_DIGITS) return 0;
+      out[(*count)++] = at(p, i++);
+      end = i;
+    } else if (end == i && i > from && at(p, i) && strchr(separators, at(p, i)) &&
+               is_digit(at(p, i + 1))) {
+      i++;
+    } else {
+      break;
+    }
+  }
+  return is_word(at(p, end)) ? 0 : end - from;
+}
+
+/* ISO/IEC 7812-1, annex B. */
+static bool luhn(const char *digits, int count) {
+  int sum = 0;
+  for (int i = 0; i < count; i++) {
+    int d = digits[count - 1 - i] - '0';
+    if (i % 2) d = d * 2 > 9 ? d * 2 - 9 : d * 2;
+    sum += d;
+  }
+  return sum % 10 == 0;
+}
+
+static size_t card(const place *p) {
+  char number[MAX_DIGITS];
+  int count;
+  if (!is_border(p) || at(p, p->begin) < '2' || at(p, p->begin) > '6') return 0;
+  size_t bytes = digits(p, p->begin, " -", number, &count);
+  if (bytes == 0 || count < 13 || count > 19 || !luhn(number, count)) return 0;
+  bool varied = false;
+  for (int i = 1; i < count; i++)
+    varied = varied || number[i] != number[0];
+  return varied ? bytes : 0;
+}
+
+/* ISO 13616: the rest of the number with letters as 10 … 35, the first four characters moved to its
+ * end, is 1 modulo 97. */
+static bool mod97(const char *iban, int count) {
+  int rest = 0;
+  for (int i = 0; i < count; i++) {
+    char c = iban[(i + 4) % count];
+    rest = is_digit(c) ? (rest * 10 + c - '0') % 97 : (rest * 100 + c - 'A' + 10) % 97;
+  }
+  return rest == 1;
+}
+
+static size_t iban(const place *p) {
+  char number[MAX_DIGITS];
+  int count = 0;
+  size_t i = p->begin, end = p->begin;
+  if (!is_border(p) || !isupper((unsigned char)at(p, i)) || !isupper((unsigned char)at(p, i + 1)) ||
+      !is_digit(at(p, i + 2)) || !is_digit(at(p, i + 3)))
+    return 0;
+  for (; count < 34; i++) {
+    char c = at(p, i);
+    if (is_digit(c) || isupper((unsigned char)c)) {
+      number[count++] = c;
+      end = i + 1;
+      if (count >= 15 && !is_word(at(p, end)) && mod97(number, count)) return end - p->begin;
+    } else if (!(c == ' ' && count % 4 == 0 && is_word(at(p, i + 1)))) {
+      break;
+    }
+  }
+  return 0;
+}
+
+/* ---------------------------------------------------------------- phone */
+
+static bool is_date(const char *number, int count) {
+  return count == 8 && (memcmp(number, "19", 2) == 0 || memcmp(number, "20", 2) == 0);
+}
+
+/* "+49 (0)30 123456": the country's code and 8 to 15 digits in all. */
+static size_t international(const place *p) {
+  char number[MAX_DIGITS];
+  size_t i = p->begin + 1, end = i;
+  int count = 0;
+  if (!is_digit(at(p, i))) return 0;
+  for (; count < 16; i++) {
+    char c = at(p, i);
+    if (is_digit(c)) {
+      number[count++] = c;
+      end = i + 1;
+    } else if (!(c && strchr(" -./()", c) && i - end < 3)) {
+      break;
+    }
+  }
+  return count >= 8 && count <= 15 && !is_word(at(p, end)) && number[0] != '0' ? end - p->begin : 0;
+}
+
+/* Digits in groups as `form` says ('d' a digit, others themselves). */
+static size_t shaped(const place *p, const char *form) {
+  size_t i = 0;
+  for (; form[i]; i++)
+    if (form[i] == 'd' ? !is_digit(at(p, p->begin + i)) : at(p, p->begin + i) != form[i]) return 0;
+  return is_word(at(p, p->begin + i)) || at(p, p->begin + i) == '-' ? 0 : i;
+}
+
+/* "030 1234567", "0171/1234567": an area code with its 0, one separator, and the number. */
+static size_t national(const place *p) {
+  char number[MAX_DIGITS];
+  int count;
+  size_t i = p->begin;
+  if (at(p, i) != '0' || at(p, i + 1) == '0') return 0;
+  while (is_digit(at(p, i)))
+    i++;
+  size_t area = i - p->begin;
+  if (area < 3 || area > 5 || !at(p, i) || !strchr(" -/", at(p, i))) return 0;
+  size_t bytes = digits(p, p->begin, " -/", number, &count);
+  return bytes > 0 && count >= 9 && count <= 12 && !is_date(number, count) ? bytes : 0;
+}
+
+static size_t phone(const place *p) {
+  static const char *const forms[] = {"(ddd) ddd-dddd", "(ddd)ddd-dddd", "ddd-ddd-dddd",
+                                      "ddd.ddd.dddd"};
+  if (!is_border(p)) return 0;
+  if (at(p, p->begin) == '+') return international(p);
+  if (p->begin > 0 && (p->text[p->begin - 1] == '-' || p->text[p->begin - 1] == '.')) return 0;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(forms); i++) {
+    size_t bytes = shaped(p, forms[i]);
+    if (bytes) return bytes;
+  }
+  return national(p);
+}
+
+/* ---------------------------------------------------------------- IP addresses */
+
+static size_t ipv4(const place *p) {
+  char text[16];
+  struct in_addr address;
+  size_t bytes = 0;
+  while (bytes < 16 && (is_digit(at(p, p->begin + bytes)) || at(p, p->begin + bytes) == '.'))
+    bytes++;
+  while (bytes > 0 && at(p, p->begin + bytes - 1) == '.')
+    bytes--;
+  if (bytes < 7 || bytes > 15 || is_word(at(p, p->begin + bytes))) return 0;
+  memcpy(text, p->text + p->begin, bytes);
+  text[bytes] = 0;
+  if (inet_pton(AF_INET, text, &address) != 1) return 0;
+  uint32_t value = ntohl(address.s_addr), first = value >> 24;
+  /* nobody's: this network, this host, broadcast; 1.2.3.4 is a version more often than a host */
+  return first == 0 || first == 127 || first == 255 || first < 4 ? 0 : bytes;
+}
+
+static size_t ipv6(const place *p) {
+  char text[46];
+  struct in6_addr address;
+  size_t bytes = 0;
+  int groups = 0;
+  bool has_digit = false;
+  while (bytes < 45 &&
+         (isxdigit((unsigned char)at(p, p->begin + bytes)) || at(p, p->begin + bytes) == ':')) {
+    bool starts = at(p, p->begin + bytes) != ':' && (bytes == 0 || text[bytes - 1] == ':');
+    groups += starts;
+    text[bytes] = at(p, p->begin + bytes);
+    has_digit = has_digit || is_digit(text[bytes]);
+    bytes++;
+  }
+  text[bytes] = 0;
+  bool plausible = groups >= 4 && has_digit && !is_word(at(p, p->begin + bytes));
+  return plausible && inet_pton(AF_INET6, text, &address) == 1 ? bytes : 0;
+}
+
+static size_t ip(const place *p) {
+  if (!is_border(p) || (p->begin > 0 && strchr(".:/-", p->text[p->begin - 1]))) return 0;
+  size_t bytes = ipv4(p);
+  return bytes ? bytes : ipv6(p);
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+static const struct {
+  ft_rule rule;
+  size_t (*find)(const place *p);
+} finders[] = {{FT_RULE_EMAIL, email},
+               {FT_RULE_IBAN, iban},
+               {FT_RULE_CARD, card},
+               {FT_RULE_IP, ip},
+               {FT_RULE_PHONE, phone}};
+
+/* An address needs a '@', the others a digit: where there is neither, there is nothing to find. */
+static bool may_have_any(const char *text, size_t length) {
+  static const char wanted[] = "0123456789@";
+  for (const char *c = wanted; *c; c++)
+    if (memchr(text, *c, length)) return true;
+  return false;
+}
+
+ft_rule ft_personal_find(uint32_t rules, const char *text, size_t length, size_t *from,
+                         size_t *bytes) {
+  place p = {.text = text, .length = length};
+  if (!may_have_any(text + *from, length - *from)) return FT_NUM_RULES;
+  for (p.begin = *from; p.begin < length; p.begin++) {
+    char c = text[p.begin];
+    if (!is_digit(c) && !is_letter(c) && c != '+' && c != '(') continue;
+    /* inside a word or number nothing begins */
+    if (p.begin > 0 && c != '+' && c != '(' && is_word(text[p.begin - 1])) continue;
+    for (size_t i = 0; i < FT_ARRAY_SIZE(finders); i++) {
+      if (!(rules & 1u << finders[i].rule)) continue;
+      *bytes = finders[i].find(&p);
+      if (*bytes == 0) continue;
+      *from = p.begin;
+      return finders[i].rule;
+    }
+  }
+  return FT_NUM_RULES;
+}

@@ -2,10 +2,13 @@
  *
  * Rank 0 holds a lock (flock) on the file for as long as it lives; the kernel drops it however the
  * process ends, and network filesystems that know such locks do so for a dead client after a while.
- * What the file says is for people and for filesystems without: who holds it. Its modification time
- * is the sign of life, renewed every HEARTBEAT_S by the filesystem's own clock, so hosts' clocks do
- * not matter. The file that is locked must be the one that has the name: whoever takes over from a
- * silent holder makes a new one, and the old holder sees that it is no longer its own. */
+ * The file says who holds it. Its modification time is the sign of life, renewed every HEARTBEAT_S
+ * by the filesystem's own clock, so hosts' clocks do not matter; where locks are each host's own
+ * (NFS mounted with nolock or local_lock), the sign of life is all there is, so a fresh one counts
+ * more than a lock that could be had. The file that is locked must be the one that has the name:
+ * whoever takes over from a silent holder writes its name into the old file and makes a new one. A
+ * holder that finds the name leading elsewhere has lost the lock only if another holder can be read
+ * there: files are removed by hand, and handles of network filesystems go stale. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,14 +27,20 @@
 #define HEARTBEAT_S 10
 /* A holder without a sign of life for that long is taken to be gone. */
 #define SILENCE_S 120.0
+/* A living holder has given another sign after that long. */
+#define BEAT_PATIENCE_S 15.0
 /* A holder that is about to end is waited for. */
 #define PATIENCE_S 5.0
+/* How long a lock that cannot be looked at is looked for again. */
+#define LOOK_PATIENCE_S 30.0
 
 struct ft_run_lock {
-  char *path, *probe; /* probe: a file whose time is the filesystem's now */
+  char *path, *probe;    /* probe: a file whose time is the filesystem's now */
+  pthread_t thread;      /* renews the sign of life */
+  pthread_mutex_t mutex; /* guards what follows */
   int fd;
-  pthread_t thread; /* renews the sign of life */
-  pthread_mutex_t mutex;
+  double beat_s;  /* when the last sign was given, by ft_now_s */
+  double started; /* as the file says of this holder */
   pthread_cond_t wake;
   bool running, ending;
 };
@@ -41,7 +50,10 @@ typedef struct holder {
   char host[256], job[64], restart[32];
   long pid;
   double started;   /* seconds since 1970 */
-  double silence_s; /* since its last sign of life */
+  double stamp_s;   /* the last sign of life, by the filesystem's clock */
+  double silence_s; /* since then */
+  bool locked;      /* its lock could not be had */
+  bool trusted;     /* one that can be had means something here */
 } holder;
 
 /* ---------------------------------------------------------------- who */
@@ -87,7 +99,8 @@ static bool read_holder(int fd, double now, holder *h) {
   *h = (holder){0};
   ssize_t bytes = pread(fd, text, sizeof text - 1, 0);
   if (bytes <= 0 || fstat(fd, &s) != 0) return false;
-  h->silence_s = now - ((double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec);
+  h->stamp_s = (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec;
+  h->silence_s = now - h->stamp_s;
   cJSON *json = cJSON_ParseWithLength(text, (size_t)bytes);
   if (!json) return false;
   take_text(json, "host", h->host, sizeof h->host);
@@ -104,6 +117,8 @@ static ft_err write_self(ft_run_lock *l) {
   holder h;
   char *text = NULL;
   describe_self(&h);
+  l->started = h.started;
+  l->beat_s = ft_now_s();
   cJSON *json = cJSON_CreateObject();
   cJSON_AddStringToObject(json, "host", h.host);
   cJSON_AddNumberToObject(json, "pid", (double)h.pid);
@@ -130,7 +145,8 @@ static bool is_named(const ft_run_lock *l) {
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
-/* Filesystems of one host, and NFS, where a lock that can be had proves that nobody holds it. */
+/* Filesystems of one host, and NFS, where a lock that can be had proves that nobody holds it unless
+ * there are fresh signs of life. */
 static bool locks_are_trusted(int fd) {
   static const long trusted[] = {0xEF53 /* ext4 */,
                                  0x58465342 /* xfs */,
@@ -161,9 +177,10 @@ static bool is_gone(int fd, const holder *h, bool locked) {
   holder self;
   describe_self(&self);
   bool same_host = strcmp(h->host, self.host) == 0;
-  if (locked && (same_host || locks_are_trusted(fd))) return true;
+  if (locked && same_host) return true;
   if (same_host && h->pid > 0 && kill((pid_t)h->pid, 0) != 0 && errno == ESRCH) return true;
-  return is_restart_of(h) || h->silence_s > SILENCE_S;
+  if (is_restart_of(h)) return true;
+  return h->silence_s > (locked && locks_are_trusted(fd) ? BEAT_PATIENCE_S : SILENCE_S);
 }
 
 typedef enum attempt { ATTEMPT_TAKEN, ATTEMPT_HELD, ATTEMPT_AGAIN } attempt;
@@ -187,8 +204,11 @@ static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
   bool elsewhere = !locked && errno == EWOULDBLOCK;
   if (!is_named(l)) goto out; /* it was removed meanwhile */
   bool known = read_holder(l->fd, filesystem_now(l), h);
+  h->locked = elsewhere;
+  h->trusted = locks_are_trusted(l->fd);
   if (elsewhere && (h->silence_s > SILENCE_S || (known && is_restart_of(h)))) {
     if (known) say_taken_over(l, h);
+    (void)write_self(l); /* the old holder finds it in what it has open */
     if (unlink(l->path) == 0 || errno == ENOENT) goto out;
   }
   if (elsewhere || (known && !is_gone(l->fd, h, locked))) {
@@ -206,13 +226,37 @@ out:
   return err;
 }
 
+/* Whether a holder may turn out to be gone: it gives no sign of life, and none was seen to come. */
+static bool may_be_gone(const holder *h, double first_stamp_s) {
+  if (h->stamp_s != first_stamp_s) return false;
+  return !h->locked || h->silence_s > BEAT_PATIENCE_S;
+}
+
+static void say_waiting(const ft_run_lock *l, const holder *h) {
+  ft_log(
+      FT_LOG_WARNING,
+      "%s is held by process %ld on %s%s%s, whose last sign of life is %.0f s old: waiting for the "
+      "next, until it has been silent for %.0f s",
+      l->path, h->pid, h->host, *h->job ? ", job " : "", h->job, h->silence_s,
+      h->locked || !h->trusted ? SILENCE_S : BEAT_PATIENCE_S);
+}
+
 static ft_err take(ft_run_lock *l, const char *run_dir) {
   holder h = {0};
   attempt result = ATTEMPT_AGAIN;
-  for (double end_s = ft_now_s() + PATIENCE_S; ft_now_s() < end_s;) {
+  double begin_s = ft_now_s(), first_stamp_s = 0;
+  bool said = false;
+  for (;;) {
     ft_err err = try_once(l, &result, &h);
     if (err != FT_OK || result == ATTEMPT_TAKEN) return err;
-    ft_sleep_s(result == ATTEMPT_HELD ? 0.25 : 0.01);
+    if (first_stamp_s == 0) first_stamp_s = h.stamp_s;
+    bool held = result == ATTEMPT_HELD;
+    if (ft_now_s() - begin_s > PATIENCE_S && !(held && may_be_gone(&h, first_stamp_s))) break;
+    if (held && !said && ft_now_s() - begin_s > 1) {
+      if (may_be_gone(&h, first_stamp_s)) say_waiting(l, &h);
+      said = true;
+    }
+    ft_sleep_s(held ? 0.25 : 0.01);
   }
   return ft_fail(FT_ERR_CREATE,
                  "%s is in use: process %ld on host %s%s%s trains there since %.0f s and gave its "
@@ -224,17 +268,59 @@ static ft_err take(ft_run_lock *l, const char *run_dir) {
 
 /* ---------------------------------------------------------------- keeping it */
 
+/* What can be seen of the lock: it is this job's, another's, or neither can be told now. */
+typedef enum hold { HOLD_MINE, HOLD_LOST, HOLD_UNKNOWN } hold;
+
+static bool is_self(const ft_run_lock *l, const holder *h) {
+  holder self;
+  describe_self(&self);
+  return h->pid == self.pid && h->started == l->started && strcmp(h->host, self.host) == 0;
+}
+
+/* The name is gone. Whoever takes over writes into the old file first; where that cannot be read
+ * any more, nobody takes over from a holder that gives signs of life. */
+static hold take_back(ft_run_lock *l) {
+  holder h;
+  bool known = l->fd >= 0 && read_holder(l->fd, 0, &h);
+  if (known && !is_self(l, &h)) return HOLD_LOST;
+  if (!known && ft_now_s() - l->beat_s > BEAT_PATIENCE_S) return HOLD_LOST;
+  int fd = open(l->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return HOLD_UNKNOWN;
+  if (l->fd >= 0) close(l->fd);
+  l->fd = fd;
+  (void)flock(fd, LOCK_EX | LOCK_NB);
+  ft_log(FT_LOG_WARNING, "%s was removed while this job held it: it is taken again", l->path);
+  return write_self(l) == FT_OK ? HOLD_MINE : HOLD_UNKNOWN;
+}
+
+/* The mutex is held. */
+static hold look(ft_run_lock *l) {
+  struct stat named;
+  holder h;
+  if (is_named(l)) return HOLD_MINE;
+  if (stat(l->path, &named) != 0) return errno == ENOENT ? take_back(l) : HOLD_UNKNOWN;
+  int fd = open(l->path, O_RDWR | O_CLOEXEC);
+  bool known = fd >= 0 && read_holder(fd, 0, &h);
+  if (known && is_self(l, &h)) { /* a stale handle, or a directory that was copied */
+    if (l->fd >= 0) close(l->fd);
+    l->fd = fd;
+    (void)flock(fd, LOCK_EX | LOCK_NB);
+    return HOLD_MINE;
+  }
+  if (fd >= 0) close(fd);
+  return known ? HOLD_LOST : HOLD_UNKNOWN;
+}
+
 static void *renew(void *arg) {
   ft_run_lock *l = arg;
   pthread_mutex_lock(&l->mutex);
   while (!l->ending) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += HEARTBEAT_S;
     if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) == 0) continue;
-    pthread_mutex_unlock(&l->mutex);
-    (void)futimens(l->fd, NULL);
-    pthread_mutex_lock(&l->mutex);
+    if (futimens(l->fd, NULL) == 0 || (look(l) == HOLD_MINE && futimens(l->fd, NULL) == 0))
+      l->beat_s = ft_now_s();
   }
   pthread_mutex_unlock(&l->mutex);
   return NULL;
@@ -242,8 +328,12 @@ static void *renew(void *arg) {
 
 static ft_err start_renewing(ft_run_lock *l) {
   sigset_t all, old;
+  pthread_condattr_t monotonic; /* a clock that nobody sets */
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_mutex_init(&l->mutex, NULL);
-  pthread_cond_init(&l->wake, NULL);
+  pthread_cond_init(&l->wake, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &old);
   int failed = pthread_create(&l->thread, NULL, renew, l);
@@ -270,8 +360,19 @@ out:
   return err;
 }
 
-ft_err ft_run_lock_check(const ft_run_lock *l) {
-  if (!l || is_named(l)) return FT_OK;
+ft_err ft_run_lock_check(ft_run_lock *l) {
+  if (!l) return FT_OK;
+  hold found = HOLD_UNKNOWN;
+  for (double end_s = ft_now_s() + LOOK_PATIENCE_S; found == HOLD_UNKNOWN && ft_now_s() < end_s;) {
+    pthread_mutex_lock(&l->mutex);
+    found = look(l);
+    pthread_mutex_unlock(&l->mutex);
+    if (found == HOLD_UNKNOWN) ft_sleep_s(0.2);
+  }
+  if (found == HOLD_MINE) return FT_OK;
+  if (found == HOLD_UNKNOWN)
+    return ft_fail(FT_ERR_IO, "%s: cannot be looked at for %.0f s: %s", l->path, LOOK_PATIENCE_S,
+                   strerror(errno));
   return ft_fail(FT_ERR_CREATE,
                  "another job has taken over the run directory (%s is not this job's any more, "
                  "which was silent for too long): this one ends and writes nothing",

@@ -40,14 +40,56 @@ killed_is_taken_over() {
   go_on "what was killed" 2
 }
 
-# The lock of a host of which nothing is known but what the file says; here flock proves that nobody
-# holds it.
-stale_is_taken_over() {
+# lock_of_elsewhere AGE: the lock of a host of which nothing is known but what the file says.
+lock_of_elsewhere() {
   mkdir -p "$work/run"
   echo '{"host":"elsewhere","pid":1,"job":"77","restart":"","started":1}' >"$work/run/lock"
+  touch -d "$1 seconds ago" "$work/run/lock"
+}
+
+# Here flock proves that nobody holds it, unless there are signs of life: none come.
+stale_is_taken_over() {
+  lock_of_elsewhere 20
   must "a stale lock" train 2
   must "a stale lock" grep -q "was left by process 1 on elsewhere, job 77" "$work/said"
   rm -rf "$work/run"
+}
+
+# A sign of life some seconds ago: it is waited for the next, and none comes.
+fresh_is_waited_for() {
+  lock_of_elsewhere 11
+  must "a silent lock" train 1
+  must "a silent lock" grep -q "held by process 1 on elsewhere, job 77, whose last sign of life is 1[0-9] s old: waiting" \
+    "$work/said"
+  must "a silent lock" grep -q "was left by process 1 on elsewhere" "$work/said"
+  rm -rf "$work/run"
+}
+
+# Locks are each host's own (NFS with local_lock): the lock can be had, but signs of life come.
+signs_beat_locks() {
+  local status=0 beat
+  lock_of_elsewhere 0
+  (while sleep 1; do touch "$work/run/lock"; done) &
+  beat=$!
+  train 1 || status=$?
+  kill "$beat"
+  must "signs of life: status $status" [ "$status" -eq 73 ]
+  must "signs of life" grep -q "in use: process 1 on host elsewhere, job 77" "$work/said"
+  rm -rf "$work/run"
+}
+
+# The lock is removed by hand, and the handle of the file is as good as gone: nobody else is there.
+removed_is_taken_again() {
+  local status=0
+  begin_slow "forward@40=slow:2"
+  rm "$work/run/lock"
+  wait "$pid" || fail "a removed lock ended the run: $(cat "$work/first")"
+  grep -q "lock was removed while this job held it: it is taken again" "$work/first" || fail "not said: a removed lock"
+  go_on "a removed lock" 1
+  begin_slow "forward@40=slow:2"
+  cp "$work/run/lock" "$work/copy" && mv "$work/copy" "$work/run/lock"
+  wait "$pid" || fail "a restored lock ended the run: $(cat "$work/first")"
+  go_on "a restored lock" 1
 }
 
 # Silent for ten minutes, though its process lives: it is stopped, and goes on later.
@@ -70,5 +112,8 @@ prepare_broken
 second_is_refused
 killed_is_taken_over
 stale_is_taken_over
+fresh_is_waited_for
+signs_beat_locks
+removed_is_taken_again
 silent_is_taken_over
 echo "one writer at a time: $num_good runs equal the unbroken one"

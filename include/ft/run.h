@@ -73,6 +73,12 @@ ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validatio
 /* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
 ft_err ft_run_sync(ft_run *run);
 
+/* Rows that could not be written yet, as strings: for a checkpoint, which does not wait for them.
+ * NULL: none. cJSON_Delete. */
+cJSON *ft_run_unwritten(const ft_run *run);
+/* Appends those of a checkpoint's unwritten rows that DIR's metrics.jsonl does not have. rows may
+ * be NULL. Errors: FT_ERR_IO. */
+ft_err ft_run_add_missing(const char *dir, const cJSON *rows);
 /* Keeps of DIR's metrics.jsonl what a run that reached `step` has written: an evaluation at `step`
  * stays if keep_evaluation. *has_evaluation: one at `step` is there. Errors: FT_ERR_IO. */
 ft_err ft_run_rewind(const char *dir, int64_t step, bool keep_evaluation, bool *has_evaluation);

@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "ft/base.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *file;
+static char file_path[4096];
 static int rank;
 
 void ft_log_set_rank(int r) {
@@ -19,13 +21,31 @@ int ft_log_rank(void) {
   return rank;
 }
 
+static FILE *open_by_lines(const char *path) {
+  FILE *f = fopen(path, "ae");
+  if (f) setvbuf(f, NULL, _IOLBF, 0);
+  return f;
+}
+
+/* A log may be rotated, and a handle of a network file system may go stale: then the file that has
+ * the name now is opened. */
+static void follow_name(void) {
+  struct stat named, opened;
+  bool same = stat(file_path, &named) == 0 && fstat(fileno(file), &opened) == 0 &&
+              named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+  FILE *f = same && !ferror(file) ? NULL : open_by_lines(file_path);
+  if (!f) return;
+  fclose(file);
+  file = f;
+}
+
 ft_err ft_log_open(const char *path) {
-  FILE *f = fopen(path, "a");
+  FILE *f = open_by_lines(path);
   if (!f) return ft_fail(FT_ERR_CREATE, "cannot open the log %s: %s", path, strerror(errno));
-  setvbuf(f, NULL, _IOLBF, 0);
   pthread_mutex_lock(&lock);
   if (file) fclose(file);
   file = f;
+  snprintf(file_path, sizeof file_path, "%s", path);
   pthread_mutex_unlock(&lock);
   return FT_OK;
 }
@@ -58,6 +78,9 @@ void ft_log(ft_log_level level, const char *format, ...) {
     static const char *const prefix[] = {"", "", "warning: ", "error: "};
     fprintf(stderr, "ftrun: %s%s\n", prefix[level], text);
   }
-  if (file) write_to_file(level, text);
+  if (file) {
+    follow_name();
+    write_to_file(level, text);
+  }
   pthread_mutex_unlock(&lock);
 }

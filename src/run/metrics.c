@@ -68,6 +68,14 @@ out:
 
 /* ---------------------------------------------------------------- writing */
 
+static ft_err open_curves(ft_run *run, int64_t step) {
+  char *path = NULL;
+  ft_err err = ft_path_join(run->dir, "tensorboard", &path);
+  if (err == FT_OK) err = ft_tensorboard_open(path, step, &run->curves);
+  ft_free(path);
+  return err;
+}
+
 ft_err ft_run_begin_rows(ft_run *run, int64_t step) {
   ft_err err = FT_OK;
   char *path = NULL;
@@ -75,8 +83,7 @@ ft_err ft_run_begin_rows(ft_run *run, int64_t step) {
   FT_TRY(ft_rows_open(path, &run->rows));
   ft_free(path);
   path = NULL;
-  FT_TRY(ft_path_join(run->dir, "tensorboard", &path));
-  FT_TRY(ft_tensorboard_open(path, step, &run->curves));
+  FT_TRY(open_curves(run, step));
 out:
   ft_free(path);
   return err;
@@ -86,10 +93,16 @@ ft_err ft_run_sync(ft_run *run) {
   return ft_rows_sync(run->rows);
 }
 
-/* The curves are a copy of the rows: what they cannot hold ends no run. */
+/* The curves are a copy of the rows: what they cannot hold ends no run. Where a file cannot be
+ * written any more (a stale handle), another is tried once. */
 static void draw(ft_run *run, const char *curve, int64_t step, double value) {
   if (!curve || !isfinite(value)) return;
   if (ft_tensorboard_scalar(run->curves, curve, step, value) == FT_OK) return;
+  ft_tensorboard_close(run->curves);
+  run->curves = NULL;
+  if (open_curves(run, FT_MAX(step - 1, 0)) == FT_OK &&
+      ft_tensorboard_scalar(run->curves, curve, step, value) == FT_OK)
+    return;
   ft_log(FT_LOG_ERROR, "%s; this part of the run gets no more of them", ft_error_message());
   ft_tensorboard_close(run->curves);
   run->curves = NULL;
@@ -159,6 +172,47 @@ static bool stays(const char *line, size_t length, int64_t step, bool keep_evalu
               !(*is_evaluation_of_step && !keep_evaluation);
   cJSON_Delete(row);
   return kept;
+}
+
+cJSON *ft_run_unwritten(const ft_run *run) {
+  size_t bytes = 0;
+  const char *at = run->rows ? ft_rows_kept(run->rows, &bytes) : NULL;
+  cJSON *rows = bytes > 0 ? cJSON_CreateArray() : NULL;
+  for (const char *end; bytes > 0 && (end = memchr(at, '\n', bytes)) != NULL;) {
+    char *row = NULL;
+    if (ft_format(&row, "%.*s", (int)(end - at), at) == FT_OK)
+      cJSON_AddItemToArray(rows, cJSON_CreateString(row));
+    ft_free(row);
+    bytes -= (size_t)(end + 1 - at);
+    at = end + 1;
+  }
+  return rows;
+}
+
+ft_err ft_run_add_missing(const char *dir, const cJSON *rows) {
+  ft_err err = FT_OK;
+  char *path = NULL, *data = NULL;
+  size_t bytes = 0;
+  text t = {0};
+  if (!cJSON_IsArray(rows)) return FT_OK;
+  FT_TRY(ft_path_join(dir, "metrics.jsonl", &path));
+  if (ft_path_exists(path)) FT_TRY(ft_read_file(path, (size_t)1 << 34, &data, &bytes));
+  while (bytes > 0 && data[bytes - 1] != '\n')
+    data[--bytes] = 0; /* a torn last row */
+  FT_TRY(append(&t, "%s", ""));
+  for (const cJSON *row = rows->child; row; row = row->next)
+    if (cJSON_IsString(row) && !(data && strstr(data, row->valuestring)))
+      FT_TRY(append(&t, "%s\n", row->valuestring));
+  if (t.length == 0) goto out;
+  char *whole = NULL;
+  FT_TRY(ft_format(&whole, "%s%s", data ? data : "", t.data));
+  err = ft_write_file(path, whole, strlen(whole));
+  ft_free(whole);
+out:
+  ft_free(t.data);
+  ft_free(path);
+  ft_free(data);
+  return err;
 }
 
 ft_err ft_run_rewind(const char *dir, int64_t step, bool keep_evaluation, bool *has_evaluation) {

@@ -1,5 +1,5 @@
 /* Rows of text that are appended to a file and survive a full disk: what cannot be written is kept
- * and written later. One thread at a time. */
+ * and written later. A file that was replaced, or whose handle is stale, is opened again by name. One thread at a time. */
 #ifndef FT_RUN_ROWS_H
 #define FT_RUN_ROWS_H
 
@@ -14,6 +14,8 @@ ft_err ft_rows_open(const char *path, ft_rows **out);
 ft_err ft_rows_add(ft_rows *rows, const char *row);
 /* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
 ft_err ft_rows_sync(ft_rows *rows);
+/* Rows that could not be written yet, each with its line end. Borrowed until the next call. */
+const char *ft_rows_kept(const ft_rows *rows, size_t *bytes);
 /* Writes what is kept, or says what is lost. NULL is legal. */
 void ft_rows_close(ft_rows *rows);
 

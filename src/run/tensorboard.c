@@ -92,11 +92,11 @@ static ft_err write_start(ft_tensorboard *tb, int64_t step) {
   begin_event(&b, 0);
   put_bytes(&b, 3, version, sizeof version - 1);
   FT_TRY(write_record(tb, &b));
-  if (step > 0) {
-    begin_event(&b, step + 1); /* events from this step on are made again */
-    put_bytes(&b, 7, session_start, sizeof session_start);
-    FT_TRY(write_record(tb, &b));
-  }
+  /* Events from this step on are made again. At step 0 too: TensorBoard takes a run whose first
+   * file has none, and whose second has one, for two. */
+  begin_event(&b, step > 0 ? step + 1 : 0);
+  put_bytes(&b, 7, session_start, sizeof session_start);
+  FT_TRY(write_record(tb, &b));
 out:
   return err;
 }

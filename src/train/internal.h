@@ -53,6 +53,7 @@ typedef struct ft_saving {
 
 typedef struct ft_stopping {
   double started_s;       /* clock when the process began */
+  double slurm_end_s;     /* when Slurm ends the job; 0: not known */
   double shortest_step_s; /* wall time; 0: none yet */
   bool finished;          /* nothing is left to do */
   bool keep_last; /* the run ends with an error, and the last finished step is worth keeping */

@@ -242,7 +242,11 @@ static ft_err rewind_metrics(trainer *t, bool *evaluate) {
   ft_err err = FT_OK;
   bool has = false, due = ft_trainer_evaluation_due(t, t->step);
   bool known = due && t->evaluation.made && t->evaluation.step == t->step;
-  if (t->rank == 0) err = ft_run_rewind(t->config->run_dir, t->step, known, &has);
+  if (t->rank == 0) {
+    const cJSON *extra = ft_checkpoint_meta_of(t->checkpoint)->extra;
+    err = ft_run_add_missing(t->config->run_dir, ft_json_get(extra, "unwritten_rows"));
+    if (err == FT_OK) err = ft_run_rewind(t->config->run_dir, t->step, known, &has);
+  }
   FT_TRY(ft_comm_agree(t->comm, err));
   int64_t missing = due && !has && t->rank == 0;
   FT_TRY(ft_comm_max_i64(t->comm, &missing, 1));

@@ -31,6 +31,8 @@ static cJSON *extra_of(const trainer *t) {
   cJSON_AddNumberToObject(extra, "loss_variance", t->spike.variance);
   if (t->inputs) cJSON_AddItemToObject(extra, "inputs", cJSON_Duplicate(t->inputs, true));
   if (t->saving.measured) cJSON_AddNumberToObject(extra, "checkpoint_seconds", t->saving.seconds);
+  cJSON *rows = t->rank == 0 ? ft_run_unwritten(t->run) : NULL;
+  if (rows) cJSON_AddItemToObject(extra, "unwritten_rows", rows);
   if (is_end(t)) cJSON_AddItemToObject(extra, "finished", ft_config_plan(t->config->json));
   return extra;
 }
@@ -56,18 +58,17 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
   if (err != FT_OK) ft_trainer_say_unsaved(t);
   err = ft_shard_checksum(t->shard, &t->saving.checksum);
   if (err != FT_OK) return err;
-  ft_checkpoint_meta meta = {.step = t->step,
-                             .updates = t->updates,
-                             .tokens = t->tokens,
-                             .config = t->config->json,
-                             .extra = extra_of(t)};
+  ft_checkpoint_meta meta = {
+      .step = t->step, .updates = t->updates, .tokens = t->tokens, .config = t->config->json};
   t->saving.knows_evaluation = t->evaluation.made && t->evaluation.step == t->step;
   t->saving.knows_end = is_end(t);
   err = ft_comm_section_begin(t->comm); /* a stop finds it begun on all ranks, or on none */
   if (err == FT_OK) {
-    err = ft_run_check(t->run);
-    if (err == FT_OK && t->rank == 0) err = ft_run_sync(t->run); /* it counts on them */
-    err = ft_comm_agree(t->comm, err);
+    err = ft_comm_agree(t->comm, ft_run_check(t->run));
+    if (err == FT_OK && t->rank == 0 && ft_run_sync(t->run) != FT_OK)
+      ft_log(FT_LOG_WARNING, "%s; the checkpoint of step %lld has the rows that it lacks",
+             ft_error_message(), (long long)t->step);
+    meta.extra = extra_of(t);
     if (err == FT_OK)
       err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->saving.writer);
     t->saving.step = t->step;

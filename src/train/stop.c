@@ -16,17 +16,26 @@
 
 /* ---------------------------------------------------------------- the time limit */
 
+/* What SLURM_JOB_END_TIME (seconds since 1970) comes to by ft_now_s's clock; 0: nothing, or what
+ * cannot be this job's: the variable outlives its job in shells and in what they start. */
+static double slurm_end_s(void) {
+  const char *text = getenv("SLURM_JOB_END_TIME");
+  char *rest = NULL;
+  double at = text ? strtod(text, &rest) : 0, left_s = at - (double)time(NULL);
+  if (!text || rest == text || !(at > 0)) return 0;
+  if (left_s > 0) return ft_now_s() + left_s;
+  ft_log(FT_LOG_WARNING,
+         "SLURM_JOB_END_TIME=%s is in the past by %.0f s: another job's, and not heeded", text,
+         -left_s);
+  return 0;
+}
+
 /* When the job will be ended, by ft_now_s's clock; 0: not known. */
 static double end_of_time(const trainer *t) {
-  double end_s = t->config->time_limit_s > 0 ? t->stopping.started_s + t->config->time_limit_s : 0;
-  const char *slurm = getenv("SLURM_JOB_END_TIME"); /* seconds since 1970 */
-  char *rest = NULL;
-  double at = slurm ? strtod(slurm, &rest) : 0;
-  if (slurm && rest != slurm && at > 0) {
-    double slurm_s = ft_now_s() + (at - (double)time(NULL));
-    end_s = end_s > 0 ? fmin(end_s, slurm_s) : slurm_s;
-  }
-  return end_s;
+  double limit_s =
+      t->config->time_limit_s > 0 ? t->stopping.started_s + t->config->time_limit_s : 0;
+  double slurm_s = t->stopping.slurm_end_s;
+  return limit_s > 0 && slurm_s > 0 ? fmin(limit_s, slurm_s) : fmax(limit_s, slurm_s);
 }
 
 /* A wrong estimate must not keep a run from ever making a step: it takes at most half of the time.
@@ -84,6 +93,7 @@ static double estimate_checkpoint_s(const trainer *t) {
 
 void ft_trainer_prepare_stop(trainer *t) {
   if (t->saving.seconds == 0) t->saving.seconds = estimate_checkpoint_s(t);
+  if (t->rank == 0) t->stopping.slurm_end_s = slurm_end_s(); /* once: the time of day may be set */
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
   if (end_s > 0)
     ft_log(FT_LOG_INFO, "the run may last %.0f s more; %.0f s of it are kept for a checkpoint",

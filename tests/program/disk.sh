@@ -51,14 +51,36 @@ all_fail() {
   go_on "stopped without a disk" 3
 }
 
-# Rows that cannot be written are kept, and no checkpoint counts on them until they are.
+# Rows that cannot be written are kept, and no checkpoint waits for them: it has them, also for a run that
+# is killed before they could be written.
 rows_are_kept() {
   FT_FAULT="metrics.write@2=fail,metrics.write@3=fail,metrics.write@4=fail" train 2 ||
     { cat "$work/said" >&2; fail "a full disk for some steps: the run ended"; }
   must "rows" grep -q "metrics.jsonl: cannot write: No space left .*kept in memory" "$work/said"
   must "rows" grep -q "can be written again; no row is lost" "$work/said"
-  must "rows" grep -q "no checkpoint of step 2: .*metrics.jsonl: cannot write" "$work/said"
+  must "rows" grep -q "metrics.jsonl: cannot write.*; the checkpoint of step 2 has the rows that it lacks" "$work/said"
   go_on "rows" 1
+  ! FT_FAULT="metrics.write=fail,backward@30/0=kill" train 2 || fail "rows, killed: was not killed"
+  must "rows, killed: a checkpoint of step $(newest)" [ "$(newest)" -ge 2 ]
+  [ ! -s "$work/run/metrics.jsonl" ] || fail "rows, killed: some were written"
+  go_on "rows, killed" 2
+}
+
+# Files that are open for days and replaced meanwhile, by an editor, a rotation, a copy that is put back:
+# the file that has the name is written to.
+files_are_replaced() {
+  local file pid
+  FT_FAULT="forward@40=slow:3" train 1 &
+  pid=$!
+  wait_for 60 grep -qs "forward: slow" "$work/run/log/rank-0.log" || fail "the run did not begin"
+  for file in metrics.jsonl log/rank-0.log; do
+    cp "$work/run/$file" "$work/copy"
+    mv "$work/copy" "$work/run/$file"
+  done
+  wait "$pid" || { cat "$work/said" >&2; fail "replaced files ended the run"; }
+  must "replaced files" grep -q "metrics.jsonl: is another file than was written to.*opened again" "$work/said"
+  grep -q "checkpoint of step 7" "$work/run/log/rank-0.log" || fail "the log ends where it was replaced"
+  go_on "replaced files" 1
 }
 
 # `best` and the removal of old checkpoints are not worth a run.
@@ -121,6 +143,7 @@ prepare_broken
 one_fails
 all_fail
 rows_are_kept
+files_are_replaced
 little_things
 full_disk
 echo "a failing disk: $num_good runs went on to the unbroken one's metrics and weights"

@@ -107,6 +107,8 @@ long_steps() {
   begin=$SECONDS
   SLURM_JOB_END_TIME=$(($(date +%s) + 6)) stopped "Slurm's end" 3 "backward@5=slow:60" 5
   must "Slurm's end: in time" [ $((SECONDS - begin)) -lt 15 ]
+  SLURM_JOB_END_TIME=$(($(date +%s) - 60)) stopped "an end in the past" 1 "backward@1=usr1" 5
+  must "an end in the past" grep -q "SLURM_JOB_END_TIME=.* is in the past by 6[0-9] s" "$work/said"
 }
 
 # What users do: SIGUSR1 to mpirun, which forwards it to all ranks. Then the same while a checkpoint

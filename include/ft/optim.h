@@ -7,17 +7,21 @@
 typedef enum ft_schedule_name {
   FT_SCHEDULE_CONSTANT,
   FT_SCHEDULE_LINEAR,
-  FT_SCHEDULE_COSINE
+  FT_SCHEDULE_COSINE,
+  FT_SCHEDULE_WSD /* warm-up, stable, decay: Hu et al. 2024 (MiniCPM), arXiv 2404.06395 */
 } ft_schedule_name;
 
 typedef struct ft_schedule {
   ft_schedule_name name;
   int64_t warmup_steps;
+  int64_t decay_steps; /* FT_SCHEDULE_WSD: the last so many steps */
   double min_lr_ratio;
 } ft_schedule;
 
 /* Learning rate of update t (from 1) of `steps`: warm-up lr·t/warmup while t ≤ warmup, then
- * constant, or linear or cosine from lr to lr·min_lr_ratio at t = steps. A pure function. */
+ * constant, or linear or cosine from lr to lr·min_lr_ratio at t = steps; or constant up to
+ * t = steps − decay_steps, and then linear to that (decay_steps at most steps − warmup). A pure
+ * function. */
 double ft_schedule_lr(const ft_schedule *schedule, double lr, int64_t t, int64_t steps);
 
 typedef struct ft_optim_options {

@@ -21,6 +21,8 @@ ft_err ft_run_open(const char *dir, ft_run **out);
 ft_err ft_run_check_room(const ft_run *run, int64_t bytes);
 /* FT_ERR_CREATE if another job has taken over meanwhile. NULL is FT_OK. */
 ft_err ft_run_check(const ft_run *run);
+/* Whether somebody has put a file `stop` into the directory. */
+bool ft_run_asked_to_stop(const char *dir);
 /* Makes the folders of logs, checkpoints and curves. Before that a directory that ft_run_open has
  * made goes away again when the run is closed: a run that is refused leaves nothing. Errors:
  * FT_ERR_CREATE. */

@@ -30,12 +30,18 @@ typedef enum ft_not_finite { FT_NOT_FINITE_STOP, FT_NOT_FINITE_SKIP } ft_not_fin
 typedef enum ft_resume { FT_RESUME_AUTO, FT_RESUME_NEVER } ft_resume;
 
 /* How the learning rate goes on after warm-up. */
-typedef enum ft_rate_course { FT_RATE_CONSTANT, FT_RATE_LINEAR, FT_RATE_COSINE } ft_rate_course;
+typedef enum ft_rate_course {
+  FT_RATE_CONSTANT,
+  FT_RATE_LINEAR,
+  FT_RATE_COSINE,
+  FT_RATE_WSD /* constant, then linear over the last steps */
+} ft_rate_course;
 
 typedef struct ft_config_schedule {
   ft_rate_course name;
   int64_t warmup_steps; /* see ft_config_settle */
   int64_t steps;        /* where the course ends; 0: with the run */
+  int64_t decay_steps;  /* FT_RATE_WSD; 0: a tenth of the steps */
   double min_lr_ratio;
 } ft_config_schedule;
 
@@ -75,6 +81,8 @@ typedef struct ft_config {
   ft_config_schedule schedule;
   int64_t stage;
   int64_t validation_every, patience, max_rows; /* patience, max_rows 0: none */
+  double *monitor; /* [num_validation] weights of the sets' losses in what is to become lower */
+  double min_delta;
   int64_t checkpoint_every, keep;
   const char *run_dir;
   int64_t seed;

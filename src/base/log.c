@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ft/base.h"
 
@@ -12,6 +13,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *file;
 static char file_path[4096];
 static int rank;
+static bool status_shown; /* the terminal's last line is a status */
+
+#define CLEAR_LINE "\r\033[K"
 
 void ft_log_set_rank(int r) {
   rank = r;
@@ -76,11 +80,27 @@ void ft_log(ft_log_level level, const char *format, ...) {
   pthread_mutex_lock(&lock);
   if (rank == 0 && level >= FT_LOG_INFO) {
     static const char *const prefix[] = {"", "", "warning: ", "error: "};
-    fprintf(stderr, "ftrun: %s%s\n", prefix[level], text);
+    fprintf(stderr, "%sftrun: %s%s\n", status_shown ? CLEAR_LINE : "", prefix[level], text);
+    status_shown = false;
   }
   if (file) {
     follow_name();
     write_to_file(level, text);
   }
   pthread_mutex_unlock(&lock);
+}
+
+bool ft_log_status(const char *format, ...) {
+  char text[512];
+  va_list args;
+  if (rank != 0 || !isatty(STDERR_FILENO)) return false;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  pthread_mutex_lock(&lock);
+  fprintf(stderr, CLEAR_LINE "ftrun: %s", text);
+  fflush(stderr);
+  status_shown = true;
+  pthread_mutex_unlock(&lock);
+  return true;
 }

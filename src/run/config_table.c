@@ -97,8 +97,13 @@ const ft_key ft_config_table[] = {
             "type of the moments: \"fp32\" (8 bytes a parameter) or \"int8\" (2.03; blocks of 256)",
         .choices = {"fp32", "int8"}),
     KEY(CHOICE, "schedule.name", AT(schedule.name), "\"cosine\"",
-        .meaning = "\"constant\", \"linear\" or \"cosine\" after warm-up",
-        .choices = {"constant", "linear", "cosine"}),
+        .meaning =
+            "\"constant\", \"linear\" or \"cosine\" after warm-up, or \"wsd\": constant, and "
+            "linear over the last schedule.decay_steps",
+        .choices = {"constant", "linear", "cosine", "wsd"}),
+    KEY(INT, "schedule.decay_steps", AT(schedule.decay_steps), "null",
+        .meaning = "of \"wsd\": steps at the end over which the rate falls; null: a tenth of all",
+        .min = 1, .max = LARGEST, .nullable = true, .resumable = true),
     KEY(INT, "schedule.warmup_steps", AT(schedule.warmup_steps), "null",
         .meaning = "updates over which the rate rises linearly to lr; null: 100, at most a tenth "
                    "of the steps",
@@ -116,10 +121,16 @@ const ft_key ft_config_table[] = {
     KEY(INT, "validation.every", AT(validation_every), "100",
         .meaning = "steps between evaluations (also before the first and after the last)", .min = 1,
         .max = LARGEST, .resumable = true),
+    KEY(MONITOR, "validation.monitor", AT(monitor), "null",
+        .meaning = "the loss that best and patience look at: a set's name, or {NAME: weight, …}: "
+                   "the weighted sum; null: the first set",
+        .resumable = true),
     KEY(INT, "validation.patience", AT(patience), "null",
-        .meaning =
-            "stop after this many evaluations without a lower loss on the first validation set",
-        .min = 1, .max = LARGEST, .nullable = true, .resumable = true),
+        .meaning = "stop after this many evaluations without a lower monitored loss", .min = 1,
+        .max = LARGEST, .nullable = true, .resumable = true),
+    KEY(NUMBER, "validation.min_delta", AT(min_delta), "0",
+        .meaning = "how much lower than the lowest a loss must be to count for patience", .min = 0,
+        .max = 1e6, .resumable = true),
     KEY(INT, "validation.max_rows", AT(max_rows), "null",
         .meaning = "evaluate only the first rows of each set", .min = 1, .max = LARGEST,
         .nullable = true, .resumable = true),
@@ -139,11 +150,12 @@ const ft_key ft_config_table[] = {
     KEY(STRING, "run.attempt", AT(attempt), "null", .nullable = true,
         .meaning = "a name that a script gives to this attempt at the run; its checkpoints have it",
         .resumable = true),
-    KEY(NUMBER, "run.time_limit", AT(time_limit_s), "null",
-        .meaning = "seconds after which the run stops early with a checkpoint", .min = 1e-3,
-        .max = 1e12, .nullable = true, .resumable = true),
-    KEY(NUMBER, "run.stall_timeout", AT(stall_timeout_s), "1800",
-        .meaning = "seconds without any progress of a rank after which the job says who is late "
+    KEY(TIME, "run.time_limit", AT(time_limit_s), "null",
+        .meaning = "time after which the run stops early with a checkpoint: seconds, or \"24h\", "
+                   "\"1h30m\", \"1-12:00:00\"",
+        .min = 1e-3, .max = 1e12, .nullable = true, .resumable = true),
+    KEY(TIME, "run.stall_timeout", AT(stall_timeout_s), "1800",
+        .meaning = "time without any progress of a rank after which the job says who is late "
                    "and ends with status 75; null: no bound",
         .min = 1, .max = 1e12, .nullable = true, .resumable = true),
 };

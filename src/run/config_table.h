@@ -12,6 +12,8 @@ typedef enum ft_key_type {
   KEY_EVERY,   /* false: 0, true: 1, or a whole number */
   KEY_CHOICE,  /* a string of a list; stored as its index in an int (an enum) */
   KEY_PAIR,    /* two numbers */
+  KEY_TIME,    /* seconds, or a text such as "24h" or "1-12:00:00" */
+  KEY_MONITOR, /* null, a set's name, or {name: weight} */
   KEY_STRINGS, /* list of texts that are not empty */
   KEY_SOURCES, /* list of {path, weight} */
   KEY_SETS     /* list of {name, path} */
@@ -41,6 +43,14 @@ void ft_config_put(cJSON *root, const char *path, cJSON *value);
 bool ft_config_is_open(const ft_config *c, const char *path);
 /* A value as text, shortened; cJSON_free. */
 char *ft_config_print(const cJSON *value);
+/* ---- config_value.c */
+/* Fills *c from c->json; what is wrong stays NULL or 0. Errors: FT_ERR_MEMORY. */
+ft_err ft_config_extract(ft_config *c, ft_mistakes *m);
+
+/* ---- duration.c: "24h", "1h30m", "45s", "2d", "12:30:00", "1-12", "1-12:00:00" as seconds */
+bool ft_duration_read(const char *text, double *seconds);
+
+/* ---- config.c */
 /* A mistake where there is no such key. */
 void ft_config_check_key(const char *path, ft_mistakes *m);
 

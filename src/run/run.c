@@ -55,6 +55,13 @@ ft_err ft_run_check(const ft_run *run) {
   return run ? ft_run_lock_check(run->lock) : FT_OK;
 }
 
+bool ft_run_asked_to_stop(const char *dir) {
+  char *path = NULL;
+  bool asked = ft_path_join(dir, "stop", &path) == FT_OK && ft_path_exists(path);
+  ft_free(path);
+  return asked;
+}
+
 ft_err ft_run_prepare(ft_run *run) {
   static const char *const parts[] = {"log", "checkpoints", "tensorboard"};
   ft_err err = FT_OK;

@@ -71,18 +71,18 @@ static void add_scores(cJSON *set, ft_scores *scores) {
   ft_scores_fini(scores);
 }
 
-ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss) {
+ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored) {
   ft_err err = FT_OK;
   cJSON *object = cJSON_CreateObject();
   const char *before = ft_comm_enter(t->comm, "evaluates");
   *out = NULL;
-  *first_loss = NAN;
+  *monitored = t->config->num_validation > 0 ? 0 : NAN;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
     set_result r;
     FT_TRY(evaluate_set(t, t->validation[i], &r));
     cJSON *set = cJSON_AddObjectToObject(object, t->config->validation[i].name);
     double loss = r.targets > 0 ? r.loss_sum / (double)r.targets : NAN;
-    if (i == 0) *first_loss = loss;
+    if (t->config->monitor[i] > 0) *monitored += t->config->monitor[i] * loss;
     if (isfinite(loss)) {
       cJSON_AddNumberToObject(set, "loss", loss);
       cJSON_AddNumberToObject(set, "perplexity", exp(loss));
@@ -134,11 +134,13 @@ static bool is_worth_saving(const trainer *t) {
   return s->seconds <= fmax(WRITING_SHARE * since_s, LITTLE_S);
 }
 
-static void note(trainer *t, double loss, bool gain, bool saved) {
+static void note(trainer *t, double loss, bool lowest, bool saved) {
   ft_evaluation *e = &t->evaluation;
+  bool gain = isfinite(loss) && loss < e->yardstick - t->config->min_delta;
   e->made = true;
   e->step = t->step;
-  if (gain) e->lowest = loss;
+  if (lowest) e->lowest = loss;
+  if (gain) e->yardstick = loss;
   e->without_gain = gain ? 0 : e->without_gain + 1;
   e->to_be_saved = saved;
   if (saved && isfinite(loss) && !(e->best.exists && loss >= e->best.loss))
@@ -147,19 +149,19 @@ static void note(trainer *t, double loss, bool gain, bool saved) {
 
 /* Rank 0's row, and the bookkeeping, which the next checkpoint carries, belong together. */
 static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
-  bool gain = isfinite(loss) && loss < t->evaluation.lowest;
+  bool lowest = isfinite(loss) && loss < t->evaluation.lowest;
   uint8_t saved = is_regular(t);
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   if (t->rank == 0) {
     ft_progress_validation(t->step, validation);
     err = ft_run_write_validation(t->run, t->step, validation);
-    if (gain && is_worth_saving(t)) saved = true;
+    if (lowest && is_worth_saving(t)) saved = true;
   }
   err = ft_comm_agree(t->comm, err);
   if (err == FT_OK) err = ft_comm_broadcast(t->comm, 0, &saved, sizeof saved);
   ft_comm_section_end(t->comm);
-  if (err == FT_OK) note(t, loss, gain, saved);
+  if (err == FT_OK) note(t, loss, lowest, saved);
   return err;
 }
 
@@ -181,16 +183,19 @@ void ft_evaluation_write(const ft_evaluation *e, cJSON *extra) {
     cJSON_AddNumberToObject(extra, "best_loss", e->best.loss);
   }
   if (isfinite(e->lowest)) cJSON_AddNumberToObject(extra, "lowest_loss", e->lowest);
+  if (isfinite(e->yardstick)) cJSON_AddNumberToObject(extra, "patience_loss", e->yardstick);
   if (e->made) cJSON_AddNumberToObject(extra, "evaluated_step", (double)e->step);
   cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)e->without_gain);
 }
 
 void ft_evaluation_read(ft_evaluation *e, const cJSON *extra) {
+  double lowest = ft_extra_number(extra, "lowest_loss", INFINITY);
   double best_step = ft_extra_number(extra, "best_step", -1);
   double step = ft_extra_number(extra, "evaluated_step", -1);
   *e = (ft_evaluation){.made = step >= 0,
                        .step = (int64_t)step,
-                       .lowest = ft_extra_number(extra, "lowest_loss", INFINITY),
+                       .lowest = lowest,
+                       .yardstick = ft_extra_number(extra, "patience_loss", lowest),
                        .without_gain =
                            (int64_t)ft_extra_number(extra, "evaluations_without_gain", 0),
                        .best = {.exists = best_step >= 0,

@@ -15,7 +15,7 @@ typedef struct ft_spike {
 
 /* ---- evaluate.c: what the evaluations of a run have found */
 
-/* A step that has a checkpoint, with its loss on the first validation set. */
+/* A step that has a checkpoint, with its monitored loss (validation.monitor). */
 typedef struct ft_scored {
   bool exists;
   int64_t step;
@@ -25,8 +25,9 @@ typedef struct ft_scored {
 typedef struct ft_evaluation {
   bool made;            /* one counts in all of the following: */
   int64_t step;         /* the last one that does */
-  double lowest;        /* loss on the first set; infinite: none was finite */
-  int64_t without_gain; /* evaluations since that one */
+  double lowest;        /* monitored loss; infinite: none was finite */
+  double yardstick;     /* what the next must be validation.min_delta below, for patience */
+  int64_t without_gain; /* evaluations since the one that set it */
   bool to_be_saved;     /* it is the best so far, and its step gets a checkpoint */
   ft_scored best;       /* among steps with a checkpoint */
 } ft_evaluation;
@@ -55,6 +56,7 @@ typedef struct ft_stopping {
   double started_s;       /* clock when the process began */
   double slurm_end_s;     /* when Slurm ends the job; 0: not known */
   double shortest_step_s; /* wall time; 0: none yet */
+  bool by_file;           /* rank 0: a file `stop` was found */
   bool finished;          /* nothing is left to do */
   bool keep_last; /* the run ends with an error, and the last finished step is worth keeping */
 } ft_stopping;
@@ -198,9 +200,9 @@ bool ft_spike_note(ft_spike *spike, double loss);
 void ft_trainer_watch_loss(trainer *t, const step_result *r);
 
 /* ---- evaluate.c */
-/* *out on rank 0, NULL elsewhere; first_loss everywhere (NaN without sets or targets). Collective
- * over all ranks. Errors: FT_ERR_STOPPED. */
-ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *first_loss);
+/* *out on rank 0, NULL elsewhere; the monitored loss everywhere (NaN without sets or targets).
+ * Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored);
 /* Evaluates inside a run: its row in metrics.jsonl and what it changes in t->evaluation, on all
  * ranks or on none. Collective over all ranks. Errors: FT_ERR_STOPPED and those of writing rows. */
 ft_err ft_trainer_evaluate_now(trainer *t);

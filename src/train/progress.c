@@ -56,15 +56,27 @@ static double time_left(ft_progress *p, int64_t step, int64_t steps, double step
   return each_s * (double)(steps - step);
 }
 
+/* One line that is updated, on a terminal. */
+static bool show_status(const trainer *t, int64_t step, const step_result *r, const char *left) {
+  double peak = t->peak_flops, share = peak > 0 ? r->flops / r->seconds / peak : 0;
+  return ft_log_status(
+      "step %lld/%lld  loss %.4f  lr %.3g  %.0f tokens/s  %.0f %% of peak  %.1f GiB"
+      "  about %s left",
+      (long long)step, (long long)t->steps, r->loss, r->lr, (double)r->tokens / r->seconds,
+      100 * share, (double)ft_rss_bytes() / 1073741824.0, left);
+}
+
 void ft_progress_step(trainer *t, int64_t step, const step_result *r) {
   double now = ft_now_s(), left_s = time_left(&t->progress, step, t->steps, r->seconds);
   bool last = step == t->steps;
-  if (now - t->progress.last_line_s < 2.0 && !last && step != 1) return;
-  t->progress.last_line_s = now;
   char left[32];
   duration(left_s, left, sizeof left);
-  ft_log(FT_LOG_INFO, "step %lld/%lld  loss %.4f  grad norm %.3g  lr %.3g  %.0f tokens/s%s%s",
-         (long long)step, (long long)t->steps, r->loss, r->grad_norm, r->lr,
+  bool shown = !last && r->seconds > 0 && show_status(t, step, r, left);
+  if (now - t->progress.last_line_s < 2.0 && !last && step != 1) return;
+  t->progress.last_line_s = now;
+  ft_log(shown ? FT_LOG_DEBUG : FT_LOG_INFO,
+         "step %lld/%lld  loss %.4f  grad norm %.3g  lr %.3g  %.0f tokens/s%s%s", (long long)step,
+         (long long)t->steps, r->loss, r->grad_norm, r->lr,
          r->seconds > 0 ? (double)r->tokens / r->seconds : 0.0, last ? "" : "  about ",
          last ? "" : strcat(left, " left"));
 }

@@ -151,7 +151,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   void *memory = NULL;
   ft_checkpoint *checkpoint = NULL;
   int64_t step = 0;
-  double first_loss;
+  double monitored;
   const char *model_dir = options->model_dir ? options->model_dir : config->model_path;
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
@@ -170,7 +170,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
     FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));
   }
   cJSON *validation;
-  FT_TRY(ft_trainer_evaluate(t, &validation, &first_loss));
+  FT_TRY(ft_trainer_evaluate(t, &validation, &monitored));
   if (ft_comm_rank(comm) == 0) {
     *out = cJSON_CreateObject();
     cJSON_AddNumberToObject(*out, "step", (double)step);

@@ -113,6 +113,15 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
   ft_mistakes_note(m, open_validation(t, m));
 }
 
+/* Nobody else may write there from here on. */
+static void look_at_run_dir(trainer *t, ft_mistakes *m) {
+  const char *dir = t->config->run_dir;
+  if (ft_run_asked_to_stop(dir))
+    ft_mistakes_add(m, FT_ERR_CONFIG, "run.dir: %s/stop asks for no more steps: remove it to go on",
+                    dir);
+  ft_mistakes_note(m, ft_run_open(dir, &t->run));
+}
+
 /* Opens all inputs, and of a training run its directory; all that is wrong comes in one message. */
 static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   ft_mistakes m = {0};
@@ -126,7 +135,7 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
     open_with_model(t, model_dir, training, &m);
   else
     look_for_data(t->config, training, &m);
-  if (t->rank == 0 && training) ft_mistakes_note(&m, ft_run_open(t->config->run_dir, &t->run));
+  if (t->rank == 0 && training) look_at_run_dir(t, &m);
   return ft_mistakes_fail(&m, NULL);
 }
 
@@ -162,7 +171,7 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
   t->stopping.started_s = ft_process_started_s();
-  t->evaluation.lowest = INFINITY;
+  t->evaluation.lowest = t->evaluation.yardstick = INFINITY;
   FT_TRY(compare_hosts(t));
   FT_TRY(hash_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));

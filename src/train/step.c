@@ -245,6 +245,8 @@ static ft_schedule_name course(ft_rate_course name) {
     return FT_SCHEDULE_CONSTANT;
   case FT_RATE_LINEAR:
     return FT_SCHEDULE_LINEAR;
+  case FT_RATE_WSD:
+    return FT_SCHEDULE_WSD;
   case FT_RATE_COSINE:
     break;
   }

@@ -75,16 +75,24 @@ static void prepare_answers(const trainer *t) {
 
 static void set_deadline(trainer *t) {
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
-  if (end_s <= 0) return;
+  if (end_s <= 0 || t->stopping.by_file) return;
   double deadline_s = end_s - reserve_s(t, end_s), now_s = ft_now_s();
   /* A step that cannot end in time need not begin. */
   if (t->step > 0 && now_s + t->stopping.shortest_step_s > deadline_s) deadline_s = now_s;
   ft_comm_set_deadline(t->comm, deadline_s);
 }
 
+/* Where no signal can be sent, a file asks. */
+static void look_for_stop_file(trainer *t) {
+  if (t->rank != 0 || t->stopping.by_file || !ft_run_asked_to_stop(t->config->run_dir)) return;
+  t->stopping.by_file = true;
+  ft_comm_set_deadline(t->comm, ft_now_s());
+}
+
 void ft_trainer_plan_stop(trainer *t) {
   prepare_answers(t);
   set_deadline(t);
+  look_for_stop_file(t);
 }
 
 static double estimate_checkpoint_s(const trainer *t) {
@@ -107,6 +115,8 @@ ft_err ft_trainer_commit_stop(trainer *t) {
   ft_err err = FT_OK;
   char cause[256];
   double asked_s = ft_comm_stop_cause(t->comm, cause, sizeof cause);
+  if (t->stopping.by_file)
+    snprintf(cause, sizeof cause, "the file %.200s/stop (remove it to go on)", t->config->run_dir);
   ft_comm_start_over(t->comm);
   if (t->stopping.finished) return FT_OK;
   if (t->step == 0)

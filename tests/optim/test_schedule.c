@@ -36,11 +36,31 @@ static void half_way(void **state) {
   assert_true(fabs(rate(FT_SCHEDULE_COSINE, 10, 0.5, 35, 110) - 2e-3 * quarter) < 1e-17);
 }
 
+/* Stable up to the last decay_steps, linear there; a decay that is too long begins after warm-up.
+ */
+static void stable_then_decay(void **state) {
+  (void)state;
+  ft_schedule s = {
+      .name = FT_SCHEDULE_WSD, .warmup_steps = 10, .decay_steps = 20, .min_lr_ratio = 0.5};
+  assert_true(ft_schedule_lr(&s, 2e-3, 5, 100) == 1e-3);
+  assert_true(ft_schedule_lr(&s, 2e-3, 11, 100) == 2e-3);
+  assert_true(ft_schedule_lr(&s, 2e-3, 80, 100) == 2e-3);
+  assert_true(fabs(ft_schedule_lr(&s, 2e-3, 90, 100) - 1.5e-3) < 1e-18);
+  assert_true(ft_schedule_lr(&s, 2e-3, 100, 100) == 1e-3);
+  assert_true(ft_schedule_lr(&s, 2e-3, 101, 100) == 1e-3);
+  s.decay_steps = 1000;
+  assert_true(ft_schedule_lr(&s, 2e-3, 10, 100) == 2e-3);
+  assert_true(fabs(ft_schedule_lr(&s, 2e-3, 55, 100) - 1.5e-3) < 1e-18);
+  s.decay_steps = 0;
+  assert_true(ft_schedule_lr(&s, 2e-3, 100, 100) == 2e-3);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(warms_up_in_equal_steps),
       cmocka_unit_test(ends_at_the_ratio),
       cmocka_unit_test(half_way),
+      cmocka_unit_test(stable_then_decay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

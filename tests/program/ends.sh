@@ -66,6 +66,37 @@ ctrl_c() {
   says 'ended at once: .* steps 1 to [0-9]+ are lost; run again'
 }
 
+# A file stops the run, and holds it until it is removed; a terminal has one line that is updated.
+stop_file() {
+  local pid status=0
+  FT_FAULT="backward=slow:0.2" "$ftrun" train "$work/config.json" run.dir="$work/filed" \
+    >"$work/said" 2>&1 </dev/null &
+  pid=$!
+  within 20 'step 1/60'
+  touch "$work/filed/stop"
+  wait "$pid" || status=$?
+  [ "$status" -eq 75 ] || { cat "$work/said" >&2; fail "status $status of a run with a file stop"; }
+  says 'stopped by the file .*/filed/stop \(remove it to go on\) after step'
+  status=0
+  train run.dir="$work/filed" || status=$?
+  [ "$status" -eq 78 ] || fail "status $status while the file is there"
+  says 'filed/stop asks for no more steps'
+  rm "$work/filed/stop"
+  command -v script >/dev/null || { echo "not tried: a terminal (there is no script)"; return 0; }
+  script -qec "'$ftrun' train '$work/config.json' run.dir='$work/filed' train.steps=20" /dev/null \
+    >"$work/said" 2>&1 </dev/null || { cat "$work/said" >&2; fail "the run on a terminal failed"; }
+  says 'resuming after step' "$(printf '\r')?.*step [0-9]+/20  loss .* of peak .* left"
+}
+
+# No lower loss, by more than min_delta, of the set that counts.
+patience_ends_it() {
+  train run.dir="$work/patient" validation.patience=2 validation.monitor=questions ||
+    { cat "$work/said" >&2; fail "the run failed"; }
+  says 'no lower loss in 2 evaluations: the run ends after step' "finished after step [0-9]+ of 60"
+  train run.dir="$work/demanding" validation.patience=1 validation.min_delta=100
+  says 'the run ends after step 5'
+}
+
 export_is_interrupted() {
   local pid status=0
   FT_FAULT="file.write@1=sleep:2" "$ftrun" export "$work/run" --out "$work/cut" >"$work/said" 2>&1 &
@@ -95,5 +126,7 @@ cat >"$work/config.json" <<END
 END
 best_has_a_checkpoint
 ctrl_c
+stop_file
+patience_ends_it
 export_is_interrupted
 echo "runs and exports end well"

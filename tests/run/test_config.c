@@ -264,6 +264,54 @@ static void sets_without_weights_are_concatenated(void **state) {
   ft_config_fini(&c);
 }
 
+static void times_are_read(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    double seconds;
+  } cases[] = {{"90", 90},        {"24h", 86400},      {"1h30m", 5400},
+               {"1.5d", 129600},  {"45s", 45},         {"12:30:00", 45000},
+               {"1-12", 129600},  {"1-12:30", 131400}, {"1-12:00:00", 129600},
+               {"0-00:00:30", 30}};
+  static const char *const wrong[] = {"90:00",   "h",       "1h1h",  "1m1h",    "24 h", "-5",
+                                      "1-24:00", "1:61:00", "1-2-3", "1:2:3:4", "soon", "24hours"};
+  ft_config c;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    char text[64], *overrides[] = {text};
+    snprintf(text, sizeof text, "run.time_limit=%s", cases[i].text);
+    assert_ok(load(minimal, overrides, 1, &c));
+    assert_true(c.time_limit_s == cases[i].seconds);
+    ft_config_fini(&c);
+  }
+  for (size_t i = 0; i < FT_ARRAY_SIZE(wrong); i++) {
+    char text[64], *overrides[] = {text};
+    snprintf(text, sizeof text, "run.time_limit=%s", wrong[i]);
+    assert_fails(load(minimal, overrides, 1, &c), FT_ERR_CONFIG, "run.time_limit: found");
+  }
+}
+
+/* The first set, a named one, or a sum; of sets that there are. */
+static void monitored_sets_are_found(void **state) {
+  (void)state;
+  ft_config c;
+  char sets[] = "data.validation=[{\"name\":\"a\",\"path\":\"x\"},{\"name\":\"b\",\"path\":\"y\"}]";
+  char *first[] = {sets}, *named[] = {sets, "validation.monitor=b"};
+  char *sum[] = {sets, "validation.monitor={\"a\":0.25,\"b\":2}"};
+  char *unknown[] = {sets, "validation.monitor=c"},
+       *zero[] = {sets, "validation.monitor={\"a\":0}"};
+  assert_ok(load(minimal, first, 1, &c));
+  assert_true(c.monitor[0] == 1 && c.monitor[1] == 0);
+  ft_config_fini(&c);
+  assert_ok(load(minimal, named, 2, &c));
+  assert_true(c.monitor[0] == 0 && c.monitor[1] == 1);
+  ft_config_fini(&c);
+  assert_ok(load(minimal, sum, 2, &c));
+  assert_true(c.monitor[0] == 0.25 && c.monitor[1] == 2);
+  ft_config_fini(&c);
+  assert_fails(load(minimal, unknown, 2, &c), FT_ERR_CONFIG, "no set named \"c\"");
+  assert_fails(load(minimal, zero, 2, &c), FT_ERR_CONFIG, "positive number");
+}
+
 static void resolved_configs_read_back(void **state) {
   (void)state;
   ft_config a, b;
@@ -304,6 +352,8 @@ int main(void) {
       cmocka_unit_test(defaults_follow_the_data),
       cmocka_unit_test(what_was_decided_stays),
       cmocka_unit_test(sets_without_weights_are_concatenated),
+      cmocka_unit_test(times_are_read),
+      cmocka_unit_test(monitored_sets_are_found),
       cmocka_unit_test(resolved_configs_read_back),
       cmocka_unit_test(the_documentation_lists_every_key),
   };

@@ -88,8 +88,7 @@ static ft_err find_attribute(const ft_h5_reader *reader, const ft_h5_object *obj
   ft_span s = info->content;
   ft_span_take(&s, 1);
   ft_span_take(&s, ft_span_number(&s, 1) & 1 ? 2 : 0);
-  if (ft_span_number(&s, 8) != FT_H5_UNDEFINED)
-    return ft_h5_damaged(reader, "so many attributes that they lie in a fractal heap");
+  if (ft_span_number(&s, 8) != FT_H5_UNDEFINED) return ft_h5_heap(reader, "attributes");
   return FT_OK;
 }
 

@@ -130,8 +130,7 @@ static ft_err check_link_info(collected *l, ft_span s) {
   ft_span_take(&s, flags & 1 ? 8 : 0);
   uint64_t heap = ft_span_number(&s, 8);
   if (version != 0 || s.bad) return ft_h5_damaged(l->reader, "a group");
-  if (heap != FT_H5_UNDEFINED)
-    return ft_h5_damaged(l->reader, "a group with so many links that they lie in a fractal heap");
+  if (heap != FT_H5_UNDEFINED) return ft_h5_heap(l->reader, "links");
   return FT_OK;
 }
 

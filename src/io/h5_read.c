@@ -8,6 +8,15 @@ ft_err ft_h5_damaged(const ft_h5_reader *reader, const char *what) {
   return ft_fail(FT_ERR_DATA, "%s: damaged or unsupported HDF5 file: %s", reader->path, what);
 }
 
+ft_err ft_h5_heap(const ft_h5_reader *reader, const char *what) {
+  return ft_fail(
+      FT_ERR_DATA,
+      "%s: more than eight %s of a group, or a group that keeps their order: HDF5 puts them "
+      "in a fractal heap, which is not read here. Write the shard with fewer, or with the "
+      "library's earliest format (h5py.File(…, \"w\") without libver and track_order)",
+      reader->path, what);
+}
+
 ft_err ft_h5_block(ft_h5_reader *reader, uint64_t address, uint64_t bytes, uint8_t **out) {
   ft_err err = FT_OK;
   void *block = NULL;
@@ -98,7 +107,12 @@ static ft_err read_superblock(ft_h5_reader *reader) {
     end = ft_span_number(&s, 8);
     ft_span_take(&s, 16); /* driver information; offset of the root's name */
   } else {
-    ft_span_take(&s, 1);
+    uint64_t flags = ft_span_number(&s, 1);
+    FT_CHECK(
+        version < 3 || (flags & 5) == 0, FT_ERR_DATA,
+        "%s: a writer has this HDF5 file open, or ended without closing it (consistency flag "
+        "%llu): what it holds is not complete. Close it; if its writer is gone, write it again",
+        reader->path, (unsigned long long)flags);
     base = ft_span_number(&s, 8);
     ft_span_take(&s, 8);
     end = ft_span_number(&s, 8);

@@ -61,6 +61,8 @@ ft_err ft_h5_reader_init(const char *path, ft_h5_reader *reader);
 void ft_h5_reader_fini(ft_h5_reader *reader);
 /* Records "PATH: damaged or unsupported HDF5 file: WHAT". */
 ft_err ft_h5_damaged(const ft_h5_reader *reader, const char *what);
+/* The same for a group whose attributes or links (`what`) lie in a fractal heap. */
+ft_err ft_h5_heap(const ft_h5_reader *reader, const char *what);
 /* *out = bytes at an address, all inside the file; free with ft_free. */
 ft_err ft_h5_block(ft_h5_reader *reader, uint64_t address, uint64_t bytes, uint8_t **out);
 /* HDF5's checksum of metadata (Bob Jenkins' lookup3). */

@@ -1,6 +1,7 @@
 /* Reading token shards (docs/formats.md): the metadata tell where the datasets lie, pread brings
  * them. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "file.h"
 #include "ft/io_kind.h"
@@ -301,6 +302,10 @@ ft_err ft_tokens_open(const char *path, ft_tokens_file **out) {
   FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
   FT_TRY(ft_h5_reader_init(path, &reader));
   FT_TRY(read_layout(&reader, f));
+  struct stat s;
+  FT_CHECK(fstat(reader.fd, &s) == 0, FT_ERR_IO, "%s: cannot be looked at", path);
+  f->private->bytes = (int64_t)s.st_size;
+  f->private->modified = s.st_mtim;
   f->fd = reader.fd; /* which stays open for the reads */
   reader.fd = -1;
   *out = f;
@@ -324,8 +329,31 @@ void ft_tokens_close(ft_tokens_file *f) {
 
 /* ---------------------------------------------------------------- reading */
 
+/* A shard that has no checksums is what it was when it was opened, or nobody knows what is read. */
+static ft_err check_unchanged(const ft_tokens_file *f) {
+  ft_err err = FT_OK;
+  struct stat s;
+  const ft_tokens_private *p = f->private;
+  FT_CHECK(fstat(f->fd, &s) == 0, FT_ERR_IO, "%s: cannot be looked at", f->path);
+  FT_CHECK(s.st_size >= p->bytes, FT_ERR_DATA,
+           "%s: has become shorter while it is used (%lld bytes, %lld before): it is being written "
+           "again",
+           f->path, (long long)s.st_size, (long long)p->bytes);
+  FT_CHECK(
+      f->checksum_at > 0 ||
+          (s.st_mtim.tv_sec == p->modified.tv_sec && s.st_mtim.tv_nsec == p->modified.tv_nsec),
+      FT_ERR_DATA,
+      "%s: was changed while it is used, and has no checksums to tell what is still as it was: "
+      "begin again",
+      f->path);
+out:
+  return err;
+}
+
 ft_err ft_tokens_read_set(ft_tokens_file *f, int set, int64_t start, int64_t count, void *out) {
   int64_t width = (int64_t)ft_tokens_sets[set].type.width;
+  ft_err err = check_unchanged(f);
+  if (err != FT_OK) return err;
   return ft_chunks_read(&f->private->sets[set], f->fd, f->path, start * width, count * width, out,
                         &f->private->scratch[set]);
 }

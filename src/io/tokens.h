@@ -3,6 +3,8 @@
 #define FT_IO_TOKENS_H
 
 #include "chunks.h"
+#include <time.h>
+
 #include "h5_read.h"
 
 #define FT_TOKENS_FORMAT "ftrun-tokens"
@@ -43,6 +45,8 @@ typedef struct ft_tokens_private {
   ft_chunks sets[FT_TOKENS_SETS];
   bool has[FT_TOKENS_SETS];
   void *scratch[FT_TOKENS_SETS];
+  int64_t bytes; /* of the file, and its time of change, when it was opened */
+  struct timespec modified;
 } ft_tokens_private;
 
 /* Elements start … of a dataset that the shard has. */

@@ -295,17 +295,21 @@ static void broken_contents_are_refused(void **state) {
   cook(in_scratch("bad.h5"), &(recipe){0});
   assert_ok(ft_tokens_open(in_scratch("bad.h5"), &f));
   int64_t tokens_at = f->tokens_at, mask_at = f->mask_at;
+  ft_tokens_close(f);
   FILE *file = fopen(in_scratch("bad.h5"), "r+b");
   fseek(file, tokens_at + 8, SEEK_SET);
   fwrite((uint32_t[]){100}, 4, 1, file);
   fclose(file);
+  assert_ok(ft_tokens_open(in_scratch("bad.h5"), &f));
   assert_fails(ft_tokens_read(f, 1, 3, tokens, mask), FT_ERR_DATA,
                "token 2 has id 100, and the vocabulary has 100");
   assert_ok(ft_tokens_read(f, 0, 2, tokens, mask));
+  ft_tokens_close(f);
   file = fopen(in_scratch("bad.h5"), "r+b");
   fseek(file, mask_at + 1, SEEK_SET);
   fputc(2, file);
   fclose(file);
+  assert_ok(ft_tokens_open(in_scratch("bad.h5"), &f));
   assert_fails(ft_tokens_read(f, 0, 2, tokens, mask), FT_ERR_DATA, "loss_mask of token 1 is 2");
   ft_tokens_close(f);
   write_shard(in_scratch("cut.h5"));

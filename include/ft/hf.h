@@ -67,6 +67,22 @@ typedef struct ft_hf_source {
 ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
                     ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir);
 
+/* What a model was trained to chat with. */
+typedef struct ft_hf_chat {
+  const char *template; /* in Jinja; NULL: the directory's own */
+  const uint32_t *ends; /* [num_ends] ids that end an answer */
+  int64_t num_ends;
+} ft_hf_chat;
+typedef struct ft_hf_chat_report {
+  bool added_ends;     /* to eos_token_id of generation_config.json, which lacked some */
+  bool added_template; /* as chat_template.jinja */
+  bool had_template;   /* of its own, which stays */
+} ft_hf_chat_report;
+/* Adds what an export's directory lacks of it: to eos_token_id of generation_config.json, and
+ * chat_template.jinja where there is no template. Not collective. Errors: FT_ERR_DATA, FT_ERR_IO,
+ * FT_ERR_CREATE. */
+ft_err ft_hf_add_chat(const char *dir, const ft_hf_chat *chat, ft_hf_chat_report *report);
+
 /* Writes DIR/ftrun.sha256: the SHA-256 of every file but the weights, which carry checksums of
  * their own. An export has it; who adds files to one calls this again. Not collective. Errors: as
  * ft_read_file and ft_write_file. */

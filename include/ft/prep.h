@@ -176,6 +176,9 @@ ft_err ft_render_record(const ft_tokenizer *t, const ft_render_options *options,
 /* One user message and the start of the assistant's turn: what `generate --chat` feeds. */
 ft_err ft_render_prompt(const ft_tokenizer *t, const ft_render_options *options, const char *user,
                         ft_ids *out);
+/* The resolved layout as a chat template in Jinja that writes the same, for other programs; NULL
+ * for the model's own. Free with ft_free. Errors: FT_ERR_MEMORY. */
+ft_err ft_layout_jinja(const ft_tokenizer *t, const ft_render_options *options, char **out);
 /* Id of the token that ends an assistant's turn in this template, or -1. */
 int64_t ft_template_end_of_turn(const ft_tokenizer *t, const ft_render_options *options);
 

@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "common.h"
+#include "export_chat.h"
 #include "ft/train.h"
 
 typedef struct arguments {
@@ -118,6 +119,7 @@ static ft_err export_run(const arguments *a) {
       .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config.seed};
   ft_hf_source source = {.read = read_master, .arg = &r};
   FT_TRY(ft_hf_export(config.model_path, &hf, &source, dtype, 0, a->out));
+  FT_TRY(ft_export_chat(&config, a->out));
   ft_log(FT_LOG_INFO, "step %lld of %s exported to %s", (long long)step, a->run, a->out);
 out:
   ft_checkpoint_close(r.checkpoint);

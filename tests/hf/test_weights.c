@@ -263,6 +263,44 @@ static ft_err read_large(void *arg, int64_t block, int64_t start, int64_t count,
   return FT_OK;
 }
 
+/* Writes a model directory's texts and adds what a run chats with. */
+static ft_hf_chat_report add_chat(const char *generation, const char *tokenizer) {
+  static const uint32_t ends[] = {7, 9};
+  const ft_hf_chat chat = {.template = "{{ 'x' }}", .ends = ends, .num_ends = 2};
+  ft_hf_chat_report report;
+  assert_ok(ft_remove_tree(in_root("chat")));
+  assert_ok(ft_make_dirs(in_root("chat")));
+  write_text("chat/config.json", "{\"eos_token_id\": 3}");
+  if (generation) write_text("chat/generation_config.json", generation);
+  if (tokenizer) write_text("chat/tokenizer_config.json", tokenizer);
+  assert_ok(ft_hf_add_chat(in_root("chat"), &chat, &report));
+  assert_int_equal(exists("chat/chat_template.jinja"), report.added_template);
+  assert_int_equal(exists("chat/ftrun.sha256"), report.added_ends || report.added_template);
+  return report;
+}
+
+static void assert_ends(const char *expected) {
+  cJSON *json;
+  assert_ok(ft_json_read(in_root("chat/generation_config.json"), &json));
+  char *text = cJSON_PrintUnformatted(json);
+  assert_string_equal(text, expected);
+  cJSON_free(text);
+  cJSON_Delete(json);
+}
+
+static void chats_are_added_where_they_lack(void **state) {
+  (void)state;
+  ft_hf_chat_report r = add_chat(NULL, NULL);
+  assert_true(r.added_ends && r.added_template && !r.had_template);
+  assert_ends("{\"eos_token_id\":[3,7,9]}");
+  r = add_chat("{\"top_p\": 0.9, \"eos_token_id\": [9, 5]}", "{\"chat_template\": null}");
+  assert_true(r.added_ends && r.added_template);
+  assert_ends("{\"top_p\":0.9,\"eos_token_id\":[9,5,7]}");
+  r = add_chat("{\"eos_token_id\": [9, 7]}", "{\"chat_template\": \"y\"}");
+  assert_true(!r.added_ends && !r.added_template && r.had_template);
+  assert_ends("{\"eos_token_id\":[9,7]}");
+}
+
 static void a_failed_export_leaves_nothing(void **state) {
   (void)state;
   const struct {
@@ -518,6 +556,7 @@ int main(void) {
       cmocka_unit_test(shards_and_index_agree),
       cmocka_unit_test(config_keeps_every_field_but_the_dtype),
       cmocka_unit_test(companions_are_copied),
+      cmocka_unit_test(chats_are_added_where_they_lack),
       cmocka_unit_test(a_failed_export_leaves_nothing),
       cmocka_unit_test(existing_directories_are_not_overwritten),
       cmocka_unit_test(wrong_tensors_are_listed),

@@ -72,7 +72,7 @@ static ft_err add_chat(const ft_tokens_preparation *p, const ft_tokenizer *t, co
   ft_err err = FT_OK;
   char *jinja = NULL;
   ft_hf_chat_report report;
-  ft_render_options options = {.system = p->system,
+  ft_render_options options = {.system = p->system && p->system[0] ? p->system : NULL,
                                .eos = p->num_end_of_turn > 0 ? (int64_t)p->end_of_turn[0] : -1};
   FT_TRY(ft_template_by_name(p->template_name, &options.template));
   FT_TRY(ft_layout_jinja(t, &options, &jinja));

@@ -9,6 +9,15 @@ ftrun=$1
 
 model=$work/model
 quietly "$ftrun" init --config "$here/identity-untied.json" --seed 3 --out "$model"
+# a base model: its tokenizer has the tokens of chats, but no template, and only texts end
+python3 - "$model" <<'END'
+import json, sys
+for name, change in (("tokenizer_config.json", {"chat_template": None}), ("config.json", {"eos_token_id": 257})):
+    path = sys.argv[1] + "/" + name
+    config = json.load(open(path)) | change
+    json.dump({key: value for key, value in config.items() if value is not None}, open(path, "w"))
+END
+rm -f "$model/ftrun.sha256"
 
 # One conversation of each form that all layouts have.
 cat >"$work/chats.jsonl" <<'END'
@@ -64,7 +73,6 @@ grep -q 'answers end with <|im_end|>' "$work/said" || { cat "$work/said" >&2; fa
 
 # a model with a template of its own keeps it; a run in another layout is warned of
 cp "$work/out/chat_template.jinja" "$model/chat_template.jinja"
-rm -f "$model/ftrun.sha256"
 run_and_export alpaca
 cmp -s "$model/chat_template.jinja" "$work/out/chat_template.jinja" || fail "the template was replaced"
 grep -q 'the run learnt the layout alpaca' "$work/said" || { cat "$work/said" >&2; fail "no warning"; }

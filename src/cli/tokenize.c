@@ -120,14 +120,43 @@ out:
   return err;
 }
 
+/* The digits of a number, up to 10, before `end`; returns where they begin. */
+static char *digits_before(char *end, uint32_t number) {
+  for (; number >= 100; number /= 100) {
+    uint32_t two = number % 100;
+    *--end = (char)('0' + two % 10);
+    *--end = (char)('0' + two / 10);
+  }
+  if (number >= 10) *--end = (char)('0' + number % 10);
+  *--end = (char)('0' + (number >= 10 ? number / 10 : number));
+  return end;
+}
+
+/* Numbers with commas between them. */
+static void print_numbers(const uint32_t *numbers, int64_t count) {
+  enum { ROOM = 4096, MOST = 11 };
+  char text[ROOM + MOST], digits[MOST];
+  size_t used = 0;
+  for (int64_t i = 0; i < count; i++) {
+    char *from = digits_before(digits + sizeof digits, numbers[i]);
+    size_t length = (size_t)(digits + sizeof digits - from);
+    if (i > 0) text[used++] = ',';
+    memcpy(text + used, from, length);
+    used += length;
+    if (used < ROOM - MOST) continue;
+    fwrite(text, 1, used, stdout);
+    used = 0;
+  }
+  fwrite(text, 1, used, stdout);
+}
+
 static void print_ids(const ft_ids *ids, bool with_mask, const char *prefix) {
   printf("\"%sids\":[", prefix);
-  for (int64_t i = 0; i < ids->count; i++)
-    printf(i > 0 ? ",%u" : "%u", ids->ids[i]);
+  print_numbers(ids->ids, ids->count);
   if (with_mask) {
     printf("],\"%sloss_mask\":[", prefix);
     for (int64_t i = 0; i < ids->count; i++)
-      printf(i > 0 ? ",%u" : "%u", ids->mask[i]);
+      fputs(i == 0 ? (ids->mask[i] ? "1" : "0") : ids->mask[i] ? ",1" : ",0", stdout);
   }
   putchar(']');
 }

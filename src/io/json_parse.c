@@ -134,21 +134,54 @@ static ft_err escape(parser *p, char *out, size_t *used) {
   return FT_OK;
 }
 
-/* Byte after the closing quote of the string whose first character is at `at`, as far as quotes
- * and backslashes tell. */
+/* Where the string whose first character is at `at` ends, as far as quotes and backslashes tell. */
 static size_t string_end(const parser *p, size_t at) {
-  while (at < p->length && p->text[at] != '"')
-    at += p->text[at] == '\\' ? 2 : 1;
-  return FT_MIN(at, p->length);
+  for (size_t from = at;;) {
+    const char *quote = memchr(p->text + from, '"', p->length - from);
+    if (!quote) return p->length;
+    size_t end = (size_t)(quote - p->text), behind = end;
+    while (behind > at && p->text[behind - 1] == '\\')
+      behind--;
+    if ((end - behind) % 2 == 0) return end;
+    from = end + 1; /* the quote is escaped */
+  }
+}
+
+/* The top bit of each of eight bytes that is no plain ASCII in a string; bytes behind the first one
+ * may be taken for such. */
+static uint64_t special_bytes(uint64_t eight) {
+  const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+  uint64_t quote = eight ^ '"' * ones, backslash = eight ^ '\\' * ones;
+  uint64_t control = (eight - 0x20 * ones) & ~eight;
+  return (eight | control | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
+}
+
+/* How many bytes from p->at on are plain ASCII. */
+static size_t plain_run(const parser *p) {
+  size_t at = p->at;
+  uint64_t eight;
+  for (; at + sizeof eight <= p->length; at += sizeof eight) {
+    memcpy(&eight, p->text + at, sizeof eight);
+    uint64_t special = special_bytes(eight);
+    if (special) return at + (size_t)__builtin_ctzll(special) / 8 - p->at;
+  }
+  while (at < p->length && (unsigned char)p->text[at] < 0x80 &&
+         (unsigned char)p->text[at] >= 0x20 && p->text[at] != '"' && p->text[at] != '\\')
+    at++;
+  return at - p->at;
 }
 
 /* At the opening quote: *out is the string, from cJSON_malloc. */
 static ft_err parse_string(parser *p, char **out) {
-  size_t open = p->at++, used = 0;
+  size_t open = p->at++, used = 0, valid;
   ft_err err = FT_OK;
   char *s = cJSON_malloc(string_end(p, p->at) - p->at + 1); /* escapes only get shorter */
   if (!s) return no_memory(p);
   for (;;) {
+    size_t length = plain_run(p);
+    memcpy(s + used, p->text + p->at, length);
+    used += length;
+    p->at += length;
     if (p->at >= p->length) FT_TRY(mistake(p, open, "a string that is not closed"));
     unsigned char c = (unsigned char)p->text[p->at];
     if (c == '"') break;
@@ -157,7 +190,7 @@ static ft_err parse_string(parser *p, char **out) {
       continue;
     }
     if (c < 0x20) FT_TRY(mistake(p, p->at, "a control character inside a string"));
-    size_t valid, length = ft_utf8_next(p->text + p->at, p->length - p->at, &valid);
+    length = ft_utf8_next(p->text + p->at, p->length - p->at, &valid);
     if (length == 0) FT_TRY(mistake(p, p->at, "invalid UTF-8"));
     memcpy(s + used, p->text + p->at, length);
     used += length;

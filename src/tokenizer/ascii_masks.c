@@ -22,6 +22,7 @@ static inline void put(uint8_t *mask, size_t at, uint16_t bits) {
 }
 
 static inline void fill16(bytes16 v, size_t at, ft_ascii_masks *out) {
+  bytes16 apostrophe = (bytes16)(v == '\'');
   bytes16 letter = (bytes16)(((v | 0x20) - 'a') < 26), digit = (bytes16)((v - '0') < 10);
   bytes16 newline = (bytes16)(v == '\n') | (bytes16)(v == '\r');
   bytes16 space = (bytes16)(v == ' ') | (bytes16)((v - '\t') < 5);
@@ -31,24 +32,31 @@ static inline void fill16(bytes16 v, size_t at, ft_ascii_masks *out) {
   put(out->space, at, top_bits(space));
   put(out->newline, at, top_bits(newline));
   put(out->other, at, top_bits(~(letter | digit | space | v)));
+  put(out->front, at, top_bits(~(letter | digit | newline | apostrophe | v)));
   put(out->high, at, top_bits(v));
 }
 
 void ft_ascii_masks_fill(const char *text, size_t bytes, size_t start, ft_ascii_masks *out) {
   const char *from = text + start;
   size_t left = bytes - start, at = 0;
-  bytes16 v;
+  bytes16 v, all = {0};
   out->start = start;
-  for (; at < FT_MASKED && at + sizeof v <= left; at += sizeof v)
-    fill16(*(const bytes16 *)(from + at), at, out);
+  out->length = left < FT_MASKED ? left : FT_MASKED;
+  for (; at < FT_MASKED && at + sizeof v <= left; at += sizeof v) {
+    v = *(const bytes16 *)(from + at);
+    all |= v;
+    fill16(v, at, out);
+  }
+  out->is_ascii = !top_bits(all);
   if (at < FT_MASKED) { /* the text's last bytes, and none behind them */
     memset(&v, 0xFF, sizeof v);
     memcpy(&v, from + at, left - at);
     fill16(v, at, out);
     at += sizeof v;
+    out->is_ascii = false;
   }
-  uint8_t *const masks[] = {out->letter, out->lower,   out->digit,
-                            out->space,  out->newline, out->other};
+  uint8_t *const masks[] = {out->letter,  out->lower, out->digit, out->space,
+                            out->newline, out->other, out->front};
   for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++)
     memset(masks[i] + at / 8, 0, FT_MASK_BYTES - at / 8);
   memset(out->high + at / 8, 0xFF, FT_MASK_BYTES - at / 8);

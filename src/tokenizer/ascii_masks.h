@@ -3,6 +3,7 @@
 #ifndef FT_TOKENIZER_ASCII_MASKS_H
 #define FT_TOKENIZER_ASCII_MASKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,10 @@ typedef struct ft_ascii_masks {
   uint8_t space[FT_MASK_BYTES];   /* white space, ends of lines included */
   uint8_t newline[FT_MASK_BYTES]; /* \r and \n */
   uint8_t other[FT_MASK_BYTES];   /* other ASCII */
+  uint8_t front[FT_MASK_BYTES];   /* other and white space, but for ends of lines and apostrophes */
   uint8_t high[FT_MASK_BYTES];    /* no ASCII */
+  size_t length;                  /* of the stretch */
+  bool is_ascii;                  /* all of it */
 } ft_ascii_masks;
 
 /* Fills masks of text[start … start + FT_MASKED), as far as there is text. */

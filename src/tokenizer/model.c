@@ -48,20 +48,9 @@ void ft_model_scratch_fini(ft_model_scratch *s) {
   ft_buffer_fini(&s->content);
 }
 
-/* The map of whole words, or NULL. */
-static const ft_string_map *whole_words(const ft_model *m, bool is_bytes) {
+const ft_string_map *ft_model_whole_words(const ft_model *m, bool is_bytes) {
   if (!m->bpe || !m->bpe->ignore_merges) return NULL;
   return is_bytes ? &m->bpe->byte_words : &m->vocabulary.map;
-}
-
-void ft_model_look_ahead(const ft_model *m, const char *word, size_t bytes, bool is_bytes) {
-  const ft_string_map *map = whole_words(m, is_bytes);
-  if (map) ft_string_map_look_ahead(map, word, bytes);
-}
-
-int64_t ft_model_whole_word(const ft_model *m, const char *word, size_t bytes, bool is_bytes) {
-  const ft_string_map *map = whole_words(m, is_bytes);
-  return map ? ft_string_map_get(map, word, bytes) : -1;
 }
 
 ft_err ft_model_encode(const ft_model *m, ft_model_scratch *s, const char *word, size_t bytes,

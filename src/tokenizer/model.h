@@ -23,11 +23,9 @@ typedef struct ft_model_scratch {
 } ft_model_scratch;
 void ft_model_scratch_fini(ft_model_scratch *s);
 
-/* Asks for the memory that ft_model_whole_word begins with. */
-void ft_model_look_ahead(const ft_model *m, const char *word, size_t bytes, bool is_bytes);
-/* The id of a word that is looked up as a whole before anything else, or -1. is_bytes: the word
- * stands as bytes for characters of GPT-2's byte alphabet. */
-int64_t ft_model_whole_word(const ft_model *m, const char *word, size_t bytes, bool is_bytes);
+/* The words that are looked up as a whole before anything else, or NULL. is_bytes: they stand as
+ * bytes for characters of GPT-2's byte alphabet. */
+const ft_string_map *ft_model_whole_words(const ft_model *m, bool is_bytes);
 /* Appends the ids of one word to out, whose mask is left to the caller. Errors: FT_ERR_DATA (what
  * the model does not know, and no token for it), FT_ERR_MEMORY. */
 ft_err ft_model_encode(const ft_model *m, ft_model_scratch *s, const char *word, size_t bytes,

@@ -10,8 +10,8 @@ static const char gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /* digits: they are fences. */
-INLINE unsigned gpt2_window(const reading *r, size_t at, bool digits) {
-  window w = {r->masks, at - r->masks->start};
+INLINE unsigned gpt2_window(const reading *r, bool is_ascii, size_t at, bool digits) {
+  window w = {r->masks, at - r->masks->start, is_ascii};
   unsigned front = r->text[at] == ' ';
   uint64_t letter = BITS(&w, letter);
   if (has(letter, front)) return window_letters(&w, letter, front);
@@ -39,8 +39,8 @@ RARE size_t plain_gpt2_any(const reading *r, size_t at) {
   return gpt2_any(r, at, 0);
 }
 
-INLINE size_t plain_gpt2_word(const reading *r, size_t at) {
-  unsigned quick = gpt2_window(r, at, false);
+INLINE size_t plain_gpt2_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = gpt2_window(r, is_ascii, at, false);
   return quick ? at + quick : plain_gpt2_any(r, at);
 }
 
@@ -50,8 +50,8 @@ RARE size_t digits_gpt2_any(const reading *r, size_t at) {
   return class_at(r, at, &length) & FT_DIGIT ? at + length : gpt2_any(r, at, FT_DIGIT);
 }
 
-INLINE size_t digits_gpt2_word(const reading *r, size_t at) {
-  unsigned quick = gpt2_window(r, at, true);
+INLINE size_t digits_gpt2_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = gpt2_window(r, is_ascii, at, true);
   return quick ? at + quick : digits_gpt2_any(r, at);
 }
 
@@ -67,18 +67,19 @@ static const char qwen35[] = CONTRACTIONS
     "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /* Words of letters, perhaps behind one other character ([^\r\n\p{L}\p{N}]?). */
-INLINE bool has_letters(const window *w, uint64_t letter, unsigned *front) {
+INLINE bool has_letters(uint64_t letter, uint64_t fronts, unsigned *front) {
   *front = !has(letter, 0);
-  return has(letter, *front) && !has(BITS(w, digit) | BITS(w, newline) | BITS(w, high), 0);
+  return has(letter, *front) && has(letter | fronts, 0);
 }
 
-INLINE unsigned cl100k_window(const reading *r, size_t at, unsigned most_numbers) {
-  window w = {r->masks, at - r->masks->start};
+INLINE unsigned cl100k_window(const reading *r, bool is_ascii, size_t at, unsigned most_numbers) {
+  window w = {r->masks, at - r->masks->start, is_ascii};
   unsigned front, space = r->text[at] == ' ';
-  uint64_t letter = BITS(&w, letter), digit = BITS(&w, digit);
+  uint64_t letter = BITS(&w, letter);
+  if (has_letters(letter, BITS(&w, front), &front)) return window_letters(&w, letter, front);
   if (r->text[at] == '\'') return 0;
-  if (has_letters(&w, letter, &front)) return window_letters(&w, letter, front);
   if (has(BITS(&w, other), space)) return window_signs(&w, space, true);
+  uint64_t digit = BITS(&w, digit);
   if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), most_numbers));
   return has(BITS(&w, space), 0) ? window_spaces(&w, true, 0) : 0;
 }
@@ -104,8 +105,8 @@ RARE size_t llama3_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER, 3);
 }
 
-INLINE size_t llama3_word(const reading *r, size_t at) {
-  unsigned quick = cl100k_window(r, at, 3);
+INLINE size_t llama3_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = cl100k_window(r, is_ascii, at, 3);
   return quick ? at + quick : llama3_any(r, at);
 }
 
@@ -113,8 +114,8 @@ RARE size_t qwen2_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER, 1);
 }
 
-INLINE size_t qwen2_word(const reading *r, size_t at) {
-  unsigned quick = cl100k_window(r, at, 1);
+INLINE size_t qwen2_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = cl100k_window(r, is_ascii, at, 1);
   return quick ? at + quick : qwen2_any(r, at);
 }
 
@@ -122,8 +123,8 @@ RARE size_t qwen35_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER | FT_MARK, 1);
 }
 
-INLINE size_t qwen35_word(const reading *r, size_t at) {
-  unsigned quick = cl100k_window(r, at, 1);
+INLINE size_t qwen35_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = cl100k_window(r, is_ascii, at, 1);
   return quick ? at + quick : qwen35_any(r, at);
 }
 
@@ -166,11 +167,13 @@ INLINE size_t upper_only(const reading *r, size_t at) {
   return at > from ? at : 0;
 }
 
-INLINE unsigned cased_window(const reading *r, size_t at, bool suffixes, unsigned most_numbers) {
-  window w = {r->masks, at - r->masks->start};
+INLINE unsigned cased_window(const reading *r, bool is_ascii, size_t at, bool suffixes,
+                             unsigned most_numbers) {
+  window w = {r->masks, at - r->masks->start, is_ascii};
   unsigned front, end, space = r->text[at] == ' ';
   uint64_t letter = BITS(&w, letter), lower = BITS(&w, lower), digit = BITS(&w, digit);
-  if (has_letters(&w, letter, &front)) {
+  uint64_t fronts = BITS(&w, front) | (r->text[at] == '\''); /* in front, it is like others */
+  if (has_letters(letter, fronts, &front)) {
     end = window_letters(&w, lower, front + ft_mask_run(letter & ~lower, front));
     return end && suffixes && r->text[at + end] == '\'' ? 0 : end;
   }
@@ -204,8 +207,8 @@ RARE size_t o200k_any(const reading *r, size_t at) {
   return cased_any(r, at, true, 3);
 }
 
-INLINE size_t o200k_word(const reading *r, size_t at) {
-  unsigned quick = cased_window(r, at, true, 3);
+INLINE size_t o200k_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = cased_window(r, is_ascii, at, true, 3);
   return quick ? at + quick : o200k_any(r, at);
 }
 
@@ -213,8 +216,8 @@ RARE size_t tekken_any(const reading *r, size_t at) {
   return cased_any(r, at, false, 1);
 }
 
-INLINE size_t tekken_word(const reading *r, size_t at) {
-  unsigned quick = cased_window(r, at, false, 1);
+INLINE size_t tekken_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = cased_window(r, is_ascii, at, false, 1);
   return quick ? at + quick : tekken_any(r, at);
 }
 
@@ -260,11 +263,12 @@ INLINE size_t deepseek_rest(const reading *r, size_t at, bool han) {
 }
 
 /* Words of letters and numbers; others are told apart further. */
-INLINE unsigned deepseek_window(const reading *r, size_t at) {
-  window w = {r->masks, at - r->masks->start};
+INLINE unsigned deepseek_window(const reading *r, bool is_ascii, size_t at) {
+  window w = {r->masks, at - r->masks->start, is_ascii};
   unsigned front;
   uint64_t letter = BITS(&w, letter), digit = BITS(&w, digit);
-  if (has_letters(&w, letter, &front)) return window_letters(&w, letter, front);
+  uint64_t fronts = BITS(&w, front) | (r->text[at] == '\'');
+  if (has_letters(letter, fronts, &front)) return window_letters(&w, letter, front);
   if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), 3u));
   if (r->text[at] == ' ' && has(BITS(&w, other), 1)) return 0;
   return has(BITS(&w, space), 0) ? window_spaces(&w, true, digit) : 0;
@@ -293,23 +297,29 @@ RARE size_t deepseek_any(const reading *r, size_t at) {
   return deepseek_rest(r, at + length, han);
 }
 
-INLINE size_t deepseek_word(const reading *r, size_t at) {
-  unsigned quick = deepseek_window(r, at);
+INLINE size_t deepseek_word(const reading *r, bool is_ascii, size_t at) {
+  unsigned quick = deepseek_window(r, is_ascii, at);
   return quick ? at + quick : deepseek_any(r, at);
 }
 
 /* ---------------------------------------------------------------- the table */
 
-/* A loop for each pattern, so that its word is found without a call. Words begin before `stop`. */
+/* Loops for each pattern, so that its word is found without a call: one for stretches of ASCII, one
+ * for others. Words begin before `stop`. */
 #define CUTTER(NAME)                                                                               \
-  static int64_t cut_##NAME(const reading *r, size_t stop, size_t *at, size_t *ends,               \
-                            int64_t room) {                                                        \
+  INLINE int64_t loop_##NAME(const reading *r, bool is_ascii, size_t stop, size_t *at,             \
+                             size_t *ends, int64_t room) {                                         \
     int64_t count = 0;                                                                             \
     size_t now = *at;                                                                              \
     while (count < room && now < stop)                                                             \
-      ends[count++] = now = NAME##_word(r, now);                                                   \
+      ends[count++] = now = NAME##_word(r, is_ascii, now);                                         \
     *at = now;                                                                                     \
     return count;                                                                                  \
+  }                                                                                                \
+  static int64_t cut_##NAME(const reading *r, size_t stop, size_t *at, size_t *ends,               \
+                            int64_t room) {                                                        \
+    return r->masks->is_ascii ? loop_##NAME(r, true, stop, at, ends, room)                         \
+                              : loop_##NAME(r, false, stop, at, ends, room);                       \
   }
 CUTTER(plain_gpt2)
 CUTTER(digits_gpt2)

@@ -126,6 +126,7 @@ INLINE size_t contraction(const reading *r, size_t at, bool caseless) {
 typedef struct window {
   const ft_ascii_masks *masks;
   size_t at;
+  bool is_ascii; /* the whole stretch is; a constant in each loop */
 } window;
 #define BITS(WINDOW, MASK) ft_mask_bits((WINDOW)->masks->MASK, (WINDOW)->at)
 
@@ -135,7 +136,8 @@ INLINE bool has(uint64_t bits, unsigned at) {
 
 /* `end` if the word is known to end there. */
 INLINE unsigned checked(const window *w, unsigned end) {
-  return end < FT_WINDOW && !has(BITS(w, high), end) ? end : 0;
+  if (end >= FT_WINDOW) return 0;
+  return (w->is_ascii ? w->at + end >= w->masks->length : has(BITS(w, high), end)) ? 0 : end;
 }
 
 /* White space at the window's start; see white_space. */

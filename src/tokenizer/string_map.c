@@ -38,13 +38,20 @@ void ft_string_map_add(ft_string_map *map, const char *text, size_t bytes, uint3
   map->slots[i].tag = (uint32_t)(hash >> 32);
 }
 
-void ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes) {
-  if (map->count > 0) __builtin_prefetch(&map->slots[ft_hash64(text, bytes, 0) & map->mask]);
+uint64_t ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes) {
+  uint64_t hash = ft_hash64(text, bytes, 0);
+  if (map->count > 0) __builtin_prefetch(&map->slots[hash & map->mask]);
+  return hash;
 }
 
 int64_t ft_string_map_get(const ft_string_map *map, const char *text, size_t bytes) {
+  return map->count > 0 ? ft_string_map_get_hashed(map, text, bytes, ft_hash64(text, bytes, 0))
+                        : -1;
+}
+
+int64_t ft_string_map_get_hashed(const ft_string_map *map, const char *text, size_t bytes,
+                                 uint64_t hash) {
   if (map->count == 0) return -1;
-  uint64_t hash = ft_hash64(text, bytes, 0);
   for (uint64_t i = hash & map->mask; map->slots[i].entry; i = (i + 1) & map->mask) {
     if (map->slots[i].tag != (uint32_t)(hash >> 32)) continue;
     const ft_string_entry *e = &map->entries[map->slots[i].entry - 1];

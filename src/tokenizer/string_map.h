@@ -25,8 +25,11 @@ ft_err ft_string_map_init(ft_string_map *map, int64_t capacity);
 void ft_string_map_fini(ft_string_map *map);
 /* Adds a string that is not in the map. */
 void ft_string_map_add(ft_string_map *map, const char *text, size_t bytes, uint32_t value);
-/* Asks for the memory that looking a string up begins with. */
-void ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes);
+/* A string's hash, having asked for the memory that looking it up begins with. */
+uint64_t ft_string_map_look_ahead(const ft_string_map *map, const char *text, size_t bytes);
+/* As ft_string_map_get, with the string's hash. */
+int64_t ft_string_map_get_hashed(const ft_string_map *map, const char *text, size_t bytes,
+                                 uint64_t hash);
 /* The string's value, or -1. */
 int64_t ft_string_map_get(const ft_string_map *map, const char *text, size_t bytes);
 

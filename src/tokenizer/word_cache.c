@@ -6,7 +6,7 @@
 static_assert(sizeof(ft_short_word) == 32, "two to a cache line");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a key's last byte is its length");
 
-enum { FIRST_BUCKETS = 512, MAX_BUCKETS = 1 << 16 }; /* 32 KiB to 4 MiB */
+enum { FIRST_BUCKETS = 512, MAX_BUCKETS = 1 << 18 }; /* 32 KiB to 16 MiB */
 enum { LONG_SLOTS = 1 << 15, FIRST_HEAP = 1 << 12, MAX_HEAP = 1 << 20 };
 
 ft_err ft_word_cache_init(ft_word_cache *c) {
@@ -52,24 +52,41 @@ static bool is_free(const ft_short_word *w) {
   return w->key.half[1] == 0; /* it has no length */
 }
 
-/* The newest word of a bucket stands first. */
+/* More than half of the entries are taken. */
+static bool is_full(const ft_word_cache *c) {
+  return c->num_words > (int64_t)c->bucket_mask;
+}
+
+/* Puts a word into the first free entry from its bucket on; a full table forgets one of the two
+ * that stand there. The word's own entry, if its ids are gone, is taken again. */
 static void put(ft_word_cache *c, const ft_short_word *word) {
-  ft_short_word *bucket = &c->words[2 * (ft_word_hash(word->key) & c->bucket_mask)];
-  c->num_words += is_free(&bucket[1]);
-  bucket[1] = bucket[0];
-  bucket[0] = *word;
+  uint64_t hash = ft_word_hash(word->key), at = 2 * (hash & c->bucket_mask);
+  ft_short_word *own = (ft_short_word *)ft_word_find(c, hash, word->key);
+  if (own) {
+    *own = *word;
+    return;
+  }
+  if (is_full(c) && !is_free(&c->words[at]) && !is_free(&c->words[at + 1])) {
+    at += hash >> 63;
+  } else {
+    while (!is_free(&c->words[at]))
+      at = (at + 1) & (2 * c->bucket_mask + 1);
+  }
+  c->num_words += is_free(&c->words[at]);
+  c->words[at] = *word;
 }
 
 static ft_err grow(ft_word_cache *c) {
   void *memory;
   ft_short_word *old = c->words;
   int64_t count = 2 * (int64_t)(c->bucket_mask + 1);
-  ft_err err = ft_alloc_array(FT_MEM_TOKENIZER, 4 * count, sizeof *c->words, &memory);
+  uint64_t buckets = FT_MIN(4 * (c->bucket_mask + 1), (uint64_t)MAX_BUCKETS);
+  ft_err err = ft_alloc_array(FT_MEM_TOKENIZER, 2 * (int64_t)buckets, sizeof *c->words, &memory);
   if (err != FT_OK) return err;
   c->words = memory;
-  c->bucket_mask = 2 * (uint64_t)count - 1;
+  c->bucket_mask = buckets - 1;
   c->num_words = 0;
-  for (int64_t i = count - 1; i >= 0; i--) /* older ones first */
+  for (int64_t i = 0; i < count; i++)
     if (!is_free(&old[i])) put(c, &old[i]);
   ft_free(old);
   return FT_OK;
@@ -87,8 +104,7 @@ ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, 
     memcpy(c->heap + c->heap_used, ids, (size_t)count * sizeof *ids);
     c->heap_used += count;
   }
-  bool is_full = c->num_words > (int64_t)c->bucket_mask;
-  if (is_full && c->bucket_mask + 1 < MAX_BUCKETS) FT_TRY(grow(c));
+  if (is_full(c) && c->bucket_mask + 1 < MAX_BUCKETS) FT_TRY(grow(c));
   put(c, &word);
 out:
   return err;

@@ -67,17 +67,19 @@ static inline uint64_t ft_word_hash(ft_word_key key) {
   return mixed >> 32 ^ mixed;
 }
 
-/* The two entries where a word of this hash is if it is there. */
-static inline const ft_short_word *ft_word_bucket(const ft_word_cache *c, uint64_t hash) {
-  return &c->words[2 * (hash & c->bucket_mask)];
+/* Asks for the memory that ft_word_find begins with. */
+static inline void ft_word_look_ahead(const ft_word_cache *c, uint64_t hash) {
+  __builtin_prefetch(&c->words[2 * (hash & c->bucket_mask)]);
 }
 
-/* The word's entry in its bucket, or NULL. */
-static inline const ft_short_word *ft_word_find(const ft_short_word *bucket, ft_word_key key) {
-  for (int i = 0; i < 2; i++)
-    if (bucket[i].key.half[0] == key.half[0] && bucket[i].key.half[1] == key.half[1])
-      return &bucket[i];
-  return NULL;
+/* The word's entry, or NULL. Words of a full bucket go on in the next one. */
+static inline const ft_short_word *ft_word_find(const ft_word_cache *c, uint64_t hash,
+                                                ft_word_key key) {
+  for (uint64_t i = hash & c->bucket_mask;; i = (i + 1) & c->bucket_mask)
+    for (const ft_short_word *w = &c->words[2 * i], *end = w + 2; w < end; w++) {
+      if (w->key.half[0] == key.half[0] && w->key.half[1] == key.half[1]) return w;
+      if (w->key.half[1] == 0) return NULL;
+    }
 }
 
 /* The ids of an entry; NULL: the heap has been emptied since. */
@@ -86,7 +88,8 @@ static inline const uint32_t *ft_word_ids(const ft_word_cache *c, const ft_short
   return w->ids[1] == c->filling ? c->heap + w->ids[0] : NULL;
 }
 
-/* Remembers a short word, or forgets another for it. Errors: FT_ERR_MEMORY (the cache grows). */
+/* Remembers a short word that ft_word_find does not find, or finds without ids; a full cache
+ * forgets another for it. Errors: FT_ERR_MEMORY (the cache grows). */
 ft_err ft_word_remember(ft_word_cache *c, ft_word_key key, const uint32_t *ids, int64_t count);
 
 /* Ids of a longer word; NULL: it is not there. */

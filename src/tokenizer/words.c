@@ -15,8 +15,9 @@ typedef struct new_word {
 typedef struct speller {
   const ft_tokenizer *t;
   ft_workspace *w;
-  bool specials; /* words may become special tokens */
-  bool groups;   /* new words are merged together */
+  bool specials;                    /* words may become special tokens */
+  bool groups;                      /* new words are merged together */
+  const ft_string_map *whole_words; /* ft_model_whole_words */
   ft_ids *out;
   new_word news[GROUP];
   int64_t num_new;
@@ -24,9 +25,9 @@ typedef struct speller {
 
 /* The id of a word that is looked up as a whole. *lasting: the answer is the same whether special
  * tokens count or not. */
-static bool find_whole(const speller *s, const char *word, size_t bytes, uint32_t *id,
-                       bool *lasting) {
-  int64_t found = ft_model_whole_word(&s->t->model, word, bytes, s->t->takes_bytes);
+static bool find_whole(const speller *s, const char *word, size_t bytes, uint64_t hash,
+                       uint32_t *id, bool *lasting) {
+  int64_t found = s->whole_words ? ft_string_map_get_hashed(s->whole_words, word, bytes, hash) : -1;
   bool special = found >= 0 && s->t->special[found];
   *lasting = !special;
   *id = (uint32_t)found;
@@ -35,7 +36,8 @@ static bool find_whole(const speller *s, const char *word, size_t bytes, uint32_
 
 static ft_err ask_model(speller *s, const char *word, size_t bytes, bool *lasting) {
   uint32_t whole;
-  if (find_whole(s, word, bytes, &whole, lasting)) return ft_ids_append(s->out, &whole, 1, 0);
+  uint64_t hash = s->whole_words ? ft_hash64(word, bytes, 0) : 0;
+  if (find_whole(s, word, bytes, hash, &whole, lasting)) return ft_ids_append(s->out, &whole, 1, 0);
   return ft_model_encode(&s->t->model, &s->w->model, word, bytes, s->t->takes_bytes, s->out);
 }
 
@@ -97,14 +99,15 @@ static ft_err settle(speller *s) {
   const ft_model *m = &s->t->model;
   ft_bpe_word words[GROUP];
   uint32_t whole[GROUP];
+  uint64_t hashes[GROUP] = {0};
   const uint32_t *ids[GROUP];
   int64_t counts[GROUP], num_merging = 0, merging[GROUP];
   bool lasting[GROUP];
-  for (int64_t i = 0; i < s->num_new; i++)
-    ft_model_look_ahead(m, s->news[i].text, s->news[i].bytes, s->t->takes_bytes);
+  for (int64_t i = 0; s->whole_words && i < s->num_new; i++)
+    hashes[i] = ft_string_map_look_ahead(s->whole_words, s->news[i].text, s->news[i].bytes);
   for (int64_t i = 0; i < s->num_new; i++) {
     const new_word *n = &s->news[i];
-    bool is_whole = find_whole(s, n->text, n->bytes, &whole[i], &lasting[i]);
+    bool is_whole = find_whole(s, n->text, n->bytes, hashes[i], &whole[i], &lasting[i]);
     ids[i] = &whole[i];
     counts[i] = 1;
     if (is_whole) continue;
@@ -145,7 +148,7 @@ static void look_ahead(const ft_word_cache *c, const char *text, size_t bytes, s
     if (length > FT_SHORT_WORD) continue;
     keys[i] = ft_word_key_of(text + start, length, bytes - start);
     hashes[i] = ft_word_hash(keys[i]);
-    __builtin_prefetch(ft_word_bucket(c, hashes[i]));
+    ft_word_look_ahead(c, hashes[i]);
   }
 }
 
@@ -170,7 +173,7 @@ static ft_err encode_batch(speller *s, const char *text, size_t bytes, size_t st
     size_t length = ends[i] - start;
     const ft_short_word *known = NULL;
     if (length <= FT_SHORT_WORD) {
-      known = ft_word_find(ft_word_bucket(&s->w->cache, hashes[i]), keys[i]);
+      known = ft_word_find(&s->w->cache, hashes[i], keys[i]);
       if (known && known->count <= FT_SHORT_IDS) { /* nearly all words of a text */
         memcpy(to, known->ids, sizeof known->ids);
         to += known->count;
@@ -191,6 +194,7 @@ ft_err ft_words_encode(const ft_tokenizer *t, ft_workspace *w, bool specials, co
                        size_t bytes, const size_t *ends, int64_t count, ft_ids *out) {
   speller s = {.t = t, .w = w, .specials = specials, .out = out};
   size_t start = 0;
+  s.whole_words = ft_model_whole_words(&t->model, t->takes_bytes);
   s.groups = t->model.bpe && ft_bpe_is_short(t->model.bpe, FT_SHORT_WORD);
   for (int64_t i = 0; i < count; i += BATCH) {
     int64_t now = FT_MIN(count - i, BATCH);

@@ -41,6 +41,9 @@ typedef struct ft_jinja_options {
   const char *turns;
   int64_t num_turns;
   struct tm date; /* what strftime_now tells */
+  /* What a rendering may take; 0: 512 MiB, and 10^8 steps, which are some seconds. */
+  size_t max_bytes;
+  int64_t max_steps;
 } ft_jinja_options;
 
 /* Where a string of the input stood. */

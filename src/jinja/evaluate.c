@@ -2,10 +2,11 @@
 #include "state.h"
 
 ft_err jinja_work(jinja_state *s, int64_t steps) {
+  int64_t most = s->options->max_steps ? s->options->max_steps : JINJA_MAX_STEPS;
   s->steps += steps;
-  if (s->steps <= JINJA_MAX_STEPS) return FT_OK;
-  return ft_fail(FT_ERR_DATA, "the template does not come to an end within %d steps",
-                 JINJA_MAX_STEPS);
+  if (s->steps <= most) return FT_OK;
+  return ft_fail(FT_ERR_DATA, "the template does not come to an end within %lld steps",
+                 (long long)most);
 }
 
 /* ---------------------------------------------------------------- making values */

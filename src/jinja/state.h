@@ -5,7 +5,7 @@
 #include "syntax.h"
 
 enum {
-  JINJA_MAX_STEPS = 100000000, /* nodes evaluated and bytes looked at: some seconds */
+  JINJA_MAX_STEPS = 100000000, /* nodes evaluated and bytes looked at */
   JINJA_MAX_DEPTH = 2000,      /* nodes evaluated inside each other: macros that call themselves */
   JINJA_MAX_RANGE = 100000,    /* the sandbox's own bound */
   JINJA_MAX_ARGUMENTS = 6      /* of a builtin with named parameters */

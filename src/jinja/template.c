@@ -110,8 +110,8 @@ ft_err ft_jinja_render(const ft_jinja *t, const ft_jinja_options *options, ft_ji
     ft_err err = ft_alloc(FT_MEM_PREP, sizeof(jinja_arena), &arena);
     if (err != FT_OK) return err;
     out->arena = arena;
-    out->arena->limit_bytes = max_rendering_bytes;
   }
+  out->arena->limit_bytes = options->max_bytes ? options->max_bytes : max_rendering_bytes;
   jinja_arena_reset(out->arena);
   *out = (ft_jinja_text){.arena = out->arena};
   jinja_state s = {.t = t, .options = options, .arena = out->arena, .turn = -1};

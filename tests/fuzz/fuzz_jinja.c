@@ -24,8 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
   ft_jinja_text out = {0};
   for (const cJSON *item = inputs->child; item; item = item->next)
     list[count++] = (ft_jinja_input){.name = item->string, .value = item};
-  ft_jinja_options options = {
-      .inputs = list, .num_inputs = count, .turns = "messages", .num_turns = -1};
+  ft_jinja_options options = {.inputs = list,
+                              .num_inputs = count,
+                              .turns = "messages",
+                              .num_turns = -1,
+                              .max_bytes = 8 << 20,
+                              .max_steps = 100000};
   fuzz_begin();
   ft_err err = ft_jinja_parse((const char *)data, bytes, "template", &t);
   if (err == FT_OK) {

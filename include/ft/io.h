@@ -171,6 +171,7 @@ enum { FT_TOKENS_MAX_END_OF_TURN = 16, FT_TOKENS_MAX_SYSTEM = 32 << 10 };
 typedef struct ft_tokens_preparation {
   char template_name[64];   /* "chatml", or "model" for the model's own */
   char template_sha256[65]; /* of the text of the model's own */
+  char template_date[24];   /* what it took for today, "2026-01-31T12:00:00"; "": it does not look */
   char *system;             /* what a chat without a system message got; NULL or "": none. Owned */
   uint32_t end_of_turn[FT_TOKENS_MAX_END_OF_TURN]; /* ids that end an assistant's turn */
   int64_t num_end_of_turn;

@@ -77,6 +77,8 @@ void ft_spelled_add(ft_spelled *spelled, uint32_t id);
 typedef struct ft_chat ft_chat;
 /* SHA-256 of its text. */
 const char *ft_chat_sha256(const ft_chat *chat);
+/* Whether it asks for today's date. */
+bool ft_chat_reads_date(const ft_chat *chat);
 
 /* Which of the assistant's messages are learnt. A message that says itself that it is not learnt
  * never is. */

@@ -50,6 +50,7 @@ static ft_err inspect_shard(const char *path, scan *s) {
   if (p->template_name[0])
     ft_inspect_line("template", "%s%s%.12s", p->template_name, p->template_sha256[0] ? " " : "",
                     p->template_sha256);
+  if (p->template_date[0]) ft_inspect_line("today was", "%s", p->template_date);
   if (p->system && p->system[0]) ft_inspect_line("system", "\"%.80s\"", p->system);
   for (int64_t i = 0; i < p->num_end_of_turn; i++)
     ft_inspect_line("end of turn", "%u", p->end_of_turn[i]);

@@ -61,6 +61,9 @@ static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
   if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE_SHA256))
     FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE_SHA256, p->template_sha256,
                           sizeof p->template_sha256));
+  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE_DATE))
+    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE_DATE, p->template_date,
+                          sizeof p->template_date));
   if (ft_h5_has_attribute(root, FT_TOKENS_SYSTEM)) {
     FT_TRY(ft_alloc(FT_MEM_DATA, FT_TOKENS_MAX_SYSTEM + 1, &system));
     FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_SYSTEM, system, FT_TOKENS_MAX_SYSTEM + 1));

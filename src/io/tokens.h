@@ -36,6 +36,7 @@ int ft_tokens_extra_set(ft_tokens_kind kind);
 /* Attributes of ft_tokens_preparation. */
 #define FT_TOKENS_TEMPLATE "template"
 #define FT_TOKENS_TEMPLATE_SHA256 "template_sha256"
+#define FT_TOKENS_TEMPLATE_DATE "template_date"
 #define FT_TOKENS_SYSTEM "system"
 #define FT_TOKENS_END_OF_TURN "end_of_turn"
 #define FT_TOKENS_MASK_TOKEN "mask_token"

@@ -270,7 +270,7 @@ out:
 
 /* ---------------------------------------------------------------- the file */
 
-enum { MAX_ATTRIBUTES = 11 };
+enum { MAX_ATTRIBUTES = 12 };
 
 static int list_attributes(const ft_tokens_writer *w, const int64_t *end_of_turn,
                            ft_h5_attribute out[MAX_ATTRIBUTES]) {
@@ -288,6 +288,10 @@ static int list_attributes(const ft_tokens_writer *w, const int64_t *end_of_turn
       {.name = FT_TOKENS_TEMPLATE_SHA256,
        .kind = FT_H5_TEXT,
        .values = p->template_sha256,
+       .count = -1},
+      {.name = FT_TOKENS_TEMPLATE_DATE,
+       .kind = FT_H5_TEXT,
+       .values = p->template_date,
        .count = -1},
       {.name = FT_TOKENS_SYSTEM,
        .kind = FT_H5_TEXT,

@@ -265,3 +265,8 @@ void ft_chat_free(ft_chat *chat) {
 const char *ft_chat_sha256(const ft_chat *chat) {
   return chat->sha256;
 }
+
+bool ft_chat_reads_date(const ft_chat *chat) {
+  return ft_jinja_uses(chat->template, "strftime_now") ||
+         (chat->tools_template && ft_jinja_uses(chat->tools_template, "strftime_now"));
+}

@@ -229,7 +229,7 @@ ft_err ft_chat_check_template(const ft_tokenizer *t, const ft_render_options *op
                               ft_chat_check *out) {
   ft_err err = FT_OK;
   const ft_jinja *template = options->chat->template;
-  *out = (ft_chat_check){.reads_date = ft_jinja_uses(template, "strftime_now"),
+  *out = (ft_chat_check){.reads_date = ft_chat_reads_date(options->chat),
                          .marks_generation = ft_jinja_has_generation(template)};
   FT_TRY(check_end(t, options, out));
   if (out->refuses_chats) return FT_OK;

@@ -56,6 +56,13 @@ static void note_preparation(ft_prep_run *p) {
   if (p->render.template == FT_TEMPLATE_MODEL)
     snprintf(made->template_sha256, sizeof made->template_sha256, "%s",
              ft_chat_sha256(p->render.chat));
+  if (p->render.chat && p->render.template == FT_TEMPLATE_MODEL) {
+    snprintf(made->template_sha256, sizeof made->template_sha256, "%s",
+             ft_chat_sha256(p->render.chat));
+    if (ft_chat_reads_date(p->render.chat))
+      strftime(made->template_date, sizeof made->template_date, "%Y-%m-%dT%H:%M:%S",
+               &p->render.date);
+  }
   made->system = p->render.system;
   if (end >= 0) made->end_of_turn[made->num_end_of_turn++] = (uint32_t)end;
 }

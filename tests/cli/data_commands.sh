@@ -73,6 +73,15 @@ expect 64 'expected a date' "$ftrun" tokenize --model "$model" --chat --date tom
 expect 64 'all, last or marked' "$ftrun" tokenize --model "$model" --chat --train-on some
 expect 0 "template    model (the model's own)" "$ftrun" prep --model "$model" --input "$work/many.jsonl" --out "$work/data"
 grep -Eq '^all +200 ' "$work/out" || fail "the report lacks the sum"
+expect 0 'template      model ' "$ftrun" inspect "$work/data/train/00000.h5"
+grep -q 'today was' "$work/out" && fail "a date is recorded that the template does not read"
+# a template that reads the date: it is fixed and recorded
+cp -r "$model" "$work/dated"
+printf "{{ strftime_now('%%d.%%m.%%Y') }}{%% for m in messages %%}<|im_start|>{{ m.content }}<|im_end|>{%% endfor %%}" \
+  >"$work/dated/chat_template.jinja"
+expect 0 '3│1│.│0│1│.│2│0│2│6' "$ftrun" prep --model "$work/dated" --input "$work/many.jsonl" --out "$work/dated-data" \
+  --date 2026-01-31 --show
+expect 0 '2026-01-31T12:00:00' "$ftrun" inspect "$work/dated-data/train/00000.h5"
 for set in train validation test; do
   [ -s "$work/data/$set/00000.h5" ] || fail "$set has no shard"
 done

@@ -96,6 +96,7 @@ static void preparation_round_trip(void **state) {
   ft_tokens_preparation p = {.template_name = "model", .end_of_turn = {7, 9}, .num_end_of_turn = 2};
   p.system = system;
   ft_sha256_hex("x", 1, p.template_sha256);
+  snprintf(p.template_date, sizeof p.template_date, "2026-01-31T12:00:00");
   ft_tokens_writer *w;
   ft_tokens_file *f, *g;
   const char *what;
@@ -108,6 +109,7 @@ static void preparation_round_trip(void **state) {
   assert_ok(ft_tokens_open(in_scratch("a.h5"), &f));
   assert_string_equal(f->preparation.template_name, "model");
   assert_string_equal(f->preparation.template_sha256, p.template_sha256);
+  assert_string_equal(f->preparation.template_date, p.template_date);
   assert_string_equal(f->preparation.system, system);
   assert_int_equal(f->preparation.num_end_of_turn, 2);
   assert_int_equal(f->preparation.end_of_turn[1], 9);

@@ -95,7 +95,8 @@ typedef struct ft_config {
 /* One key of the configuration, for help texts and the check of the documentation. */
 typedef struct ft_config_key {
   const char *path, *type, *initial,
-      *meaning;   /* initial: as JSON; "required" where there is none */
+      *meaning,   /* initial: as JSON; "required" where there is none */
+      *allowed;   /* in words */
   bool resumable; /* may change between the parts of a resumed run */
 } ft_config_key;
 const ft_config_key *ft_config_keys(int64_t *count);

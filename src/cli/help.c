@@ -59,8 +59,8 @@ void ft_cli_print_commands(FILE *to) {
 /* ---------------------------------------------------------------- keys */
 
 static void print_key(const ft_config_key *k) {
-  printf("%s\n  meaning   %s\n  type      %s\n  default   %s\n  resume    %s\n", k->path,
-         k->meaning, k->type, k->initial,
+  printf("%s\n  meaning   %s\n  type      %s\n  allowed   %s\n  default   %s\n  resume    %s\n",
+         k->path, k->meaning, k->type, k->allowed, k->initial,
          k->resumable ? "may change when a run goes on" : "may not change when a run goes on");
 }
 

@@ -83,7 +83,9 @@ static void put_keys(FILE *out) {
     put_all(out, keys[i].initial);
     fputs(")\n", out);
     put_all(out, keys[i].meaning);
-    fputc('\n', out);
+    fputs(". Allowed: ", out);
+    put_all(out, keys[i].allowed);
+    fputs(".\n", out);
   }
 }
 

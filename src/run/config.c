@@ -25,10 +25,13 @@ static const char *type_name(const ft_key *key) {
 
 const ft_config_key *ft_config_keys(int64_t *count) {
   static ft_config_key keys[64];
+  static char allowed[FT_ARRAY_SIZE(keys)][FT_ALLOWED_BYTES];
   FT_ASSERT(ft_config_table_size <= (int64_t)FT_ARRAY_SIZE(keys));
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const ft_key *key = &ft_config_table[i];
-    keys[i] = (ft_config_key){.path = key->path,
+    ft_config_allowed(key, allowed[i], sizeof allowed[i]);
+    keys[i] = (ft_config_key){.allowed = allowed[i],
+                              .path = key->path,
                               .type = type_name(key),
                               .initial = key->initial,
                               .meaning = key->meaning,

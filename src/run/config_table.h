@@ -34,6 +34,11 @@ typedef struct ft_key {
 extern const ft_key ft_config_table[];
 extern const int64_t ft_config_table_size;
 
+/* ---- config_allowed.c */
+enum { FT_ALLOWED_BYTES = 256 };
+/* "a whole number between 1 and 64, or null". */
+void ft_config_allowed(const ft_key *key, char *out, size_t size);
+
 /* ---- config.c */
 /* The value at a dotted path; NULL: there is none. Borrowed. */
 const cJSON *ft_config_find(const cJSON *root, const char *path);

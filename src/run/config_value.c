@@ -20,6 +20,13 @@ static void wrong(ft_mistakes *m, const ft_key *key, const cJSON *value, const c
   cJSON_free(text);
 }
 
+/* What the key allows was expected. */
+static void wrong_value(ft_mistakes *m, const ft_key *key, const cJSON *value) {
+  char allowed[FT_ALLOWED_BYTES];
+  ft_config_allowed(key, allowed, sizeof allowed);
+  wrong(m, key, value, "%s", allowed);
+}
+
 static bool whole(double x) {
   return floor(x) == x;
 }
@@ -28,8 +35,7 @@ static void take_number(ft_mistakes *m, const ft_key *key, const cJSON *value, v
   bool integer = key->type == KEY_INT;
   double x = value->valuedouble;
   if (!cJSON_IsNumber(value) || (integer && !whole(x)) || !(x >= key->min && x <= key->max)) {
-    wrong(m, key, value, "%s between %.16g and %.16g%s", integer ? "a whole number" : "a number",
-          key->min, key->max, key->nullable ? ", or null" : "");
+    wrong_value(m, key, value);
     return;
   }
   if (integer)
@@ -45,8 +51,7 @@ static void take_every(ft_mistakes *m, const ft_key *key, const cJSON *value, in
   else if (cJSON_IsNumber(value) && whole(x) && x >= key->min && x <= key->max)
     *to = (int64_t)x;
   else
-    wrong(m, key, value, "true, false or a whole number between %.16g and %.16g", key->min,
-          key->max);
+    wrong_value(m, key, value);
 }
 
 static void take_time(ft_mistakes *m, const ft_key *key, const cJSON *value, double *to) {
@@ -56,10 +61,7 @@ static void take_time(ft_mistakes *m, const ft_key *key, const cJSON *value, dou
   if (read && x >= key->min && x <= key->max)
     *to = x;
   else
-    wrong(m, key, value,
-          "seconds as a number between %.16g and %.16g, or a text such as \"24h\", \"1h30m\", "
-          "\"12:30:00\" or \"1-12:00:00\"%s",
-          key->min, key->max, key->nullable ? ", or null" : "");
+    wrong_value(m, key, value);
 }
 
 static void take_pair(ft_mistakes *m, const ft_key *key, const cJSON *value, double *to) {
@@ -67,7 +69,7 @@ static void take_pair(ft_mistakes *m, const ft_key *key, const cJSON *value, dou
     const cJSON *item = cJSON_IsArray(value) ? cJSON_GetArrayItem(value, i) : NULL;
     if (!cJSON_IsNumber(item) || cJSON_GetArraySize(value) != 2 || item->valuedouble < key->min ||
         item->valuedouble > key->max) {
-      wrong(m, key, value, "two numbers in [%g, 1)", key->min);
+      wrong_value(m, key, value);
       return;
     }
     to[i] = item->valuedouble;
@@ -75,16 +77,12 @@ static void take_pair(ft_mistakes *m, const ft_key *key, const cJSON *value, dou
 }
 
 static void take_choice(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
-  char list[128] = "";
   for (int i = 0; i < 4 && key->choices[i]; i++) {
-    if (cJSON_IsString(value) && strcmp(value->valuestring, key->choices[i]) == 0) {
-      if (key->offset != FT_KEY_NOWHERE) *(int *)(void *)((char *)c + key->offset) = i;
-      return;
-    }
-    size_t used = strlen(list);
-    snprintf(list + used, sizeof list - used, "%s\"%s\"", i ? " or " : "", key->choices[i]);
+    if (!cJSON_IsString(value) || strcmp(value->valuestring, key->choices[i]) != 0) continue;
+    if (key->offset != FT_KEY_NOWHERE) *(int *)(void *)((char *)c + key->offset) = i;
+    return;
   }
-  wrong(m, key, value, "%s", list);
+  wrong_value(m, key, value);
 }
 
 /* A list of objects with a path and one more member; *num of them, or a mistake. */
@@ -164,7 +162,7 @@ static ft_err take_strings(ft_mistakes *m, const ft_key *key, const cJSON *value
   for (const cJSON *item = good ? value->child : NULL; item; item = item->next)
     good = good && cJSON_IsString(item) && item->valuestring[0];
   if (!good) {
-    wrong(m, key, value, "a list of texts that are not empty");
+    wrong_value(m, key, value);
     return FT_OK;
   }
   ft_err err = ft_alloc_array(FT_MEM_OTHER, cJSON_GetArraySize(value), sizeof *list->texts, &p);
@@ -188,13 +186,13 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
     if (cJSON_IsString(value) && value->valuestring[0])
       *(const char **)to = value->valuestring;
     else
-      wrong(m, key, value, "a string that is not empty");
+      wrong_value(m, key, value);
     return FT_OK;
   case KEY_BOOL:
     if (cJSON_IsBool(value))
       *(bool *)to = cJSON_IsTrue(value);
     else
-      wrong(m, key, value, "true or false");
+      wrong_value(m, key, value);
     return FT_OK;
   case KEY_EVERY:
     take_every(m, key, value, to);

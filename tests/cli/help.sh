@@ -44,8 +44,9 @@ diff "$work/listed" <("$ftrun" --help) >&2 || fail "ftrun help lists other comma
 for command in $commands; do
   diff <("$ftrun" help "$command") <("$ftrun" "$command" --help) >&2 || fail "ftrun help $command is not its --help"
 done
+"$ftrun" help schedule.name | grep -q 'allowed   "constant" or "linear"' || fail "ftrun help schedule.name does not say what is allowed"
 "$ftrun" help train.global_batch >"$work/key"
-for words in train.global_batch 'rows of one step' integer 64 'may not change'; do
+for words in train.global_batch 'rows of one step' integer 64 'a whole number between 1 and 16777216' 'may not change'; do
   grep -q "$words" "$work/key" || fail "ftrun help train.global_batch does not say: $words"
 done
 [ "$("$ftrun" help schedule | grep -c '^schedule\.')" -ge 3 ] || fail "ftrun help schedule does not explain its keys"

@@ -135,6 +135,11 @@ static ft_err mask_run(ft_canvas *c, int64_t before) {
   const uint32_t *ids = c->out->ids + before;
   int64_t count = c->out->count - before;
   void *ends = NULL;
+  if (c->num_spans == 1 && c->spans[0].begin == 0 && c->spans[0].end == c->length) {
+    memset(c->out->mask + before, 1,
+           (size_t)count); /* all of it: where tokens end does not matter */
+    return FT_OK;
+  }
   FT_TRY(ft_alloc_array(FT_MEM_PREP, count, sizeof(size_t), &ends));
   if (!piece_ends(c->tokenizer, ids, count, true, c->text, c->length, ends) &&
       !piece_ends(c->tokenizer, ids, count, false, c->text, c->length, ends)) {

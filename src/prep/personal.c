@@ -105,7 +105,9 @@ static size_t card(const place *p) {
   int count;
   if (!is_border(p) || at(p, p->begin) < '2' || at(p, p->begin) > '6') return 0;
   size_t bytes = digits(p, p->begin, " -", number, &count);
-  if (bytes == 0 || count < 13 || count > 19 || !luhn(number, count)) return 0;
+  /* ISO/IEC 7812: only the ranges of 5 and 6 have numbers of more than 16 digits */
+  int most = number[0] >= '5' ? 19 : 16;
+  if (bytes == 0 || count < 13 || count > most || !luhn(number, count)) return 0;
   bool varied = false;
   for (int i = 1; i < count; i++)
     varied = varied || number[i] != number[0];

@@ -27,6 +27,7 @@ typedef struct ft_data_options {
   bool concatenate;
   int64_t seq_len;
   bool packing, shuffle;
+  bool best_fit; /* rows are filled as full as they get; else next-fit: in order of documents */
   uint64_t seed;
   uint32_t model_vocab;         /* shards of a larger vocabulary are refused */
   const char *tokenizer_sha256; /* of the model's tokenizer.json; "" : not compared */

@@ -17,6 +17,9 @@ typedef enum ft_mix {
   FT_MIX_WEIGHTS      /* weights are shares of rows */
 } ft_mix;
 
+/* How rows are filled with documents. */
+typedef enum ft_fit { FT_FIT_NEXT, FT_FIT_BEST } ft_fit;
+
 typedef struct ft_validation_set {
   const char *name, *path;
 } ft_validation_set;
@@ -62,6 +65,7 @@ typedef struct ft_config {
   int64_t seq_len;
   ft_mix mix;
   bool packing, shuffle;
+  ft_fit fit;
   int64_t global_batch, micro_batch; /* rows; global_batch: see ft_config_settle */
   int64_t steps;                     /* 0: by epochs */
   double epochs;                     /* 0: by steps */

@@ -37,9 +37,41 @@ static bool is_slice_name(const char *name) {
 
 static const char *const sets[] = {"train", "validation", "test"};
 
+/* What report.json of a preparation says in short. */
+static ft_err inspect_report(const char *dir) {
+  static const char *const numbers[] = {"lines", "bad", "all_masked", "dropped", "truncated"};
+  ft_err err = FT_OK;
+  char *path = NULL;
+  cJSON *json = NULL;
+  const cJSON *item;
+  FT_TRY(ft_path_join(dir, "report.json", &path));
+  if (!ft_path_exists(path)) goto out; /* older than reports */
+  FT_TRY(ft_json_read(path, &json));
+  printf("%s: data prepared by ftrun\n", dir);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
+    if (cJSON_IsNumber(item = ft_json_get(json, numbers[i])))
+      ft_inspect_line(numbers[i], "%.0f", item->valuedouble);
+  cJSON_ArrayForEach(item, ft_json_get(json, "documents"))
+      ft_inspect_line(item->string, "%.0f documents", item->valuedouble);
+  cJSON_ArrayForEach(item, ft_json_get(json, "rules")) {
+    const cJSON *found = ft_json_get(item, "found"), *dropped = ft_json_get(item, "dropped");
+    ft_inspect_line(item->string, "%.0f found, %.0f dropped", found ? found->valuedouble : 0,
+                    dropped ? dropped->valuedouble : 0);
+  }
+  cJSON_ArrayForEach(item, ft_json_get(json, "spelled"))
+      ft_inspect_line("spelled out", "%s, %.0f times", item->string, item->valuedouble);
+  cJSON_ArrayForEach(item, ft_json_get(json, "unread"))
+      ft_inspect_line("not read", "\"%s\" of %.0f records", item->string, item->valuedouble);
+out:
+  cJSON_Delete(json);
+  ft_free(path);
+  return err;
+}
+
 static ft_err inspect_prepared(const char *path) {
   ft_err err = FT_OK;
   char *set = NULL;
+  FT_TRY(inspect_report(path));
   for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++) {
     ft_free(set);
     FT_TRY(ft_path_join(path, sets[i], &set));

@@ -46,7 +46,12 @@ void ft_data_shards_fini(ft_data_shards *shards);
 /* Adds a mistake for every shard that was prepared with another template than the first. */
 void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistakes);
 
-/* Fills rows with documents: next-fit up to seq_len tokens, or one document each. */
+/* Best-fit: order[count] = places of documents as rows hold them, row_starts[num_rows + 1] where
+ * each row begins in it (room for count + 1). lengths[count], by place, are 1 … seq_len, which is
+ * below 2^24. */
+ft_err ft_data_best_fit(const int64_t *lengths, int64_t count, int64_t seq_len, int64_t *order,
+                        int64_t *row_starts, int64_t *num_rows);
+/* Fills rows with documents: next-fit or best-fit up to seq_len tokens, or one document each. */
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options);
 /* *row = row number `n` of the source's endless stream, epoch after epoch. */
 ft_err ft_data_row_at(ft_data_shards *shards, bool shuffle, uint64_t seed, int64_t n, int64_t *row);

@@ -30,6 +30,36 @@ static int64_t next_fit(const ft_data_shards *shards, int64_t seq_len, int64_t *
   return rows;
 }
 
+/* As next_fit, by another order of documents. */
+static ft_err best_fit(ft_data_shards *shards, int64_t seq_len) {
+  ft_err err = FT_OK;
+  int64_t count = shards->num_documents, *lengths = NULL, *order = NULL;
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof *lengths, (void **)&lengths));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof *order, (void **)&order));
+  FT_TRY(ft_alloc_array(FT_MEM_DATA, count + 1, sizeof *shards->row_starts,
+                        (void **)&shards->row_starts));
+  for (int64_t place = 0; place < count; place++)
+    lengths[place] = length_at(shards, place);
+  FT_TRY(ft_data_best_fit(lengths, count, seq_len, order, shards->row_starts, &shards->num_rows));
+  for (int64_t row = 0; row < shards->num_rows; row++) {
+    int64_t used = 0;
+    for (int64_t i = shards->row_starts[row]; i < shards->row_starts[row + 1]; i++)
+      used += lengths[order[i]];
+    shards->longest_row = FT_MAX(shards->longest_row, used);
+  }
+  for (int64_t i = 0; i < count && shards->packing_order; i++)
+    order[i] = shards->packing_order[order[i]];
+  ft_free(shards->packing_order);
+  shards->packing_order = order;
+  order = NULL;
+  FT_TRY(ft_realloc(FT_MEM_DATA, (size_t)(shards->num_rows + 1) * sizeof *shards->row_starts,
+                    (void **)&shards->row_starts));
+out:
+  ft_free(lengths);
+  ft_free(order);
+  return err;
+}
+
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
   ft_err err = FT_OK;
   int64_t count = shards->num_documents;
@@ -44,6 +74,10 @@ ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
                           (void **)&shards->packing_order));
     ft_random_permutation(options->seed, FT_RANDOM_SHUFFLE, random_step(shards, 0), count,
                           shards->packing_order);
+  }
+  if (options->best_fit) {
+    FT_TRY(best_fit(shards, options->seq_len));
+    goto out;
   }
   shards->num_rows = next_fit(shards, options->seq_len, NULL, &shards->longest_row);
   FT_TRY(ft_alloc_array(FT_MEM_DATA, shards->num_rows + 1, sizeof *shards->row_starts,

@@ -35,6 +35,11 @@ const ft_key ft_config_table[] = {
         .nullable = true, .choices = {"concatenate", "weights"}),
     KEY(BOOL, "data.packing", AT(packing), "true",
         .meaning = "fill a row with as many whole documents as fit"),
+    KEY(CHOICE, "data.fit", AT(fit), "\"next\"",
+        .meaning = "how rows are filled: \"next\" (documents in their order, a new row where one "
+                   "does not fit) or \"best\" (each document into the fullest row that has room, "
+                   "the longest first)",
+        .choices = {"next", "best"}),
     KEY(BOOL, "data.shuffle", AT(shuffle), "true", .meaning = "shuffle rows anew in every epoch"),
     KEY(INT, "train.global_batch", AT(global_batch), "null",
         .meaning = "rows of one step, over all ranks; null: 64, fewer where a pass would have "

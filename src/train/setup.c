@@ -38,6 +38,7 @@ static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_so
                              .concatenate = c->mix == FT_MIX_CONCATENATE,
                              .seq_len = c->seq_len,
                              .packing = c->packing,
+                             .best_fit = c->fit == FT_FIT_BEST,
                              .shuffle = shuffle,
                              .seed = (uint64_t)c->seed,
                              .model_vocab = (uint32_t)t->hf.arch.vocab,

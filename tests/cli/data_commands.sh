@@ -134,6 +134,10 @@ for name in report.html report.json dropped.jsonl; do
   [ -f "$work/one/$name" ] || fail "$name is missing"
 done
 
+expect 0 'data prepared by ftrun' "$ftrun" inspect "$work/one"
+grep -Eq '^  lines +200$' "$work/out" || fail "inspect does not say how many lines there were"
+[ "$(grep -c 'token shard' "$work/out")" -eq 3 ] || fail "inspect does not read every set"
+
 # options in a file, which the command line overrides
 cat >"$work/prep.json" <<EOF
 {"model": "$model", "input": ["$work/parts/*.jsonl"], "out": "$work/filed", "validation": 0.5, "test": 0, "threads": 1,

@@ -1,10 +1,12 @@
 /* Training records: which form a JSON object has, and what it says. Every form but a text becomes a
  * list of messages. What would change the meaning if it were left out is refused by name
  * (record_members.c). */
+#define _GNU_SOURCE /* memmem */
 #include <string.h>
 
 #include "normalise.h"
 #include "record_internal.h"
+#include "template.h"
 
 /* ---------------------------------------------------------------- members */
 
@@ -298,6 +300,23 @@ static ft_err no_form(const ft_record_rules *rules, const cJSON *json) {
       json->child ? "\"" : "");
 }
 
+/* Whether a text repeats what a part of another form says: a string, or every message of a list
+ * (templates may remove white space around a message). */
+static bool repeats(const char *text, const cJSON *part) {
+  const cJSON *message;
+  if (cJSON_IsString(part)) return strstr(text, part->valuestring);
+  if (!cJSON_IsArray(part) || !part->child) return false;
+  cJSON_ArrayForEach(message, part) {
+    const cJSON *content = ft_json_get(message, "content");
+    if (!cJSON_IsString(content)) return false;
+    const char *words = content->valuestring;
+    size_t begin = ft_space_before(words, strlen(words)), bytes = strlen(words) - begin;
+    bytes -= ft_space_after(words + begin, bytes);
+    if (bytes > 0 && !memmem(text, strlen(text), words + begin, bytes)) return false;
+  }
+  return true;
+}
+
 /* A text beside an instruction or messages is no second form if it is empty, or only says the same
  * again. */
 static bool is_rendering(const ft_record_rules *rules, const cJSON *json, const form *other) {
@@ -305,7 +324,7 @@ static bool is_rendering(const ft_record_rules *rules, const cJSON *json, const 
   if (ft_is_empty(ft_member(rules, json, "text"))) return true;
   for (int k = 0; k < 2; k++) {
     const cJSON *part = other->keys[k] ? ft_member(rules, json, other->keys[k]) : NULL;
-    if (part && (!cJSON_IsString(part) || !text || !strstr(text, part->valuestring))) return false;
+    if (part && (!text || !repeats(text, part))) return false;
   }
   return true;
 }

@@ -242,6 +242,11 @@ static void forms(void **state) {
         "\"value\":\"g\"}]}",
         "uha[g]");
   check(&m, "{\"prompt\":\"p\",\"completion\":\"c\"}", "upa[c]");
+  /* a rendering beside the messages is no second form */
+  check(&m, "{\"messages\":[{\"role\":\"user\",\"content\":\" q\\n\"}],\"text\":\"<u>q</u>\"}",
+        "u q\n");
+  refused(&m, "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"text\":\"<u>p</u>\"}",
+          "two forms at once");
   close_model(&m);
 }
 
@@ -292,6 +297,48 @@ static void checking(void **state) {
   close_model(&m);
 }
 
+/* Real templates and tokenizers, where they are at hand: ids are those of transformers. */
+static void real_templates(void **state) {
+  (void)state;
+  static const char *const names[] = {"qwen3", "llama3"};
+  const char *shared = getenv("FT_SHARED");
+  for (int i = 0; i < 2; i++) {
+    char *dir, *path, *text;
+    size_t bytes;
+    assert_ok(ft_format(&dir, "%s/tokenizers/%s", shared ? shared : "", names[i]));
+    assert_ok(ft_format(&path, "%s/chat.jsonl", dir));
+    if (!shared || !ft_path_exists(path)) skip();
+    model m = {0};
+    assert_ok(ft_tokenizer_open(dir, &m.t));
+    assert_ok(ft_render_options_init(dir, m.t, FT_TEMPLATE_AUTO, NULL, &m.options));
+    assert_ok(ft_date_by_name("2024-07-26", &m.options.date));
+    assert_ok(ft_read_file(path, 1 << 20, &text, &bytes));
+    int lines = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++) {
+      cJSON *json;
+      ft_ids ids = {0};
+      assert_ok(ft_json_parse_data(line, strlen(line), path, &json));
+      assert_ok(render(&m, line, &ids));
+      int64_t k = 0;
+      const cJSON *id;
+      cJSON_ArrayForEach(id, ft_json_get(json, "ids")) {
+        if (k >= ids.count || ids.ids[k] != (uint32_t)id->valuedouble)
+          fail_msg("%s, line %d: id %lld differs", path, lines + 1, (long long)k);
+        k++;
+      }
+      assert_int_equal(k, ids.count);
+      ft_ids_fini(&ids);
+      cJSON_Delete(json);
+    }
+    assert_true(lines > 3);
+    ft_render_options_fini(&m.options);
+    ft_tokenizer_close(m.t);
+    ft_free(text);
+    ft_free(path);
+    ft_free(dir);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(reasoning_and_history),
                                      cmocka_unit_test(tools),
@@ -304,6 +351,7 @@ int main(void) {
                                      cmocka_unit_test(places),
                                      cmocka_unit_test(forms),
                                      cmocka_unit_test(prompts),
-                                     cmocka_unit_test(checking)};
+                                     cmocka_unit_test(checking),
+                                     cmocka_unit_test(real_templates)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(final_logit_softcapping, 30) K(sliding_window, 4096)
                         K(tie_word_embeddings, true) TOKENS(2, 1, 0)),
      .ropes = ROPE(1e4),
+     .ignored = {"hidden_act"},
      .scale_embedding = true,
      .pattern = 2,
      .layers = ft_hf_layers_typed,
@@ -92,7 +93,7 @@ const ft_hf_family ft_hf_families[] = {
      .ropes = {{"full_attention", "rope_theta", 1e6, true},
                {"sliding_attention", "rope_local_base_freq", 1e4, false}},
      .scale_embedding = true,
-     .ignored = {"attn_logit_softcapping"},
+     .ignored = {"attn_logit_softcapping", "hidden_act"},
      .pattern = 6,
      .pattern_key = "sliding_window_pattern",
      .layers = ft_hf_layers_typed,
@@ -226,6 +227,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(rms_norm_eps, 1e-5) K(hidden_act, "silu") K(attention_bias, false)
                         K(tie_word_embeddings, false) TOKENS(1, 2, 0)),
      .ropes = ROPE(1e4),
+     .ignored = {"num_experts"},
      .dynamic_alpha = true,
      .layers = ft_hf_layers_full,
      .names = ft_hf_hunyuan_names},
@@ -292,9 +294,10 @@ const ft_hf_family ft_hf_families[] = {
          K(global_attn_every_n_layers, 3) K(attention_dropout, 0) K(embedding_dropout, 0)          \
          K(mlp_dropout, 0) K(classifier_dropout, 0) K(classifier_pooling, "cls")                   \
          K(tie_word_embeddings, true) TOKENS(50281, 50282, 50283))
+#define MODERNBERT_IGNORED {"layer_norm_eps", "position_embedding_type"}
 #define MODERNBERT_ONLY                                                                            \
-  OBJECT(K(attention_bias, false) K(mlp_bias, false) K(norm_bias, false) K(decoder_bias, true)     \
-         K(classifier_bias, false) K(classifier_activation, "gelu") LAST(classifier_pooling, "cls"))
+  K(attention_bias, false) K(mlp_bias, false) K(norm_bias, false) K(decoder_bias, true)            \
+  K(classifier_bias, false) LAST(classifier_activation, "gelu")
 #define MODERNBERT_ROPES                                                                           \
   {                                                                                                \
     {"full_attention", "global_rope_theta", 160000, false}, {                                      \
@@ -307,7 +310,8 @@ const ft_hf_family ft_hf_families[] = {
      .form = "modernbert-masked",
      .models = "ModernBERT, masked tokens",
      .defaults = MODERNBERT_DEFAULTS,
-     .only = MODERNBERT_ONLY,
+     .only = OBJECT(MODERNBERT_ONLY),
+     .ignored = MODERNBERT_IGNORED,
      .ropes = MODERNBERT_ROPES,
      .pattern = 3,
      .first_full = true,
@@ -320,7 +324,8 @@ const ft_hf_family ft_hf_families[] = {
      .form = "modernbert-classes",
      .models = "ModernBERT, classes",
      .defaults = MODERNBERT_DEFAULTS,
-     .only = MODERNBERT_ONLY,
+     .only = OBJECT(K(classifier_pooling, "cls") MODERNBERT_ONLY),
+     .ignored = MODERNBERT_IGNORED,
      .ropes = MODERNBERT_ROPES,
      .pattern = 3,
      .first_full = true,

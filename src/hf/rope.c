@@ -256,6 +256,7 @@ void ft_hf_read_ropes(const ft_hf_reader *r) {
     ft_hf_object object = {.json = table, .prefix = prefix, .mistakes = r->file.mistakes};
     read_table(r, &r->family->ropes[i], &object, &a->ropes[i]);
     cJSON_Delete(table);
+    if (r->family->ropes[i].layers) continue; /* only some layers are stretched */
     positions = FT_MAX(positions, stretched_positions(&a->ropes[i], a->max_positions));
   }
   a->max_positions = positions;

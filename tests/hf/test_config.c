@@ -415,6 +415,38 @@ static void scaling_stretches_the_longest_document(void **state) {
     assert_int_equal(arch_of(cases[i].change).max_positions, cases[i].positions);
 }
 
+/* What published configs have beside the keys of their family. */
+static void keys_of_no_effect_are_taken(void **state) {
+  (void)state;
+  static const char *const configs[] = {
+      "{\"model_type\":\"gemma2\",\"hidden_act\":\"gelu_pytorch_tanh\",\"head_dim\":16}",
+      "{\"model_type\":\"gemma3_text\",\"attn_logit_softcapping\":50,\"head_dim\":16}",
+      "{\"model_type\":\"hunyuan_v1_dense\",\"num_experts\":1,\"head_dim\":16}",
+      "{\"model_type\":\"modernbert\",\"classifier_pooling\":\"mean\",\"layer_norm_eps\":1e-5,"
+      "\"position_embedding_type\":\"absolute\"}",
+      "{\"model_type\":\"mistral\",\"num_key_value_heads\":4,\"attention_bias\":false,\"layer_"
+      "types\":null}",
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(configs); i++)
+    arch_of(configs[i]);
+  ft_arch a = arch_of(configs[1]);
+  assert_true(a.attention_softcap <= 0);
+}
+
+static void unknown_keys_and_dropouts_are_named(void **state) {
+  (void)state;
+  ft_hf_config config;
+  assert_ok(read_changed(small,
+                         "{\"mystery_scale\":2,\"another\":\"x\",\"nothing\":null,"
+                         "\"attention_dropout\":0.1,\"transformers_version\":\"5\"}",
+                         &config));
+  assert_non_null(config.remarks);
+  assert_non_null(strstr(config.remarks, "trained without dropout (attention_dropout 0.1)"));
+  assert_non_null(strstr(config.remarks, "might change what is computed: mystery_scale, another"));
+  assert_null(strstr(config.remarks, "nothing"));
+  ft_hf_config_fini(&config);
+}
+
 static void windows_of_qwen(void **state) {
   (void)state;
 #define QWEN "{\"model_type\":\"qwen2\",\"num_key_value_heads\":4,\"sliding_window\":9,"
@@ -477,6 +509,8 @@ int main(void) {
       cmocka_unit_test(heads_and_biases),
       cmocka_unit_test(rotary_parameters_of_both_versions),
       cmocka_unit_test(scaling_stretches_the_longest_document),
+      cmocka_unit_test(keys_of_no_effect_are_taken),
+      cmocka_unit_test(unknown_keys_and_dropouts_are_named),
       cmocka_unit_test(windows_of_qwen),
       cmocka_unit_test(end_tokens_of_both_files),
   };

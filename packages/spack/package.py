@@ -33,6 +33,8 @@ class Ftrun(MesonPackage):
     depends_on("utf8proc")
     depends_on("xxhash")
     depends_on("libmd")
+    depends_on("zlib-api")
+    depends_on("zstd")
     depends_on("cmocka", when="+tests")
     depends_on("hdf5~mpi", when="+tests")
 

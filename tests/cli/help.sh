@@ -57,7 +57,7 @@ found=0
 # ---- ftrun --version
 "$ftrun" --version >"$work/version"
 head -n 1 "$work/version" | grep -qE '^ftrun [0-9]+\.[0-9]+\.[0-9]+ \([0-9a-z -]+\)$' || fail "the version is $(head -n 1 "$work/version")"
-for library in 'MPI v?[0-9]' 'hwloc [0-9]' 'oneDNN [0-9]' 'OpenBLAS [0-9]' 'cJSON [0-9]' 'PCRE2 [0-9]' 'utf8proc [0-9]' 'xxHash [0-9]'; do
+for library in 'MPI v?[0-9]' 'hwloc [0-9]' 'oneDNN [0-9]' 'OpenBLAS [0-9]' 'cJSON [0-9]' 'zlib [0-9]' 'zstd [0-9]' 'PCRE2 [0-9]' 'utf8proc [0-9]' 'xxHash [0-9]'; do
   grep -qE "^libraries .*$library" "$work/version" || fail "--version does not tell: $library"
 done
 FTRUN_CPU=plain "$ftrun" --version | grep -q '^computes .*, plain,' || fail "--version does not tell what is computed with"

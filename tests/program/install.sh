@@ -101,14 +101,14 @@ assert f"ftrun-{version}-{chain['name']}-{chain['version']}.eb" in os.listdir(os
 # the libraries that meson asks for are those that the recipes depend on
 meson = open(os.path.join(root, "meson.build")).read()
 spack = open(os.path.join(work, "package.py")).read().lower()
-easy = [name.lower() for name, _ in recipe["dependencies"]] + ["openblas", "openmpi"]  # foss has these two
-for library, called in {"libxxhash": "xxhash", "libmd": "libmd", "libcjson": "cjson", "dnnl": "onednn", "openblas": "openblas",
+easy = [name.lower() for name, _ in recipe["dependencies"]] + ["openblas", "openmpi"]  # of foss
+for library, called in {"libxxhash": "xxhash", "zlib": "zlib", "libzstd": "zstd", "libmd": "libmd", "libcjson": "cjson", "dnnl": "onednn", "openblas": "openblas",
                         "ompi-c": "openmpi", "hwloc": "hwloc", "libpcre2-8": "pcre2", "libutf8proc": "utf8proc"}.items():
     assert f"'{library}'" in meson, library
     assert f'depends_on("{called}' in spack, called
     assert called in easy, called
 asked = set(re.findall(r"(?:dependency|find_library)\('([^']*)'", meson)) - {"m", "threads", "openmp", "hdf5", "cmocka"}
-assert len(asked) == 9, f"meson.build asks for {asked}: tell the recipes in packages/"
+assert len(asked) == 11, f"meson.build asks for {asked}: tell the recipes in packages/"
 # an Apptainer definition is a header and sections
 definition = open(os.path.join(root, "packages/apptainer.def")).read()
 assert re.match(r"Bootstrap: \w+\nFrom: \S+\n", definition)

@@ -27,13 +27,14 @@ static float query_factor(const ft_rope *rope, int32_t position) {
 static void turn_heads(const ft_rope *rope, ft_dtype type, void *x, int64_t heads, int64_t width,
                        const turn *by, float factor, bool backward) {
   const ft_vector *vector = ft_vector_used();
-  for (int64_t h = 0; h < heads; h++) {
-    void *head = ft_at_out(type, x, h * width), *rest = ft_at_out(type, head, rope->width);
-    if (rope->neighbours)
-      vector->rotate_neighbours(type, rope->width / 2, head, by->cosine, by->sine, backward);
-    else
-      vector->rotate(type, rope->width / 2, head, by->cosine, by->sine, backward);
-    if (factor != 1.0f) vector->scale(type, width - rope->width, rest, rest, factor);
+  const int64_t half = rope->width / 2, head_bytes = width * (int64_t)ft_dtype_bytes(type);
+  __typeof__(vector->rotate) rotate = rope->neighbours ? vector->rotate_neighbours : vector->rotate;
+  char *head = x;
+  for (int64_t h = 0; h < heads; h++, head += head_bytes)
+    rotate(type, half, head, by->cosine, by->sine, backward);
+  for (int64_t h = 0; factor != 1.0f && h < heads; h++) {
+    void *rest = ft_at_out(type, x, h * width + rope->width);
+    vector->scale(type, width - rope->width, rest, rest, factor);
   }
 }
 

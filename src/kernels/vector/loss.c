@@ -48,10 +48,10 @@ typedef struct row_terms {
   float scale, inverse_cap;
 } row_terms;
 
-INLINE vf gradient_at(bool shaped, bool smoothed, const row_terms *t, vf z, float less) {
+INLINE vf gradient_at(bool shaped, bool smoothed, bool target, const row_terms *t, vf z) {
   vf gradient = v_exp(z - v_set(t->top)) * v_set(t->factor);
   if (smoothed) gradient -= v_set(t->each);
-  gradient -= v_set(less);
+  if (target) gradient -= v_set(t->target);
   if (!shaped) return gradient;
   vf share = z * v_set(t->inverse_cap); /* 0 without a cap */
   return gradient * (v_set(t->scale) * (v_set(1.0f) - share * share));
@@ -61,11 +61,12 @@ INLINE vf gradient_at(bool shaped, bool smoothed, const row_terms *t, vf z, floa
  * where the logits do. */
 INLINE void row_gradient(bool bf16, bool shaped, bool smoothed, int64_t columns, const float *z,
                          int32_t target, const row_terms *t, void *dlogits) {
+  const row_terms terms = *t; /* which no store may change */
   float at_target = z[target], lane[LANES];
   for (int64_t i = 0; i < columns; i += LANES)
     v_put(bf16, dlogits, i, columns - i,
-          gradient_at(shaped, smoothed, t, v_get(false, z, i, columns - i), 0));
-  v_store(lane, gradient_at(shaped, smoothed, t, v_set(at_target), t->target));
+          gradient_at(shaped, smoothed, false, &terms, v_get(false, z, i, columns - i)));
+  v_store(lane, gradient_at(shaped, smoothed, true, &terms, v_set(at_target)));
   if (bf16)
     ((uint16_t *)dlogits)[target] = ft_bf16_from_f32(lane[0]);
   else

@@ -41,8 +41,11 @@ for number in "$fruitless_allowed" "$attempts_allowed" "1$pause"; do
   esac
 done
 
-# See launch/terminal.sh: no warning of mpirun's event loop when several ranks end at the same time.
-export EVENT_NOEPOLL="${EVENT_NOEPOLL:-1}"
+# See launch/terminal.sh: no warning of Open MPI 4's event loop when several ranks end at the same time.
+# Later versions need not have another loop than that of epoll.
+case $("$1" --version 2>/dev/null | head -n 1) in
+  *"(Open MPI) 4."*) export EVENT_NOEPOLL="${EVENT_NOEPOLL:-1}" ;;
+esac
 
 # ---- the words after "ftrun train" name the run directory
 words=("$@")

@@ -132,14 +132,63 @@ not_for_ever() {
   grep -q "giving up: 2 attempts in a row" "$work/nowhere.log" || broke nowhere "did not give up"
 }
 
+# Of an array of two runs, the last task (whose job number is the array's own) is asked to stop: it is
+# queued again, and its sibling goes on.
+siblings_stay() {
+  local program=$ftrun fault="forward=slow:0.3" job k
+  job=$(FTRUN=$program FT_FAULT=$fault on_head sbatch --parsable -p low -N 1 -w h14 --array=0-1 -t 60 \
+    -o "$work/array-%a.log" "$root/launch/slurm/ftrun.sbatch" "$work/config.json" "run.dir=$work/array-%a")
+  for k in 0 1; do
+    wait_for 60 has_finished_step "array-$k" 1 || { cat "$work/array-$k.log" >&2; fail "array: task $k did not begin"; }
+  done
+  on_head scancel --batch --signal=USR1 "${job}_1"
+  wait_for 60 grep -q "attempt 2 of at most" "$work/array-1.log" || { cat "$work/array-1.log" >&2; fail "array: not queued again"; }
+  for k in 0 1; do
+    job_of[array-$k]=${job}_$k
+    wait_for 100 is_over "array-$k" || broke "array-$k" "not over"
+    equals "$work/array-$k" || broke "array-$k" "does not equal the unbroken run"
+    num_good=$((num_good + 1))
+  done
+  ! grep -q "attempt 2" "$work/array-0.log" || broke array-0 "its sibling's requeue ended it"
+}
+
+# The same job twice: the second is refused once, and not tried again on the first one's checkpoints.
+twice() {
+  local program=$ftrun fault="forward=slow:0.3"
+  submit first srun -N 1 -w h14 -- run.dir="$work/shared"
+  wait_for 60 has_finished_step shared 1 || broke first "did not begin"
+  submit second srun -N 1 -w h13 -- run.dir="$work/shared"
+  wait_for 60 is_over second || broke second "not over, but $(state_of second)"
+  grep -q "attempt 1 ended with status 73" "$work/second.log" || broke second "another status"
+  ! grep -q "queued again" "$work/second.log" || broke second "was tried again"
+  wait_for 100 is_over first || broke first "not over"
+  equals "$work/shared" || broke first "does not equal the unbroken run"
+  num_good=$((num_good + 1))
+}
+
+# An interactive shell of several tasks: what is started from it is one process.
+by_hand() {
+  printf '%s inspect %s\n%s train %s run.dir=%s\n' "$ftrun" "$work/model" "$ftrun" "$work/config.json" \
+    "$work/by-hand" >"$work/typed"
+  on_head timeout 100 script -qec "srun -p low -N1 -n2 -w h14 --pty bash $work/typed" /dev/null </dev/null \
+    >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "a shell of srun: status $?"; }
+  equals "$work/by-hand" || fail "a shell of srun: the run does not equal the unbroken one"
+  num_good=$((num_good + 1))
+}
+
 declare -A job_of
 prepare_broken
 make_program
 start_slurm
 submit_all
 break_them
-for name in preempted preempted-mpirun time-limit; do came_through "$name" SIGUSR1; done
+for name in preempted preempted-mpirun; do came_through "$name" SIGUSR1; done
+came_through time-limit "the time limit"
+grep -q "USR1 came .* before the limit, of which most is left" "$work/time-limit.log" || broke time-limit "was not warned"
 for name in requeued requeued-mpirun lost-node lost-first-node; do came_through "$name"; done
 came_through time-limit-unwarned "the time limit"
 not_for_ever
+siblings_stay
+twice
+by_hand
 echo "$num_good jobs came through and equal the unbroken run"

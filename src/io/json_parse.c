@@ -19,6 +19,7 @@ enum { MAX_FILE_BYTES = 1 << 30, MAX_DEPTH = 256, MAX_NUMBER = 1000, MAX_SHOWN =
 /* A key of an object that is still open, for the search for repeated ones. */
 typedef struct key {
   const char *name; /* owned by the item */
+  uint64_t hash;    /* of the name: most comparisons end there */
   size_t at;
 } key;
 
@@ -278,6 +279,7 @@ static ft_err parse_non_number(parser *p, cJSON **out) {
 
 static int by_name(const void *a, const void *b) {
   const key *x = a, *y = b;
+  if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
   int order = strcmp(x->name, y->name);
   return order ? order : (x->at > y->at) - (x->at < y->at);
 }
@@ -288,7 +290,7 @@ static ft_err check_keys(parser *p, int64_t base) {
   key *keys = p->keys ? p->keys + base : NULL; /* an offset to a null pointer is undefined */
   if (count > 1) qsort(keys, (size_t)count, sizeof *keys, by_name);
   for (int64_t i = 1; i < count; i++)
-    if (strcmp(keys[i - 1].name, keys[i].name) == 0 &&
+    if (keys[i - 1].hash == keys[i].hash && strcmp(keys[i - 1].name, keys[i].name) == 0 &&
         (repeated < 0 || keys[i].at < keys[repeated].at))
       repeated = i;
   p->num_keys = base;
@@ -308,7 +310,7 @@ static ft_err remember_key(parser *p, const char *name, size_t at) {
     p->keys = keys;
     p->capacity = capacity;
   }
-  p->keys[p->num_keys++] = (key){.name = name, .at = at};
+  p->keys[p->num_keys++] = (key){.name = name, .hash = ft_hash64(name, strlen(name), 0), .at = at};
   return FT_OK;
 }
 

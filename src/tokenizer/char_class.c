@@ -36,7 +36,7 @@ static unsigned classes_of(const ft_code_run *run, uint32_t code) {
   bool han_kana = (code >= 0x4E00 && code <= 0x9FA5) || (code >= 0x3040 && code <= 0x30FF);
   return of_category(run->category) | (run->is_space ? FT_SPACE : 0) |
          (code == '\n' || code == '\r' ? FT_NEWLINE : 0) | (han_kana ? FT_HAN_KANA : 0) |
-         (ft_unicode_is_numeric(code) ? FT_DIGIT : 0);
+         (run->is_numeric ? FT_DIGIT : 0);
 }
 
 /* The page if an earlier one is equal, else a copy; NULL without memory. */

@@ -112,23 +112,42 @@ static bool is_word(uint32_t code, utf8proc_category_t category) {
   return latin1_number || is_common_word(code, category);
 }
 
+static bool is_numeric(uint32_t code, utf8proc_category_t category) {
+  switch (category) {
+  case UTF8PROC_CATEGORY_ND:
+  case UTF8PROC_CATEGORY_NL:
+  case UTF8PROC_CATEGORY_NO:
+    return true;
+  default:
+    return code >= numeric_since_16[0].first && FIND(numeric_since_16, code) >= 0;
+  }
+}
+
 /* ---------------------------------------------------------------- runs */
 
 enum { MAX_RUNS = 8192 };
 static ft_code_run all_runs[MAX_RUNS];
 static int64_t num_runs;
 
+/* Planes without characters, of which only the first code point is asked for. */
+enum { FIRST_EMPTY = 0x40000, BEHIND_EMPTY = 0xE0000 };
+
 static void find_runs(void) {
   for (uint32_t code = 0; code < FT_CODE_POINTS; code++) {
+    if (code == FIRST_EMPTY + 1) {
+      all_runs[num_runs - 1].last = BEHIND_EMPTY - 1;
+      code = BEHIND_EMPTY;
+    }
     utf8proc_category_t category = ft_unicode_category(code);
     ft_code_run now = {.first = code,
                        .last = code,
                        .category = category,
                        .is_space = is_space(code, category),
-                       .is_word = is_word(code, category)};
+                       .is_word = is_word(code, category),
+                       .is_numeric = is_numeric(code, category)};
     ft_code_run *last = num_runs ? &all_runs[num_runs - 1] : NULL;
     if (last && last->category == category && last->is_space == now.is_space &&
-        last->is_word == now.is_word) {
+        last->is_word == now.is_word && last->is_numeric == now.is_numeric) {
       last->last = code;
       continue;
     }
@@ -152,14 +171,7 @@ bool ft_unicode_is_rust_word(uint32_t code) {
 
 bool ft_unicode_is_numeric(uint32_t code) {
   if (code < 0x80) return code >= '0' && code <= '9';
-  switch (ft_unicode_category(code)) {
-  case UTF8PROC_CATEGORY_ND:
-  case UTF8PROC_CATEGORY_NL:
-  case UTF8PROC_CATEGORY_NO:
-    return true;
-  default:
-    return FIND(numeric_since_16, code) >= 0;
-  }
+  return is_numeric(code, ft_unicode_category(code));
 }
 
 bool ft_unicode_is_accent(uint32_t code) {

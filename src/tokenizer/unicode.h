@@ -24,6 +24,7 @@ typedef struct ft_code_run {
   utf8proc_category_t category; /* general category */
   bool is_space;                /* White_Space */
   bool is_word;                 /* \w of Oniguruma */
+  bool is_numeric;              /* char::is_numeric of Rust */
 } ft_code_run;
 /* All code points, in order. Found once a process (it takes some milliseconds), constant then. */
 const ft_code_run *ft_unicode_runs(int64_t *count);

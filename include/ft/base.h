@@ -68,9 +68,10 @@ _Noreturn void ft_assert_failed(const char *what, const char *file, int line);
 
 /* A list of a user's mistakes, reported all at once. Begins zeroed. */
 typedef struct ft_mistakes {
-  ft_err first; /* code of the first one */
-  int64_t count;
-  char text[6000]; /* one line each; what does not fit is only counted */
+  ft_err first;          /* code of the first one */
+  int64_t count, listed; /* what does not fit is only counted */
+  size_t used;
+  char text[6500]; /* one line each */
 } ft_mistakes;
 
 /* Adds one with its code. */
@@ -81,6 +82,8 @@ void ft_mistakes_note(ft_mistakes *m, ft_err err);
 /* FT_OK if there are none; otherwise the first one's code with all of them, after what they were
  * found in (NULL: not said). */
 ft_err ft_mistakes_fail(const ft_mistakes *m, const char *where);
+
+bool ft_ends_with(const char *text, const char *end);
 
 #define FT_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define FT_MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -1,5 +1,5 @@
 /* checkpoint: saves and restores the state registered in shard, on any number of ranks. Knows
- * neither model nor optimizer. Format: DESIGN.md 4 and docs/formats.md. */
+ * neither model nor optimizer. Format: docs/formats.md. */
 #ifndef FT_CHECKPOINT_H
 #define FT_CHECKPOINT_H
 

@@ -36,14 +36,14 @@ typedef struct ft_data_options {
 
 typedef struct ft_data ft_data;
 
-/* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows (DESIGN.md
- * 5). Documents are packed once, so every epoch has the same rows, each once, in an order of its
- * own. Several sources: row p of the endless stream is dealt so that every source is within two
- * rows of its share at any p; within a source rows follow its own order, epoch after epoch. Empty
- * documents are left out. Memory: at most 24 bytes a document and 24 a row.
- * Shards that were prepared with different templates are refused; with different system messages,
- * warned of. Errors: FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where
- * possible), FT_ERR_CONFIG (seq_len, weights). */
+/* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows. Documents
+ * are packed once, so every epoch has the same rows, each once, in an order of its own. Several
+ * sources: row p of the endless stream is dealt so that every source is within two rows of its
+ * share at any p; within a source rows follow its own order, epoch after epoch. Empty documents are
+ * left out. Memory: at most 24 bytes a document and 24 a row. Shards that were prepared with
+ * different templates are refused; with different system messages, warned of. Errors:
+ * FT_ERR_NOINPUT, FT_ERR_DATA (all mistakes of all shards in one message where possible),
+ * FT_ERR_CONFIG (seq_len, weights). */
 ft_err ft_data_open(const ft_data_options *options, ft_data **out);
 void ft_data_close(ft_data *data);
 

@@ -151,7 +151,7 @@ ft_err ft_safetensors_write(ft_safetensors_writer *w, const void *data, size_t b
  * writer. */
 ft_err ft_safetensors_writer_close(ft_safetensors_writer *w, bool commit);
 
-/* ---------------------------------------------------------------- token shards (DESIGN.md 4) */
+/* ---------------------------------------------------------------- token shards */
 
 typedef enum ft_tokens_kind {
   FT_TOKENS_TEXT,

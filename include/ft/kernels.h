@@ -125,7 +125,8 @@ typedef struct ft_adamw {
   float correction1, correction2;            /* 1 - beta^t */
   float gradient_scale;                      /* clipping; multiplies g first */
 } ft_adamw;
-/* DESIGN.md 2, elementwise in f32 over `count` elements; all threads work. Same bits for any split.
+/* Loshchilov & Hutter 2019, elementwise in f32 over `count` elements; all threads work. Same bits
+ * for any split.
  */
 void ft_adamw_update(const ft_adamw *a, int64_t count, float *restrict w, float *restrict m,
                      float *restrict v, const float *restrict g);

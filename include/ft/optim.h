@@ -1,4 +1,4 @@
-/* optim: AdamW on owned slices, gradient clipping, learning-rate schedules (DESIGN.md 2). */
+/* optim: AdamW on owned slices, gradient clipping, learning-rate schedules. */
 #ifndef FT_OPTIM_H
 #define FT_OPTIM_H
 

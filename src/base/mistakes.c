@@ -10,9 +10,11 @@ void ft_mistakes_add(ft_mistakes *m, ft_err code, const char *format, ...) {
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);
   va_end(args);
-  size_t used = strlen(m->text), room = sizeof m->text - used;
+  size_t room = sizeof m->text - m->used;
   if (m->count++ == 0) m->first = code;
-  if (strlen(line) + 4 < room) snprintf(m->text + used, room, "\n  %s", line);
+  if (strlen(line) + 4 > room) return;
+  m->used += (size_t)snprintf(m->text + m->used, room, "\n  %s", line);
+  m->listed++;
 }
 
 void ft_mistakes_note(ft_mistakes *m, ft_err err) {
@@ -24,5 +26,6 @@ ft_err ft_mistakes_fail(const ft_mistakes *m, const char *where) {
   if (m->count == 0) return FT_OK;
   if (where) snprintf(prefix, sizeof prefix, "%s: ", where);
   if (m->count == 1) return ft_fail(m->first, "%s%s", prefix, m->text + 3);
-  return ft_fail(m->first, "%s%lld mistakes:%s", prefix, (long long)m->count, m->text);
+  return ft_fail(m->first, "%s%lld mistakes%s:%s", prefix, (long long)m->count,
+                 m->listed < m->count ? ", among them" : "", m->text);
 }

@@ -19,18 +19,18 @@ enum { FT_CHECKPOINT_VERSION = 1, FT_CHECKPOINT_MAX_STATES = 64 };
 enum { FT_CHECKPOINT_TAIL_BYTES = 30 };
 
 /* RUN/checkpoints, and RUN/checkpoints/step-…/NAME. Free with ft_free. */
-ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out);
+ft_err ft_checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out);
 /* "rank-00003-of-00008.h5" */
 enum { CHECKPOINT_NAME_BYTES = 48 };
-void checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]);
+void ft_checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]);
 /* The steps of all directories, ascending; committed: only those with a manifest. Free with
  * ft_free.
  */
-ft_err checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
-                             int64_t *num_steps);
+ft_err ft_checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
+                                int64_t *num_steps);
 /* Removes a checkpoint or what was to become one, the manifest first: what is left of it when this
  * is interrupted is no checkpoint. */
-ft_err checkpoint_remove(const char *run_dir, int64_t step);
+ft_err ft_checkpoint_remove(const char *run_dir, int64_t step);
 
 /* ---------------------------------------------------------------- an opened checkpoint */
 
@@ -107,9 +107,9 @@ struct ft_checkpoint {
 };
 
 /* Fills the tables from the manifest's tree. Errors: FT_ERR_DATA. */
-ft_err checkpoint_read_tables(ft_checkpoint *c, cJSON *json);
+ft_err ft_checkpoint_read_tables(ft_checkpoint *c, cJSON *json);
 /* The form in which the master weights were saved. Errors: FT_ERR_DATA. */
-ft_err checkpoint_master(const ft_checkpoint *c, ft_master *kind);
+ft_err ft_checkpoint_master(const ft_checkpoint *c, ft_master *kind);
 /* Bytes of entries that cover elements. */
 static inline int64_t entry_bytes(const saved_state *s, int64_t elements) {
   return elements / s->group_elements * (int64_t)s->group_bytes;

@@ -169,7 +169,7 @@ static ft_err read_file_entry(ft_checkpoint *c, int64_t number, const cJSON *ite
   const char *digits = cJSON_IsString(hash) ? hash->valuestring : "";
   int64_t block = 0;
   char expected[CHECKPOINT_NAME_BYTES];
-  checkpoint_rank_name((int)number, c->world_size, expected);
+  ft_checkpoint_rank_name((int)number, c->world_size, expected);
   FT_CHECK(cJSON_IsString(name) && strcmp(name->valuestring, expected) == 0, FT_ERR_DATA,
            "%s: names file %lld \"%.100s\", \"%s\" was expected", c->manifest, (long long)number,
            cJSON_IsString(name) ? name->valuestring : "", expected);
@@ -245,7 +245,7 @@ out:
   return err;
 }
 
-ft_err checkpoint_read_tables(ft_checkpoint *c, cJSON *json) {
+ft_err ft_checkpoint_read_tables(ft_checkpoint *c, cJSON *json) {
   ft_err err = FT_OK;
   int64_t world_size, version;
   const cJSON *format = ft_json_get(json, "format");
@@ -309,7 +309,7 @@ static ft_err take_manifest(ft_checkpoint *c, const char *text, size_t length) {
   size_t entry = 0;
   FT_TRY(check_hash(c, text, length));
   FT_TRY(ft_json_parse(text, length, c->manifest, &json));
-  FT_TRY(checkpoint_read_tables(c, json));
+  FT_TRY(ft_checkpoint_read_tables(c, json));
   FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_states, sizeof(hash_cache), (void **)&c->caches));
   for (int s = 0; s < c->num_states; s++)
     entry = FT_MAX(entry, (size_t)entry_bytes(&c->states[s], c->chunk_elements));

@@ -8,7 +8,7 @@ ft_err ft_checkpoint_path(const char *run_dir, int64_t step, char **out) {
   return ft_format(out, "%s/checkpoints/step-%08lld", run_dir, (long long)step);
 }
 
-ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out) {
+ft_err ft_checkpoint_file(const char *run_dir, int64_t step, const char *name, char **out) {
   char *dir = NULL;
   *out = NULL;
   ft_err err = ft_checkpoint_path(run_dir, step, &dir);
@@ -17,7 +17,7 @@ ft_err checkpoint_file(const char *run_dir, int64_t step, const char *name, char
   return err;
 }
 
-void checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]) {
+void ft_checkpoint_rank_name(int rank, int size, char out[CHECKPOINT_NAME_BYTES]) {
   snprintf(out, CHECKPOINT_NAME_BYTES, "rank-%05d-of-%05d.h5", rank, size);
 }
 
@@ -37,8 +37,8 @@ static int by_number(const void *a, const void *b) {
   return (*x > *y) - (*x < *y);
 }
 
-ft_err checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
-                             int64_t *num_steps) {
+ft_err ft_checkpoint_list_steps(const char *run_dir, bool committed, int64_t **steps,
+                                int64_t *num_steps) {
   ft_err err = FT_OK;
   char *dir = NULL, *manifest = NULL, **names = NULL;
   int64_t num_names = 0, num = 0;
@@ -52,7 +52,7 @@ ft_err checkpoint_list_steps(const char *run_dir, bool committed, int64_t **step
     int64_t step = step_of(names[i]);
     if (step < 0) continue;
     ft_free(manifest);
-    FT_TRY(checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
+    FT_TRY(ft_checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
     if (!committed || ft_path_exists(manifest)) ((int64_t *)list)[num++] = step;
   }
   if (num > 1) qsort(list, (size_t)num, sizeof(int64_t), by_number);
@@ -68,14 +68,14 @@ out:
 }
 
 ft_err ft_checkpoint_list(const char *run_dir, int64_t **steps, int64_t *num_steps) {
-  return checkpoint_list_steps(run_dir, true, steps, num_steps);
+  return ft_checkpoint_list_steps(run_dir, true, steps, num_steps);
 }
 
-ft_err checkpoint_remove(const char *run_dir, int64_t step) {
+ft_err ft_checkpoint_remove(const char *run_dir, int64_t step) {
   ft_err err = FT_OK;
   char *dir = NULL, *manifest = NULL;
   FT_TRY(ft_checkpoint_path(run_dir, step, &dir));
-  FT_TRY(checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
+  FT_TRY(ft_checkpoint_file(run_dir, step, FT_CHECKPOINT_MANIFEST, &manifest));
   FT_TRY(ft_remove_tree(manifest));
   FT_TRY(ft_remove_tree(dir));
 out:

@@ -13,8 +13,8 @@ static int by_number(const void *a, const void *b) {
 static ft_err prune(const char *run_dir, int64_t keep, int64_t best) {
   ft_err err = FT_OK;
   int64_t *committed = NULL, *all = NULL, num_committed, num_all;
-  FT_TRY(checkpoint_list_steps(run_dir, true, &committed, &num_committed));
-  FT_TRY(checkpoint_list_steps(run_dir, false, &all, &num_all));
+  FT_TRY(ft_checkpoint_list_steps(run_dir, true, &committed, &num_committed));
+  FT_TRY(ft_checkpoint_list_steps(run_dir, false, &all, &num_all));
   if (num_committed == 0) goto out;
   int64_t newest = committed[num_committed - 1];
   int64_t first_kept = committed[FT_MAX(0, num_committed - FT_MAX(1, keep))];
@@ -23,7 +23,7 @@ static ft_err prune(const char *run_dir, int64_t keep, int64_t best) {
     bool is_checkpoint =
         bsearch(&step, committed, (size_t)num_committed, sizeof step, by_number) != NULL;
     bool kept = is_checkpoint ? step >= first_kept || step == best : step > newest;
-    if (!kept) FT_TRY(checkpoint_remove(run_dir, step));
+    if (!kept) FT_TRY(ft_checkpoint_remove(run_dir, step));
   }
 out:
   ft_free(committed);

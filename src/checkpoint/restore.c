@@ -10,7 +10,7 @@ enum { FROZEN_ELEMENTS = 1 << 20 };
 static ft_err check_master(const ft_checkpoint *c, const ft_shard *shard) {
   ft_err err = FT_OK;
   ft_master saved, mine = ft_shard_options_of(shard)->master;
-  FT_TRY(checkpoint_master(c, &saved));
+  FT_TRY(ft_checkpoint_master(c, &saved));
   FT_CHECK(saved == mine, FT_ERR_DATA,
            "%s: keeps master weights as %s, this run as %s (optimizer.master): go on as it was, or "
            "export it and begin a new run from there",

@@ -155,13 +155,13 @@ static ft_err prepare_directory(const ft_checkpoint_writer *w, int64_t total_byt
   ft_err err = FT_OK;
   char *dir = NULL;
   struct statvfs info;
-  FT_TRY(checkpoint_remove(w->run_dir, w->step)); /* what an interrupted run has left */
+  FT_TRY(ft_checkpoint_remove(w->run_dir, w->step)); /* what an interrupted run has left */
   FT_TRY(ft_checkpoint_path(w->run_dir, w->step, &dir));
   FT_TRY(ft_make_dirs(dir));
   if (statvfs(dir, &info) != 0) goto out; /* a filesystem that cannot say: writing will show */
   double room = (double)info.f_bavail * (double)info.f_frsize;
   if ((double)total_bytes > room) {
-    (void)checkpoint_remove(w->run_dir, w->step);
+    (void)ft_checkpoint_remove(w->run_dir, w->step);
     FT_TRY(ft_fail(FT_ERR_IO,
                    "%s: the checkpoint of step %lld needs %.3f GiB and %.3f GiB are free: make "
                    "room, or keep fewer checkpoints (checkpoint.keep)",
@@ -223,9 +223,9 @@ static ft_err new_writer(ft_comm *comm, ft_shard *shard, const char *run_dir,
   w->comm = comm;
   w->shard = shard;
   w->step = meta->step;
-  checkpoint_rank_name(ft_comm_rank(comm), ft_comm_size(comm), name);
+  ft_checkpoint_rank_name(ft_comm_rank(comm), ft_comm_size(comm), name);
   FT_TRY(ft_strdup(run_dir, &w->run_dir));
-  FT_TRY(checkpoint_file(run_dir, meta->step, name, &w->path));
+  FT_TRY(ft_checkpoint_file(run_dir, meta->step, name, &w->path));
   FT_TRY(make_table(w));
   if (ft_comm_rank(comm) == 0) FT_TRY(make_header(w, meta));
 out:
@@ -239,7 +239,7 @@ static ft_err give_up_writing(ft_checkpoint_writer *w, ft_err err) {
   if (w->job) (void)ft_io_wait(w->job);
   w->job = NULL;
   if (ft_comm_agree(w->comm, FT_OK) == FT_OK && ft_comm_rank(w->comm) == 0)
-    (void)checkpoint_remove(w->run_dir, w->step);
+    (void)ft_checkpoint_remove(w->run_dir, w->step);
   err = ft_fail(err, "%s", message ? message : "the checkpoint could not be begun");
   ft_free(message);
   return err;
@@ -278,7 +278,7 @@ static ft_err describe_file(const ft_checkpoint_writer *w, char **text, size_t *
   char name[CHECKPOINT_NAME_BYTES];
   FILE *f = open_memstream(text, bytes);
   if (!f) return end_text(f, text);
-  checkpoint_rank_name(ft_comm_rank(w->comm), ft_comm_size(w->comm), name);
+  ft_checkpoint_rank_name(ft_comm_rank(w->comm), ft_comm_size(w->comm), name);
   fprintf(f, "{\"name\": \"%s\", \"bytes\": %lld, \"metadata_xxh3\": \"%016llx\", \"slices\": [",
           name, (long long)w->file.bytes, (unsigned long long)w->file.metadata_hash);
   for (int64_t i = 0; i < w->num_datasets; i += w->num_states) {
@@ -313,7 +313,7 @@ static ft_err write_manifest(const ft_checkpoint_writer *w, const char *entries,
     if (!ferror(f)) fprintf(f, FT_CHECKPOINT_TAIL, (unsigned long long)ft_hash64(text, bytes, 0));
   }
   FT_TRY(end_text(f, &text));
-  FT_TRY(checkpoint_file(w->run_dir, w->step, FT_CHECKPOINT_MANIFEST, &path));
+  FT_TRY(ft_checkpoint_file(w->run_dir, w->step, FT_CHECKPOINT_MANIFEST, &path));
   FT_TRY(ft_write_file(path, text, bytes));
 out:
   free(text);
@@ -327,8 +327,8 @@ static ft_err look_for_slice(const ft_checkpoint_writer *w, int rank, int64_t by
   ft_err err = FT_OK;
   char name[CHECKPOINT_NAME_BYTES], *path = NULL;
   struct stat s = {0};
-  checkpoint_rank_name(rank, ft_comm_size(w->comm), name);
-  FT_TRY(checkpoint_file(w->run_dir, w->step, name, &path));
+  ft_checkpoint_rank_name(rank, ft_comm_size(w->comm), name);
+  FT_TRY(ft_checkpoint_file(w->run_dir, w->step, name, &path));
   for (double end_s = ft_now_s() + FT_PATH_PATIENCE_S;;) {
     bool there = ft_path_await(path, FT_MAX(end_s - ft_now_s(), 0)) == FT_OK;
     if (there && stat(path, &s) == 0 && s.st_size == bytes) break;
@@ -424,7 +424,7 @@ ft_err ft_checkpoint_finish(ft_checkpoint_writer *w, ft_checkpoint_report *repor
   if (err != FT_OK && ft_comm_rank(w->comm) == 0) {
     char *message = NULL; /* removing may fail too; what counts is why */
     (void)ft_strdup(ft_error_message(), &message);
-    (void)checkpoint_remove(w->run_dir, w->step);
+    (void)ft_checkpoint_remove(w->run_dir, w->step);
     (void)ft_fail(err, "%s", message ? message : "the checkpoint was not written");
     ft_free(message);
   }

@@ -9,7 +9,7 @@ static const saved_state *find(const ft_checkpoint *c, const char *name) {
   return NULL;
 }
 
-ft_err checkpoint_master(const ft_checkpoint *c, ft_master *kind) {
+ft_err ft_checkpoint_master(const ft_checkpoint *c, ft_master *kind) {
   const saved_state *high = find(c, "master"), *low = find(c, "master.low");
   for (int k = 0; high && k < FT_MASTER_NUM; k++) {
     *kind = (ft_master)k;
@@ -47,7 +47,7 @@ ft_err ft_checkpoint_read_weights(ft_checkpoint *c, const char *block, int64_t s
                                   float *out) {
   ft_err err = FT_OK;
   ft_master kind;
-  FT_TRY(checkpoint_master(c, &kind));
+  FT_TRY(ft_checkpoint_master(c, &kind));
   if (kind == FT_MASTER_F32)
     err = ft_checkpoint_read(c, block, "master", start, count, 1, sizeof(float), out);
   else

@@ -24,13 +24,8 @@ bool ft_inspect_has(const char *dir, const char *name) {
   return has;
 }
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 static bool is_slice_name(const char *name) {
-  return strncmp(name, "rank-", 5) == 0 && ends_with(name, ".h5");
+  return strncmp(name, "rank-", 5) == 0 && ft_ends_with(name, ".h5");
 }
 
 /* ---------------------------------------------------------------- what prep leaves */
@@ -132,9 +127,9 @@ static ft_err inspect_file(const char *path) {
   if (stands_for_directory(name)) {
     FT_TRY(ft_format(&dir, "%.*s", slash ? (int)FT_MAX(slash - path, 1) : 1, slash ? path : "."));
     FT_TRY(inspect_directory(dir));
-  } else if (ends_with(name, ".safetensors")) {
+  } else if (ft_ends_with(name, ".safetensors")) {
     FT_TRY(ft_inspect_safetensors(path));
-  } else if (ends_with(name, ".h5")) {
+  } else if (ft_ends_with(name, ".h5")) {
     FT_TRY(ft_inspect_shard(path));
   } else {
     FT_TRY(ft_fail(FT_ERR_DATA, "%s: is %s; *.safetensors, *.h5, or a directory was expected", path,

@@ -27,18 +27,14 @@ static ft_err init_mix(ft_data *data, const ft_data_options *options) {
 
 static ft_err open_sources(ft_data *data, const ft_data_options *options) {
   ft_err err = FT_OK;
-  ft_data_mistakes mistakes = {0};
+  ft_mistakes mistakes = {0};
   FT_TRY(ft_alloc_array(FT_MEM_DATA, options->num_sources, sizeof *data->sources,
                         (void **)&data->sources));
   data->num_sources = options->num_sources;
   for (int64_t i = 0; i < data->num_sources; i++)
     FT_TRY(ft_data_shards_open(&data->sources[i], options, i, &mistakes));
   ft_data_compare_preparations(data, &mistakes);
-  if (mistakes.count > 1)
-    err = ft_fail(mistakes.code, "%lld mistakes in the data (those listed come first):\n  %s",
-                  (long long)mistakes.count, mistakes.text);
-  else if (mistakes.count == 1)
-    err = ft_fail(mistakes.code, "%s", mistakes.text);
+  err = ft_mistakes_fail(&mistakes, NULL);
   if (err != FT_OK) goto out;
   for (int64_t i = 0; i < data->num_sources; i++)
     FT_TRY(ft_data_pack(&data->sources[i], options));

@@ -5,16 +5,6 @@
 
 #include "ft/data.h"
 
-/* Mistakes of many shards, gathered into one message. Starts zeroed. */
-typedef struct ft_data_mistakes {
-  ft_err code; /* of the first */
-  int64_t count;
-  size_t used;
-  char text[6000];
-} ft_data_mistakes;
-void ft_data_mistake(ft_data_mistakes *mistakes, ft_err code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* The order of a source's rows in one epoch. */
 typedef struct ft_data_order {
   int64_t epoch; /* -1: none yet */
@@ -40,11 +30,11 @@ typedef struct ft_data_shards {
 /* Opens and checks every shard of a source and finds its documents; what is wrong goes to
  * *mistakes. Returns only errors that make going on pointless (FT_ERR_MEMORY). */
 ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *options, int64_t index,
-                           ft_data_mistakes *mistakes);
+                           ft_mistakes *mistakes);
 void ft_data_shards_fini(ft_data_shards *shards);
 
 /* Adds a mistake for every shard that was prepared with another template than the first. */
-void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistakes);
+void ft_data_compare_preparations(const ft_data *data, ft_mistakes *mistakes);
 
 /* Best-fit: order[count] = places of documents as rows hold them, row_starts[num_rows + 1] where
  * each row begins in it (room for count + 1). lengths[count], by place, are 1 … seq_len, which is
@@ -107,7 +97,7 @@ ft_err ft_data_read_document(ft_data *data, const ft_data_place *place, uint32_t
 ft_err ft_data_count_document(ft_data *data, const ft_data_place *place, int64_t *num);
 /* Notes what of a shard is wrong for the target. */
 void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
-                          ft_data_mistakes *mistakes);
+                          ft_mistakes *mistakes);
 
 /* Number of ones in mask[count]. */
 int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);

@@ -23,7 +23,7 @@ const ft_tokens_preparation *ft_data_preparation(const ft_data *data) {
   return file ? &file->preparation : NULL;
 }
 
-void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistakes) {
+void ft_data_compare_preparations(const ft_data *data, ft_mistakes *mistakes) {
   const ft_tokens_file *first = first_known(data), *file;
   int64_t source = 0, index = 0;
   bool warned = false;
@@ -31,7 +31,7 @@ void ft_data_compare_preparations(const ft_data *data, ft_data_mistakes *mistake
   while (first && (file = next_file(data, &source, &index))) {
     if (ft_tokens_same_preparation(&first->preparation, &file->preparation, &what)) continue;
     if (what[0] == 't') {
-      ft_data_mistake(mistakes, FT_ERR_DATA,
+      ft_mistakes_add(mistakes, FT_ERR_DATA,
                       "%s was prepared with the template %s %.12s, %s with %s %.12s: one model "
                       "learns one template; prepare both with the same",
                       file->path, file->preparation.template_name,

@@ -8,16 +8,16 @@
 /* ---------------------------------------------------------------- checks of one shard */
 
 static void check_against_model(ft_tokens_file *file, const ft_data_options *options,
-                                ft_data_mistakes *mistakes) {
+                                ft_mistakes *mistakes) {
   ft_data_check_target(file, options, mistakes);
   if (file->vocab_size > options->model_vocab)
-    ft_data_mistake(mistakes, FT_ERR_DATA,
+    ft_mistakes_add(mistakes, FT_ERR_DATA,
                     "%s has a vocabulary of %u tokens, the model %s only %u: prepare the data with "
                     "this model's tokenizer",
                     file->path, file->vocab_size, options->model_path, options->model_vocab);
   if (file->tokenizer_sha256[0] && options->tokenizer_sha256[0] &&
       strcmp(file->tokenizer_sha256, options->tokenizer_sha256) != 0)
-    ft_data_mistake(mistakes, FT_ERR_DATA,
+    ft_mistakes_add(mistakes, FT_ERR_DATA,
                     "%s was made with another tokenizer (sha256 %.12s…) than %s/tokenizer.json "
                     "(sha256 %.12s…): prepare the data with this model's tokenizer",
                     file->path, file->tokenizer_sha256, options->model_path,
@@ -25,7 +25,7 @@ static void check_against_model(ft_tokens_file *file, const ft_data_options *opt
 }
 
 static void check_lengths(const ft_tokens_file *file, const int64_t *offsets, int64_t seq_len,
-                          ft_data_mistakes *mistakes) {
+                          ft_mistakes *mistakes) {
   int64_t first = -1, too_long = 0, longest = 0;
   for (int64_t d = 0; d < file->num_documents; d++) {
     int64_t length = offsets[d + 1] - offsets[d];
@@ -34,7 +34,7 @@ static void check_lengths(const ft_tokens_file *file, const int64_t *offsets, in
     longest = FT_MAX(longest, length);
   }
   if (too_long)
-    ft_data_mistake(mistakes, FT_ERR_DATA,
+    ft_mistakes_add(mistakes, FT_ERR_DATA,
                     "%s: document %lld has %lld tokens, more than data.seq_len %lld (%lld such "
                     "documents, the longest %lld): prepare the data with a smaller --seq-len, or "
                     "raise data.seq_len",
@@ -74,7 +74,7 @@ static ft_err append_documents(ft_data_shards *shards, const int64_t *offsets, i
 /* ---------------------------------------------------------------- opening */
 
 static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data_options *options,
-                         int64_t *capacity, ft_data_mistakes *mistakes) {
+                         int64_t *capacity, ft_mistakes *mistakes) {
   ft_err err = FT_OK;
   int64_t *offsets = NULL, i = shards->num_files;
   shards->bases[i + 1] = shards->bases[i];
@@ -85,7 +85,7 @@ static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data
   }
   if (err == FT_ERR_MEMORY) goto out;
   if (err != FT_OK) {
-    ft_data_mistake(mistakes, err, "%s", ft_error_message());
+    ft_mistakes_add(mistakes, err, "%s", ft_error_message());
     err = FT_OK;
     goto out;
   }
@@ -98,7 +98,7 @@ static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data
   shards->bases[i + 1] = shards->bases[i] + file->num_tokens;
   int64_t found = shards->num_documents - shards->first_documents[i];
   if (options->target == FT_TARGET_CLASS && found != file->num_documents)
-    ft_data_mistake(mistakes, FT_ERR_DATA, "%s: %lld of its %lld documents with a class are empty",
+    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s: %lld of its %lld documents with a class are empty",
                     file->path, (long long)(file->num_documents - found),
                     (long long)file->num_documents);
 out:
@@ -133,7 +133,7 @@ out:
 }
 
 ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *options, int64_t index,
-                           ft_data_mistakes *mistakes) {
+                           ft_mistakes *mistakes) {
   ft_err err = FT_OK;
   char **paths = NULL;
   int64_t num_paths = 0, capacity = 0, before = mistakes->count;
@@ -142,7 +142,7 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
   err = list_shards(shards->path, &paths, &num_paths);
   if (err == FT_ERR_MEMORY) goto out;
   if (err != FT_OK) {
-    ft_data_mistake(mistakes, err, "%s", ft_error_message());
+    ft_mistakes_add(mistakes, err, "%s", ft_error_message());
     err = FT_OK;
     goto out;
   }
@@ -154,7 +154,7 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
   for (int64_t i = 0; i < num_paths; i++)
     FT_TRY(open_shard(shards, paths[i], options, &capacity, mistakes));
   if (shards->num_documents == 0 && mistakes->count == before)
-    ft_data_mistake(mistakes, FT_ERR_DATA, "%s holds no tokens", shards->path);
+    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s holds no tokens", shards->path);
   if (shards->starts)
     FT_TRY(ft_realloc(FT_MEM_DATA, (size_t)(shards->num_documents + 1) * sizeof *shards->starts,
                       (void **)&shards->starts));

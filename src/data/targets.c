@@ -163,23 +163,23 @@ out:
 }
 
 void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
-                          ft_data_mistakes *mistakes) {
+                          ft_mistakes *mistakes) {
   static const struct {
     const char *kinds, *objective;
   } wanted[] = {{"text and sft", "tokens"}, {"masked", "masked-tokens"}, {"classes", "classes"}};
   ft_data_target target = options->target;
   if (!takes(target, file->kind)) {
-    ft_data_mistake(mistakes, FT_ERR_DATA, "%s holds %s data: objective.name \"%s\" takes kinds %s",
+    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s holds %s data: objective.name \"%s\" takes kinds %s",
                     file->path, ft_tokens_kind_name(file->kind), wanted[target].objective,
                     wanted[target].kinds);
     return;
   }
   if (target == FT_TARGET_MASKED && !file->has_labels && file->preparation.mask_token <= 0)
-    ft_data_mistake(mistakes, FT_ERR_DATA,
+    ft_mistakes_add(mistakes, FT_ERR_DATA,
                     "%s has neither labels nor the attribute mask_token, the id that stands for a "
                     "masked token: prepare the data with this model's tokenizer",
                     file->path);
   if (target != FT_TARGET_CLASS) return;
   ft_err err = check_classes(file, options->num_classes);
-  if (err != FT_OK) ft_data_mistake(mistakes, err, "%s", ft_error_message());
+  if (err != FT_OK) ft_mistakes_add(mistakes, err, "%s", ft_error_message());
 }

@@ -41,9 +41,9 @@ static const ft_hf_family *choose(const ft_hf_object *config, const char *type,
     if (!first) first = f;
   }
   if (first)
-    ft_hf_mistake(config->mistakes,
-                  "architecture \"%.60s\" is not supported; expected is one that ends in %s",
-                  architecture, ends);
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA,
+                    "architecture \"%.60s\" is not supported; expected is one that ends in %s",
+                    architecture, ends);
   return first;
 }
 
@@ -56,13 +56,14 @@ static const ft_hf_family *find_family(const ft_hf_object *config, const char *m
   if (f) return f;
   list_families(list, sizeof list);
   if (!type && cJSON_IsObject(ft_json_get(config->json, "run")))
-    ft_hf_mistake(config->mistakes, "this is a run's configuration; expected is a model's: ftrun "
-                                    "export makes a model directory of a run");
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA,
+                    "this is a run's configuration; expected is a model's: ftrun "
+                    "export makes a model directory of a run");
   else if (!type)
-    ft_hf_mistake(config->mistakes, "model_type is missing; supported are %s", list);
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA, "model_type is missing; supported are %s", list);
   else
-    ft_hf_mistake(config->mistakes, "model_type \"%.60s\" is not supported; supported are %s", type,
-                  list);
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA,
+                    "model_type \"%.60s\" is not supported; supported are %s", type, list);
   return NULL;
 }
 
@@ -75,8 +76,8 @@ static void add_eos(const ft_hf_object *config, const cJSON *value, ft_hf_config
   if (!valid) {
     char found[80];
     ft_hf_show(value, found, sizeof found);
-    ft_hf_mistake(config->mistakes, "%seos_token_id %s is not a token (0 to %lld)", config->prefix,
-                  found, (long long)out->arch.vocab - 1);
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA, "%seos_token_id %s is not a token (0 to %lld)",
+                    config->prefix, found, (long long)out->arch.vocab - 1);
     return;
   }
   int64_t id = (int64_t)value->valuedouble;
@@ -146,9 +147,9 @@ static void read_dtype(const ft_hf_object *config, ft_hf_config *out) {
   else if (strcmp(name, "float16") == 0)
     out->dtype = FT_F16;
   else
-    ft_hf_mistake(config->mistakes,
-                  "dtype \"%.40s\" is not supported; supported are float32, bfloat16 and float16",
-                  name);
+    ft_mistakes_add(config->mistakes, FT_ERR_DATA,
+                    "dtype \"%.40s\" is not supported; supported are float32, bfloat16 and float16",
+                    name);
 }
 
 /* ---------------------------------------------------------------- remarks */
@@ -157,10 +158,10 @@ static void refuse_quantization(const ft_hf_object *config) {
   if (!ft_hf_has(config, "quantization_config")) return;
   const cJSON *method =
       ft_json_get(ft_json_get(config->json, "quantization_config"), "quant_method");
-  ft_hf_mistake(config->mistakes,
-                "quantization_config (quant_method \"%.40s\") is not supported; supported are "
-                "weights in float32, bfloat16 and float16",
-                cJSON_IsString(method) ? method->valuestring : "unknown");
+  ft_mistakes_add(config->mistakes, FT_ERR_DATA,
+                  "quantization_config (quant_method \"%.40s\") is not supported; supported are "
+                  "weights in float32, bfloat16 and float16",
+                  cJSON_IsString(method) ? method->valuestring : "unknown");
 }
 
 /* Dropouts of the model's own training, which no run here has. */
@@ -276,16 +277,17 @@ static const ft_hf_composite *find_text(const ft_hf_object *outer, const cJSON *
   if (!composite) return NULL;
   *text = ft_json_get(outer->json, "text_config");
   if (!cJSON_IsObject(*text)) {
-    ft_hf_mistake(outer->mistakes, "text_config is missing; a %s model has its text part there",
-                  composite->model_type);
+    ft_mistakes_add(outer->mistakes, FT_ERR_DATA,
+                    "text_config is missing; a %s model has its text part there",
+                    composite->model_type);
     *text = outer->json;
     return NULL;
   }
   if (*architecture && !has_end(*architecture, "ForConditionalGeneration"))
-    ft_hf_mistake(outer->mistakes,
-                  "architecture \"%.60s\" is not supported; expected is one that ends in "
-                  "\"ForConditionalGeneration\"",
-                  *architecture);
+    ft_mistakes_add(outer->mistakes, FT_ERR_DATA,
+                    "architecture \"%.60s\" is not supported; expected is one that ends in "
+                    "\"ForConditionalGeneration\"",
+                    *architecture);
   *architecture = NULL; /* the part's own is of one kind */
   return composite;
 }
@@ -293,7 +295,7 @@ static const ft_hf_composite *find_text(const ft_hf_object *outer, const cJSON *
 /* generation: of generation_config.json, or NULL. */
 static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *generation) {
   ft_err err = FT_OK;
-  ft_hf_mistakes mistakes = {0};
+  ft_mistakes mistakes = {0};
   ft_hf_object outer = {.json = out->json, .prefix = "", .mistakes = &mistakes};
   ft_hf_reader r = {.file = outer, .arch = &out->arch};
   const char *architecture;
@@ -305,7 +307,7 @@ static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *gene
   if (mistakes.count == 0)
     r.family = find_family(&r.file, composite ? composite->text_type : NULL, architecture);
   if (r.family) FT_TRY(read_family(&r, &outer, generation, out));
-  FT_TRY(ft_hf_mistakes_end(&mistakes, path));
+  FT_TRY(ft_mistakes_fail(&mistakes, path));
   ft_arch_complete(&out->arch);
   err = ft_arch_check(&out->arch);
   if (err != FT_OK) err = ft_fail_prefix(err, "%s", path);

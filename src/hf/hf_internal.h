@@ -5,18 +5,6 @@
 
 #include "ft/hf.h"
 
-/* ---------------------------------------------------------------- mistakes */
-
-/* Mistakes of one file or directory, gathered into one message. Starts zeroed. */
-typedef struct ft_hf_mistakes {
-  int64_t count, listed;
-  size_t used;
-  char text[6500];
-} ft_hf_mistakes;
-void ft_hf_mistake(ft_hf_mistakes *mistakes, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* FT_OK without mistakes, else FT_ERR_DATA with all of them; `where` names the file. */
-ft_err ft_hf_mistakes_end(const ft_hf_mistakes *mistakes, const char *where);
 /* Adds a sentence to what ft_hf_check_weights warns of. Errors: FT_ERR_MEMORY. */
 ft_err ft_hf_add_remark(ft_hf_config *config, const char *remark);
 
@@ -27,7 +15,7 @@ ft_err ft_hf_add_remark(ft_hf_config *config, const char *remark);
 typedef struct ft_hf_object {
   const cJSON *json;
   const char *prefix; /* before the member's name in messages: "" or "rope_scaling." */
-  ft_hf_mistakes *mistakes;
+  ft_mistakes *mistakes;
 } ft_hf_object;
 
 /* True if the member is there and not null. */

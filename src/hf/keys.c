@@ -82,7 +82,8 @@ static bool is_null(const ft_hf_reader *r, const char *name) {
 static int64_t read_size(const ft_hf_reader *r, const key *k) {
   const cJSON *value = ft_json_get(r->all.json, k->name);
   if (cJSON_IsString(value) && strcmp(value->valuestring, "required") == 0) {
-    ft_hf_mistake(r->all.mistakes, "%s is missing; this family has no other head width", k->name);
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "%s is missing; this family has no other head width", k->name);
     return 0;
   }
   return ft_hf_int(&r->all, k->name, 0, (int64_t)k->min, (int64_t)k->max);
@@ -100,10 +101,10 @@ static ft_activation_kind read_activation(const ft_hf_reader *r, const char *nam
   const char *found = ft_hf_string(&r->all, name, "silu");
   for (size_t i = 0; i < FT_ARRAY_SIZE(known); i++)
     if (strcmp(found, known[i].name) == 0) return known[i].activation;
-  ft_hf_mistake(r->all.mistakes,
-                "%s \"%.40s\" is not supported; supported are \"silu\", \"gelu\", "
-                "\"gelu_pytorch_tanh\", \"gelu_new\", \"relu\", \"relu2\" and \"xielu\"",
-                name, found);
+  ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                  "%s \"%.40s\" is not supported; supported are \"silu\", \"gelu\", "
+                  "\"gelu_pytorch_tanh\", \"gelu_new\", \"relu\", \"relu2\" and \"xielu\"",
+                  name, found);
   return FT_ACT_SILU;
 }
 
@@ -140,20 +141,21 @@ static void complete_heads(const ft_hf_reader *r, ft_arch *a) {
   if (a->kv_heads == 0) a->kv_heads = a->heads;
   if (a->head_dim == 0) {
     if (a->hidden % a->heads != 0)
-      ft_hf_mistake(r->all.mistakes,
-                    "hidden_size (%lld) is not a multiple of num_attention_heads (%lld), and "
-                    "head_dim is not given",
-                    (long long)a->hidden, (long long)a->heads);
+      ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                      "hidden_size (%lld) is not a multiple of num_attention_heads (%lld), and "
+                      "head_dim is not given",
+                      (long long)a->hidden, (long long)a->heads);
     a->head_dim = FT_MAX(a->hidden / a->heads, 1);
     if (a->hidden % a->heads != 0) return;
   }
   if (a->head_dim % 2 != 0 && a->num_ropes > 0)
-    ft_hf_mistake(r->all.mistakes, "head_dim is %lld; the rotary embedding needs an even one",
-                  (long long)a->head_dim);
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "head_dim is %lld; the rotary embedding needs an even one",
+                    (long long)a->head_dim);
   if (a->heads % a->kv_heads != 0)
-    ft_hf_mistake(r->all.mistakes,
-                  "num_attention_heads (%lld) is not a multiple of num_key_value_heads (%lld)",
-                  (long long)a->heads, (long long)a->kv_heads);
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "num_attention_heads (%lld) is not a multiple of num_key_value_heads (%lld)",
+                    (long long)a->heads, (long long)a->kv_heads);
 }
 
 static void check_size(const ft_hf_reader *r, const ft_arch *a) {
@@ -161,9 +163,9 @@ static void check_size(const ft_hf_reader *r, const ft_arch *a) {
   double layer = (double)a->hidden * (2 * q + 2 * kv + 3 * (double)a->ffn);
   double total = 2 * (double)a->vocab * (double)a->hidden + (double)a->layers * layer;
   if (total > max_parameters)
-    ft_hf_mistake(r->all.mistakes,
-                  "its dimensions make a model of %.3g parameters; at most %g are supported", total,
-                  max_parameters);
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "its dimensions make a model of %.3g parameters; at most %g are supported",
+                    total, max_parameters);
 }
 
 static void check_nulls(const ft_hf_reader *r) {
@@ -171,8 +173,9 @@ static void check_nulls(const ft_hf_reader *r) {
     bool follows = strcmp(keys[i].name, "num_key_value_heads") == 0 ||
                    strcmp(keys[i].name, "head_dim") == 0 || strcmp(keys[i].name, "n_inner") == 0;
     if (keys[i].form == SIZE && !follows && is_null(r, keys[i].name))
-      ft_hf_mistake(r->all.mistakes, "%s is null; expected is an integer from 1 to %lld",
-                    keys[i].name, (long long)keys[i].max);
+      ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                      "%s is null; expected is an integer from 1 to %lld", keys[i].name,
+                      (long long)keys[i].max);
   }
 }
 
@@ -337,8 +340,8 @@ static void check_only(const ft_hf_reader *r, const cJSON *allowed) {
     if (is_elsewhere(r->family, only->string)) continue;
     ft_hf_show(value, found, sizeof found);
     ft_hf_show(only, expected, sizeof expected);
-    ft_hf_mistake(r->file.mistakes, "%s %s is not supported, only %s", only->string, found,
-                  expected);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "%s %s is not supported, only %s", only->string,
+                    found, expected);
   }
 }
 
@@ -355,8 +358,9 @@ static ft_err check_others(const ft_hf_reader *r, const cJSON *only, const cJSON
     if (is_one_of(name, harmless, FT_ARRAY_SIZE(harmless)) || is_nothing(item)) continue;
     ft_hf_show(item, found, sizeof found);
     if (is_key(name)) {
-      ft_hf_mistake(r->file.mistakes, "%s %s means nothing in a %s model, but would in others",
-                    name, found, r->family->model_type);
+      ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                      "%s %s means nothing in a %s model, but would in others", name, found,
+                      r->family->model_type);
     } else if (!is_dropout(name)) {
       FT_TRY(ft_format(&longer, "%s%s%.60s", *unknown ? *unknown : "", *unknown ? ", " : "", name));
       ft_free(*unknown);

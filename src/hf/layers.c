@@ -39,8 +39,9 @@ static const cJSON *read_types(const ft_hf_reader *r, bool *wrong) {
   if (!types || cJSON_IsNull(types)) return NULL;
   *wrong = true;
   if (!cJSON_IsArray(types)) {
-    ft_hf_mistake(r->file.mistakes, "layer_types must be a list of \"full_attention\" and "
-                                    "\"sliding_attention\"");
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "layer_types must be a list of \"full_attention\" and "
+                    "\"sliding_attention\"");
     return NULL;
   }
   cJSON_ArrayForEach(type, types) {
@@ -50,14 +51,15 @@ static const cJSON *read_types(const ft_hf_reader *r, bool *wrong) {
         strcmp(name, "attention") == 0)
       continue;
     ft_hf_show(type, found, sizeof found);
-    ft_hf_mistake(r->file.mistakes,
-                  "layer_types has %s; supported are \"full_attention\" and \"sliding_attention\"",
-                  found);
+    ft_mistakes_add(
+        r->file.mistakes, FT_ERR_DATA,
+        "layer_types has %s; supported are \"full_attention\" and \"sliding_attention\"", found);
     return NULL;
   }
   if (cJSON_GetArraySize(types) != r->arch->layers) {
-    ft_hf_mistake(r->file.mistakes, "layer_types lists %d layers, num_hidden_layers is %lld",
-                  cJSON_GetArraySize(types), (long long)r->arch->layers);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "layer_types lists %d layers, num_hidden_layers is %lld",
+                    cJSON_GetArraySize(types), (long long)r->arch->layers);
     return NULL;
   }
   *wrong = false;
@@ -85,10 +87,10 @@ void ft_hf_layers_full(const ft_hf_reader *r) {
   const cJSON *types = read_types(r, &wrong);
   for (int64_t i = 0; i < r->arch->layers; i++) {
     if (types && is_sliding(types, i)) {
-      ft_hf_mistake(r->file.mistakes,
-                    "layer_types has sliding layers, which a %s model does not "
-                    "have",
-                    r->family->model_type);
+      ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                      "layer_types has sliding layers, which a %s model does not "
+                      "have",
+                      r->family->model_type);
       return;
     }
     set_layer(r, i, kind_of(0, r->arch->num_ropes > 0 ? 0 : -1));
@@ -105,10 +107,10 @@ void ft_hf_layers_window(const ft_hf_reader *r) {
     set_layer(r, i, kind_of(window, 0));
   }
   if (contradicts)
-    ft_hf_mistake(r->file.mistakes,
-                  "layer_types contradicts sliding_window, which a %s model has in all its "
-                  "layers or in none",
-                  r->family->model_type);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "layer_types contradicts sliding_window, which a %s model has in all its "
+                    "layers or in none",
+                    r->family->model_type);
 }
 
 /* Layers from max_window_layers on slide, if use_sliding_window says so, or those that are listed.
@@ -124,8 +126,8 @@ void ft_hf_layers_qwen(const ft_hf_reader *r) {
   for (int64_t i = 0; i < r->arch->layers; i++) {
     bool sliding = types ? is_sliding(types, i) : window > 0 && i >= from;
     if (sliding && window == 0) {
-      ft_hf_mistake(r->file.mistakes, "layer_types has sliding layers, but %s",
-                    used ? "sliding_window is null" : "use_sliding_window is not true");
+      ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "layer_types has sliding layers, but %s",
+                      used ? "sliding_window is null" : "use_sliding_window is not true");
       return;
     }
     set_layer(r, i, kind_of(sliding ? window : 0, 0));
@@ -171,9 +173,9 @@ void ft_hf_layers_smollm(const ft_hf_reader *r) {
   const cJSON *types = read_types(r, &wrong);
   if (list && cJSON_IsNull(list)) list = NULL;
   if (list && (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != r->arch->layers)) {
-    ft_hf_mistake(r->file.mistakes,
-                  "no_rope_layers must be a list with 0 or 1 for each of the %lld layers",
-                  (long long)r->arch->layers);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "no_rope_layers must be a list with 0 or 1 for each of the %lld layers",
+                    (long long)r->arch->layers);
     return;
   }
   for (int64_t i = 0; i < r->arch->layers; i++) {
@@ -189,13 +191,15 @@ void ft_hf_layers_granite_hybrid(const ft_hf_reader *r) {
   const char *positions = ft_hf_string(&r->all, "position_embedding_type", "nope");
   bool rotated = strcmp(positions, "rope") == 0;
   if (!rotated && strcmp(positions, "nope") != 0)
-    ft_hf_mistake(r->file.mistakes,
-                  "position_embedding_type \"%.40s\" is not supported; supported are \"rope\" and "
-                  "\"nope\"",
-                  positions);
+    ft_mistakes_add(
+        r->file.mistakes, FT_ERR_DATA,
+        "position_embedding_type \"%.40s\" is not supported; supported are \"rope\" and "
+        "\"nope\"",
+        positions);
   if (!read_types(r, &wrong) && !wrong)
-    ft_hf_mistake(r->file.mistakes, "layer_types is missing, which means layers with a state; "
-                                    "supported are layers of attention only");
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "layer_types is missing, which means layers with a state; "
+                    "supported are layers of attention only");
   for (int64_t i = 0; i < r->arch->layers; i++)
     set_layer(r, i, kind_of(0, rotated ? 0 : -1));
 }

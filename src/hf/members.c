@@ -6,35 +6,6 @@
 
 #include "hf_internal.h"
 
-/* ---------------------------------------------------------------- mistakes */
-
-void ft_hf_mistake(ft_hf_mistakes *mistakes, const char *format, ...) {
-  char text[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  mistakes->count++;
-  size_t room = sizeof mistakes->text - mistakes->used;
-  int length = snprintf(mistakes->text + mistakes->used, room, "\n  %s", text);
-  if (length < 0 || (size_t)length >= room) {
-    mistakes->text[mistakes->used] = 0; /* all or nothing */
-    return;
-  }
-  mistakes->used += (size_t)length;
-  mistakes->listed++;
-}
-
-ft_err ft_hf_mistakes_end(const ft_hf_mistakes *mistakes, const char *where) {
-  if (mistakes->count == 0) return FT_OK;
-  if (mistakes->count == 1) return ft_fail(FT_ERR_DATA, "%s: %s", where, mistakes->text + 3);
-  if (mistakes->listed < mistakes->count)
-    return ft_fail(FT_ERR_DATA, "%s: %lld mistakes, among them:%s", where,
-                   (long long)mistakes->count, mistakes->text);
-  return ft_fail(FT_ERR_DATA, "%s: %lld mistakes:%s", where, (long long)mistakes->count,
-                 mistakes->text);
-}
-
 ft_err ft_hf_add_remark(ft_hf_config *config, const char *remark) {
   char *longer;
   const char *before = config->remarks ? config->remarks : "";
@@ -67,8 +38,8 @@ static void wrong(const ft_hf_object *object, const char *name, const cJSON *val
                   const char *expected) {
   char found[80];
   ft_hf_show(value, found, sizeof found);
-  ft_hf_mistake(object->mistakes, "%s%s is %s; expected is %s", object->prefix, name, found,
-                expected);
+  ft_mistakes_add(object->mistakes, FT_ERR_DATA, "%s%s is %s; expected is %s", object->prefix, name,
+                  found, expected);
 }
 
 int64_t ft_hf_int(const ft_hf_object *object, const char *name, int64_t missing, int64_t min,

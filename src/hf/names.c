@@ -50,7 +50,7 @@ static int write_name(const ft_hf_naming *n, const char *pattern, int64_t layer,
   static const char *const old[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"},
                                        {"LayerNorm.bias", "LayerNorm.beta"}};
   for (size_t i = 0; n->old_norms && i < FT_ARRAY_SIZE(old) && used < (int)size; i++)
-    if (ft_hf_ends_with(out, old[i][0])) {
+    if (ft_ends_with(out, old[i][0])) {
       used -= (int)strlen(old[i][0]);
       used += snprintf(out + used, size - (size_t)used, "%s", old[i][1]);
     }
@@ -120,11 +120,6 @@ ft_err ft_hf_list_tensors(const ft_hf_naming *naming, const ft_layout *layout,
 
 /* ---------------------------------------------------------------- what a directory's names are */
 
-bool ft_hf_ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 static const char *body_of(const ft_hf_family *f) {
   return f->body ? f->body : "model.";
 }
@@ -144,7 +139,7 @@ static bool has_name(const ft_safetensors *st, const ft_hf_naming *n, ft_role ro
 
 static bool has_old_norms(const ft_safetensors *st) {
   for (int64_t i = 0; i < ft_safetensors_count(st); i++)
-    if (ft_hf_ends_with(ft_safetensors_at(st, i)->name, "LayerNorm.gamma")) return true;
+    if (ft_ends_with(ft_safetensors_at(st, i)->name, "LayerNorm.gamma")) return true;
   return false;
 }
 

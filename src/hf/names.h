@@ -25,7 +25,6 @@ enum { FT_HF_NAME_BYTES = 160 };
  */
 int ft_hf_role_name(const ft_hf_naming *naming, int64_t layer, ft_role role, char *out,
                     size_t size);
-bool ft_hf_ends_with(const char *name, const char *end);
 
 /* A tensor of ours inside one of the file's. */
 typedef struct ft_hf_part {

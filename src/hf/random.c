@@ -129,7 +129,7 @@ static ft_err read_random(void *arg, int64_t block, int64_t start, int64_t count
 
 ft_err ft_hf_random_source(const ft_hf_config *config, uint64_t seed, ft_hf_source *out) {
   random_weights *w;
-  ft_hf_mistakes none = {0};
+  ft_mistakes none = {0};
   const cJSON *text = ft_json_get(config->json, "text_config");
   ft_hf_object json = {
       .json = cJSON_IsObject(text) ? text : config->json, .prefix = "", .mistakes = &none};

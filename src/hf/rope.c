@@ -16,7 +16,7 @@ static const char *const supported =
 
 static double required(const ft_hf_object *table, const char *name, double min, double max) {
   if (!ft_hf_has(table, name))
-    ft_hf_mistake(table->mistakes, "%s%s is missing", table->prefix, name);
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%s%s is missing", table->prefix, name);
   return ft_hf_number(table, name, min, min, max);
 }
 
@@ -24,8 +24,8 @@ static const char *type_name(const ft_hf_object *table) {
   const char *type = ft_hf_string(table, "rope_type", NULL);
   const char *alias = ft_hf_string(table, "type", NULL);
   if (type && alias && strcmp(type, alias) != 0)
-    ft_hf_mistake(table->mistakes, "%srope_type is \"%s\" but %stype is \"%s\"", table->prefix,
-                  type, table->prefix, alias);
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%srope_type is \"%s\" but %stype is \"%s\"",
+                    table->prefix, type, table->prefix, alias);
   if (!type) type = alias ? alias : "default";
   return type;
 }
@@ -41,8 +41,8 @@ static ft_rope_type read_type(const ft_hf_reader *r, const ft_hf_object *table) 
   if (strcmp(type, "llama3") == 0) return FT_ROPE_LLAMA3;
   if (strcmp(type, "longrope") == 0 || as_long) return FT_ROPE_LONG;
   if (strcmp(type, "yarn") == 0) return FT_ROPE_YARN;
-  ft_hf_mistake(table->mistakes, "%srope_type \"%.40s\" is not supported; %s", table->prefix, type,
-                supported);
+  ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%srope_type \"%.40s\" is not supported; %s",
+                  table->prefix, type, supported);
   return FT_ROPE_DEFAULT;
 }
 
@@ -78,24 +78,25 @@ static void read_llama3(const ft_hf_object *table, ft_rope_form *to) {
   to->low_freq = required(table, "low_freq_factor", 1e-6, 1e6);
   to->high_freq = required(table, "high_freq_factor", 1e-6, 1e6);
   if (to->high_freq <= to->low_freq)
-    ft_hf_mistake(table->mistakes, "%shigh_freq_factor (%g) must exceed low_freq_factor (%g)",
-                  table->prefix, to->high_freq, to->low_freq);
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA,
+                    "%shigh_freq_factor (%g) must exceed low_freq_factor (%g)", table->prefix,
+                    to->high_freq, to->low_freq);
 }
 
 static void read_factors(const ft_hf_object *table, const char *name, int64_t pairs, double *out) {
   const cJSON *list = ft_json_get(table->json, name), *item;
   int64_t count = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1, i = 0;
   if (count != pairs || pairs > FT_MAX_ROPE_PAIRS) {
-    ft_hf_mistake(table->mistakes,
-                  "%s%s must be a list of %lld numbers, one for each pair that is "
-                  "rotated (at most %d)",
-                  table->prefix, name, (long long)pairs, FT_MAX_ROPE_PAIRS);
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA,
+                    "%s%s must be a list of %lld numbers, one for each pair that is "
+                    "rotated (at most %d)",
+                    table->prefix, name, (long long)pairs, FT_MAX_ROPE_PAIRS);
     return;
   }
   cJSON_ArrayForEach(item, list) {
     if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || item->valuedouble > 1e9)
-      ft_hf_mistake(table->mistakes, "%s%s[%lld] must be a positive number", table->prefix, name,
-                    (long long)i);
+      ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%s%s[%lld] must be a positive number",
+                      table->prefix, name, (long long)i);
     out[i++] = item->valuedouble;
   }
 }
@@ -118,9 +119,9 @@ static int64_t read_width(const ft_hf_reader *r, const ft_hf_object *table, ft_r
   double part = ft_hf_number(table, "partial_rotary_factor", missing, 0, 1);
   bool obeyed = f->partial_always || type != FT_ROPE_DEFAULT;
   if (part < 1 && !obeyed)
-    ft_hf_mistake(table->mistakes,
-                  "%spartial_rotary_factor %g is not supported in a %s model without scaling",
-                  table->prefix, part, f->model_type);
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA,
+                    "%spartial_rotary_factor %g is not supported in a %s model without scaling",
+                    table->prefix, part, f->model_type);
   return (int64_t)((double)r->arch->head_dim * part);
 }
 
@@ -164,7 +165,8 @@ static const cJSON *named_object(const ft_hf_reader *r, const char *name) {
   if (!cJSON_IsObject(json)) {
     char found[80];
     ft_hf_show(json, found, sizeof found);
-    ft_hf_mistake(r->file.mistakes, "%s is %s; expected is an object or null", name, found);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "%s is %s; expected is an object or null", name,
+                    found);
     return NULL;
   }
   return json->child ? json : NULL;
@@ -180,10 +182,10 @@ static const cJSON *find_parameters(const ft_hf_reader *r, const ft_hf_rope_rule
   const cJSON *json = named_object(r, "rope_parameters");
   if (!json) return NULL;
   if (is_by_layers(json) != (rule->layers != NULL)) {
-    ft_hf_mistake(r->file.mistakes, "rope_parameters %s; %s",
-                  rule->layers ? "is one table" : "differs between layer types",
-                  rule->layers ? "this family has one for each type of layers"
-                               : "this family has one for all layers");
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "rope_parameters %s; %s",
+                    rule->layers ? "is one table" : "differs between layer types",
+                    rule->layers ? "this family has one for each type of layers"
+                                 : "this family has one for all layers");
     return NULL;
   }
   return rule->layers ? ft_json_get(json, rule->layers) : json;
@@ -207,8 +209,8 @@ static void check_theta(const ft_hf_reader *r, const ft_hf_rope_rule *rule, cons
   double beside = ft_hf_number(&r->file, rule->theta_key, 0, 1e-3, 1e15);
   if (!cJSON_IsNumber(inner) || !(beside > 0)) return;
   if (inner->valuedouble < beside || inner->valuedouble > beside)
-    ft_hf_mistake(r->file.mistakes, "%s is %g, but %g inside the rotary parameters",
-                  rule->theta_key, beside, inner->valuedouble);
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "%s is %g, but %g inside the rotary parameters",
+                    rule->theta_key, beside, inner->valuedouble);
 }
 
 /* The table of rule number i as an object of its own (cJSON_Delete), made of what the file says in
@@ -220,9 +222,10 @@ static cJSON *gather(const ft_hf_reader *r, int i, const char **prefix) {
   const cJSON *table = scaling ? scaling : parameters;
   *prefix = scaling ? "rope_scaling." : "rope_parameters.";
   if (scaling && is_by_layers(scaling))
-    ft_hf_mistake(r->file.mistakes, "rope_scaling differs between layer types");
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "rope_scaling differs between layer types");
   if (scaling && parameters && !agree(scaling, parameters))
-    ft_hf_mistake(r->file.mistakes, "rope_scaling and rope_parameters contradict each other");
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "rope_scaling and rope_parameters contradict each other");
   if (table && rule->theta_key) check_theta(r, rule, table);
   bool absent = !table && i == 0 && r->family->rope_table;
   cJSON *own = absent  ? cJSON_Parse(r->family->rope_table)

@@ -25,7 +25,7 @@ static bool has_shape(const ft_safetensor *found, const ft_hf_file_tensor *t) {
 }
 
 typedef struct census {
-  ft_hf_mistakes mistakes;
+  ft_mistakes mistakes;
   int64_t missing, misshapen, unreadable, extra; /* each lists its first MAX_LISTED */
   const ft_safetensor **known;                   /* [num_known] those that were expected */
   int64_t num_known;
@@ -37,11 +37,11 @@ static void note_missing(census *c, const ft_hf_file_tensor *t) {
   char shape[64];
   show_dims(t->num_dims, t->dims, shape, sizeof shape);
   if (c->missing++ >= MAX_LISTED) return;
-  ft_hf_mistake(&c->mistakes, "%s is missing; expected shape %s%s", t->name, shape,
-                t->parts[0].tensor.role == FT_ROLE_HEAD
-                    ? " (config.json has tie_word_embeddings false; without this tensor it must "
-                      "be true)"
-                    : "");
+  ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s is missing; expected shape %s%s", t->name, shape,
+                  t->parts[0].tensor.role == FT_ROLE_HEAD
+                      ? " (config.json has tie_word_embeddings false; without this tensor it must "
+                        "be true)"
+                      : "");
 }
 
 static void note_misshapen(census *c, const ft_safetensor *found, const ft_hf_file_tensor *t) {
@@ -49,13 +49,14 @@ static void note_misshapen(census *c, const ft_safetensor *found, const ft_hf_fi
   show_dims(t->num_dims, t->dims, shape, sizeof shape);
   show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
   if (c->misshapen++ >= MAX_LISTED) return;
-  ft_hf_mistake(&c->mistakes, "%s has shape %s; expected %s", found->name, other, shape);
+  ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s has shape %s; expected %s", found->name, other,
+                  shape);
 }
 
 static void note_unreadable(census *c, const ft_safetensor *found) {
   if (c->unreadable++ >= MAX_LISTED) return;
-  ft_hf_mistake(&c->mistakes, "%s has dtype %s; supported are F32, BF16 and F16", found->name,
-                found->dtype_name);
+  ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s has dtype %s; supported are F32, BF16 and F16",
+                  found->name, found->dtype_name);
 }
 
 static void look_for(census *c, const ft_safetensors *st, const ft_hf_file_tensor *t) {
@@ -79,8 +80,7 @@ static int compare_pointers(const void *a, const void *b) {
 /* Whether a name ends as the pattern, or begins as it does before its '*'. */
 static bool fits(const char *name, const char *pattern) {
   const char *star = strchr(pattern, '*');
-  return star ? strncmp(name, pattern, (size_t)(star - pattern)) == 0
-              : ft_hf_ends_with(name, pattern);
+  return star ? strncmp(name, pattern, (size_t)(star - pattern)) == 0 : ft_ends_with(name, pattern);
 }
 
 bool ft_hf_is_of_no_use(const ft_hf_naming *naming, const char *name) {
@@ -118,7 +118,7 @@ static void look_for_extra(census *c, const ft_safetensors *st, const ft_hf_nami
         snprintf(c->passed_names[c->passed_over], sizeof c->passed_names[0], "%s", t->name);
       c->passed_over++;
     } else if (!n->composite && c->extra++ < MAX_LISTED) {
-      ft_hf_mistake(&c->mistakes, "%.120s is not part of this model", t->name);
+      ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%.120s is not part of this model", t->name);
     }
   }
 }
@@ -150,7 +150,7 @@ static ft_err check_prefix(const ft_safetensors *st, const char *dir, const ft_h
                    dir, plain, head);
   for (int64_t i = 0; !found && i < ft_safetensors_count(st); i++) {
     const char *name = ft_safetensors_at(st, i)->name;
-    if (ft_hf_ends_with(name, plain))
+    if (ft_ends_with(name, plain))
       return ft_fail(FT_ERR_DATA,
                      "%s: tensor names have another prefix than expected (%.120s instead of %s)",
                      dir, name, embedding);
@@ -170,8 +170,8 @@ static void summarize(census *c) {
                {"not part of this model", c->extra}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
     if (kinds[i].count > MAX_LISTED)
-      ft_hf_mistake(&c->mistakes, "… %lld tensors are %s in all", (long long)kinds[i].count,
-                    kinds[i].what);
+      ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "… %lld tensors are %s in all",
+                      (long long)kinds[i].count, kinds[i].what);
 }
 
 ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_hf_naming *naming,
@@ -186,7 +186,7 @@ ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_h
     look_for(c, st, &tensors[i]);
   look_for_extra(c, st, naming, arch->tied);
   summarize(c);
-  FT_TRY(ft_hf_mistakes_end(&c->mistakes, dir));
+  FT_TRY(ft_mistakes_fail(&c->mistakes, dir));
   if (passed_over) FT_TRY(tell_passed_over(c, passed_over));
 out:
   if (c) ft_free(c->known);

@@ -109,15 +109,10 @@ static size_t count_in_line(const char *line, char separator) {
   return count;
 }
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* Two lines with the same number of separators, or a name that says so. */
 static bool is_table(const char *path, const char *text) {
   const char *second = strchr(text, '\n');
-  if (ends_with(path, ".csv") || ends_with(path, ".tsv")) return true;
+  if (ft_ends_with(path, ".csv") || ft_ends_with(path, ".tsv")) return true;
   for (const char *separator = ",\t"; *separator; separator++) {
     size_t count = count_in_line(text, *separator);
     if (count > 0 && second && second[1] && second[1] != '{' &&
@@ -210,12 +205,12 @@ static void look_at_name(const char *name, names_found *f) {
   f->run |= strcmp(name, "checkpoints") == 0 || strcmp(name, "metrics.jsonl") == 0;
   f->index |= strcmp(name, "model.safetensors.index.json") == 0;
   f->safetensors |= strcmp(name, "model.safetensors") == 0;
-  f->numbered |= strncmp(name, "model-", 6) == 0 && ends_with(name, ".safetensors");
-  f->pickle |= strncmp(name, "pytorch_model", 13) == 0 && ends_with(name, ".bin");
-  f->gguf |= ends_with(name, ".gguf");
-  bool is_slice = strncmp(name, "rank-", 5) == 0 && ends_with(name, ".h5");
+  f->numbered |= strncmp(name, "model-", 6) == 0 && ft_ends_with(name, ".safetensors");
+  f->pickle |= strncmp(name, "pytorch_model", 13) == 0 && ft_ends_with(name, ".bin");
+  f->gguf |= ft_ends_with(name, ".gguf");
+  bool is_slice = strncmp(name, "rank-", 5) == 0 && ft_ends_with(name, ".h5");
   f->slices |= is_slice;
-  f->shards |= name[0] != '.' && ends_with(name, ".h5");
+  f->shards |= name[0] != '.' && ft_ends_with(name, ".h5");
   for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++)
     f->sets |= strcmp(name, sets[i]) == 0;
 }

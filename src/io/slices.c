@@ -14,11 +14,6 @@ typedef struct table {
 
 /* ---------------------------------------------------------------- one dataset */
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), want = strlen(end);
-  return length >= want && strcmp(name + length - want, end) == 0;
-}
-
 static ft_err read_numbers(ft_h5_reader *reader, const ft_h5_object *object, ft_slice_dataset *d) {
   ft_err err = FT_OK;
   uint64_t value;
@@ -128,7 +123,7 @@ static ft_err read_pair(table *t, const char *group, ft_h5_link *links, int64_t 
   ft_h5_object object = {0};
   ft_slice_dataset *d;
   ft_h5_link wanted = {0}, *found;
-  if (ends_with(links[i].name, FT_SLICES_HASHES)) return FT_OK;
+  if (ft_ends_with(links[i].name, FT_SLICES_HASHES)) return FT_OK;
   FT_TRY(new_dataset(t, group, links[i].name, &d));
   FT_CHECK(links[i].address != FT_H5_UNDEFINED, FT_ERR_DATA, "%s: %s: is a link elsewhere",
            t->reader.path, d->name);

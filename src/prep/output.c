@@ -10,11 +10,6 @@
 /* Bounds what a reader has to index and a writer to remember (8 bytes a document). */
 enum { SHARD_TOKENS = 1 << 30, SHARD_DOCUMENTS = 1 << 24 };
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* A set's folder in OUT: absent or empty is fine; shards are if they may be replaced; anything else
  * is somebody else's. */
 static ft_err check_set(const char *dir, bool overwrite) {
@@ -25,7 +20,7 @@ static ft_err check_set(const char *dir, bool overwrite) {
   FT_CHECK(ft_path_is_dir(dir), FT_ERR_CREATE, "%s: is not a folder, token shards go there", dir);
   FT_TRY(ft_list_dir(dir, &names, &num_names));
   for (int64_t i = 0; i < num_names; i++)
-    FT_CHECK(ends_with(names[i], ".h5") || ends_with(names[i], ".h5.tmp"), FT_ERR_CREATE,
+    FT_CHECK(ft_ends_with(names[i], ".h5") || ft_ends_with(names[i], ".h5.tmp"), FT_ERR_CREATE,
              "%s: holds %s, which is no token shard: choose another --out", dir, names[i]);
   FT_CHECK(num_names == 0 || overwrite, FT_ERR_CREATE,
            "%s: holds token shards already: choose another --out, or replace them with --overwrite",

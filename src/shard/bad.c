@@ -51,7 +51,7 @@ static void spoil(ft_shard *s, const reduction *r) {
     *(float *)(void *)r->data = NAN;
 }
 
-void look_at_piece(ft_shard *s, const reduction *r) {
+void ft_shard_look_at_piece(ft_shard *s, const reduction *r) {
   const part *b = &s->parts[r->block];
   const ft_range *p = &b->pieces[r->piece];
   if (ft_fault("contribution").nan) spoil(s, r);

@@ -34,7 +34,7 @@ static void offsets_from_sizes(ft_shard *s) {
 
 /* ---------------------------------------------------------------- the gradient norm */
 
-double square_sums(const ft_shard *s, const void *sums, int64_t count) {
+double ft_shard_square_sums(const ft_shard *s, const void *sums, int64_t count) {
   float room[FT_CHUNK];
   if (s->options.gradient == FT_F32) return ft_sum_of_squares(sums, count);
   ft_convert(FT_F32, room, s->options.gradient, sums, count);
@@ -53,7 +53,7 @@ static int64_t own_chunks_of(const part *b) {
 static void add_block(ft_shard *s, const part *b, const double *sums, double *total) {
   for (int64_t i = 0; b->trained && i < b->num_pieces; i++)
     for (int at = 0; at < s->size; at++) {
-      int64_t chunks = num_chunks(piece_slice(&b->pieces[i], at, s->size).count);
+      int64_t chunks = num_chunks(ft_shard_piece_slice(&b->pieces[i], at, s->size).count);
       size_t *next = &s->sizes[s->rank_at[at]];
       for (int64_t c = 0; c < chunks; c++)
         *total += sums[(*next)++];
@@ -117,7 +117,7 @@ static void square_segment(void *arg, int tensor, int64_t flat, int64_t count) {
   (void)tensor;
   if (q->sums) {
     int64_t local = q->range->local + (flat - q->range->start);
-    q->sums[q->num] = square_sums(q->shard, gradient_at(q->shard, q->part, local), count);
+    q->sums[q->num] = ft_shard_square_sums(q->shard, gradient_at(q->shard, q->part, local), count);
   }
   q->num++;
 }
@@ -165,7 +165,7 @@ ft_err ft_shard_tensor_gradient_norms(ft_shard *s, int64_t block, double *out) {
     offsets_from_sizes(s);
     for (int64_t i = 0; i < b->num_pieces; i++)
       for (int at = 0; at < s->size; at++) {
-        ft_range slice = piece_slice(&b->pieces[i], at, s->size);
+        ft_range slice = ft_shard_piece_slice(&b->pieces[i], at, s->size);
         size_t *next = &s->sizes[s->rank_at[at]];
         tensor_sums t = {.next = (const double *)sums + *next, .out = out};
         visit_segments(b->block, &slice, add_segment, &t);
@@ -218,7 +218,7 @@ ft_err ft_shard_checksum(ft_shard *s, uint64_t *out) {
   ft_err err = FT_OK;
   uint64_t sum = 0;
   /* others of the node may still set their part of the full copy */
-  if (s->has_frozen) FT_TRY(node_barrier(s));
+  if (s->has_frozen) FT_TRY(ft_shard_node_barrier(s));
   for (int64_t i = 0; i < s->num_blocks; i++)
     for (int64_t k = 0; k < s->parts[i].num_owned; k++)
       sum += hash_range(s, i, &s->parts[i].owned[k]);

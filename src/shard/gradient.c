@@ -64,7 +64,7 @@ static void add_to_chunk(const reduction *r, const ft_range *slice, int64_t at) 
     add(r, slice->start + at, sums, rank, values + (size_t)at * s->element_bytes, count);
   }
   if (r->last_round)
-    s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = square_sums(s, sums, count);
+    s->chunk_sums[b->first_chunk[r->piece] + at / FT_CHUNK] = ft_shard_square_sums(s, sums, count);
   if (first) ft_store_far(gradient_at(s, b, local), room, bytes);
 }
 
@@ -109,20 +109,21 @@ static void list_messages(reduction *r) {
   for (int at = 0; at < s->size && contributes(s); at++) {
     int rank = s->rank_at[at];
     if (on_my_node(s, rank)) continue;
-    ft_range slice = piece_slice(p, at, s->size);
-    messages_add(&r->sends, rank, r->data + (slice.start - p->start) * bytes, slice.count * bytes);
+    ft_range slice = ft_shard_piece_slice(p, at, s->size);
+    ft_shard_messages_add(&r->sends, rank, r->data + (slice.start - p->start) * bytes,
+                          slice.count * bytes);
   }
   for (int rank = 0; rank < r->contributors; rank++)
     if (!on_my_node(s, rank)) {
       char *room = s->receive_buffer + r->receives.count * own->count * bytes;
-      messages_add(&r->receives, rank, room, own->count * bytes);
+      ft_shard_messages_add(&r->receives, rank, room, own->count * bytes);
     }
 }
 
 /* Waits until the send buffer that comes next is free. */
 static ft_err next_buffer(ft_shard *s, reduction **out) {
   *out = &s->reductions[s->turn];
-  return wait_for(s, &(*out)->request);
+  return ft_shard_wait_for(s, &(*out)->request);
 }
 
 /* Sends the open piece; the buffer it lies in may be filled again once its request is done on all
@@ -138,7 +139,7 @@ static ft_err send_piece(ft_shard *s) {
   r->last_round = sums_are_complete(s);
   if (contributes(s)) {
     clear_padding(r);
-    look_at_piece(s, r);
+    ft_shard_look_at_piece(s, r);
   }
   if (is_alone(s)) {
     ft_part before = ft_time_enter(FT_TIME_OPTIMIZER);
@@ -248,11 +249,11 @@ static ft_err post_piece(ft_shard *s, const char *name, char *array, int64_t ele
   r->sends.count = r->receives.count = 0;
   for (int at = 0; at < s->size; at++) {
     if (at == s->my_place) continue;
-    ft_range slice = piece_slice(&b->pieces[number], at, s->size);
-    messages_add(&r->sends, s->rank_at[at], array + own->start / elements * bytes,
-                 own->count / elements * bytes);
-    messages_add(&r->receives, s->rank_at[at], array + slice.start / elements * bytes,
-                 slice.count / elements * bytes);
+    ft_range slice = ft_shard_piece_slice(&b->pieces[number], at, s->size);
+    ft_shard_messages_add(&r->sends, s->rank_at[at], array + own->start / elements * bytes,
+                          own->count / elements * bytes);
+    ft_shard_messages_add(&r->receives, s->rank_at[at], array + slice.start / elements * bytes,
+                          slice.count / elements * bytes);
   }
   const ft_exchange e = {.name = name,
                          .block = block,
@@ -268,7 +269,7 @@ static ft_err post_piece(ft_shard *s, const char *name, char *array, int64_t ele
 static ft_err finish_reductions(ft_shard *s) {
   ft_err err = FT_OK;
   for (int i = 0; i < NUM_SEND_BUFFERS; i++)
-    FT_TRY(wait_for(s, &s->reductions[i].request));
+    FT_TRY(ft_shard_wait_for(s, &s->reductions[i].request));
 out:
   return err;
 }
@@ -279,7 +280,7 @@ ft_err ft_shard_reduce_finish(ft_shard *s) {
   FT_TRY(ft_shard_check(s));
   FT_ASSERT(s->open_block < 0);
   /* Gathers read the master weights, which change next. */
-  FT_TRY(finish_gathers(s));
+  FT_TRY(ft_shard_finish_gathers(s));
   FT_TRY(finish_reductions(s));
   if (s->options.stage > 0 || s->size == 1) goto out;
   for (int64_t i = 0; i < s->num_blocks; i++)

@@ -13,9 +13,9 @@ enum { MAX_STATES = 16, MAX_SLOTS = 5, NUM_SEND_BUFFERS = 2 };
 
 /* The block's pieces in flat order (local: 0), written to `out` unless it is NULL. Each is a
  * multiple of FT_TENSOR_ALIGN. Returns their number. */
-int64_t cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out);
+int64_t ft_shard_cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out);
 /* The slice of `place` among `size` (local: 0): flat elements of the block; count may be 0. */
-ft_range piece_slice(const ft_range *piece, int place, int size);
+ft_range ft_shard_piece_slice(const ft_range *piece, int place, int size);
 
 /* A block and what this rank has of it. */
 typedef struct part {
@@ -42,7 +42,7 @@ typedef struct messages {
 } messages;
 
 /* Appends a message; one without bytes is left out, as it is on the other side. */
-void messages_add(messages *list, int peer, void *data, int64_t bytes);
+void ft_shard_messages_add(messages *list, int peer, void *data, int64_t bytes);
 
 /* Room for one block's gathered weights, and what the gather in flight borrows. */
 typedef struct slot {
@@ -168,16 +168,16 @@ static inline bool sums_are_complete(const ft_shard *s) {
   return s->first_contribution + s->contributors == s->num_contributions;
 }
 /* digest.c: sum of squares of `count` gradient sums, at most FT_CHUNK. */
-double square_sums(const ft_shard *s, const void *sums, int64_t count);
+double ft_shard_square_sums(const ft_shard *s, const void *sums, int64_t count);
 
 /* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
  * flight still borrow our memory). */
-ft_err wait_for(ft_shard *s, ft_request **request);
+ft_err ft_shard_wait_for(ft_shard *s, ft_request **request);
 /* Waits for every gather in flight. */
-ft_err finish_gathers(ft_shard *s);
+ft_err ft_shard_finish_gathers(ft_shard *s);
 /* bad.c: looks at this rank's contribution to a piece, before it leaves. */
-void look_at_piece(ft_shard *s, const reduction *r);
+void ft_shard_look_at_piece(ft_shard *s, const reduction *r);
 /* A barrier of the node's ranks, in the queue's order. */
-ft_err node_barrier(ft_shard *s);
+ft_err ft_shard_node_barrier(ft_shard *s);
 
 #endif

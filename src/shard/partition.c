@@ -33,7 +33,7 @@ static void cut_tensor(cutter *c, const ft_tensor *t, int64_t end, int64_t limit
   cut_at(c, end);
 }
 
-int64_t cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out) {
+int64_t ft_shard_cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out) {
   FT_ASSERT(piece_elements > 0);
   int64_t limit = FT_MAX(piece_elements / FT_TENSOR_ALIGN, 1) * FT_TENSOR_ALIGN;
   cutter c = {.out = out};
@@ -48,7 +48,7 @@ int64_t cut_pieces(const ft_block *block, int64_t piece_elements, ft_range *out)
   return c.num;
 }
 
-ft_range piece_slice(const ft_range *p, int place, int size) {
+ft_range ft_shard_piece_slice(const ft_range *p, int place, int size) {
   FT_ASSERT(place >= 0 && place < size);
   int64_t chunks = ft_ceil_div(p->count, FT_CHUNK);
   int64_t first = chunks * place / size, end = chunks * (place + 1) / size;
@@ -57,15 +57,15 @@ ft_range piece_slice(const ft_range *p, int place, int size) {
 }
 
 int64_t ft_partition_num_pieces(const ft_block *block, int64_t piece_elements) {
-  return cut_pieces(block, piece_elements, NULL);
+  return ft_shard_cut_pieces(block, piece_elements, NULL);
 }
 
 int64_t ft_partition(const ft_block *block, int64_t piece_elements, int place, int size,
                      ft_range *ranges) {
-  int64_t num_pieces = cut_pieces(block, piece_elements, ranges);
+  int64_t num_pieces = ft_shard_cut_pieces(block, piece_elements, ranges);
   int64_t num = 0, local = 0;
   for (int64_t i = 0; i < num_pieces; i++) { /* num <= i: a piece is read before its room is used */
-    ft_range own = piece_slice(&ranges[i], place, size);
+    ft_range own = ft_shard_piece_slice(&ranges[i], place, size);
     if (own.count == 0) continue;
     own.local = local;
     local += own.count;

@@ -4,7 +4,7 @@
 
 /* ---------------------------------------------------------------- small helpers */
 
-void messages_add(messages *list, int peer, void *data, int64_t bytes) {
+void ft_shard_messages_add(messages *list, int peer, void *data, int64_t bytes) {
   if (bytes == 0) return;
   FT_ASSERT(list->count < list->capacity);
   list->items[list->count++] = (ft_message){.peer = peer, .data = data, .bytes = (size_t)bytes};
@@ -21,7 +21,7 @@ ft_err ft_shard_check(const ft_shard *s) {
   return ft_comm_check(s->comm);
 }
 
-ft_err wait_for(ft_shard *s, ft_request **request) {
+ft_err ft_shard_wait_for(ft_shard *s, ft_request **request) {
   ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   err = ft_comm_wait(s->comm, *request);
@@ -29,12 +29,12 @@ ft_err wait_for(ft_shard *s, ft_request **request) {
   return err;
 }
 
-ft_err node_barrier(ft_shard *s) {
+ft_err ft_shard_node_barrier(ft_shard *s) {
   ft_err err = ft_shard_check(s);
   if (err != FT_OK) return err;
   const ft_exchange barrier = {.name = "node barrier", .block = -1, .barrier_before = true};
   ft_request *request = ft_comm_exchange(s->comm, &barrier);
-  return wait_for(s, &request);
+  return ft_shard_wait_for(s, &request);
 }
 
 /* ---------------------------------------------------------------- who is where */
@@ -78,7 +78,7 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
   bool whole = s->options.stage == 0 && b->trained;
   int64_t limit = s->options.piece_elements;
   void *numbers;
-  b->num_pieces = cut_pieces(b->block, limit, NULL);
+  b->num_pieces = ft_shard_cut_pieces(b->block, limit, NULL);
   FT_TRY(new_ranges(b->num_pieces, &b->pieces));
   FT_TRY(new_ranges(b->num_pieces, &b->slices));
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, b->num_pieces, sizeof(int64_t), &numbers));
@@ -86,10 +86,10 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
   FT_TRY(new_ranges(b->num_pieces, &b->owned));
   FT_TRY(new_ranges(b->num_pieces, &b->kept_ranges));
   FT_TRY(new_ranges(b->num_pieces, &b->converted));
-  cut_pieces(b->block, limit, b->pieces);
+  ft_shard_cut_pieces(b->block, limit, b->pieces);
   int64_t local = 0;
   for (int64_t i = 0; i < b->num_pieces; i++) {
-    ft_range own = piece_slice(&b->pieces[i], s->my_place, s->size);
+    ft_range own = ft_shard_piece_slice(&b->pieces[i], s->my_place, s->size);
     own.local = whole ? own.start : local;
     local += own.count;
     b->slices[i] = own;
@@ -98,7 +98,7 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
     if (whole) kept.local = kept.start;
     if (kept.count > 0) b->kept_ranges[b->num_kept_ranges++] = kept;
     /* With everything on every rank, the ranks of a node share the rounding of its copy. */
-    ft_range mine = whole ? piece_slice(&b->pieces[i], s->node_rank, s->node_size) : own;
+    ft_range mine = whole ? ft_shard_piece_slice(&b->pieces[i], s->node_rank, s->node_size) : own;
     if (whole) mine.local = mine.start;
     if (mine.count > 0) b->converted[b->num_converted++] = mine;
     b->first_chunk[i] = s->own_chunks;
@@ -318,9 +318,9 @@ static void free_exchanges(ft_shard *s) {
 /* What is in flight must end before its memory goes. */
 static ft_err finish_requests(ft_shard *s) {
   ft_err err = FT_OK;
-  FT_TRY(finish_gathers(s));
+  FT_TRY(ft_shard_finish_gathers(s));
   for (int i = 0; i < NUM_SEND_BUFFERS; i++)
-    FT_TRY(wait_for(s, &s->reductions[i].request));
+    FT_TRY(ft_shard_wait_for(s, &s->reductions[i].request));
 out:
   return err;
 }

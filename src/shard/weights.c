@@ -95,13 +95,13 @@ static void list_messages(slot *p) {
     for (int node = 0; node < s->num_nodes; node++) {
       if (node == s->node) continue;
       int index = s->node_rank % ft_comm_node_size(s->comm, node);
-      messages_add(&p->sends, ft_comm_node_member(s->comm, node, index),
-                   p->data + own->start * bytes, own->count * bytes);
+      ft_shard_messages_add(&p->sends, ft_comm_node_member(s->comm, node, index),
+                            p->data + own->start * bytes, own->count * bytes);
     }
     for (int f = 0; f < s->num_feeders; f++) {
-      ft_range slice = piece_slice(&b->pieces[i], s->feeders[f], s->size);
-      messages_add(&p->receives, s->rank_at[s->feeders[f]], p->data + slice.start * bytes,
-                   slice.count * bytes);
+      ft_range slice = ft_shard_piece_slice(&b->pieces[i], s->feeders[f], s->size);
+      ft_shard_messages_add(&p->receives, s->rank_at[s->feeders[f]], p->data + slice.start * bytes,
+                            slice.count * bytes);
     }
   }
 }
@@ -119,10 +119,10 @@ static void post_gather(slot *p, const ft_exchange *kind) {
   p->request = ft_comm_exchange(p->shard->comm, &e);
 }
 
-ft_err finish_gathers(ft_shard *s) {
+ft_err ft_shard_finish_gathers(ft_shard *s) {
   ft_err err = FT_OK;
   for (int i = 0; i < s->num_slots; i++)
-    FT_TRY(wait_for(s, &s->slots[i].request));
+    FT_TRY(ft_shard_wait_for(s, &s->slots[i].request));
 out:
   return err;
 }
@@ -153,7 +153,7 @@ static slot *free_slot(ft_shard *s, int64_t spare) {
 static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
   static const ft_exchange kind = {
       .barrier_before = true, .prepare = fill_slot, .barrier_after = true};
-  ft_err err = wait_for(s, &p->request);
+  ft_err err = ft_shard_wait_for(s, &p->request);
   if (err != FT_OK) return err;
   p->block = block;
   if (is_alone(s)) {
@@ -182,7 +182,7 @@ static ft_err acquire_gathered(ft_shard *s, int64_t block, const void **weights)
     FT_TRY(start_gather(s, ahead, next));
     ahead->used = s->clock;
   }
-  FT_TRY(wait_for(s, &p->request));
+  FT_TRY(ft_shard_wait_for(s, &p->request));
   *weights = p->data;
 out:
   return err;
@@ -245,12 +245,12 @@ static ft_err exchange_full_copy(ft_shard *s) {
   for (int64_t i = 0; i < s->num_blocks; i++) {
     slot *p = &s->slots[i % s->num_slots];
     if (!comes_from_others(s, &s->parts[i])) continue;
-    FT_TRY(wait_for(s, &p->request));
+    FT_TRY(ft_shard_wait_for(s, &p->request));
     p->block = i;
     p->data = full + (size_t)s->parts[i].full_offset * s->element_bytes;
     post_gather(p, &kind);
   }
-  FT_TRY(finish_gathers(s));
+  FT_TRY(ft_shard_finish_gathers(s));
 out:
   return err;
 }
@@ -259,18 +259,18 @@ ft_err ft_shard_weights_changed(ft_shard *s) {
   ft_err err = FT_OK;
   FT_TRY(ft_shard_check(s));
   if (s->options.stage == 3) {
-    FT_TRY(finish_gathers(s));
+    FT_TRY(ft_shard_finish_gathers(s));
     for (int i = 0; i < s->num_slots; i++) {
       FT_ASSERT(s->slots[i].num_holders == 0);
       s->slots[i].block = -1;
     }
     goto out;
   }
-  FT_TRY(node_barrier(s)); /* nobody of the node reads the old copy any more */
+  FT_TRY(ft_shard_node_barrier(s)); /* nobody of the node reads the old copy any more */
   convert_full_copy(s);
   if (s->num_nodes > 1) FT_TRY(exchange_full_copy(s));
   s->frozen_is_spread = true;
-  FT_TRY(node_barrier(s));
+  FT_TRY(ft_shard_node_barrier(s));
 out:
   return err;
 }

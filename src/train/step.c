@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-/* Micro-batch i of a step is computed by rank i mod N as its ⌊i/N⌋-th (DESIGN.md 2). */
+/* Micro-batch i of a step is computed by rank i mod N as its ⌊i/N⌋-th. */
 typedef struct plan {
   int64_t first_row, num_micro_batches, rounds;
 } plan;

@@ -96,7 +96,7 @@ static double visible_pairs(const ft_attention *a, int64_t length) {
   return pairs;
 }
 
-/* Documents of one length; the FLOP that DESIGN.md counts: two products forward, four
+/* Documents of one length; the FLOP that are counted: two products forward, four
  * backward. */
 static void bench_attention_of(const char *name, const ft_attention *like, int64_t documents,
                                int64_t length) {

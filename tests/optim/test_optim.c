@@ -99,7 +99,7 @@ static void same_bits_for_any_layout(void **state) {
   }
 }
 
-/* DESIGN.md 2 in double, one element. */
+/* AdamW in double, one element. */
 static double adamw(int64_t number, int64_t flat, bool decays, const double *norms) {
   double w = value_at(77, number, flat), m = 0, v = 0;
   for (int64_t t = 1; t <= NUM_STEPS; t++) {

@@ -194,6 +194,13 @@ out:
 
 /* ---------------------------------------------------------------- figures */
 
+static double last_step(const ft_report *r) {
+  int64_t last = 0;
+  for (int64_t i = 0; i < r->num_runs; i++)
+    last = FT_MAX(last, r->runs[i].status.step);
+  return (double)last;
+}
+
 static ft_err add_figure(ft_report *r, const kind *k, const char *what, report_figure **out) {
   ft_err err = FT_OK;
   void *p = r->figures;
@@ -204,6 +211,7 @@ static ft_err add_figure(ft_report *r, const kind *k, const char *what, report_f
   snprintf(f->title, sizeof f->title, "%s%s%.90s", k->title, what ? ": " : "", what ? what : "");
   snprintf(f->id, sizeof f->id, "figure-%02lld", (long long)r->num_figures);
   f->plot = (plot){.unit = k->unit,
+                   .last_x = last_step(r),
                    .logarithmic = k->logarithmic,
                    .zero = k->zero,
                    .noisy = k->noisy,

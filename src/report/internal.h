@@ -10,6 +10,7 @@ typedef struct report_run {
   char *dir;
   const char *name; /* the last part of dir, or more of it where that is another run's too */
   cJSON *config;    /* as resolved; NULL: not there */
+  ft_status status;
   ft_history history;
   cJSON *usage;                  /* of usage.json; NULL: not there */
   cJSON *starts;                 /* of history.jsonl */

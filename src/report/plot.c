@@ -72,6 +72,7 @@ static void make_x(const plot *p, scale *x) {
     high = FT_MAX(high, c->x[c->count - 1]);
   }
   if (!(low <= high)) low = high = 0;
+  high = FT_MAX(high, p->last_x);
   if (low >= 0 && low <= 0.05 * high) low = 0;
   scale_linear(x, low, high, 6, false);
   scale_place(x, PLOT_LEFT, PLOT_WIDTH - PLOT_RIGHT);

@@ -27,6 +27,7 @@ typedef struct plot_event {
 
 typedef struct plot {
   const char *id, *title, *unit; /* unit: of y, in words */
+  double last_x; /* the axis of x goes there at least, so that pictures of one page have the same */
   bool logarithmic;
   bool zero;  /* 0 is on the axis: what is compared are sizes */
   bool noisy; /* many values that scatter: their range is drawn pale, their mean strong */

@@ -81,6 +81,7 @@ static ft_err read_run(const char *dir, report_run *run) {
     run->dir[n - 1] = 0;
   FT_TRY(report_read_config(run->dir, &run->config));
   FT_TRY(ft_history_read(run->dir, &run->history));
+  FT_TRY(ft_status_read(run->dir, &run->status));
   FT_TRY(ft_run_read_starts(run->dir, &run->starts));
   run->planned_steps = report_planned_steps(run->config, run->starts);
   FT_TRY(find_resumes(run));
@@ -152,6 +153,7 @@ void ft_report_free(ft_report *r) {
   for (int64_t i = 0; r->runs && i < r->num_runs; i++) {
     ft_free(r->runs[i].dir);
     cJSON_Delete(r->runs[i].config);
+    ft_status_fini(&r->runs[i].status);
     ft_history_fini(&r->runs[i].history);
     cJSON_Delete(r->runs[i].starts);
     cJSON_Delete(r->runs[i].usage);

@@ -48,6 +48,10 @@ static void put_dir(FILE *out, const report_run *run) {
   fputs("</span>", out);
 }
 
+static void put_state(FILE *out, const report_run *run) {
+  fputs(ft_run_state_name(run->status.state), out);
+}
+
 static void put_steps(FILE *out, const report_run *run) {
   char done[TEXT_NUMBER_BYTES], planned[TEXT_NUMBER_BYTES];
   const ft_table *t = &run->history.steps;
@@ -153,6 +157,7 @@ void report_put_overview(FILE *out, const ft_report *r) {
   fputs("<section aria-label=\"Overview\">\n", out);
   report_put_runs_head(out, r, "Run");
   put_facts(out, r, "Directory", put_dir);
+  put_facts(out, r, "State", put_state);
   put_facts(out, r, "Steps", put_steps);
   put_facts(out, r, "Tokens", put_tokens);
   put_facts(out, r, "Time in steps", put_time);
@@ -275,7 +280,7 @@ static void put_evaluations_of(FILE *out, const report_run *run, bool open) {
   int64_t every = ft_ceil_div(FT_MAX(t->num_rows, 1), MAX_EVALUATIONS);
   fputs(open ? "<details open><summary>" : "<details><summary>", out);
   text_escaped(out, run->name);
-  fprintf(out, ": %lld evaluations", (long long)t->num_rows);
+  fprintf(out, ": %lld evaluation%s", (long long)t->num_rows, t->num_rows == 1 ? "" : "s");
   if (every > 1) fprintf(out, ", every %lldth and the last shown", (long long)every);
   fputs("</summary>\n", out);
   put_evaluation_head(out, t);

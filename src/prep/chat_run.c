@@ -120,10 +120,10 @@ ft_err ft_chat_run_init(ft_chat_run *run, const ft_render_options *options,
   run->inputs = memory;
   add_inputs(run, chat->tokens, true);
   add_inputs(run, record->template_kwargs, false);
-  add_input(run, "messages", run->messages);
   add_input(run, "tools", record->tools);
   add_input(run, "documents", record->documents);
-  add_input(run, "add_generation_prompt", run->no); /* the last: see below */
+  add_input(run, "messages", run->messages); /* these two are set for each rendering */
+  add_input(run, "add_generation_prompt", run->no);
 out:
   return err;
 }
@@ -141,6 +141,7 @@ void ft_chat_run_fini(ft_chat_run *run) {
 }
 
 ft_err ft_chat_run_render(ft_chat_run *run, int64_t num_turns, bool open, ft_jinja_text *out) {
+  run->inputs[run->num_inputs - 2].value = run->messages;
   run->inputs[run->num_inputs - 1].value = open ? run->yes : run->no;
   ft_jinja_options options = {.inputs = run->inputs,
                               .num_inputs = run->num_inputs,

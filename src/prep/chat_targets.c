@@ -142,18 +142,46 @@ static size_t without_opening(const ft_chat_run *run, size_t begin, size_t end) 
   return end;
 }
 
-/* The turn without what others say in it: what the template writes when nobody says more. */
-static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *end) {
-  size_t from, to;
+/* Renders the conversation without the results of tools that follow a turn, or, where the template
+ * refuses that, only up to the turn. */
+static ft_err render_without_results(ft_chat_run *run, int32_t turn) {
+  cJSON *all = run->messages, *some = cJSON_CreateArray(), *item;
+  int32_t i = 0;
+  bool added = some != NULL, follows = true;
+  cJSON_ArrayForEach(item, all) {
+    const cJSON *role = ft_json_get(item, "role");
+    bool result = cJSON_IsString(role) && strcmp(role->valuestring, "tool") == 0;
+    if (i > turn) follows = follows && result;
+    if (i <= turn || !follows) added = added && cJSON_AddItemReferenceToArray(some, item);
+    i++;
+  }
+  run->messages = some;
+  ft_err err = added ? ft_chat_run_render(run, -1, false, &run->part)
+                     : ft_fail(FT_ERR_MEMORY, "no memory for a conversation");
+  run->messages = all;
+  cJSON_Delete(some);
+  return err == FT_ERR_DATA ? ft_chat_run_render(run, turn + 1, false, &run->part) : err;
+}
+
+/* The turn without what others say in it: what is left when nobody says that, which is the turn's
+ * begin up to *end, and perhaps its end from *rest on. */
+static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *end, size_t *rest) {
+  size_t from, to, whole_end = *end;
+  const char *whole = run->whole.text;
+  *rest = *end;
   if (!has_others(&run->whole, turn, begin, *end)) return FT_OK;
-  ft_err err = ft_chat_run_render(run, turn + 1, false, &run->part);
+  ft_err err = render_without_results(run, turn);
   if (err != FT_OK) return err;
   if (!ft_chat_region(&run->part, turn, &from, &to)) from = to = 0;
-  size_t common =
-      common_bytes(run->whole.text + begin, *end - begin, run->part.text + from, to - from);
+  size_t common = common_bytes(whole + begin, *end - begin, run->part.text + from, to - from);
   size_t alone = outside_of_tokens(run, &run->part, from, from + common) - from;
   *end = outside_of_tokens(run, &run->whole, begin, begin + alone);
-  if (common == to - from) *end = without_opening(run, begin, *end);
+  size_t left = to - from - (*end - begin); /* what else the turn has of its own */
+  if (common == to - from)
+    *end = without_opening(run, begin, *end);
+  else if (left <= whole_end - *end &&
+           memcmp(whole + whole_end - left, run->part.text + to - left, left) == 0)
+    *rest = whole_end - left;
   return FT_OK;
 }
 
@@ -279,9 +307,10 @@ static ft_err add_turn(ft_chat_run *run, int32_t turn) {
   FT_TRY(find_region(run, turn, &begin, &end));
   if (begin == end) return FT_OK;
   FT_TRY(find_start(run, turn, begin, end, &start));
-  size_t whole_end = end;
-  FT_TRY(cut_others(run, turn, begin, &end));
+  size_t whole_end = end, rest;
+  FT_TRY(cut_others(run, turn, begin, &end, &rest));
   FT_TRY(add_target(run, start, find_end(run, start, end)));
+  if (rest < whole_end) FT_TRY(add_target(run, rest, find_end(run, rest, whole_end)));
   /* an end of text that is written once, behind the last turn */
   const ft_special *found = control_at(run, whole_end, &stop);
   if (whole_end == last_turn_end(&run->whole) && !run->open && found &&

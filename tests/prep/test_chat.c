@@ -153,7 +153,7 @@ static void results_inside(void **state) {
         "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
         "\"c\",\"tool_calls\":[{\"name\":\"f\"}]},{\"role\":\"tool\",\"content\":\"5\"},{\"role\":"
         "\"assistant\",\"content\":\"a\"}]}",
-        "Uq<|im_start|>[c]<r>5</r><|im_end|><|im_start|>[a<|im_end|>]");
+        "Uq<|im_start|>[c]<r>5</r>[<|im_end|>]<|im_start|>[a<|im_end|>]");
   close_model(&m);
 }
 

@@ -83,6 +83,86 @@ static void tensors_are_named_as_transformers_names_them(void **state) {
   assert_int_equal(checked, 25);
 }
 
+/* ---------------------------------------------------------------- other names */
+
+/* Writes ROOT/out's tensors under other names to ROOT/named, with `more` ones of no use. */
+static void rename_tensors(ft_safetensors *st, const char *const (*words)[2],
+                           const char *const *more) {
+  static char names[128][160];
+  static ft_safetensor tensors[128];
+  int64_t count = ft_safetensors_count(st), total = count;
+  ft_safetensors_writer *w;
+  for (int64_t i = 0; i < count; i++) {
+    const ft_safetensor *t = ft_safetensors_at(st, i);
+    snprintf(names[i], sizeof names[i], "%s", t->name);
+    for (int k = 0; k < 2 && words[k][0]; k++) {
+      const char *at = strstr(t->name, words[k][0]);
+      if (at)
+        snprintf(names[i], sizeof names[i], "%.*s%s%s", (int)(at - t->name), t->name, words[k][1],
+                 at + strlen(words[k][0]));
+    }
+    tensors[i] = *t;
+    tensors[i].name = names[i];
+  }
+  for (; *more; more++, total++) {
+    snprintf(names[total], sizeof names[0], "%s", *more);
+    tensors[total] = (ft_safetensor){
+        .name = names[total], .num_dims = 1, .dims = {2}, .bytes = 16, .dtype_name = "I64"};
+  }
+  assert_ok(ft_remove_tree(in_root("named")));
+  assert_ok(ft_make_dirs(in_root("named")));
+  assert_ok(ft_safetensors_writer_new(in_root("named/model.safetensors"), tensors, total, &w));
+  for (int64_t i = 0; i < total; i++) {
+    char data[1 << 15] = {0};
+    assert_true(tensors[i].bytes <= (int64_t)sizeof data);
+    if (i < count)
+      assert_ok(ft_safetensors_read_bytes(st, ft_safetensors_at(st, i), 0, tensors[i].bytes, data));
+    assert_ok(ft_safetensors_write(w, data, (size_t)tensors[i].bytes));
+  }
+  assert_ok(ft_safetensors_writer_close(w, true));
+  assert_ok(ft_copy_file(in_root("out/config.json"), in_root("named/config.json")));
+}
+
+/* A directory with other names is taken, and its export has them again, without what is of no use.
+ */
+static void check_names(const char *family, const char *const (*words)[2], const char *const *more,
+                        const char *expected) {
+  static const char *const nothing[] = {NULL};
+  ft_hf_config config = read_family(family), named;
+  ft_hf_source source = {.read = read_numbers};
+  ft_safetensors *st = export_family(&config);
+  rename_tensors(st, words, more ? more : nothing);
+  ft_safetensors_close(st);
+  assert_ok(ft_hf_config_read(in_root("named"), &named));
+  assert_ok(ft_hf_check_weights(in_root("named"), &named));
+  assert_ok(ft_remove_tree(in_root("again")));
+  assert_ok(ft_hf_export(in_root("named"), &named, &source, FT_F32, 0, in_root("again")));
+  assert_ok(ft_safetensors_open(in_root("again"), &st));
+  if (!ft_safetensors_find(st, expected)) fail_msg("%s: %s is missing", family, expected);
+  for (; more && *more; more++)
+    assert_null(ft_safetensors_find(st, *more));
+  ft_safetensors_close(st);
+  ft_hf_config_fini(&named);
+  ft_hf_config_fini(&config);
+}
+
+static void other_names_are_kept(void **state) {
+  (void)state;
+  static const char *const bert[] = {"bert.embeddings.position_ids", "cls.seq_relationship.bias",
+                                     "bert.pooler.dense.bias", NULL};
+  static const char *const gpt2[] = {"h.0.attn.bias", "h.1.attn.masked_bias", NULL};
+  static const char *const norms[2][2] = {{"LayerNorm.weight", "LayerNorm.gamma"},
+                                          {"LayerNorm.bias", "LayerNorm.beta"}};
+  static const char *const bare[2][2] = {{"model.", ""}, {"transformer.", ""}};
+  static const char *const head[2][2] = {{"model.embed_tokens.", "lm_head."}};
+  static const char *const nested[2][2] = {{"model.", "model.language_model."}};
+  check_names("bert-masked", norms, bert, "bert.encoder.layer.1.output.LayerNorm.gamma");
+  check_names("gpt2", bare, gpt2, "h.1.attn.c_attn.weight");
+  check_names("qwen2", bare, NULL, "layers.1.mlp.up_proj.weight");
+  check_names("qwen2", head, NULL, "lm_head.weight");
+  check_names("gemma3_text", nested, NULL, "model.language_model.norm.weight");
+}
+
 /* ---------------------------------------------------------------- places */
 
 /* Where element (row, column) of our tensor lies in the file's tensor. */
@@ -156,6 +236,7 @@ static void parts_of_a_tensor_are_in_their_places(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_are_named_as_transformers_names_them),
+                                     cmocka_unit_test(other_names_are_kept),
                                      cmocka_unit_test(parts_of_a_tensor_are_in_their_places)};
   if (argc != 2) {
     fprintf(stderr, "usage: %s FOLDER (tests/hf/families)\n", argv[0]);

@@ -20,6 +20,7 @@ typedef enum ft_form {
   FT_FORM_ALPACA,        /* {instruction, output} */
   FT_FORM_COMPLETION,    /* {prompt, completion} */
   FT_FORM_PREFERENCE,    /* {prompt, chosen, rejected} */
+  FT_FORM_TOKENS,        /* ids that are there already: HDF5, or {input_ids, labels?} */
   FT_NUM_FORMS
 } ft_form;
 /* "auto", "text" … Errors: FT_ERR_USAGE listing them. */
@@ -299,6 +300,7 @@ typedef struct ft_prep_options {
   uint64_t seed;           /* salts the split */
   int64_t max_positions, model_vocab; /* of the model's config.json (cli reads it with hf) */
   int64_t bos, eos;                   /* instead of what the directory's files say; -1: theirs */
+  int64_t pad; /* id that rows of tokens are filled up with; -1: none */
   int num_threads;                    /* at least 1; the result does not depend on it */
   int rank, num_ranks; /* who works here, and on how many ranks; nor on these (1: alone) */
   /* Brings together what ranks came to: all return the error of the lowest that failed, with its

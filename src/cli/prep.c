@@ -129,6 +129,30 @@ out:
   return err;
 }
 
+/* The id that batches are filled up with: config.json's, else that of tokenizer_config.json's
+ * pad_token. */
+static ft_err find_pad(const char *dir, const cJSON *config, int64_t *out) {
+  ft_err err = FT_OK;
+  char *path = NULL;
+  cJSON *json = NULL;
+  ft_tokenizer *tokenizer = NULL;
+  *out = -1;
+  if (ft_json_i64(ft_json_get(config, "pad_token_id"), out)) return FT_OK;
+  FT_TRY(ft_path_join(dir, "tokenizer_config.json", &path));
+  if (!ft_path_exists(path)) goto out;
+  FT_TRY(ft_json_read(path, &json));
+  const cJSON *token = ft_json_get(json, "pad_token");
+  if (cJSON_IsObject(token)) token = ft_json_get(token, "content");
+  if (!cJSON_IsString(token)) goto out;
+  FT_TRY(ft_tokenizer_open(dir, &tokenizer));
+  *out = ft_tokenizer_id(tokenizer, token->valuestring);
+out:
+  ft_tokenizer_close(tokenizer);
+  cJSON_Delete(json);
+  ft_free(path);
+  return err;
+}
+
 static ft_err prep(ft_prep_arguments *a, ft_comm *comm) {
   ft_err err = FT_OK;
   ft_hf_config config = {0};
@@ -140,6 +164,7 @@ static ft_err prep(ft_prep_arguments *a, ft_comm *comm) {
   a->prep.max_positions = config.arch.max_positions;
   a->prep.model_vocab = config.arch.vocab;
   a->prep.eos = config.num_eos_tokens > 0 ? config.eos_tokens[0] : -1;
+  FT_TRY(find_pad(a->prep.model_dir, config.json, &a->prep.pad));
   a->prep.stop = &stop;
   if (a->show) a->prep.show_first = show_first;
   a->prep.show_arg = a;

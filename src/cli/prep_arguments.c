@@ -52,7 +52,8 @@ const struct argp_option ft_prep_argp_options[] = {
      0},
     {"out", OUT, "DIR", 0, "Where the folders train, validation and test are put", 0},
     {"form", FORM, "NAME", 0,
-     "auto, text, classes, messages, conversations, alpaca, prompt/completion or preference (auto)",
+     "auto, text, classes, messages, conversations, alpaca, prompt/completion, preference or "
+     "tokens (auto)",
      0},
     {"field", FIELD, "OURS=THEIRS", 0,
      "A member's name in the files: messages=dialog (repeat for more)", 0},

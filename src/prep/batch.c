@@ -92,9 +92,19 @@ out:
   return err;
 }
 
+/* Ids that were there already may be another model's. */
+static ft_err check_ids(const ft_prep_rules *rules, const ft_document *d) {
+  for (int64_t i = 0; d->form == FT_FORM_TOKENS && i < d->ids.count; i++)
+    if (d->ids.ids[i] >= rules->vocab_size)
+      return ft_fail(FT_ERR_DATA, "token %lld has the id %u, the model's vocabulary has %lld",
+                     (long long)i, d->ids.ids[i], (long long)rules->vocab_size);
+  return FT_OK;
+}
+
 static ft_err check_document(const ft_prep_rules *rules, ft_prep_line *line) {
   ft_err err = FT_OK;
   ft_document *d = &line->document;
+  FT_TRY(check_ids(rules, d));
   bool is_pair = d->kind == FT_TOKENS_PREFERENCE;
   ft_clean_length(rules->clean, FT_MAX(d->ids.count, d->rejected.count), &line->findings);
   if (line->findings.drop != FT_NUM_RULES)
@@ -127,14 +137,25 @@ out:
   return err;
 }
 
-static void run_line(const ft_prep_rules *rules, const ft_prep_batch *batch, ft_prep_line *line) {
-  ft_err err = read_line(rules, batch->text + line->begin, line);
+/* What an error means for the line. */
+static void note_error(ft_prep_line *line, ft_err err) {
   if (err == FT_OK) return;
   snprintf(line->reason, sizeof line->reason, "%s", ft_error_message());
   if (err != FT_ERR_DATA)
     line->err = err;
   else if (line->outcome == FT_DOCUMENT)
     line->outcome = FT_BAD_LINE;
+}
+
+static void run_line(const ft_prep_rules *rules, const ft_prep_batch *batch, ft_prep_line *line) {
+  note_error(line, read_line(rules, batch->text + line->begin, line));
+}
+
+void ft_prep_judge_document(const ft_prep_rules *rules, ft_prep_line *line) {
+  line->findings.drop = FT_NUM_RULES;
+  ft_err err = check_document(rules, line);
+  if (err == FT_OK && line->findings.drop != FT_NUM_RULES) line->outcome = FT_DROPPED;
+  note_error(line, err);
 }
 
 /* ---------------------------------------------------------------- threads */

@@ -87,6 +87,7 @@ static ft_err begin(ft_prep_run *p) {
       .render = &p->render,
       .records = &o->records,
       .clean = &o->clean,
+      .vocab_size = o->model_vocab,
       .seq_len = o->seq_len ? o->seq_len : FT_MIN(longest, DEFAULT_SEQ_LEN),
       .truncate = o->truncate,
       .seed = o->seed,
@@ -127,16 +128,17 @@ static ft_err make_plan(ft_prep_run *p) {
   const ft_clean_options *clean = &o->clean;
   const struct tm *day = &p->render.date; /* templates may write it */
   char line[1024];
-  snprintf(line, sizeof line,
-           "version %d tokenizer %s template %s %s date %d-%d-%d train on %d bos %lld eos %lld "
-           "control %d form %d seq_len %lld truncate %d split %.17g %.17g seed %llu near %lld %d "
-           "ngram %lld tokens %lld %lld\n",
-           VERSION, p->output.tokenizer, ft_template_name(p->render.template),
-           p->output.preparation.template_sha256, day->tm_year, day->tm_mon, day->tm_mday,
-           (int)o->train_on, (long long)p->render.bos, (long long)p->render.eos, o->control_tokens,
-           (int)o->records.form, (long long)p->rules.seq_len, o->truncate, o->validation, o->test,
-           (unsigned long long)o->seed, (long long)clean->near_shingle, clean->near_characters,
-           (long long)clean->ngram, (long long)clean->min_tokens, (long long)clean->max_tokens);
+  snprintf(
+      line, sizeof line,
+      "version %d pad %lld tokenizer %s template %s %s date %d-%d-%d train on %d bos %lld eos %lld "
+      "control %d form %d seq_len %lld truncate %d split %.17g %.17g seed %llu near %lld %d "
+      "ngram %lld tokens %lld %lld\n",
+      VERSION, (long long)o->pad, p->output.tokenizer, ft_template_name(p->render.template),
+      p->output.preparation.template_sha256, day->tm_year, day->tm_mon, day->tm_mday,
+      (int)o->train_on, (long long)p->render.bos, (long long)p->render.eos, o->control_tokens,
+      (int)o->records.form, (long long)p->rules.seq_len, o->truncate, o->validation, o->test,
+      (unsigned long long)o->seed, (long long)clean->near_shingle, clean->near_characters,
+      (long long)clean->ngram, (long long)clean->min_tokens, (long long)clean->max_tokens);
   FT_TRY(append(&p->plan, line));
   for (int r = 0; r < FT_NUM_RULES; r++) {
     snprintf(line, sizeof line, "%s=%s ", ft_rule_name((ft_rule)r),

@@ -37,6 +37,7 @@ typedef struct ft_record {
   ft_form form;
   ft_tokens_kind kind;  /* text, sft, preference, unpaired or classes */
   char *text;           /* owned; a text record, or NULL */
+  ft_ids ids;           /* of a record of tokens */
   bool is_continuation; /* {prompt, completion} as strings: a text and how it goes on */
   ft_message *messages;
   int64_t num_messages, capacity;
@@ -55,6 +56,8 @@ void ft_record_fini(ft_record *record);
 /* Of what was asked: the first user's words (of a text, all of it), in lower case, without
  * punctuation and differences of white space. Records of one prompt fall into one set. */
 ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out);
+/* The same of ids that are there already: those before the first target, or all. */
+uint64_t ft_ids_prompt_hash(const ft_ids *ids);
 /* As ft_render_record, for a record that was read: its only conversation, or of a preference the
  * chosen one (the rejected one is a record itself). */
 ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,

@@ -186,6 +186,12 @@ ft_err ft_document_render(const ft_tokenizer *t, const ft_render_options *option
   out->value = record->value;
   out->spelled = (ft_spelled){0};
   out->ids.count = out->rejected.count = 0;
+  if (record->form == FT_FORM_TOKENS) {
+    ft_err copied = ft_ids_append(&out->ids, record->ids.ids, record->ids.count, 0);
+    if (copied == FT_OK && record->ids.count > 0)
+      memcpy(out->ids.mask, record->ids.mask, (size_t)record->ids.count);
+    return copied;
+  }
   ft_err err = ft_record_render(t, options, record, &out->spelled, &out->ids);
   if (err == FT_OK && record->rejected)
     err = ft_record_render(t, options, record->rejected, &out->spelled, &out->rejected);

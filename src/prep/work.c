@@ -1,6 +1,7 @@
 /* A piece of the input: its lines to documents, counts and examples. */
 #include <string.h>
 
+#include "ft/io_pretokenized.h"
 #include "run.h"
 #include "store.h"
 
@@ -216,6 +217,53 @@ out:
   return err;
 }
 
+/* ---------------------------------------------------------------- tokens that are there already */
+
+/* A document of the file as a line that was read. */
+static ft_err take_tokens(const ft_prep_run *run, const uint32_t *ids, const uint8_t *mask,
+                          int64_t count, bool has_mask, ft_prep_line *line) {
+  ft_document *d = &line->document;
+  d->kind = has_mask ? FT_TOKENS_SFT : FT_TOKENS_TEXT;
+  d->form = FT_FORM_TOKENS;
+  d->ids.count = d->rejected.count = 0;
+  ft_err err = ft_ids_append(&d->ids, ids, count, 0);
+  if (err != FT_OK) return err;
+  if (count > 0) memcpy(d->ids.mask, mask, (size_t)count);
+  if (count > 0) d->ids.mask[0] = 0;
+  line->set = ft_split_of(ft_ids_prompt_hash(&d->ids), run->rules.seed, run->rules.validation,
+                          run->rules.test);
+  ft_prep_judge_document(&run->rules, line);
+  return FT_OK;
+}
+
+static ft_err run_tokens(ft_prep_run *run, const ft_prep_piece *piece, ft_store *store,
+                         cJSON *tree) {
+  ft_err err = FT_OK;
+  const char *path = run->inputs.files[piece->file].path;
+  ft_pretokenized *tokens = NULL;
+  ft_prep_line line = {.path = path};
+  const uint32_t *ids;
+  const uint8_t *mask;
+  int64_t count, number = 0;
+  bool has_mask;
+  FT_TRY(ft_pretokenized_open(path, run->options->pad, &tokens));
+  for (;;) {
+    FT_CHECK(!run->options->stop || !atomic_load(run->options->stop), FT_ERR_STOPPED, "stopped");
+    FT_TRY(ft_pretokenized_next(tokens, &ids, &mask, &count, &has_mask));
+    if (count < 0) break;
+    ft_document kept = line.document;
+    line = (ft_prep_line){.path = path, .number = ++number, .document = kept};
+    FT_TRY(take_tokens(run, ids, mask, count, has_mask, &line));
+    FT_TRY(add_line(run, store, tree, &line));
+  }
+  FT_TRY(ft_tally_count(tree, NULL, "lines", number));
+  FT_TRY(ft_tally_count(tree, NULL, "raw_lines", number));
+out:
+  ft_pretokenized_close(tokens);
+  ft_prep_line_fini(&line);
+  return err;
+}
+
 ft_err ft_prep_work(ft_prep_run *run, int64_t index) {
   ft_err err = FT_OK;
   const ft_prep_piece *piece = &run->inputs.pieces[index];
@@ -223,7 +271,8 @@ ft_err ft_prep_work(ft_prep_run *run, int64_t index) {
   cJSON *tree = cJSON_CreateObject();
   FT_CHECK(tree, FT_ERR_MEMORY, "no memory for the report");
   FT_TRY(ft_store_new(run->output.work, index, &store));
-  FT_TRY(run_lines(run, piece, store, tree));
+  bool is_hdf5 = run->inputs.files[piece->file].kind == FT_KIND_HDF5;
+  FT_TRY(is_hdf5 ? run_tokens(run, piece, store, tree) : run_lines(run, piece, store, tree));
   err = ft_store_close(store, tree);
   store = NULL;
 out:

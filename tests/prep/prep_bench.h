@@ -35,6 +35,7 @@ static inline workbench *open_bench(void) {
                                  .max_positions = 4096,
                                  .model_vocab = 300,
                                  .bos = -1,
+                                 .pad = -1,
                                  .eos = -1,
                                  .num_threads = 1,
                                  .num_ranks = 1,

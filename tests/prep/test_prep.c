@@ -140,6 +140,7 @@ static bench *new_bench(const char *lines) {
                                  .max_positions = 64,
                                  .model_vocab = 300,
                                  .bos = -1,
+                                 .pad = -1,
                                  .eos = -1,
                                  .num_threads = 1,
                                  .num_ranks = 1};

@@ -3,6 +3,8 @@
 #ifndef FT_TRAIN_H
 #define FT_TRAIN_H
 
+#include <stdatomic.h>
+
 #include "ft/checkpoint.h"
 #include "ft/data.h"
 #include "ft/hf.h"
@@ -50,6 +52,19 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
 /* Turns "best", "latest" (or NULL) or a number into a committed step of a run. Not collective.
  * Errors: FT_ERR_NOINPUT naming the steps there are. */
 ft_err ft_train_find_step(const char *run_dir, const char *which, int64_t *step);
+
+/* What an export is made of. */
+typedef struct ft_export_options {
+  const char *run_dir;
+  const char *step; /* as of ft_train_find_step */
+  const char *out_dir;
+  const ft_dtype *dtype;   /* NULL: that of the model the run started from */
+  const atomic_bool *stop; /* once true, nothing is left of the export; NULL: it is not looked at */
+} ft_export_options;
+/* Makes a model directory of a checkpoint (ft_hf_export). *config: the run's, whatever was read of
+ * it before an error; ft_config_fini. Not collective: one process. Errors: FT_ERR_STOPPED, those of
+ * ft_hf_export and of reading a checkpoint. */
+ft_err ft_train_export(const ft_export_options *options, ft_config *config);
 
 /* ---------------------------------------------------------------- benchmark */
 

@@ -1,0 +1,84 @@
+/* A model directory from a checkpoint: master weights, rounded as the run computed with them. */
+#include <stdatomic.h>
+
+#include "ft/checkpoint.h"
+#include "ft/hf.h"
+#include "ft/run.h"
+#include "ft/train.h"
+
+typedef struct reader {
+  ft_checkpoint *checkpoint;
+  const ft_layout *layout;
+  int64_t updates;
+  bool round; /* to bf16, as the run's own compute weights of that step */
+  ft_shard_options rounding;
+  const atomic_bool *stop; /* NULL: is not asked to */
+} reader;
+
+/* Values become what the run computed with: a validation of the export is the run's own. */
+static void round_as_trained(const reader *r, int64_t block, int64_t start, int64_t count,
+                             float *values) {
+  uint16_t rounded[FT_CHUNK];
+  for (int64_t at = 0; at < count; at += FT_CHUNK) {
+    int64_t n = FT_MIN((int64_t)FT_CHUNK, count - at);
+    ft_shard_round_weights(&r->rounding, r->updates, block, start + at, n, values + at, rounded);
+    for (int64_t i = 0; i < n; i++)
+      values[at + i] = ft_f32_from_bf16(rounded[i]);
+  }
+}
+
+/* Master weights of a block, for the exporter, which removes what it has written if they fail. */
+static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count, float *out) {
+  reader *r = arg;
+  if (r->stop && atomic_load(r->stop))
+    return ft_fail(FT_ERR_STOPPED, "export was interrupted: nothing is left of it; run it again");
+  const char *name = r->layout->blocks[block].name;
+  ft_err err = ft_checkpoint_read_weights(r->checkpoint, name, start, count, out);
+  if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
+  return err;
+}
+
+/* Which step is taken, and whether another one is the best. */
+static void say_step(const char *run_dir, int64_t step) {
+  int64_t best;
+  bool has_best = ft_run_read_best(run_dir, &best) == FT_OK;
+  if (has_best && best != step)
+    ft_log(FT_LOG_INFO,
+           "taking step %lld of %s; by the first validation set, step %lld is the best "
+           "(--step best)",
+           (long long)step, run_dir, (long long)best);
+  else
+    ft_log(FT_LOG_INFO, "taking step %lld of %s%s", (long long)step, run_dir,
+           has_best ? ", which is the best by the first validation set" : "");
+}
+
+static void set_reader(reader *r, const ft_config *config, const ft_hf_config *hf, ft_dtype dtype) {
+  r->layout = hf->layout;
+  r->updates = ft_checkpoint_meta_of(r->checkpoint)->updates;
+  r->round = dtype == FT_BF16 && config->rounding == FT_ROUND_STOCHASTIC;
+  r->rounding = (ft_shard_options){
+      .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config->seed};
+}
+
+ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
+  ft_err err = FT_OK;
+  int64_t step;
+  reader r = {.stop = o->stop};
+  ft_hf_config hf = {0};
+  FT_TRY(ft_train_find_step(o->run_dir, o->step, &step));
+  say_step(o->run_dir, step);
+  FT_TRY(ft_checkpoint_open(o->run_dir, step, &r.checkpoint));
+  FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, o->run_dir, config));
+  FT_TRY(ft_hf_check_sums(config->model_path)); /* its texts are copied */
+  FT_TRY(ft_hf_config_read(config->model_path, &hf));
+  if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(&hf, config->freeze.texts, config->freeze.num));
+  ft_dtype dtype = o->dtype ? *o->dtype : hf.dtype;
+  set_reader(&r, config, &hf, dtype);
+  ft_hf_source source = {.read = read_master, .arg = &r};
+  FT_TRY(ft_hf_export(config->model_path, &hf, &source, dtype, 0, o->out_dir));
+  ft_log(FT_LOG_INFO, "step %lld of %s exported to %s", (long long)step, o->run_dir, o->out_dir);
+out:
+  ft_checkpoint_close(r.checkpoint);
+  ft_hf_config_fini(&hf);
+  return err;
+}

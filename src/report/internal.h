@@ -54,7 +54,7 @@ ft_err report_make_figures(ft_report *r);
 void report_put_runs_head(FILE *out, const ft_report *r, const char *corner);
 void report_put_overview(FILE *out, const ft_report *r);
 void report_put_usage(FILE *out, const ft_report *r);
-void report_put_evaluations(FILE *out, const ft_report *r);
+void report_put_numbers(FILE *out, const ft_report *r);
 void report_put_configurations(FILE *out, const ft_report *r);
 void report_put_environments(FILE *out, const ft_report *r);
 void report_put_samples(FILE *out, const ft_report *r);

@@ -87,7 +87,7 @@ static void put_links(FILE *out, const ft_report *r) {
     section = r->figures[i].section;
     fprintf(out, "<a href=\"#%s\">%s</a>", r->figures[i].id + 7, section);
   }
-  fputs("<a href=\"#usage\">Memory and time</a><a href=\"#evaluations\">Evaluations</a><a "
+  fputs("<a href=\"#usage\">Memory and time</a><a href=\"#numbers\">Numbers</a><a "
         "href=\"#configuration\">Configuration</a>"
         "<a href=\"#environment\">Environment</a></nav>\n",
         out);
@@ -122,7 +122,7 @@ static void put_page(FILE *out, const void *arg) {
   if (r->num_events)
     fputs("<p class=\"note\">Dotted lines from top to bottom: a run was resumed there.</p>\n", out);
   report_put_usage(out, r);
-  report_put_evaluations(out, r);
+  report_put_numbers(out, r);
   report_put_samples(out, r);
   report_put_configurations(out, r);
   report_put_environments(out, r);

@@ -248,57 +248,77 @@ void report_put_usage(FILE *out, const ft_report *r) {
   fputs("</section>\n", out);
 }
 
-/* ---------------------------------------------------------------- evaluations */
+/* ---------------------------------------------------------------- numbers */
 
-enum { MAX_EVALUATIONS = 100 };
+/* A kind of rows: what it is called, and how many of them are shown at most. */
+typedef struct rows_kind {
+  const char *one, *many;
+  int64_t most;
+} rows_kind;
+static const rows_kind evaluations = {"evaluation", "evaluations", 100};
+static const rows_kind steps = {"training step", "training steps", 25};
 
-static void put_evaluation_head(FILE *out, const ft_table *t) {
+/* Targets are counted, not measured. */
+static bool is_shown(const ft_column *c) {
+  return strcmp(c->name, "targets") != 0;
+}
+
+static void put_numbers_head(FILE *out, const ft_table *t) {
   fputs("<div class=\"scroll\"><table><thead><tr><th scope=\"col\" class=\"number\">step</th>",
         out);
   for (int64_t i = 0; i < t->num_columns; i++) {
-    if (strcmp(t->columns[i].name, "targets") == 0) continue;
+    if (!is_shown(&t->columns[i])) continue;
     fputs("<th scope=\"col\" class=\"number\">", out);
     text_escaped(out, t->columns[i].group);
-    fputs("<br>", out);
+    fputs(*t->columns[i].group ? "<br>" : "", out);
     text_escaped(out, t->columns[i].name);
     fputs("</th>", out);
   }
   fputs("</tr></thead>\n<tbody>", out);
 }
 
-static void put_evaluation(FILE *out, const ft_table *t, int64_t row) {
+static void put_numbers_row(FILE *out, const ft_table *t, int64_t row) {
   char number[TEXT_NUMBER_BYTES];
   fprintf(out, "<tr><td class=\"number\">%s</td>", text_count(t->steps[row], number));
   for (int64_t i = 0; i < t->num_columns; i++)
-    if (strcmp(t->columns[i].name, "targets") != 0)
+    if (is_shown(&t->columns[i]))
       fprintf(out, "<td class=\"number\">%s</td>", text_number(t->columns[i].values[row], number));
   fputs("</tr>\n", out);
 }
 
-static void put_evaluations_of(FILE *out, const report_run *run, bool open) {
-  const ft_table *t = &run->history.evaluations;
-  int64_t every = ft_ceil_div(FT_MAX(t->num_rows, 1), MAX_EVALUATIONS);
+static void put_numbers(FILE *out, const report_run *run, const ft_table *t, const rows_kind *kind,
+                        bool open) {
+  int64_t every = ft_ceil_div(t->num_rows, kind->most);
   fputs(open ? "<details open><summary>" : "<details><summary>", out);
   text_escaped(out, run->name);
-  fprintf(out, ": %lld evaluation%s", (long long)t->num_rows, t->num_rows == 1 ? "" : "s");
-  if (every > 1) fprintf(out, ", every %lldth and the last shown", (long long)every);
+  fprintf(out, ": %lld %s", (long long)t->num_rows, t->num_rows == 1 ? kind->one : kind->many);
+  if (every > 1) fprintf(out, ", one of every %lld and the last shown", (long long)every);
   fputs("</summary>\n", out);
-  put_evaluation_head(out, t);
+  put_numbers_head(out, t);
   for (int64_t row = 0; row < t->num_rows; row++)
-    if (row % every == 0 || row + 1 == t->num_rows) put_evaluation(out, t, row);
+    if (row % every == 0 || row + 1 == t->num_rows) put_numbers_row(out, t, row);
   fputs("</tbody></table></div></details>\n", out);
 }
 
-void report_put_evaluations(FILE *out, const ft_report *r) {
-  fputs("<section><h2 id=\"evaluations\">Evaluations</h2>\n", out);
+static void put_none(FILE *out, const report_run *run, const char *what) {
+  fputs("<p class=\"note\">", out);
+  text_escaped(out, run->name);
+  fprintf(out, ": %s</p>\n", what);
+}
+
+void report_put_numbers(FILE *out, const ft_report *r) {
+  fputs("<section><h2 id=\"numbers\">Numbers</h2>\n", out);
   for (int64_t i = 0; i < r->num_runs; i++) {
-    if (r->runs[i].history.evaluations.num_rows)
-      put_evaluations_of(out, &r->runs[i], r->runs[i].history.evaluations.num_rows <= 12);
-    else {
-      fputs("<p class=\"note\">", out);
-      text_escaped(out, r->runs[i].name);
-      fputs(": nothing was evaluated.</p>\n", out);
-    }
+    const report_run *run = &r->runs[i];
+    const ft_table *measured = &run->history.evaluations, *trained = &run->history.steps;
+    if (measured->num_rows)
+      put_numbers(out, run, measured, &evaluations, measured->num_rows <= 12);
+    else
+      put_none(out, run, "nothing was evaluated.");
+    if (trained->num_rows)
+      put_numbers(out, run, trained, &steps, false);
+    else
+      put_none(out, run, "no step is finished.");
   }
   fputs("</section>\n", out);
 }

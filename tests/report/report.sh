@@ -17,7 +17,7 @@ check() {
 quietly "$ftrun" report one --svg pictures --csv numbers.csv
 check report.html one 'Training loss' 'Validation loss' Forgetting 'Rewards, training' 'Reward margin' 'Learning rate' \
   'Gradient norm' Throughput 'Share of peak' 'Resident memory' 'best: 1.2422 at step 300' 'mean of the 15 steps' \
-  'after step 150' finished '13 evaluations' 'n01 (2 ranks), n02 (1 rank)' 'ftrun train a.json' OMP_NUM_THREADS=8 \
+  'after step 150' finished '13 evaluations' '600 training steps, one of every 24' 'n01 (2 ranks), n02 (1 rank)' 'ftrun train a.json' OMP_NUM_THREADS=8 \
   'a run was resumed there' '3.0 GiB' '75 s, 75.0 %' Configuration optimizer.lr 1e-5 Environment Samples 'Who <lives> in the mill?' 'The miller & his cat, step 600.'
 
 # ---- the pictures alone

@@ -192,9 +192,12 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
                          int64_t key0, int64_t keys) {
   const ft_engine *e = &f->e;
   const int64_t width = FT_QUERY_BLOCK;
-  keys = FT_MIN(keys, t->end_of_keys - key0);
+  int64_t hidden = ft_hidden_keys(f->a, t->query0, key0, 2); /* whole words */
+  keys = FT_MIN(keys, t->end_of_keys - key0) - hidden;
   if (keys <= 0) return;
-  if (f->a->window > 0 && t->query0 - (key0 + keys - 1) >= f->a->window) return;
+  if (f->a->window > 0 && t->query0 - (key0 + hidden + keys - 1) >= f->a->window) return;
+  key0 += hidden;
+  k.data += hidden * k.stride;
   ft_visible visible = ft_visible_of(f->a, t->query0, t->queries, key0, keys);
   float *o = s->o + t->number * e->head_padded * width;
   ft_multiply_seen(e, &visible, keys, k, s->q_columns + t->number * e->head_words * width,
@@ -204,7 +207,7 @@ static void forward_keys(const forward *f, const forward_scratch *s, const tile 
                               s->largest + t->number * width, s->sum + t->number * width,
                               s->rescale, s->p))
     e->vector->scale_columns(e->head_dim, o, s->rescale);
-  e->multiply(e->head_dim, width, ft_engine_steps(e, keys), s->v_flipped,
+  e->multiply(e->head_dim, width, ft_engine_steps(e, keys), s->v_flipped + hidden / e->per_word,
               ft_engine_steps(e, FT_KEY_BLOCK), s->p, width, o, width, true);
 }
 

@@ -85,6 +85,13 @@ ft_unit ft_units_get(const ft_units *units, int64_t index);
  * the last key that a query before row `end` of a document of `length` rows does. */
 int64_t ft_first_key(const ft_attention *a, int64_t row);
 int64_t ft_end_of_keys(const ft_attention *a, int64_t end, int64_t length);
+/* How many keys from `key0` on the window hides from a query at `row` and all after it, rounded
+ * down to a multiple of `step`. They add nothing, not even another last bit: sums begin after them.
+ */
+static inline int64_t ft_hidden_keys(const ft_attention *a, int64_t row, int64_t key0,
+                                     int64_t step) {
+  return a->window > 0 ? FT_MAX((int64_t)0, row - a->window + 1 - key0) / step * step : 0;
+}
 ft_visible ft_visible_of(const ft_attention *a, int64_t query0, int64_t queries, int64_t key0,
                          int64_t keys);
 

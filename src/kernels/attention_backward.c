@@ -193,18 +193,20 @@ static void write_dq(const backward *b, const backward_scratch *s, const key_blo
                        s->rows + i * e->head_padded, e->head_dim);
 }
 
-/* Adds this block's part of dQ after those of the blocks before it; the last one writes dQ. */
+/* Adds the part of dQ of this block's keys first … keys-1 after those of the blocks before it; the
+ * last one writes dQ. */
 static void add_dq(const backward *b, const backward_scratch *s, const key_block *kb,
-                   const query_block *qb, int64_t keys) {
+                   const query_block *qb, int64_t first, int64_t keys) {
   const ft_engine *e = &b->e;
   const int64_t count = e->head_dim * FT_QUERY_BLOCK;
   int64_t slot = qb->head * b->num_query_blocks + qb->number;
   int64_t turn = kb->number - ft_first_key(b->a, qb->query0) / FT_KEY_BLOCK;
   bool last = kb->key0 + FT_KEY_BLOCK >= qb->end_of_keys;
   float *sums = b->dq_sums + slot * count;
-  e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys), s->k_flipped,
-              ft_engine_steps(e, FT_KEY_BLOCK), s->ds_words, FT_QUERY_BLOCK, s->dq, FT_QUERY_BLOCK,
-              false);
+  e->multiply(e->head_dim, FT_QUERY_BLOCK, ft_engine_steps(e, keys - first),
+              s->k_flipped + first / e->per_word, ft_engine_steps(e, FT_KEY_BLOCK),
+              s->ds_words + first / e->per_word * FT_QUERY_BLOCK, FT_QUERY_BLOCK, s->dq,
+              FT_QUERY_BLOCK, false);
   for (int spins = 0; atomic_load_explicit(&b->done[slot], memory_order_acquire) != turn; spins++) {
     if (ft_kernels_stopping()) return; /* whose turn it is may never come */
     if (spins > 100) sched_yield();
@@ -234,9 +236,10 @@ static void unit_backward(const backward *b, const backward_scratch *s, int64_t 
       if (ft_kernels_stopping()) return;
       int64_t keys = FT_MIN(kb.keys, qb.end_of_keys - kb.key0);
       load_queries(b, s, &kb, &qb);
-      for (int64_t j = 0; j < keys; j += FT_KEY_STRIP)
+      int64_t seen = FT_MIN(ft_hidden_keys(b->a, query0, kb.key0, FT_KEY_STRIP), keys);
+      for (int64_t j = seen; j < keys; j += FT_KEY_STRIP)
         strip_backward(b, s, &kb, &qb, j, FT_MIN((int64_t)FT_KEY_STRIP, keys - j));
-      add_dq(b, s, &kb, &qb, keys);
+      add_dq(b, s, &kb, &qb, seen, keys);
     }
   store_keys(b, s, &kb);
 }

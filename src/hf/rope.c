@@ -103,6 +103,11 @@ static void read_factors(const ft_hf_object *table, const char *name, int64_t pa
 
 static void read_long(const ft_hf_reader *r, const ft_hf_object *table, ft_rope_form *to) {
   double original = (double)to->original_positions;
+  if (original < 2) {
+    ft_mistakes_add(table->mistakes, FT_ERR_DATA,
+                    "original_max_position_embeddings must be at least 2");
+    return;
+  }
   double factor =
       ft_hf_number(table, "factor", (double)r->arch->max_positions / original, 1e-6, 1e6);
   double missing = factor > 1 ? sqrt(1 + log(factor) / log(original)) : 1;
@@ -188,7 +193,12 @@ static const cJSON *find_parameters(const ft_hf_reader *r, const ft_hf_rope_rule
                                  : "this family has one for all layers");
     return NULL;
   }
-  return rule->layers ? ft_json_get(json, rule->layers) : json;
+  if (!rule->layers) return json;
+  json = ft_json_get(json, rule->layers);
+  if (!json || cJSON_IsObject(json)) return json;
+  ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "rope_parameters.%s must be an object",
+                  rule->layers);
+  return NULL;
 }
 
 /* Whether two tables agree where both say anything: transformers 4 would take the one, 5 the other.

@@ -14,7 +14,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 static void check(const ft_hf_config *config) {
   const ft_arch *a = &config->arch;
   fuzz_demand(a->hidden > 0 && a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0 &&
-                  a->head_dim > 0 && a->head_dim % 2 == 0 && a->vocab > 0 && a->layers > 0,
+                  a->head_dim > 0 && (a->head_dim % 2 == 0 || a->num_ropes == 0) && a->vocab > 0 &&
+                  a->layers > 0,
               "dimensions are possible");
   fuzz_demand(ft_arch_num_parameters(a) > 0, "parameters can be counted");
   for (int64_t i = 0; i < config->num_eos_tokens; i++)

@@ -30,7 +30,23 @@ void ft_cli_wait_briefly(char **argv) {
   execv(path, argv); /* comes back only if that failed: then the waits are long */
 }
 
+/* Other trainers set keys by options: --optimizer.lr 1e-4. No option of ours has a dot. */
+static void refuse_dashed_keys(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    const char *word = argv[i];
+    size_t length = strcspn(word, "=");
+    if (strncmp(word, "--", 2) != 0 || !memchr(word, '.', length)) continue;
+    const char *value = word[length] ? word + length + 1 : i + 1 < argc ? argv[i + 1] : "VALUE";
+    if (ft_cli_launch_rank() == 0)
+      fprintf(stderr,
+              "%s: %s is no option; a key of the configuration is set without dashes: %.*s=%s\n",
+              argv[0], word, (int)length - 2, word + 2, value);
+    exit(FT_ERR_USAGE);
+  }
+}
+
 void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
+  refuse_dashed_keys(argc, argv);
   if (ft_cli_launch_rank() != 0) { /* the same words on every rank: once is enough */
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO),
         out = dup(STDOUT_FILENO);

@@ -150,7 +150,7 @@ ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validatio
   FT_TRY(ft_rows_add(run->rows, line));
   for (const cJSON *set = validation->child; set; set = set->next) {
     const cJSON *loss = ft_json_get(set, "loss");
-    snprintf(curve, sizeof curve, "validation/%s", set->string);
+    snprintf(curve, sizeof curve, "loss/validation/%s", set->string);
     draw(run, curve, step, cJSON_IsNumber(loss) ? loss->valuedouble : NAN);
   }
 out:

@@ -43,6 +43,11 @@ out:
   return err;
 }
 
+/* For people: a NaN has no sign. */
+static double shown(double x) {
+  return isnan(x) ? fabs((double)NAN) : x;
+}
+
 static void describe(const trainer *t, const ft_bad_report *r, char *out, size_t size) {
   const ft_block *block = ft_shard_block(t->shard, r->block);
   char name[160];
@@ -58,10 +63,10 @@ static void describe(const trainer *t, const ft_bad_report *r, char *out, size_t
                    (long long)(r->first_row + t->config->micro_batch - 1), r->rank, r->host);
   size_t used = FT_MIN((size_t)n, size - 1);
   if (r->is_loss)
-    snprintf(out + used, size - used, "its loss is %g", r->value);
+    snprintf(out + used, size - used, "its loss is %g", shown(r->value));
   else
     snprintf(out + used, size - used, "%s %s has %g at element %lld",
-             r->tensor >= 0 ? "the gradient of" : "the output of", name, r->value,
+             r->tensor >= 0 ? "the gradient of" : "the output of", name, shown(r->value),
              (long long)r->element);
 }
 
@@ -75,7 +80,7 @@ static ft_err stop_or_skip(trainer *t, int64_t step, const step_result *r, const
     return ft_fail(FT_ERR_DATA,
                    "step %lld: the loss is %g and the gradient norm %g; %s. This step has changed "
                    "nothing. %s",
-                   (long long)step, r->loss, r->grad_norm, where,
+                   (long long)step, shown(r->loss), shown(r->grad_norm), where,
                    skip ? "As many steps as train.max_skipped allows were skipped: lower "
                           "optimizer.lr, or look at the data of such steps"
                         : "Lower optimizer.lr, look at these rows, or have such steps left out "
@@ -84,8 +89,8 @@ static ft_err stop_or_skip(trainer *t, int64_t step, const step_result *r, const
   t->skipped++;
   ft_log(FT_LOG_WARNING,
          "step %lld is skipped (%lld of at most %lld): the loss is %g and the gradient norm %g; %s",
-         (long long)step, (long long)t->skipped, (long long)c->max_skipped, r->loss, r->grad_norm,
-         where);
+         (long long)step, (long long)t->skipped, (long long)c->max_skipped, shown(r->loss),
+         shown(r->grad_norm), where);
   return FT_OK;
 }
 
@@ -96,7 +101,7 @@ ft_err ft_trainer_look_again(trainer *t, int64_t step, step_result *r) {
   ft_log(FT_LOG_WARNING,
          "step %lld: the loss is %g and the gradient norm %g: the step is computed again, to see "
          "where that comes from",
-         (long long)step, r->loss, r->grad_norm);
+         (long long)step, shown(r->loss), shown(r->grad_norm));
   FT_TRY(ft_trainer_gradients(t, step, r, &report));
   FT_TRY(share(t, &report));
   if (ft_step_is_finite(r)) {

@@ -71,11 +71,14 @@ static ft_err check_weights(trainer *t, const cJSON *extra) {
   const cJSON *saved = ft_json_get(extra, "weights_checksum"); /* early checkpoints lack it */
   FT_TRY(ft_shard_checksum(t->shard, &checksum));
   ft_print_checksum(checksum, found);
+  const char *cause = ft_layout_has_frozen(t->hf.layout)
+                          ? "is model.path another model now, from which frozen weights come?"
+                          : "memory that errs?";
   FT_CHECK(
       !cJSON_IsString(saved) || strcmp(saved->valuestring, found) == 0, FT_ERR_DATA,
       "%s: the weights of step %lld have checksum %s, they had %s when they were saved, though the "
-      "files are whole: memory that errs? Try again, or take an earlier checkpoint (--step N)",
-      t->config->run_dir, (long long)t->step, found, saved->valuestring);
+      "files are whole: %s Try again, or take an earlier checkpoint (--step N)",
+      t->config->run_dir, (long long)t->step, found, saved->valuestring, cause);
   ft_log(FT_LOG_INFO, "weights at step %lld have checksum %s", (long long)t->step, found);
 out:
   return err;

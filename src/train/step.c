@@ -151,7 +151,7 @@ static ft_err write_row(const trainer *t, const step_result *r, int64_t rss_byte
   double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
   double share = t->peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / t->peak_flops : NAN;
   const ft_metric metrics[] = {
-      {"loss", "train/loss", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN},
+      {"loss", "loss/train", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN},
       {"grad_norm", "train/grad_norm", FT_METRIC_EXACT, r->has_targets ? r->grad_norm : NAN},
       {"lr", "train/lr", FT_METRIC_RATE, r->lr},
       {"targets", NULL, FT_METRIC_COUNT, (double)r->targets},

@@ -52,6 +52,7 @@ best_has_a_checkpoint() {
 
 ctrl_c() {
   local pid status=0
+  : >"$work/said"
   FT_FAULT="backward@9=slow:60,checkpoint.write=sleep:4" "$ftrun" train "$work/config.json" \
     run.dir="$work/stopped" >"$work/said" 2>&1 </dev/null &
   pid=$!
@@ -69,6 +70,7 @@ ctrl_c() {
 # A file stops the run, and holds it until it is removed; a terminal has one line that is updated.
 stop_file() {
   local pid status=0
+  : >"$work/said"
   FT_FAULT="backward=slow:0.2" "$ftrun" train "$work/config.json" run.dir="$work/filed" \
     >"$work/said" 2>&1 </dev/null &
   pid=$!

@@ -55,6 +55,10 @@ expect 64 "$ftrun" train
 says 'the configuration is missing'
 expect 64 mpirun --oversubscribe -np 3 "$ftrun" train "$work/config.json" nonsense
 says_once '"nonsense"'
+expect 64 train --optimizer.lr 1e-4
+says '--optimizer.lr is no option' 'optimizer.lr=1e-4'
+expect 64 train --train.steps=3 --check
+says 'train.steps=3'
 expect 0 train --print run.dir run.dir=elsewhere
 [ "$(cat "$work/said")" = elsewhere ] || fail "--print run.dir printed $(cat "$work/said")"
 expect 0 train --print data.seq_len

@@ -5,7 +5,7 @@
 #include "ft/base.h"
 
 void ft_mistakes_add(ft_mistakes *m, ft_err code, const char *format, ...) {
-  char line[1024];
+  char line[4096]; /* what is noted may be a list itself */
   va_list args;
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);

@@ -199,9 +199,10 @@ static ft_err read_file(ft_safetensors *st, int64_t index) {
   int64_t file_bytes, buffer = 0, first = st->count;
   cJSON *header = NULL;
   const char *digits;
-  FT_TRY(ft_kind_check(f->path, FT_WANT_SAFETENSORS));
   FT_TRY(ft_file_open(f->path, &f->fd, &file_bytes));
-  FT_TRY(read_header(f, file_bytes, &header, &buffer));
+  err = read_header(f, file_bytes, &header, &buffer);
+  if (err == FT_ERR_DATA && ft_kind_check(f->path, FT_WANT_SAFETENSORS) != FT_OK) goto out;
+  FT_TRY(err);
   FT_TRY(ft_safetensors_sums(f, header, &digits));
   for (const cJSON *item = header->child; item; item = item->next) {
     if (strcmp(item->string, "__metadata__") == 0) {

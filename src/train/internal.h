@@ -272,9 +272,10 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
  * metrics without what comes after the checkpoint. *evaluate: an evaluation is due now. */
 ft_err ft_trainer_begin(trainer *t, const ft_train_options *options, bool *evaluate);
 
-/* ---- room.c: whether memory and disk have room for the run, once everything is allocated.
- * Collective over all ranks. Errors: FT_ERR_MEMORY, FT_ERR_IO, FT_ERR_CREATE. */
-ft_err ft_trainer_check_room(trainer *t);
+/* ---- room.c: whether memory and disk have room for the run, once everything is allocated. The
+ * disk is looked at where there are no mistakes yet, for which checkpoints must be known to come.
+ * Collective over all ranks. Errors: all mistakes, those found before too. */
+ft_err ft_trainer_check_room(trainer *t, ft_mistakes *mistakes);
 /* What there is now, for ft_trainer_check_room to look at what was taken since. Not collective. */
 void ft_before_note(ft_before *before);
 /* Bytes of a checkpoint, of all ranks together. Not collective. */

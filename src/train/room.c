@@ -88,13 +88,13 @@ out:
   return err;
 }
 
-ft_err ft_trainer_check_room(trainer *t) {
-  ft_mistakes m = {0};
+ft_err ft_trainer_check_room(trainer *t, ft_mistakes *m) {
+  bool planned = m->count == 0;
   ft_err err = check_memory(t);
   if (err == FT_ERR_STOPPED) return err;
-  ft_mistakes_note(&m, err);
+  ft_mistakes_note(m, err);
   err = say_shared_memory(t);
   if (err != FT_OK) return err;
-  if (t->rank == 0) ft_mistakes_note(&m, check_disk(t));
-  return ft_comm_agree(t->comm, ft_mistakes_fail(&m, NULL));
+  if (t->rank == 0 && planned) ft_mistakes_note(m, check_disk(t));
+  return ft_comm_agree(t->comm, ft_mistakes_fail(m, NULL));
 }

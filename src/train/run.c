@@ -67,12 +67,23 @@ out:
   return err;
 }
 
+/* All that is known before the first step: what cannot go on, and what there is no room for. */
+static ft_err get_ready(trainer *t, ft_config *config, const ft_train_options *options) {
+  ft_mistakes m = {0};
+  ft_err err = ft_trainer_allocate(t, true);
+  if (err != FT_OK) return err;
+  err = ft_trainer_find_start(t, config, options);
+  if (err == FT_ERR_STOPPED) return err;
+  ft_mistakes_note(&m, err);
+  err = ft_trainer_check_room(t, &m);
+  if (err == FT_OK) ft_outlook_say(t);
+  return err;
+}
+
 static ft_err run(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
   bool evaluate;
-  FT_TRY(ft_trainer_allocate(t, true));
-  FT_TRY(ft_trainer_check_room(t));
-  ft_outlook_say(t);
+  FT_TRY(get_ready(t, config, options));
   if (options->check_only) {
     FT_TRY(check_run(t, config, options));
     goto out;
@@ -130,7 +141,6 @@ ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *option
                       "ended at once: no step was made");
   ft_comm_set_stall_timeout(comm, config->stall_timeout_s);
   err = ft_trainer_open(t, comm, config, config->model_path, true);
-  if (err == FT_OK) err = ft_trainer_find_start(t, config, options);
   if (err == FT_OK) err = run(t, config, options);
   if (err == FT_OK) err = ft_comm_section_last(comm);
   if (err == FT_ERR_STOPPED) {

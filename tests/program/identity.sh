@@ -112,13 +112,13 @@ head=tied precision=fp32
 modes=(optimizer.master=bf16 optimizer.state=int8 train.gradient=bf16)
 compare_layouts "$head $precision ${modes[*]}"
 quietly train 2 1 3 "$work/run" train.steps=2
+grep -qE "head's gradient is made in [3-9] pieces" "$work/said" ||
+  fail "the head was small: $(cat "$work/said")"
 status=0
 train 2 1 3 "$work/run" optimizer.master=fp32 --allow optimizer.master >"$work/said" 2>&1 || status=$?
 [ "$status" -eq 78 ] || fail "resumed in another form: status $status, not 78"
 grep -q 'optimizer.master: .*"bf16".* now it is "fp32"' "$work/said" ||
   fail "not both forms are named: $(cat "$work/said")"
-grep -qE "head's gradient is made in [3-9] pieces" "$work/said" ||
-  fail "the head was small: $(cat "$work/said")"
 rm -rf "$work/run"
 modes=()
 unset FTRUN_LOGITS_BYTES

@@ -89,6 +89,9 @@ going_on() {
   says 'beyond the 5 steps'
   ends 78 train.steps=20 optimizer.lr=5e-3
   ends 78 --check train.steps=20 run.seed=3
+  ends 78 --check train.steps=20 run.seed=3 train.micro_batch=32768 train.global_batch=32768 \
+    train.activation_checkpointing=false
+  says '2 mistakes' 'run.seed: the run had 9 so far, now it is 3' 'ranks need [0-9.]+ MiB of memory'
   diff -r "$work/before" "$work/run" >&2 || fail "a refused run has written"
   ends 0 --check train.steps=20
   says 'warning: the rate jumps: step 10 had 0.0001, step 11 will have 0.00' \

@@ -5,10 +5,24 @@
 #include <math.h>
 #include <string.h>
 
+#include "ft/base_utf8.h"
+
+/* Whether XML has the character: of those that control, only line breaks and tabs. */
+static bool is_text(const char *c, size_t length) {
+  bool control = length == 1 && (unsigned char)*c < 0x20 && *c != '\n' && *c != '\t';
+  bool none =
+      length == 3 && (memcmp(c, "\xEF\xBF\xBE", 3) == 0 || memcmp(c, "\xEF\xBF\xBF", 3) == 0);
+  return length > 0 && !control && !none;
+}
+
 void text_escaped(FILE *out, const char *text) {
-  for (const char *c = text; *c; c++) {
-    unsigned char byte = (unsigned char)*c;
-    if (*c == '<')
+  size_t room = strlen(text), valid;
+  for (const char *c = text; room > 0; room -= valid, c += valid) {
+    size_t length = ft_utf8_next(c, room, &valid);
+    if (length > 0) valid = length;
+    if (!is_text(c, length))
+      fputs("\xEF\xBF\xBD", out);
+    else if (*c == '<')
       fputs("&lt;", out);
     else if (*c == '>')
       fputs("&gt;", out);
@@ -16,10 +30,8 @@ void text_escaped(FILE *out, const char *text) {
       fputs("&amp;", out);
     else if (*c == '"')
       fputs("&quot;", out);
-    else if (byte < 0x20 && *c != '\n' && *c != '\t')
-      fputs("\xEF\xBF\xBD", out);
     else
-      fputc(*c, out);
+      fwrite(c, 1, length, out);
   }
 }
 

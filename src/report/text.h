@@ -4,8 +4,8 @@
 
 #include "ft/base.h"
 
-/* Text as content or in a double-quoted attribute of HTML and XML; characters that XML does not
- * have become U+FFFD. */
+/* Text as content or in a double-quoted attribute of HTML and XML; what is no UTF-8 (a path may
+ * hold anything, a long name is cut) and characters that XML does not have become U+FFFD. */
 void text_escaped(FILE *out, const char *text);
 
 enum { TEXT_NUMBER_BYTES = 48 };

@@ -64,6 +64,16 @@ rm empty/history.jsonl empty/usage.json
 quietly "$ftrun" report empty --out empty.html
 check empty.html 'not recorded' empty 'nothing was evaluated'
 
+# ---- names of any kind and length
+mkdir names
+long=$(printf 'ä%.0s' {1..80})
+printf '{"step":0,"validation":{"%s":{"loss":2},"a.b\\"<&":{"loss":1}}}\n{"step":1,"loss":2}\n' "$long" >names/metrics.jsonl
+printf '{"train":{"steps":1}}\n' >names/config.json
+cp -r names $'names\xff'
+quietly "$ftrun" report names $'names\xff' --out names.html --svg names-svg
+check names.html 'a.b"<&'
+python3 -c 'import sys, xml.etree.ElementTree as t; [t.parse(p) for p in sys.argv[1:]]' names-svg/*.svg || fail "pictures with such names"
+
 # ---- what is refused
 refused() {
   local status=$1 words=$2 found=0

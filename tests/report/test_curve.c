@@ -104,6 +104,12 @@ static void texts_cannot_leave_their_place(void **state) {
   fclose(f);
   assert_string_equal(text, "&lt;a href=&quot;x&quot;&gt;&amp;\xEF\xBF\xBD\n");
   free(text);
+  f = open_memstream(&text, &bytes);
+  text_escaped(f,
+               "\xC3\xA4\xFF<\xEF\xBF\xBF\xC3"); /* a character, none, another, none, a cut one */
+  fclose(f);
+  assert_string_equal(text, "\xC3\xA4\xEF\xBF\xBD&lt;\xEF\xBF\xBD\xEF\xBF\xBD");
+  free(text);
 }
 
 static void numbers_are_for_people(void **state) {

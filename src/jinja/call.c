@@ -267,6 +267,7 @@ static const jinja_builtin *find(const jinja_builtin *table, const char *name) {
 const jinja_builtin *jinja_find_filter(const char *name) {
   const jinja_builtin *found = find(jinja_text_filters, name);
   if (!found) found = find(jinja_list_filters, name);
+  if (!found) found = find(jinja_choosing_filters, name);
   return found ? found : find(jinja_number_filters, name);
 }
 

@@ -32,6 +32,15 @@ ft_err jinja_unexpected(const jinja_parser *p, const char *expected);
 ft_err jinja_node_new(jinja_parser *p, jinja_kind kind, jinja_node **out);
 ft_err jinja_nodes_add(jinja_parser *p, jinja_nodes *list, jinja_node *node);
 
+/* A node with two parts; either may be NULL. */
+ft_err jinja_binary_node(jinja_parser *p, jinja_kind kind, jinja_node *left, jinja_node *right,
+                         jinja_node **out);
+/* A name or literal (with_namespace: or name.member); then what may follow it: attributes, items
+ * and calls; filters, tests and calls. */
+ft_err jinja_parse_primary(jinja_parser *p, bool with_namespace, jinja_node **out);
+ft_err jinja_parse_postfix(jinja_parser *p, jinja_node **node);
+ft_err jinja_parse_filters_and_tests(jinja_parser *p, jinja_node **node);
+
 ft_err jinja_parse_expression(jinja_parser *p, bool conditional, jinja_node **out);
 /* Expressions with commas between them make a tuple, which ends before the word `end` (or NULL).
  * simple: only names and literals, and with_namespace: name.member. */

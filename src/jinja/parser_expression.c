@@ -1,12 +1,8 @@
-/* Expressions of a template to trees, by recursive descent. The order of precedence is Jinja's:
- * if, or, and, not, comparisons, + -, ~, * / // %, **, signs, then names with what follows them. */
+/* Expressions of a template to trees: literals, names, and what follows them. */
 #include "parser.h"
 
-static ft_err parse_or(jinja_parser *p, jinja_node **out);
-static ft_err parse_unary(jinja_parser *p, bool with_filters, jinja_node **out);
-
-static ft_err binary(jinja_parser *p, jinja_kind kind, jinja_node *left, jinja_node *right,
-                     jinja_node **out) {
+ft_err jinja_binary_node(jinja_parser *p, jinja_kind kind, jinja_node *left, jinja_node *right,
+                         jinja_node **out) {
   ft_err err = jinja_node_new(p, kind, out);
   if (err != FT_OK) return err;
   (*out)->a = left;
@@ -111,7 +107,7 @@ out:
   return err;
 }
 
-static ft_err parse_primary(jinja_parser *p, bool with_namespace, jinja_node **out) {
+ft_err jinja_parse_primary(jinja_parser *p, bool with_namespace, jinja_node **out) {
   ft_err err = FT_OK;
   switch (p->now->type) {
   case JINJA_T_NAME:
@@ -149,7 +145,7 @@ ft_err jinja_parse_tuple(jinja_parser *p, jinja_tuple_style style, jinja_node **
     if (items.count > 0) FT_TRY(jinja_expect_operator(p, ","));
     if (tuple_ends(p, style.end)) break;
     if (style.simple)
-      FT_TRY(parse_primary(p, style.with_namespace, &item));
+      FT_TRY(jinja_parse_primary(p, style.with_namespace, &item));
     else
       FT_TRY(jinja_parse_expression(p, style.conditional, &item));
     FT_TRY(jinja_nodes_add(p, &items, item));
@@ -258,7 +254,7 @@ static ft_err parse_item(jinja_parser *p, jinja_node *of, jinja_node **out) {
     FT_TRY(jinja_node_new(p, JINJA_MAKE_TUPLE, &index));
     index->of = all;
   }
-  FT_TRY(binary(p, JINJA_ITEM, of, index, out));
+  FT_TRY(jinja_binary_node(p, JINJA_ITEM, of, index, out));
 out:
   return err;
 }
@@ -269,10 +265,10 @@ static ft_err parse_attribute(jinja_parser *p, jinja_node *of, jinja_node **out)
   if (p->now->type == JINJA_T_INTEGER) {
     FT_TRY(constant(p, p->now->number, &index));
     p->now++;
-    return binary(p, JINJA_ITEM, of, index, out);
+    return jinja_binary_node(p, JINJA_ITEM, of, index, out);
   }
   if (p->now->type != JINJA_T_NAME) return jinja_unexpected(p, "a name or number");
-  FT_TRY(binary(p, JINJA_ATTRIBUTE, of, NULL, out));
+  FT_TRY(jinja_binary_node(p, JINJA_ATTRIBUTE, of, NULL, out));
   FT_TRY(jinja_intern(p->t, p->now->text, &(*out)->name));
   FT_TRY(jinja_string_literal(&p->t->arena, (*out)->name, &(*out)->constant));
   (*out)->may_be_python = jinja_may_be_python((*out)->name);
@@ -281,7 +277,7 @@ out:
   return err;
 }
 
-static ft_err parse_postfix(jinja_parser *p, jinja_node **node) {
+ft_err jinja_parse_postfix(jinja_parser *p, jinja_node **node) {
   ft_err err = FT_OK;
   for (;;) {
     jinja_node *inside = *node;
@@ -290,7 +286,7 @@ static ft_err parse_postfix(jinja_parser *p, jinja_node **node) {
     } else if (jinja_skip_operator(p, "[")) {
       FT_TRY(parse_item(p, inside, node));
     } else if (jinja_is_operator(p, "(")) {
-      FT_TRY(binary(p, JINJA_CALL, inside, NULL, node));
+      FT_TRY(jinja_binary_node(p, JINJA_CALL, inside, NULL, node));
       FT_TRY(parse_call(p, &(*node)->call));
     } else {
       return FT_OK;
@@ -318,7 +314,7 @@ ft_err jinja_parse_filters(jinja_parser *p, jinja_node *inside, bool starts_inli
     if (!starts_inline) p->now++;
     starts_inline = false;
     jinja_node *filter;
-    FT_TRY(binary(p, JINJA_FILTER, *out, NULL, &filter));
+    FT_TRY(jinja_binary_node(p, JINJA_FILTER, *out, NULL, &filter));
     FT_TRY(parse_dotted(p, &filter->name));
     filter->builtin = jinja_find_filter(filter->name);
     if (jinja_is_operator(p, "(")) FT_TRY(parse_call(p, &filter->call));
@@ -346,7 +342,7 @@ static ft_err parse_test(jinja_parser *p, jinja_node *of, jinja_node **out) {
   ft_err err = FT_OK;
   bool negated = jinja_skip_word(p, "not");
   jinja_node *test, *argument;
-  FT_TRY(binary(p, JINJA_TEST, of, NULL, &test));
+  FT_TRY(jinja_binary_node(p, JINJA_TEST, of, NULL, &test));
   FT_TRY(parse_dotted(p, &test->name));
   if (jinja_is_operator(p, "(")) {
     FT_TRY(parse_call(p, &test->call));
@@ -355,17 +351,17 @@ static ft_err parse_test(jinja_parser *p, jinja_node *of, jinja_node **out) {
       return jinja_syntax_error(p, "You cannot chain multiple tests with is");
     test->call = jinja_alloc(&p->t->arena, sizeof *test->call);
     if (!test->call) return p->t->arena.failed;
-    FT_TRY(parse_primary(p, false, &argument));
-    FT_TRY(parse_postfix(p, &argument));
+    FT_TRY(jinja_parse_primary(p, false, &argument));
+    FT_TRY(jinja_parse_postfix(p, &argument));
     FT_TRY(jinja_nodes_add(p, &test->call->positional, argument));
   }
   *out = test;
-  if (negated) FT_TRY(binary(p, JINJA_NOT, test, NULL, out));
+  if (negated) FT_TRY(jinja_binary_node(p, JINJA_NOT, test, NULL, out));
 out:
   return err;
 }
 
-static ft_err parse_filters_and_tests(jinja_parser *p, jinja_node **node) {
+ft_err jinja_parse_filters_and_tests(jinja_parser *p, jinja_node **node) {
   ft_err err = FT_OK;
   for (;;) {
     jinja_node *inside = *node;
@@ -374,176 +370,12 @@ static ft_err parse_filters_and_tests(jinja_parser *p, jinja_node **node) {
     } else if (jinja_skip_word(p, "is")) {
       FT_TRY(parse_test(p, inside, node));
     } else if (jinja_is_operator(p, "(")) {
-      FT_TRY(binary(p, JINJA_CALL, inside, NULL, node));
+      FT_TRY(jinja_binary_node(p, JINJA_CALL, inside, NULL, node));
       FT_TRY(parse_call(p, &(*node)->call));
     } else {
       return FT_OK;
     }
   }
 out:
-  return err;
-}
-
-/* ---------------------------------------------------------------- operators */
-
-static ft_err parse_unary(jinja_parser *p, bool with_filters, jinja_node **out) {
-  ft_err err = FT_OK;
-  jinja_node *inside;
-  bool minus = jinja_is_operator(p, "-");
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
-  if (minus || jinja_is_operator(p, "+")) {
-    p->now++;
-    FT_TRY(parse_unary(p, false, &inside));
-    FT_TRY(binary(p, minus ? JINJA_NEGATIVE : JINJA_POSITIVE, inside, NULL, out));
-  } else {
-    FT_TRY(parse_primary(p, false, out));
-  }
-  FT_TRY(parse_postfix(p, out));
-  if (with_filters) FT_TRY(parse_filters_and_tests(p, out));
-out:
-  p->depth--;
-  return err;
-}
-
-static ft_err parse_power(jinja_parser *p, jinja_node **out) {
-  ft_err err = parse_unary(p, true, out);
-  while (err == FT_OK && jinja_skip_operator(p, "**")) {
-    jinja_node *right;
-    err = parse_unary(p, true, &right);
-    if (err == FT_OK) err = binary(p, JINJA_POWER, *out, right, out);
-  }
-  return err;
-}
-
-static ft_err parse_product(jinja_parser *p, jinja_node **out) {
-  ft_err err = parse_power(p, out);
-  while (err == FT_OK) {
-    jinja_kind kind = jinja_is_operator(p, "*")    ? JINJA_MULTIPLY
-                      : jinja_is_operator(p, "/")  ? JINJA_DIVIDE
-                      : jinja_is_operator(p, "//") ? JINJA_FLOOR_DIVIDE
-                      : jinja_is_operator(p, "%")  ? JINJA_MODULO
-                                                   : JINJA_CONSTANT;
-    if (kind == JINJA_CONSTANT) break;
-    p->now++;
-    jinja_node *right;
-    err = parse_power(p, &right);
-    if (err == FT_OK) err = binary(p, kind, *out, right, out);
-  }
-  return err;
-}
-
-static ft_err parse_concat(jinja_parser *p, jinja_node **out) {
-  ft_err err = FT_OK;
-  jinja_node *part;
-  FT_TRY(parse_product(p, out));
-  if (!jinja_is_operator(p, "~")) return FT_OK;
-  part = *out;
-  FT_TRY(jinja_node_new(p, JINJA_CONCAT, out));
-  FT_TRY(jinja_nodes_add(p, &(*out)->of, part));
-  while (jinja_skip_operator(p, "~")) {
-    FT_TRY(parse_product(p, &part));
-    FT_TRY(jinja_nodes_add(p, &(*out)->of, part));
-  }
-out:
-  return err;
-}
-
-static ft_err parse_sum(jinja_parser *p, jinja_node **out) {
-  ft_err err = parse_concat(p, out);
-  while (err == FT_OK && (jinja_is_operator(p, "+") || jinja_is_operator(p, "-"))) {
-    jinja_kind kind = jinja_is_operator(p, "+") ? JINJA_ADD : JINJA_SUBTRACT;
-    p->now++;
-    jinja_node *right;
-    err = parse_concat(p, &right);
-    if (err == FT_OK) err = binary(p, kind, *out, right, out);
-  }
-  return err;
-}
-
-/* The comparison that stands here; it is passed over. False: none. */
-static bool parse_comparison(jinja_parser *p, jinja_comparison *out) {
-  static const char *const operators[] = {"==", "!=", "<", "<=", ">", ">="};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(operators); i++)
-    if (jinja_skip_operator(p, operators[i])) {
-      *out = (jinja_comparison)i;
-      return true;
-    }
-  *out = JINJA_IN;
-  if (jinja_skip_word(p, "in")) return true;
-  bool not_in = jinja_is_word(p, "not") && p->now[1].type == JINJA_T_NAME &&
-                strcmp(p->now[1].text, "in") == 0;
-  if (not_in) p->now += 2;
-  *out = JINJA_NOT_IN;
-  return not_in;
-}
-
-static ft_err parse_compare(jinja_parser *p, jinja_node **out) {
-  ft_err err = FT_OK;
-  jinja_node *chain = NULL, *right, *link;
-  jinja_comparison comparison;
-  FT_TRY(parse_sum(p, out));
-  while (parse_comparison(p, &comparison)) {
-    FT_TRY(parse_sum(p, &right));
-    if (!chain) FT_TRY(binary(p, JINJA_COMPARE, *out, NULL, &chain));
-    FT_TRY(binary(p, JINJA_COMPARE, right, NULL, &link));
-    link->comparison = comparison;
-    FT_TRY(jinja_nodes_add(p, &chain->of, link));
-    *out = chain;
-  }
-out:
-  return err;
-}
-
-static ft_err parse_not(jinja_parser *p, jinja_node **out) {
-  ft_err err = FT_OK;
-  jinja_node *inside;
-  if (!jinja_is_word(p, "not")) return parse_compare(p, out);
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
-  p->now++;
-  FT_TRY(parse_not(p, &inside));
-  FT_TRY(binary(p, JINJA_NOT, inside, NULL, out));
-out:
-  p->depth--;
-  return err;
-}
-
-static ft_err parse_and(jinja_parser *p, jinja_node **out) {
-  ft_err err = parse_not(p, out);
-  while (err == FT_OK && jinja_skip_word(p, "and")) {
-    jinja_node *right;
-    err = parse_not(p, &right);
-    if (err == FT_OK) err = binary(p, JINJA_AND, *out, right, out);
-  }
-  return err;
-}
-
-static ft_err parse_or(jinja_parser *p, jinja_node **out) {
-  ft_err err = parse_and(p, out);
-  while (err == FT_OK && jinja_skip_word(p, "or")) {
-    jinja_node *right;
-    err = parse_and(p, &right);
-    if (err == FT_OK) err = binary(p, JINJA_OR, *out, right, out);
-  }
-  return err;
-}
-
-ft_err jinja_parse_expression(jinja_parser *p, bool conditional, jinja_node **out) {
-  ft_err err = FT_OK;
-  jinja_node *test, *otherwise, *result;
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
-  FT_TRY(parse_or(p, out));
-  while (conditional && jinja_skip_word(p, "if")) {
-    FT_TRY(parse_or(p, &test));
-    otherwise = NULL;
-    if (jinja_skip_word(p, "else")) FT_TRY(jinja_parse_expression(p, true, &otherwise));
-    FT_TRY(binary(p, JINJA_CONDITIONAL, *out, test, &result));
-    result->c = otherwise;
-    *out = result;
-  }
-out:
-  p->depth--;
   return err;
 }

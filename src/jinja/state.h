@@ -158,9 +158,9 @@ ft_err jinja_test(jinja_state *s, const char *name, jinja_value v, const jinja_a
                   bool *out);
 
 /* Tables of builtins, NULL-terminated by name. */
-extern const jinja_builtin jinja_text_filters[], jinja_list_filters[], jinja_number_filters[],
-    jinja_string_methods[], jinja_string_split_methods[], jinja_dict_methods[],
-    jinja_list_methods[], jinja_loop_methods[];
+extern const jinja_builtin jinja_text_filters[], jinja_list_filters[], jinja_choosing_filters[],
+    jinja_number_filters[], jinja_string_methods[], jinja_string_split_methods[],
+    jinja_dict_methods[], jinja_list_methods[], jinja_loop_methods[];
 
 /* Arguments of builtins. Errors: FT_ERR_DATA naming `what`. */
 ft_err jinja_want_string(jinja_value v, const char *what, const jinja_string **out);

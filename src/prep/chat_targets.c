@@ -114,10 +114,15 @@ static ft_err find_start(ft_chat_run *run, int32_t turn, size_t begin, size_t en
   return FT_OK;
 }
 
-/* Whether somebody else's words stand in the turn: results of tools that a template writes into
- * the turn of the call. */
-static bool has_others(const ft_jinja_text *text, int32_t turn, size_t begin, size_t end) {
-  size_t at = 0;
+/* Whether somebody else's words may stand in the turn: results of tools, which have no place of
+ * their own (an empty one leaves no words). */
+static bool has_others(const ft_chat_run *run, int32_t turn, size_t begin, size_t end) {
+  const ft_jinja_text *text = &run->whole;
+  size_t at = 0, from, to;
+  int64_t next = turn + 1 - run->first;
+  if (next < run->record->num_messages && run->record->messages[next].role == FT_SPEAKER_TOOL &&
+      !ft_chat_region(text, turn + 1, &from, &to))
+    return true;
   for (int64_t i = 0; i < text->num_spans && at < end; i++) {
     const ft_jinja_span *span = &text->spans[i];
     const ft_jinja_origin *o = span->origin >= 0 ? &text->origins[span->origin] : NULL;
@@ -169,7 +174,7 @@ static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *e
   size_t from, to, whole_end = *end;
   const char *whole = run->whole.text;
   *rest = *end;
-  if (!has_others(&run->whole, turn, begin, *end)) return FT_OK;
+  if (!has_others(run, turn, begin, *end)) return FT_OK;
   ft_err err = render_without_results(run, turn);
   if (err != FT_OK) return err;
   if (!ft_chat_region(&run->part, turn, &from, &to)) from = to = 0;
@@ -177,7 +182,7 @@ static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *e
   size_t alone = outside_of_tokens(run, &run->part, from, from + common) - from;
   *end = outside_of_tokens(run, &run->whole, begin, begin + alone);
   size_t left = to - from - (*end - begin); /* what else the turn has of its own */
-  if (common == to - from)
+  if (common == to - from && *end < whole_end)
     *end = without_opening(run, begin, *end);
   else if (left <= whole_end - *end &&
            memcmp(whole + whole_end - left, run->part.text + to - left, left) == 0)

@@ -166,6 +166,8 @@ static ft_err unique(jinja_state *s, jinja_value v, const jinja_given *g, jinja_
   for (int64_t i = 0; i < members->count; i++) {
     bool seen = false;
     FT_TRY(jinja_path_follow(s, &p, members->items[i], &keys[kept]));
+    FT_CHECK(keys[kept].type != JINJA_LIST && keys[kept].type != JINJA_DICT, FT_ERR_DATA,
+             "a %s cannot be told apart", jinja_type_name(keys[kept]));
     FT_TRY(jinja_work(s, kept));
     for (int64_t k = 0; k < kept && !seen; k++)
       seen = jinja_equal(keys[k], keys[kept]);

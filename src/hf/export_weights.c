@@ -340,14 +340,15 @@ ft_err ft_hf_write_weights(const ft_hf_config *config, const char *model_dir,
                            const char *out_dir) {
   ft_err err = FT_OK;
   exporter ex = {.config = config, .source = source, .dtype = dtype, .dir = out_dir};
-  /* an input that is gone, or never was, leaves its form open, but a composite's other parts have
-   * to come from it */
-  ft_err opened = model_dir ? ft_safetensors_open(model_dir, &ex.input) : FT_ERR_NOINPUT;
-  if (config->naming->composite && opened != FT_OK)
-    FT_TRY(model_dir ? ft_fail_prefix(opened, "parts of %s that are not trained are copied from it",
-                                      model_dir)
-                     : ft_fail(FT_ERR_DATA, "only the text part of such a model can be made: take "
-                                            "its text_config for a config.json"));
+  /* Weights that are gone, or never were, leave the form open; but a composite's other parts come
+   * from them. `init` takes nothing but texts from model_dir, whatever else is there. */
+  bool at_hand =
+      model_dir && config->naming->found && ft_safetensors_open(model_dir, &ex.input) == FT_OK;
+  FT_CHECK(at_hand || !config->naming->composite, FT_ERR_DATA,
+           "%s: the parts of such a model that are not trained are copied from the weights it "
+           "began with, and there are none (a text model alone has the text_config as its "
+           "config.json)",
+           model_dir ? model_dir : out_dir);
   FT_TRY(list_items(&ex, max_shard_bytes));
   FT_TRY(write_files(&ex));
 out:

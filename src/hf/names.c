@@ -150,6 +150,7 @@ void ft_hf_find_naming(const ft_safetensors *st, ft_hf_naming *n) {
   static const char *const heads[] = {"", "language_model.", "model.language_model."};
   const char *const *bodies = n->composite ? nested : plain;
   size_t num = n->composite ? FT_ARRAY_SIZE(nested) : FT_ARRAY_SIZE(plain);
+  n->found = true;
   n->old_norms = has_old_norms(st);
   for (size_t i = 0; i < num && !has_name(st, n, FT_ROLE_EMBEDDING); i++) {
     ft_hf_naming other = *n;

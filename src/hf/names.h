@@ -12,6 +12,7 @@ typedef struct ft_hf_naming {
   char head[40];  /* … and of the rest: "" */
   bool old_norms; /* BERT's norms have gamma and beta */
   bool head_only; /* of a tied matrix the head is there, not the embedding */
+  bool found;     /* in the weights of the directory; otherwise as transformers names them */
 } ft_hf_naming;
 
 /* As transformers names them. */

@@ -113,7 +113,8 @@ static void rename_tensors(ft_safetensors *st, const char *const (*words)[2],
   assert_ok(ft_make_dirs(in_root("named")));
   assert_ok(ft_safetensors_writer_new(in_root("named/model.safetensors"), tensors, total, &w));
   for (int64_t i = 0; i < total; i++) {
-    char data[1 << 15] = {0};
+    char data[1 << 15];
+    memset(data, (int)i, sizeof data);
     assert_true(tensors[i].bytes <= (int64_t)sizeof data);
     if (i < count)
       assert_ok(ft_safetensors_read_bytes(st, ft_safetensors_at(st, i), 0, tensors[i].bytes, data));
@@ -161,6 +162,47 @@ static void other_names_are_kept(void **state) {
   check_names("qwen2", bare, NULL, "layers.1.mlp.up_proj.weight");
   check_names("qwen2", head, NULL, "lm_head.weight");
   check_names("gemma3_text", nested, NULL, "model.language_model.norm.weight");
+}
+
+/* The text part of a composite directory is a model; the rest is carried along byte for byte. */
+static void parts_that_are_not_trained_are_carried_along(void **state) {
+  (void)state;
+  static const char *const words[2][2] = {{"model.", "language_model.model."}};
+  static const char *const more[] = {"vision_tower.positions", "multi_modal_projector.table", NULL};
+  ft_hf_config text = read_family("gemma3_text"), composite;
+  ft_hf_source source = {.read = read_numbers};
+  ft_safetensors *st = export_family(&text), *again;
+  char *inner, outer[4000], found[16], expected[16];
+  rename_tensors(st, words, more);
+  ft_safetensors_close(st);
+  assert_ok(ft_json_print(text.json, false, &inner));
+  snprintf(outer, sizeof outer, "{\"model_type\":\"gemma3\",\"text_config\":%s}", inner);
+  write_text("named/config.json", outer);
+  assert_ok(ft_hf_config_read(in_root("named"), &composite));
+  assert_true(composite.arch.tied && composite.arch.hidden == text.arch.hidden);
+  assert_ok(ft_hf_check_weights(in_root("named"), &composite));
+  assert_ok(ft_remove_tree(in_root("again")));
+  assert_ok(ft_hf_export(in_root("named"), &composite, &source, FT_BF16, 0, in_root("again")));
+  assert_ok(ft_safetensors_open(in_root("named"), &st));
+  assert_ok(ft_safetensors_open(in_root("again"), &again));
+  assert_int_equal(ft_safetensors_count(st), ft_safetensors_count(again));
+  for (int i = 0; more[i]; i++) {
+    const ft_safetensor *t = ft_safetensors_find(again, more[i]);
+    assert_non_null(t);
+    assert_string_equal(t->dtype_name, "I64");
+    assert_ok(ft_safetensors_read_bytes(again, t, 0, 16, found));
+    assert_ok(ft_safetensors_read_bytes(st, ft_safetensors_find(st, more[i]), 0, 16, expected));
+    assert_memory_equal(found, expected, 16);
+  }
+  ft_safetensors_close(st);
+  ft_safetensors_close(again);
+  assert_ok(ft_remove_tree(in_root("again")));
+  assert_ok(ft_remove_tree(in_root("named/model.safetensors")));
+  assert_fails(ft_hf_export(in_root("named"), &composite, &source, FT_BF16, 0, in_root("again")),
+               FT_ERR_DATA, "are copied from the weights it began with, and there are none");
+  ft_free(inner);
+  ft_hf_config_fini(&composite);
+  ft_hf_config_fini(&text);
 }
 
 /* ---------------------------------------------------------------- places */
@@ -237,6 +279,7 @@ static void parts_of_a_tensor_are_in_their_places(void **state) {
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_are_named_as_transformers_names_them),
                                      cmocka_unit_test(other_names_are_kept),
+                                     cmocka_unit_test(parts_that_are_not_trained_are_carried_along),
                                      cmocka_unit_test(parts_of_a_tensor_are_in_their_places)};
   if (argc != 2) {
     fprintf(stderr, "usage: %s FOLDER (tests/hf/families)\n", argv[0]);

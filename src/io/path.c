@@ -27,10 +27,19 @@ bool ft_path_is_dir(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* Whether what cannot be made because it is there is not seen yet: another host has just made it.
+ */
+static bool is_seen_late(const char *path) {
+  struct stat info;
+  bool leads_nowhere = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+  return !leads_nowhere && stat(path, &info) != 0 && errno == ENOENT;
+}
+
 /* Makes one directory below an existing one; the parent is synced, so that the name survives. */
 static ft_err make_dir(const char *path) {
   if (mkdir(path, 0777) != 0) {
     int reason = errno;
+    if (reason == EEXIST && is_seen_late(path)) (void)ft_path_await(path, FT_PATH_PATIENCE_S);
     if (ft_path_is_dir(path)) return FT_OK; /* it was there, or another rank was faster */
     errno = reason == EEXIST ? ENOTDIR : reason;
     return ft_file_fail(FT_ERR_CREATE, path, "make the directory");

@@ -117,7 +117,8 @@ void ft_config_compare(const cJSON *earlier, const ft_config *now, const ft_resu
     const ft_key *key = &ft_config_table[i];
     const cJSON *a = ft_config_find(earlier, key->path), *b = ft_config_find(now->json, key->path);
     if (!a && strcmp(key->path, "data.mix") == 0) a = mix;
-    if (!a || cJSON_Compare(a, b, true)) continue;
+    bool is_name = strcmp(key->path, "run.attempt") == 0; /* each attempt has another */
+    if (!a || is_name || cJSON_Compare(a, b, true)) continue;
     bool by_allow = !key->resumable && !is_stored(key->path) && allowed(key->path, rules);
     if (key->resumable || by_allow || same_content(key, a, b, rules))
       note_change(changes, key, a, b, by_allow);

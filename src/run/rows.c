@@ -135,7 +135,7 @@ const char *ft_rows_kept(const ft_rows *r, size_t *bytes) {
 void ft_rows_close(ft_rows *r) {
   if (!r) return;
   if (r->fd >= 0) {
-    if (!write_kept(r))
+    if (r->kept_bytes > 0 && !write_kept(r))
       ft_log(FT_LOG_ERROR, "%s: its last %zu bytes could not be written: %s", r->path,
              r->kept_bytes, strerror(errno));
     close(r->fd);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK_BYTES = 64 << 10, HDF5_BLOCK = 512 };
+enum { LOOK_BYTES = 4 << 10, HDF5_BLOCK = 512 };
 
 /* ---------------------------------------------------------------- files */
 

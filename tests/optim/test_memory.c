@@ -94,8 +94,8 @@ static void add_model(const layout *l, bytes *b) {
   double layer = t * (w * (3 * d + qkv + q + 2 * f) + 4 * (2 + (double)a->heads));
   double again = l->every ? (double)ft_ceil_div(a->layers, l->every) : 0;
   b->activations = (layers + 1) * t * d * w + layer * (layers - again + (again > 0));
-  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4) + head_workspace(l) +
-                 4 * ((double)FT_MAX(a->hidden, a->head_dim) + (double)(a->head_dim / 2));
+  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4 + 4) + head_workspace(l) +
+                 4 * (d + qkv - (double)(a->kv_heads * a->head_dim) + (double)(a->head_dim / 2));
 }
 
 static bytes predict(const layout *l, int place) {
@@ -149,20 +149,14 @@ static void check(const layout *l) {
 
 static void formulas_are_what_is_accounted(void **state) {
   (void)state;
-  layout l = {.arch = {.vocab = 700,
-                       .hidden = 96,
-                       .ffn = 250,
-                       .layers = 5,
-                       .heads = 6,
-                       .kv_heads = 2,
-                       .head_dim = 16,
-                       .max_positions = 64,
-                       .norm.eps = 1e-5f,
-                       .ropes[0].theta = 10000},
+  layout l = {.arch = FT_ARCH_LLAMA(.vocab = 700, .hidden = 96, .ffn = 250, .layers = 5, .heads = 6,
+                                    .kv_heads = 2, .head_dim = 16, .max_positions = 64,
+                                    .norm.eps = 1e-5f, .ropes[0].theta = 10000),
               .ranks = ft_comm_size(comm),
               .tokens = 37,
               .compute = FT_BF16,
               .piece = 30000};
+  ft_arch_complete(&l.arch);
   check(&l);
   l.every = 1;
   l.master = FT_MASTER_BF16_8;
@@ -186,16 +180,11 @@ static void formulas_are_what_is_accounted(void **state) {
 
 static ft_arch shape(int64_t d, int64_t f, int64_t layers, int64_t heads, int64_t kv,
                      int64_t vocab) {
-  return (ft_arch){.vocab = vocab,
-                   .hidden = d,
-                   .ffn = f,
-                   .layers = layers,
-                   .heads = heads,
-                   .kv_heads = kv,
-                   .head_dim = d / heads,
-                   .max_positions = 4096,
-                   .norm.eps = 1e-5f,
-                   .ropes[0].theta = 10000};
+  ft_arch arch = FT_ARCH_LLAMA(.vocab = vocab, .hidden = d, .ffn = f, .layers = layers,
+                               .heads = heads, .kv_heads = kv, .head_dim = d / heads,
+                               .max_positions = 4096, .norm.eps = 1e-5f, .ropes[0].theta = 10000);
+  ft_arch_complete(&arch);
+  return arch;
 }
 
 /* All ranks together, and for each the process itself and the scratch of kernels: with 70B's shapes

@@ -70,7 +70,7 @@ typedef struct ft_jinja_text {
   int64_t num_spans;
   const ft_jinja_origin *origins; /* [num_origins] names are borrowed from the inputs */
   int64_t num_origins;
-  struct jinja_arena *arena; /* its memory */
+  struct ft_jinja_arena *arena; /* its memory */
 } ft_jinja_text;
 
 /* Errors: FT_ERR_DATA with the line: what raise_exception said, what went wrong, or what is not

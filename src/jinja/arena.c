@@ -3,7 +3,7 @@
 
 enum { ALIGNMENT = 16, FIRST_BLOCK_BYTES = 32 << 10, MAX_BLOCK_BYTES = 4 << 20 };
 
-static ft_err add_block(jinja_arena *a, size_t at_least) {
+static ft_err add_block(ft_jinja_arena *a, size_t at_least) {
   size_t bytes = a->blocks ? FT_MIN(2 * a->blocks->capacity, (size_t)MAX_BLOCK_BYTES)
                            : (size_t)FIRST_BLOCK_BYTES;
   bytes = FT_MAX(bytes, at_least);
@@ -13,9 +13,9 @@ static ft_err add_block(jinja_arena *a, size_t at_least) {
                    "the template needs more than the %zu MiB that a rendering may take: it builds "
                    "longer and longer texts or lists",
                    a->limit_bytes >> 20);
-  ft_err err = ft_alloc(FT_MEM_PREP, sizeof(struct jinja_block) + bytes, &memory);
+  ft_err err = ft_alloc(FT_MEM_PREP, sizeof(struct ft_jinja_block) + bytes, &memory);
   if (err != FT_OK) return err;
-  struct jinja_block *block = memory;
+  struct ft_jinja_block *block = memory;
   block->capacity = bytes;
   block->next = a->blocks;
   a->blocks = block;
@@ -23,7 +23,7 @@ static ft_err add_block(jinja_arena *a, size_t at_least) {
   return FT_OK;
 }
 
-void *jinja_alloc(jinja_arena *a, size_t bytes) {
+void *ft_jinja_alloc(ft_jinja_arena *a, size_t bytes) {
   bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   if (a->failed != FT_OK) return NULL;
   if (!a->blocks || bytes > a->blocks->capacity - a->blocks->used) {
@@ -35,10 +35,10 @@ void *jinja_alloc(jinja_arena *a, size_t bytes) {
   return p;
 }
 
-void jinja_arena_reset(jinja_arena *a) {
-  struct jinja_block *keep = a->blocks;
+void ft_jinja_arena_reset(ft_jinja_arena *a) {
+  struct ft_jinja_block *keep = a->blocks;
   if (!keep) return;
-  for (struct jinja_block *block = keep->next, *next; block; block = next) {
+  for (struct ft_jinja_block *block = keep->next, *next; block; block = next) {
     next = block->next;
     a->total_bytes -= block->capacity;
     ft_free(block);
@@ -49,8 +49,8 @@ void jinja_arena_reset(jinja_arena *a) {
   a->failed = FT_OK;
 }
 
-void jinja_arena_fini(jinja_arena *a) {
-  jinja_arena_reset(a);
+void ft_jinja_arena_fini(ft_jinja_arena *a) {
+  ft_jinja_arena_reset(a);
   ft_free(a->blocks);
-  *a = (jinja_arena){0};
+  *a = (ft_jinja_arena){0};
 }

@@ -3,9 +3,9 @@
 
 #include "value.h"
 
-uint32_t jinja_decode(const char *s, size_t *bytes) {
+uint32_t ft_jinja_decode(const char *s, size_t *bytes) {
   const unsigned char *u = (const unsigned char *)s;
-  *bytes = jinja_char_bytes(s[0]);
+  *bytes = ft_jinja_char_bytes(s[0]);
   switch (*bytes) {
   case 1:
     return u[0];
@@ -18,24 +18,24 @@ uint32_t jinja_decode(const char *s, size_t *bytes) {
   }
 }
 
-size_t jinja_encode(uint32_t code, char out[4]) {
+size_t ft_jinja_encode(uint32_t code, char out[4]) {
   return (size_t)utf8proc_encode_char((utf8proc_int32_t)code, (utf8proc_uint8_t *)out);
 }
 
-size_t jinja_space(const char *s, size_t room) {
+size_t ft_jinja_space(const char *s, size_t room) {
   if (room == 0) return 0;
   unsigned char c = (unsigned char)s[0];
   if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
-  if (jinja_char_bytes(s[0]) > room) return 0;
+  if (ft_jinja_char_bytes(s[0]) > room) return 0;
   size_t bytes;
-  uint32_t code = jinja_decode(s, &bytes);
+  uint32_t code = ft_jinja_decode(s, &bytes);
   bool space = code == 0x85 || code == 0xA0 || code == 0x1680 ||
                (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
                code == 0x202F || code == 0x205F || code == 0x3000;
   return space ? bytes : 0;
 }
 
-bool jinja_is_printable(uint32_t code) {
+bool ft_jinja_is_printable(uint32_t code) {
   if (code == ' ') return true;
   switch (utf8proc_category((utf8proc_int32_t)code)) {
   case UTF8PROC_CATEGORY_CN:
@@ -60,7 +60,7 @@ static bool is_other_digit(uint32_t code) {
          (code >= 0x2488 && code <= 0x2490);
 }
 
-bool jinja_is_class(uint32_t code, jinja_class c) {
+bool ft_jinja_is_class(uint32_t code, ft_jinja_class c) {
   utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
   bool decimal = category == UTF8PROC_CATEGORY_ND;
   switch (c) {
@@ -92,7 +92,7 @@ static bool is_special_case(uint32_t code) {
          (code >= 0x1F80 && code <= 0x1FFC) || (code >= 0xFB00 && code <= 0xFB17);
 }
 
-ft_err jinja_change_case(uint32_t code, jinja_case to, uint32_t *out) {
+ft_err ft_jinja_change_case(uint32_t code, ft_jinja_case to, uint32_t *out) {
   if (code < 0x80) {
     bool upper = code >= 'A' && code <= 'Z', lower = code >= 'a' && code <= 'z';
     *out = upper && to == JINJA_TO_LOWER   ? code + 32

@@ -3,54 +3,57 @@
 
 /* ---------------------------------------------------------------- one member, or a number */
 
-static ft_err length(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err length(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
   (void)g;
   int64_t count;
-  ft_err err = jinja_length(s, v, &count);
-  *out = jinja_int(count);
+  ft_err err = ft_jinja_length(s, v, &count);
+  *out = ft_jinja_int(count);
   return err;
 }
 
-static ft_err first(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err first(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   (void)g;
-  jinja_list *members;
+  ft_jinja_list *members;
   if (v.type == JINJA_ITERATOR) {
     bool left = v.list->taken < v.list->count;
-    *out = left ? v.list->items[v.list->taken++] : jinja_undefined("the first of no items");
+    *out = left ? v.list->items[v.list->taken++] : ft_jinja_undefined("the first of no items");
     return FT_OK;
   }
-  ft_err err = jinja_members(s, v, &members);
+  ft_err err = ft_jinja_members(s, v, &members);
   if (err != FT_OK) return err;
-  *out = members->count > 0 ? members->items[0] : jinja_undefined("the first of no items");
+  *out = members->count > 0 ? members->items[0] : ft_jinja_undefined("the first of no items");
   return FT_OK;
 }
 
-static ft_err last(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err last(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   (void)g;
-  jinja_list *members;
+  ft_jinja_list *members;
   if (v.type == JINJA_ITERATOR || v.type == JINJA_UNDEFINED)
-    return ft_fail(FT_ERR_DATA, "a %s cannot be reversed", jinja_type_name(v));
-  ft_err err = jinja_members(s, v, &members);
+    return ft_fail(FT_ERR_DATA, "a %s cannot be reversed", ft_jinja_type_name(v));
+  ft_err err = ft_jinja_members(s, v, &members);
   if (err != FT_OK) return err;
   *out = members->count > 0 ? members->items[members->count - 1]
-                            : jinja_undefined("the last of no items");
+                            : ft_jinja_undefined("the last of no items");
   return FT_OK;
 }
 
-static ft_err extreme(jinja_state *s, jinja_value v, const jinja_given *g, int wanted,
-                      jinja_value *out) {
+static ft_err extreme(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, int wanted,
+                      ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  jinja_path p = {.ignores_case = !(g->has[0] && jinja_truth(g->at[0]))};
-  jinja_value best, key;
-  FT_TRY(jinja_path_of(s, g->has[1] ? g->at[1] : jinja_none(), &p));
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_work(s, members->count));
-  *out = jinja_undefined("an extreme of no items");
+  ft_jinja_list *members;
+  ft_jinja_path p = {.ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0]))};
+  ft_jinja_value best, key;
+  FT_TRY(ft_jinja_path_of(s, g->has[1] ? g->at[1] : ft_jinja_none(), &p));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(ft_jinja_work(s, members->count));
+  *out = ft_jinja_undefined("an extreme of no items");
   for (int64_t i = 0; i < members->count; i++) {
     int order = wanted;
-    FT_TRY(jinja_path_follow(s, &p, members->items[i], &key));
-    if (i > 0) FT_TRY(jinja_order(key, best, 0, &order));
+    FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &key));
+    if (i > 0) FT_TRY(ft_jinja_order(key, best, 0, &order));
     if (order != wanted) continue;
     best = key;
     *out = members->items[i];
@@ -59,118 +62,127 @@ out:
   return err;
 }
 
-static ft_err min(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err min(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                  ft_jinja_value *out) {
   return extreme(s, v, g, -1, out);
 }
 
-static ft_err max(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err max(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                  ft_jinja_value *out) {
   return extreme(s, v, g, 1, out);
 }
 
-static ft_err sum(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err sum(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                  ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  jinja_path p = {0};
-  FT_TRY(jinja_path_of(s, g->has[0] ? g->at[0] : jinja_none(), &p));
-  FT_TRY(jinja_members(s, v, &members));
-  *out = g->has[1] ? g->at[1] : jinja_int(0);
+  ft_jinja_list *members;
+  ft_jinja_path p = {0};
+  FT_TRY(ft_jinja_path_of(s, g->has[0] ? g->at[0] : ft_jinja_none(), &p));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  *out = g->has[1] ? g->at[1] : ft_jinja_int(0);
   FT_CHECK(out->type != JINJA_STRING, FT_ERR_DATA, "strings cannot be summed");
   for (int64_t i = 0; i < members->count; i++) {
-    jinja_value item, before = *out;
-    FT_TRY(jinja_path_follow(s, &p, members->items[i], &item));
-    FT_TRY(jinja_binary(s, JINJA_ADD, before, item, out));
+    ft_jinja_value item, before = *out;
+    FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &item));
+    FT_TRY(ft_jinja_binary(s, JINJA_ADD, before, item, out));
   }
 out:
   return err;
 }
 
-static ft_err join(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err join(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  const jinja_string *between = NULL;
-  jinja_path p = {0};
-  jinja_builder b = jinja_builder_on(s->arena);
-  FT_TRY(jinja_path_of(s, g->has[1] ? g->at[1] : jinja_none(), &p));
-  if (g->has[0]) FT_TRY(jinja_to_string(s->arena, g->at[0], &between));
-  FT_TRY(jinja_members(s, v, &members));
+  ft_jinja_list *members;
+  const ft_jinja_string *between = NULL;
+  ft_jinja_path p = {0};
+  ft_jinja_builder b = ft_jinja_builder_on(s->arena);
+  FT_TRY(ft_jinja_path_of(s, g->has[1] ? g->at[1] : ft_jinja_none(), &p));
+  if (g->has[0]) FT_TRY(ft_jinja_to_string(s->arena, g->at[0], &between));
+  FT_TRY(ft_jinja_members(s, v, &members));
   for (int64_t i = 0; i < members->count; i++) {
-    jinja_value item;
-    FT_TRY(jinja_path_follow(s, &p, members->items[i], &item));
-    if (i > 0 && between) jinja_put_string(&b, between);
-    FT_TRY(jinja_print(&b, item));
+    ft_jinja_value item;
+    FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &item));
+    if (i > 0 && between) ft_jinja_put_string(&b, between);
+    FT_TRY(ft_jinja_print(&b, item));
   }
-  FT_TRY(jinja_work(s, members->count + (int64_t)b.bytes / 16));
-  FT_TRY(jinja_built(&b, out));
+  FT_TRY(ft_jinja_work(s, members->count + (int64_t)b.bytes / 16));
+  FT_TRY(ft_jinja_built(&b, out));
 out:
   return err;
 }
 
 /* ---------------------------------------------------------------- other lists */
 
-static ft_err list(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err list(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   (void)g;
-  jinja_list *members;
-  ft_err err = jinja_members(s, v, &members);
-  return err == FT_OK ? jinja_copy_list(s, members, JINJA_LIST, out) : err;
+  ft_jinja_list *members;
+  ft_err err = ft_jinja_members(s, v, &members);
+  return err == FT_OK ? ft_jinja_copy_list(s, members, JINJA_LIST, out) : err;
 }
 
-static ft_err reverse(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err reverse(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                      ft_jinja_value *out) {
   (void)g;
   ft_err err = FT_OK;
-  jinja_list *members;
+  ft_jinja_list *members;
   if (v.type == JINJA_STRING) {
-    const jinja_value bounds[] = {jinja_none(), jinja_none(), jinja_int(-1)};
-    return jinja_slice(s, v, bounds, out);
+    const ft_jinja_value bounds[] = {ft_jinja_none(), ft_jinja_none(), ft_jinja_int(-1)};
+    return ft_jinja_slice(s, v, bounds, out);
   }
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_copy_list(s, members, v.type == JINJA_ITERATOR ? JINJA_LIST : JINJA_ITERATOR, out));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(
+      ft_jinja_copy_list(s, members, v.type == JINJA_ITERATOR ? JINJA_LIST : JINJA_ITERATOR, out));
   for (int64_t i = 0; i < members->count; i++)
     out->list->items[i] = members->items[members->count - 1 - i];
 out:
   return err;
 }
 
-static ft_err sort(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err sort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  jinja_path p = {.ignores_case = !(g->has[1] && jinja_truth(g->at[1]))};
+  ft_jinja_list *members;
+  ft_jinja_path p = {.ignores_case = !(g->has[1] && ft_jinja_truth(g->at[1]))};
   bool by_list = g->has[2] && g->at[2].type == JINJA_STRING &&
                  memchr(g->at[2].string->text, ',', g->at[2].string->bytes);
   FT_CHECK(!by_list, FT_ERR_DATA, "several attributes at once are not supported");
-  FT_TRY(jinja_path_of(s, g->has[2] ? g->at[2] : jinja_none(), &p));
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_copy_list(s, members, JINJA_LIST, out));
-  jinja_value *keys = jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
+  FT_TRY(ft_jinja_path_of(s, g->has[2] ? g->at[2] : ft_jinja_none(), &p));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(ft_jinja_copy_list(s, members, JINJA_LIST, out));
+  ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
   if (!keys) return s->arena->failed;
   for (int64_t i = 0; i < members->count; i++) { /* lists of one: equal keys need no order */
-    FT_TRY(jinja_list_new(s->arena, JINJA_LIST, 1, &keys[i]));
-    FT_TRY(jinja_path_follow(s, &p, members->items[i], &keys[i].list->items[0]));
+    FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, 1, &keys[i]));
+    FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &keys[i].list->items[0]));
   }
-  FT_TRY(jinja_work(s, members->count * 8));
-  FT_TRY(jinja_sort(s->arena, keys, out->list->items, members->count,
-                    g->has[0] && jinja_truth(g->at[0])));
+  FT_TRY(ft_jinja_work(s, members->count * 8));
+  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, members->count,
+                       g->has[0] && ft_jinja_truth(g->at[0])));
 out:
   return err;
 }
 
-static ft_err unique(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err unique(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  jinja_path p = {.ignores_case = !(g->has[0] && jinja_truth(g->at[0]))};
+  ft_jinja_list *members;
+  ft_jinja_path p = {.ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0]))};
   int64_t kept = 0;
-  FT_TRY(jinja_path_of(s, g->has[1] ? g->at[1] : jinja_none(), &p));
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_copy_list(s, members, JINJA_ITERATOR, out));
-  jinja_value *keys = jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
+  FT_TRY(ft_jinja_path_of(s, g->has[1] ? g->at[1] : ft_jinja_none(), &p));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(ft_jinja_copy_list(s, members, JINJA_ITERATOR, out));
+  ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
   if (!keys) return s->arena->failed;
   for (int64_t i = 0; i < members->count; i++) {
     bool seen = false;
-    FT_TRY(jinja_path_follow(s, &p, members->items[i], &keys[kept]));
+    FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &keys[kept]));
     FT_CHECK(keys[kept].type != JINJA_LIST && keys[kept].type != JINJA_DICT, FT_ERR_DATA,
-             "a %s cannot be told apart", jinja_type_name(keys[kept]));
-    FT_TRY(jinja_work(s, kept));
+             "a %s cannot be told apart", ft_jinja_type_name(keys[kept]));
+    FT_TRY(ft_jinja_work(s, kept));
     for (int64_t k = 0; k < kept && !seen; k++)
-      seen = jinja_equal(keys[k], keys[kept]);
+      seen = ft_jinja_equal(keys[k], keys[kept]);
     if (!seen) out->list->items[kept++] = members->items[i];
   }
   out->list->count = kept;
@@ -178,19 +190,20 @@ out:
   return err;
 }
 
-static ft_err batch(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err batch(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
+  ft_jinja_list *members;
   int64_t size;
   bool fills = g->has[1] && g->at[1].type != JINJA_NONE;
-  FT_TRY(jinja_want_whole(g->at[0], "the size of a batch", &size));
+  FT_TRY(ft_jinja_want_whole(g->at[0], "the size of a batch", &size));
   FT_CHECK(size > 0 && size <= JINJA_MAX_RANGE, FT_ERR_DATA, "a batch of %lld", (long long)size);
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_work(s, members->count));
-  FT_TRY(jinja_list_new(s->arena, JINJA_ITERATOR, ft_ceil_div(members->count, size), out));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(ft_jinja_work(s, members->count));
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_ITERATOR, ft_ceil_div(members->count, size), out));
   for (int64_t i = 0; i < out->list->count; i++) {
     int64_t left = members->count - i * size, count = fills ? size : FT_MIN(size, left);
-    FT_TRY(jinja_list_new(s->arena, JINJA_LIST, count, &out->list->items[i]));
+    FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, count, &out->list->items[i]));
     for (int64_t k = 0; k < count; k++)
       out->list->items[i].list->items[k] = k < left ? members->items[i * size + k] : g->at[1];
   }
@@ -198,21 +211,22 @@ out:
   return err;
 }
 
-static ft_err slice(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err slice(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
+  ft_jinja_list *members;
   int64_t slices, at = 0;
   bool fills = g->has[1] && g->at[1].type != JINJA_NONE;
-  FT_TRY(jinja_want_whole(g->at[0], "the number of slices", &slices));
+  FT_TRY(ft_jinja_want_whole(g->at[0], "the number of slices", &slices));
   FT_CHECK(slices > 0 && slices <= JINJA_MAX_RANGE, FT_ERR_DATA, "%lld slices", (long long)slices);
-  FT_TRY(jinja_members(s, v, &members));
-  FT_TRY(jinja_work(s, members->count + slices));
-  FT_TRY(jinja_list_new(s->arena, JINJA_ITERATOR, slices, out));
+  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(ft_jinja_work(s, members->count + slices));
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_ITERATOR, slices, out));
   for (int64_t i = 0; i < slices; i++) {
     bool longer = i < members->count % slices;
     int64_t count = members->count / slices + longer;
-    jinja_value *part = &out->list->items[i];
-    FT_TRY(jinja_list_new(s->arena, JINJA_LIST, count + (fills && !longer), part));
+    ft_jinja_value *part = &out->list->items[i];
+    FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, count + (fills && !longer), part));
     for (int64_t k = 0; k < count; k++)
       part->list->items[k] = members->items[at++];
     if (fills && !longer) part->list->items[count] = g->at[1];
@@ -224,74 +238,77 @@ out:
 /* ---------------------------------------------------------------- objects */
 
 /* A tuple of two. */
-static ft_err pair(jinja_state *s, jinja_value a, jinja_value b, jinja_value *out) {
-  ft_err err = jinja_list_new(s->arena, JINJA_TUPLE, 2, out);
+static ft_err pair(ft_jinja_state *s, ft_jinja_value a, ft_jinja_value b, ft_jinja_value *out) {
+  ft_err err = ft_jinja_list_new(s->arena, JINJA_TUPLE, 2, out);
   if (err != FT_OK) return err;
   out->list->items[0] = a;
   out->list->items[1] = b;
   return FT_OK;
 }
 
-static ft_err items(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err items(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   (void)g;
   ft_err err = FT_OK;
-  if (v.type == JINJA_UNDEFINED) return jinja_list_new(s->arena, JINJA_ITERATOR, 0, out);
-  FT_CHECK(v.type == JINJA_DICT, FT_ERR_DATA, "a %s has no items", jinja_type_name(v));
-  FT_TRY(jinja_list_new(s->arena, JINJA_ITERATOR, v.dict->count, out));
+  if (v.type == JINJA_UNDEFINED) return ft_jinja_list_new(s->arena, JINJA_ITERATOR, 0, out);
+  FT_CHECK(v.type == JINJA_DICT, FT_ERR_DATA, "a %s has no items", ft_jinja_type_name(v));
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_ITERATOR, v.dict->count, out));
   for (int64_t i = 0; i < v.dict->count; i++)
     FT_TRY(pair(s, v.dict->entries[i].key, v.dict->entries[i].value, &out->list->items[i]));
 out:
   return err;
 }
 
-static ft_err dictsort(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err dictsort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                       ft_jinja_value *out) {
   ft_err err = FT_OK;
-  bool ignores_case = !(g->has[0] && jinja_truth(g->at[0])), by_value = false;
-  FT_CHECK(v.type == JINJA_DICT, FT_ERR_DATA, "a %s has no items", jinja_type_name(v));
+  bool ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0])), by_value = false;
+  FT_CHECK(v.type == JINJA_DICT, FT_ERR_DATA, "a %s has no items", ft_jinja_type_name(v));
   if (g->has[1]) {
-    const jinja_string *by;
-    FT_TRY(jinja_want_string(g->at[1], "\"by\"", &by));
-    by_value = jinja_string_is(by, "value");
-    FT_CHECK(by_value || jinja_string_is(by, "key"), FT_ERR_DATA,
+    const ft_jinja_string *by;
+    FT_TRY(ft_jinja_want_string(g->at[1], "\"by\"", &by));
+    by_value = ft_jinja_string_is(by, "value");
+    FT_CHECK(by_value || ft_jinja_string_is(by, "key"), FT_ERR_DATA,
              "You can only sort by either \"key\" or \"value\"");
   }
   FT_TRY(items(s, v, g, out));
   out->type = JINJA_LIST;
-  jinja_value *keys = jinja_alloc(s->arena, (size_t)v.dict->count * sizeof *keys);
+  ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)v.dict->count * sizeof *keys);
   if (!keys) return s->arena->failed;
   for (int64_t i = 0; i < v.dict->count; i++) {
     keys[i] = out->list->items[i].list->items[by_value];
-    if (ignores_case) FT_TRY(jinja_path_lower(s, keys[i], &keys[i]));
+    if (ignores_case) FT_TRY(ft_jinja_path_lower(s, keys[i], &keys[i]));
   }
-  FT_TRY(jinja_work(s, v.dict->count * 8));
-  FT_TRY(jinja_sort(s->arena, keys, out->list->items, v.dict->count,
-                    g->has[2] && jinja_truth(g->at[2])));
+  FT_TRY(ft_jinja_work(s, v.dict->count * 8));
+  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, v.dict->count,
+                       g->has[2] && ft_jinja_truth(g->at[2])));
 out:
   return err;
 }
 
 /* Groups of (key, members), sorted by the key. */
-static ft_err groupby(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err groupby(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                      ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_value sorted, key, previous = jinja_none(), shown, members;
-  jinja_path p = {.missing = g->has[1] && g->at[1].type != JINJA_NONE ? &g->at[1] : NULL};
-  FT_TRY(jinja_path_of(s, g->at[0], &p));
-  jinja_path compared = p;
-  compared.ignores_case = !(g->has[2] && jinja_truth(g->at[2]));
+  ft_jinja_value sorted, key, previous = ft_jinja_none(), shown, members;
+  ft_jinja_path p = {.missing = g->has[1] && g->at[1].type != JINJA_NONE ? &g->at[1] : NULL};
+  FT_TRY(ft_jinja_path_of(s, g->at[0], &p));
+  ft_jinja_path compared = p;
+  compared.ignores_case = !(g->has[2] && ft_jinja_truth(g->at[2]));
   FT_TRY(list(s, v, g, &sorted));
   int64_t count = sorted.list->count, groups = 0;
-  jinja_value *keys = jinja_alloc(s->arena, (size_t)count * sizeof *keys);
+  ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)count * sizeof *keys);
   if (!keys) return s->arena->failed;
   for (int64_t i = 0; i < count; i++)
-    FT_TRY(jinja_path_follow(s, &compared, sorted.list->items[i], &keys[i]));
-  FT_TRY(jinja_sort(s->arena, keys, sorted.list->items, count, false));
-  FT_TRY(jinja_list_new(s->arena, JINJA_LIST, count, out));
+    FT_TRY(ft_jinja_path_follow(s, &compared, sorted.list->items[i], &keys[i]));
+  FT_TRY(ft_jinja_sort(s->arena, keys, sorted.list->items, count, false));
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, count, out));
   for (int64_t i = 0; i < count; i++) {
-    jinja_value item = sorted.list->items[i];
+    ft_jinja_value item = sorted.list->items[i];
     key = keys[i];
-    if (i == 0 || !jinja_equal(key, previous)) {
-      FT_TRY(jinja_path_follow(s, &p, item, &shown));
-      FT_TRY(jinja_list_new(s->arena, JINJA_LIST, count - i, &members));
+    if (i == 0 || !ft_jinja_equal(key, previous)) {
+      FT_TRY(ft_jinja_path_follow(s, &p, item, &shown));
+      FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, count - i, &members));
       members.list->count = 0;
       FT_TRY(pair(s, shown, members, &out->list->items[groups++]));
     }
@@ -299,12 +316,12 @@ static ft_err groupby(jinja_state *s, jinja_value v, const jinja_given *g, jinja
     previous = key;
   }
   out->list->count = groups;
-  FT_TRY(jinja_work(s, count * 8));
+  FT_TRY(ft_jinja_work(s, count * 8));
 out:
   return err;
 }
 
-const jinja_builtin jinja_list_filters[] = {
+const ft_jinja_builtin ft_jinja_list_filters[] = {
     {"batch", "linecount,fill_with", 1, batch},
     {"count", "", 0, length},
     {"dictsort", "case_sensitive,by,reverse", 0, dictsort},

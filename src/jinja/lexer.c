@@ -8,14 +8,14 @@
 enum { MAX_NESTED = 100, MAX_DIGITS = 400 };
 
 typedef struct lexer {
-  jinja_arena *arena;
+  ft_jinja_arena *arena;
   const char *text; /* [length] lines end with LF only */
   size_t length, at;
   int line;
   bool line_starts;         /* what was read last ended with a line's end */
   char closing[MAX_NESTED]; /* brackets that are open inside the braces */
   int num_open;
-  jinja_token *tokens;
+  ft_jinja_token *tokens;
   int64_t count, capacity;
 } lexer;
 
@@ -36,15 +36,15 @@ static void advance(lexer *l, size_t to) {
 }
 
 static size_t skip_space(const lexer *l, size_t at) {
-  for (size_t bytes; (bytes = jinja_space(l->text + at, l->length - at)) > 0;)
+  for (size_t bytes; (bytes = ft_jinja_space(l->text + at, l->length - at)) > 0;)
     at += bytes;
   return at;
 }
 
-static ft_err add(lexer *l, jinja_token token) {
+static ft_err add(lexer *l, ft_jinja_token token) {
   if (l->count == l->capacity) {
     int64_t capacity = 2 * l->capacity + 64;
-    jinja_token *tokens = jinja_alloc(l->arena, (size_t)capacity * sizeof *tokens);
+    ft_jinja_token *tokens = ft_jinja_alloc(l->arena, (size_t)capacity * sizeof *tokens);
     if (!tokens) return l->arena->failed;
     if (l->count > 0) memcpy(tokens, l->tokens, (size_t)l->count * sizeof *tokens);
     l->tokens = tokens;
@@ -55,11 +55,11 @@ static ft_err add(lexer *l, jinja_token token) {
   return FT_OK;
 }
 
-static ft_err add_text(lexer *l, jinja_token_type type, const char *text, size_t bytes) {
-  char *copy = jinja_alloc(l->arena, bytes + 1);
+static ft_err add_text(lexer *l, ft_jinja_token_type type, const char *text, size_t bytes) {
+  char *copy = ft_jinja_alloc(l->arena, bytes + 1);
   if (!copy) return l->arena->failed;
   if (bytes > 0) memcpy(copy, text, bytes);
-  return add(l, (jinja_token){.type = type, .text = copy, .bytes = bytes});
+  return add(l, (ft_jinja_token){.type = type, .text = copy, .bytes = bytes});
 }
 
 /* ---------------------------------------------------------------- outside of braces */
@@ -69,8 +69,8 @@ static size_t text_end(const lexer *l, size_t begin, size_t end, char sign, bool
   if (sign == '-') {
     size_t kept = begin;
     for (size_t at = begin; at < end;) {
-      size_t space = jinja_space(l->text + at, end - at);
-      at += space ? space : jinja_char_bytes(l->text[at]);
+      size_t space = ft_jinja_space(l->text + at, end - at);
+      at += space ? space : ft_jinja_char_bytes(l->text[at]);
       if (!space) kept = at;
     }
     return kept;
@@ -81,7 +81,7 @@ static size_t text_end(const lexer *l, size_t begin, size_t end, char sign, bool
     line--;
   if (line == begin && !l->line_starts) return end;
   for (size_t at = line, bytes; at < end; at += bytes)
-    if ((bytes = jinja_space(l->text + at, end - at)) == 0) return end;
+    if ((bytes = ft_jinja_space(l->text + at, end - at)) == 0) return end;
   return line;
 }
 
@@ -162,7 +162,7 @@ static ft_err hex_escape(const lexer *l, const char *s, const char *end, int dig
   }
   if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
     return mistake(l, "an escape in a string that is no character");
-  *used += jinja_encode(code, out + *used);
+  *used += ft_jinja_encode(code, out + *used);
   return FT_OK;
 }
 
@@ -171,7 +171,7 @@ static size_t octal_escape(const char *s, const char *end, char *out, size_t *us
   size_t digits = 0;
   for (; digits < 3 && s + digits < end && s[digits] >= '0' && s[digits] <= '7'; digits++)
     code = code * 8 + (uint32_t)(s[digits] - '0');
-  *used += jinja_encode(code, out + *used);
+  *used += ft_jinja_encode(code, out + *used);
   return digits;
 }
 
@@ -209,7 +209,7 @@ static ft_err lex_string(lexer *l) {
     close += l->text[close] == '\\' ? 2 : 1;
   if (close >= l->length) return mistake(l, "a string that is not closed");
   const char *s = l->text + l->at + 1, *end = l->text + close;
-  char *out = jinja_alloc(l->arena, (size_t)(end - s) * 2 + 8);
+  char *out = ft_jinja_alloc(l->arena, (size_t)(end - s) * 2 + 8);
   if (!out) return l->arena->failed;
   size_t used = 0;
   while (s < end) {
@@ -221,7 +221,7 @@ static ft_err lex_string(lexer *l) {
     ft_err err = escape(l, &s, end, out, &used);
     if (err != FT_OK) return err;
   }
-  ft_err err = add(l, (jinja_token){.type = JINJA_T_STRING, .text = out, .bytes = used});
+  ft_err err = add(l, (ft_jinja_token){.type = JINJA_T_STRING, .text = out, .bytes = used});
   advance(l, close + 1);
   return err;
 }
@@ -273,7 +273,7 @@ static ft_err add_integer(lexer *l, const char *text, int base) {
       return mistake(l, "an integer of more than 64 bits is not supported");
     value = value * (uint64_t)base + digit;
   }
-  return add(l, (jinja_token){.type = JINJA_T_INTEGER, .number = jinja_int((int64_t)value)});
+  return add(l, (ft_jinja_token){.type = JINJA_T_INTEGER, .number = ft_jinja_int((int64_t)value)});
 }
 
 static ft_err lex_number(lexer *l) {
@@ -283,7 +283,8 @@ static ft_err lex_number(lexer *l) {
   FT_CHECK(end - l->at < MAX_DIGITS, FT_ERR_DATA, "line %d: a number that is too long", l->line);
   if (end > l->at) {
     copy_digits(l, end, text);
-    FT_TRY(add(l, (jinja_token){.type = JINJA_T_FLOAT, .number = jinja_float(strtod(text, NULL))}));
+    FT_TRY(add(
+        l, (ft_jinja_token){.type = JINJA_T_FLOAT, .number = ft_jinja_float(strtod(text, NULL))}));
     advance(l, end);
     return FT_OK;
   }
@@ -334,9 +335,9 @@ static ft_err lex_operator(lexer *l) {
     if (!starts(l, l->at, operators[i])) continue;
     ft_err err = balance(l, operators[i][0]);
     if (err == FT_OK)
-      err = add(l, (jinja_token){.type = JINJA_T_OPERATOR,
-                                 .text = operators[i],
-                                 .bytes = strlen(operators[i])});
+      err = add(l, (ft_jinja_token){.type = JINJA_T_OPERATOR,
+                                    .text = operators[i],
+                                    .bytes = strlen(operators[i])});
     advance(l, l->at + strlen(operators[i]));
     return err;
   }
@@ -351,9 +352,9 @@ static ft_err lex_tag(lexer *l, bool is_block) {
   while (l->at < l->length) {
     char c = l->text[l->at];
     size_t end = l->num_open ? 0 : tag_end(l, l->at, is_block ? "%}" : "}}", is_block, is_block);
-    size_t space = jinja_space(l->text + l->at, l->length - l->at);
+    size_t space = ft_jinja_space(l->text + l->at, l->length - l->at);
     if (end) {
-      FT_TRY(add(l, (jinja_token){.type = is_block ? JINJA_T_BLOCK_END : JINJA_T_VARIABLE_END}));
+      FT_TRY(add(l, (ft_jinja_token){.type = is_block ? JINJA_T_BLOCK_END : JINJA_T_VARIABLE_END}));
       advance(l, l->at + end);
       return FT_OK;
     }
@@ -392,13 +393,13 @@ static ft_err lex_at_tag(lexer *l, size_t at) {
   if (raw) return lex_raw(l);
   if (kind == '#') return lex_comment(l);
   bool is_block = kind == '%';
-  err = add(l, (jinja_token){.type = is_block ? JINJA_T_BLOCK_BEGIN : JINJA_T_VARIABLE_BEGIN});
+  err = add(l, (ft_jinja_token){.type = is_block ? JINJA_T_BLOCK_BEGIN : JINJA_T_VARIABLE_BEGIN});
   return err == FT_OK ? lex_tag(l, is_block) : err;
 }
 
 /* Lines end with LF; one line's end at the end of the source is dropped. */
 static ft_err normalize_lines(lexer *l, const char *source, size_t bytes) {
-  char *text = jinja_alloc(l->arena, bytes + 1);
+  char *text = ft_jinja_alloc(l->arena, bytes + 1);
   if (!text) return l->arena->failed;
   for (size_t i = 0; i < bytes; i++) {
     bool cr = source[i] == '\r';
@@ -411,8 +412,8 @@ static ft_err normalize_lines(lexer *l, const char *source, size_t bytes) {
   return FT_OK;
 }
 
-ft_err jinja_lex(jinja_arena *a, const char *source, size_t bytes, jinja_token **tokens,
-                 int64_t *count) {
+ft_err ft_jinja_lex(ft_jinja_arena *a, const char *source, size_t bytes, ft_jinja_token **tokens,
+                    int64_t *count) {
   ft_err err = FT_OK;
   lexer l = {.arena = a, .line = 1, .line_starts = true};
   FT_TRY(normalize_lines(&l, source, bytes));
@@ -427,7 +428,7 @@ ft_err jinja_lex(jinja_arena *a, const char *source, size_t bytes, jinja_token *
     }
     FT_TRY(lex_at_tag(&l, at));
   }
-  FT_TRY(add(&l, (jinja_token){.type = JINJA_T_END}));
+  FT_TRY(add(&l, (ft_jinja_token){.type = JINJA_T_END}));
   *tokens = l.tokens;
   *count = l.count;
 out:

@@ -3,28 +3,29 @@
 
 /* ---------------------------------------------------------------- objects */
 
-static ft_err get(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err get(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                  ft_jinja_value *out) {
   (void)s;
   if (g->at[0].type == JINJA_LIST || g->at[0].type == JINJA_DICT)
-    return ft_fail(FT_ERR_DATA, "a %s cannot be a key", jinja_type_name(g->at[0]));
-  const jinja_value *found = jinja_dict_find(v.dict, g->at[0]);
-  *out = found ? *found : g->has[1] ? g->at[1] : jinja_none();
+    return ft_fail(FT_ERR_DATA, "a %s cannot be a key", ft_jinja_type_name(g->at[0]));
+  const ft_jinja_value *found = ft_jinja_dict_find(v.dict, g->at[0]);
+  *out = found ? *found : g->has[1] ? g->at[1] : ft_jinja_none();
   return FT_OK;
 }
 
 typedef enum part { KEYS, VALUES, ITEMS } part;
 
-static ft_err view(jinja_state *s, const jinja_dict *dict, part which, jinja_value *out) {
+static ft_err view(ft_jinja_state *s, const ft_jinja_dict *dict, part which, ft_jinja_value *out) {
   static const char *const names[] = {"dict_keys", "dict_values", "dict_items"};
-  ft_err err = jinja_list_new(s->arena, JINJA_VIEW, dict->count, out);
+  ft_err err = ft_jinja_list_new(s->arena, JINJA_VIEW, dict->count, out);
   if (err != FT_OK) return err;
   out->list->view = names[which];
   for (int64_t i = 0; i < dict->count && err == FT_OK; i++) {
-    const jinja_entry *entry = &dict->entries[i];
-    jinja_value *item = &out->list->items[i];
+    const ft_jinja_entry *entry = &dict->entries[i];
+    ft_jinja_value *item = &out->list->items[i];
     *item = which == KEYS ? entry->key : entry->value;
     if (which != ITEMS) continue;
-    err = jinja_list_new(s->arena, JINJA_TUPLE, 2, item);
+    err = ft_jinja_list_new(s->arena, JINJA_TUPLE, 2, item);
     if (err != FT_OK) return err;
     item->list->items[0] = entry->key;
     item->list->items[1] = entry->value;
@@ -32,71 +33,79 @@ static ft_err view(jinja_state *s, const jinja_dict *dict, part which, jinja_val
   return err;
 }
 
-static ft_err keys(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err keys(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   (void)g;
   return view(s, v.dict, KEYS, out);
 }
 
-static ft_err values(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err values(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
   (void)g;
   return view(s, v.dict, VALUES, out);
 }
 
-static ft_err items(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err items(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   (void)g;
   return view(s, v.dict, ITEMS, out);
 }
 
-static ft_err copy_dict(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err copy_dict(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                        ft_jinja_value *out) {
   (void)g;
   ft_err err = FT_OK;
-  jinja_dict *copy;
-  FT_TRY(jinja_dict_new(s->arena, v.dict->count, &copy));
+  ft_jinja_dict *copy;
+  FT_TRY(ft_jinja_dict_new(s->arena, v.dict->count, &copy));
   for (int64_t i = 0; i < v.dict->count; i++)
     copy->entries[copy->count++] = v.dict->entries[i];
-  *out = (jinja_value){.type = JINJA_DICT, .dict = copy};
+  *out = (ft_jinja_value){.type = JINJA_DICT, .dict = copy};
 out:
   return err;
 }
 
-const jinja_builtin jinja_dict_methods[] = {
+const ft_jinja_builtin ft_jinja_dict_methods[] = {
     {"copy", "", 0, copy_dict}, {"get", "/key,default", 1, get}, {"items", "", 0, items},
     {"keys", "", 0, keys},      {"values", "", 0, values},       {0}};
 
 /* ---------------------------------------------------------------- lists */
 
-static ft_err copy_list(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err copy_list(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                        ft_jinja_value *out) {
   (void)g;
-  return jinja_copy_list(s, v.list, JINJA_LIST, out);
+  return ft_jinja_copy_list(s, v.list, JINJA_LIST, out);
 }
 
-static ft_err count(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err count(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   int64_t found = 0;
   for (int64_t i = 0; i < v.list->count; i++)
-    found += jinja_equal(v.list->items[i], g->at[0]);
-  *out = jinja_int(found);
-  return jinja_work(s, v.list->count);
+    found += ft_jinja_equal(v.list->items[i], g->at[0]);
+  *out = ft_jinja_int(found);
+  return ft_jinja_work(s, v.list->count);
 }
 
-static ft_err index_of(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
-  ft_err err = jinja_work(s, v.list->count);
+static ft_err index_of(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                       ft_jinja_value *out) {
+  ft_err err = ft_jinja_work(s, v.list->count);
   if (err != FT_OK) return err;
   for (int64_t i = 0; i < v.list->count; i++)
-    if (jinja_equal(v.list->items[i], g->at[0])) {
-      *out = jinja_int(i);
+    if (ft_jinja_equal(v.list->items[i], g->at[0])) {
+      *out = ft_jinja_int(i);
       return FT_OK;
     }
   return ft_fail(FT_ERR_DATA, "the value is not in the list");
 }
 
-const jinja_builtin jinja_list_methods[] = {{"copy", "", 0, copy_list},
-                                            {"count", "/value", 1, count},
-                                            {"index", "/value", 1, index_of},
-                                            {0}};
+const ft_jinja_builtin ft_jinja_list_methods[] = {{"copy", "", 0, copy_list},
+                                                  {"count", "/value", 1, count},
+                                                  {"index", "/value", 1, index_of},
+                                                  {0}};
 
 /* ---------------------------------------------------------------- loops */
 
-static ft_err cycle(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err cycle(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   (void)s;
   if (g->all->count == 0 || g->all->num_named > 0)
     return ft_fail(FT_ERR_DATA, "no items for cycling given");
@@ -104,18 +113,19 @@ static ft_err cycle(jinja_state *s, jinja_value v, const jinja_given *g, jinja_v
   return FT_OK;
 }
 
-static ft_err changed(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err changed(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                      ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_value now;
+  ft_jinja_value now;
   FT_CHECK(g->all->num_named == 0, FT_ERR_DATA, "loop.changed takes no keyword arguments");
-  FT_TRY(jinja_list_new(s->arena, JINJA_TUPLE, g->all->count, &now));
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_TUPLE, g->all->count, &now));
   for (int64_t i = 0; i < g->all->count; i++)
     now.list->items[i] = g->all->positional[i];
-  *out = jinja_bool(!jinja_equal(v.loop->changed, now));
+  *out = ft_jinja_bool(!ft_jinja_equal(v.loop->changed, now));
   v.loop->changed = now;
 out:
   return err;
 }
 
-const jinja_builtin jinja_loop_methods[] = {
+const ft_jinja_builtin ft_jinja_loop_methods[] = {
     {"changed", NULL, 0, changed}, {"cycle", NULL, 0, cycle}, {0}};

@@ -5,59 +5,59 @@
 
 /* Parts, gathered in the order in which they are found. */
 typedef struct parts {
-  jinja_state *s;
-  jinja_list *list;
+  ft_jinja_state *s;
+  ft_jinja_list *list;
   int64_t capacity;
 } parts;
 
-static ft_err parts_init(parts *p, jinja_state *s, jinja_value *out) {
+static ft_err parts_init(parts *p, ft_jinja_state *s, ft_jinja_value *out) {
   p->s = s;
-  ft_err err = jinja_list_new(s->arena, JINJA_LIST, 0, out);
+  ft_err err = ft_jinja_list_new(s->arena, JINJA_LIST, 0, out);
   p->list = err == FT_OK ? out->list : NULL;
   p->capacity = 0;
   return err;
 }
 
-static ft_err add_part(parts *p, const jinja_string *text, size_t begin, size_t end) {
+static ft_err add_part(parts *p, const ft_jinja_string *text, size_t begin, size_t end) {
   if (p->list->count == p->capacity) {
     int64_t capacity = 2 * p->capacity + 8;
-    jinja_value *items = jinja_alloc(p->s->arena, (size_t)capacity * sizeof *items);
+    ft_jinja_value *items = ft_jinja_alloc(p->s->arena, (size_t)capacity * sizeof *items);
     if (!items) return p->s->arena->failed;
     if (p->list->count > 0) memcpy(items, p->list->items, (size_t)p->list->count * sizeof *items);
     p->list->items = items;
     p->capacity = capacity;
   }
-  return jinja_string_part(p->s->arena, text, begin, end, &p->list->items[p->list->count++]);
+  return ft_jinja_string_part(p->s->arena, text, begin, end, &p->list->items[p->list->count++]);
 }
 
-static void reverse(jinja_list *list) {
+static void reverse(ft_jinja_list *list) {
   for (int64_t i = 0; i < list->count / 2; i++) {
-    jinja_value swapped = list->items[i];
+    ft_jinja_value swapped = list->items[i];
     list->items[i] = list->items[list->count - 1 - i];
     list->items[list->count - 1 - i] = swapped;
   }
 }
 
-static size_t skip_space(const jinja_string *text, size_t at) {
-  for (size_t space; (space = jinja_space(text->text + at, text->bytes - at)) > 0;)
+static size_t skip_space(const ft_jinja_string *text, size_t at) {
+  for (size_t space; (space = ft_jinja_space(text->text + at, text->bytes - at)) > 0;)
     at += space;
   return at;
 }
 
 /* Start of the character that ends before `at`. */
-static size_t back(const jinja_string *text, size_t at) {
+static size_t back(const ft_jinja_string *text, size_t at) {
   do
     at--;
   while (at > 0 && ((unsigned char)text->text[at] & 0xC0) == 0x80);
   return at;
 }
 
-static ft_err split_space(parts *p, const jinja_string *text, int64_t most) {
+static ft_err split_space(parts *p, const ft_jinja_string *text, int64_t most) {
   ft_err err = FT_OK;
   for (size_t at = skip_space(text, 0); at < text->bytes; most--) {
     size_t end = at;
-    while (end < text->bytes && jinja_space(text->text + end, text->bytes - end) == 0)
-      end += jinja_char_bytes(text->text[end]);
+    while (end < text->bytes && ft_jinja_space(text->text + end, text->bytes - end) == 0)
+      end += ft_jinja_char_bytes(text->text[end]);
     if (most == 0) end = text->bytes;
     FT_TRY(add_part(p, text, at, end));
     at = skip_space(text, end);
@@ -67,14 +67,14 @@ out:
 }
 
 /* From the right; parts come in reverse. */
-static ft_err rsplit_space(parts *p, const jinja_string *text, int64_t most) {
+static ft_err rsplit_space(parts *p, const ft_jinja_string *text, int64_t most) {
   ft_err err = FT_OK;
   for (size_t end = text->bytes; end > 0; most--) {
-    while (end > 0 && jinja_space(text->text + back(text, end), text->bytes - back(text, end)))
+    while (end > 0 && ft_jinja_space(text->text + back(text, end), text->bytes - back(text, end)))
       end = back(text, end);
     if (end == 0) break;
     size_t begin = end;
-    while (begin > 0 && !jinja_space(text->text + back(text, begin), end - back(text, begin)))
+    while (begin > 0 && !ft_jinja_space(text->text + back(text, begin), end - back(text, begin)))
       begin = back(text, begin);
     if (most == 0) begin = skip_space(text, 0);
     FT_TRY(add_part(p, text, begin, end));
@@ -85,12 +85,12 @@ out:
   return err;
 }
 
-static ft_err split_at(parts *p, const jinja_string *text, const jinja_string *border,
+static ft_err split_at(parts *p, const ft_jinja_string *text, const ft_jinja_string *border,
                        int64_t most) {
   ft_err err = FT_OK;
   size_t begin = 0;
   int64_t at;
-  while (most-- != 0 && (at = jinja_string_find(text, begin, text->bytes, border)) >= 0) {
+  while (most-- != 0 && (at = ft_jinja_string_find(text, begin, text->bytes, border)) >= 0) {
     FT_TRY(add_part(p, text, begin, (size_t)at));
     begin = (size_t)at + border->bytes;
   }
@@ -99,12 +99,12 @@ out:
   return err;
 }
 
-static ft_err rsplit_at(parts *p, const jinja_string *text, const jinja_string *border,
+static ft_err rsplit_at(parts *p, const ft_jinja_string *text, const ft_jinja_string *border,
                         int64_t most) {
   ft_err err = FT_OK;
   size_t end = text->bytes;
   int64_t at;
-  while (most-- != 0 && (at = jinja_string_find_last(text, 0, end, border)) >= 0) {
+  while (most-- != 0 && (at = ft_jinja_string_find_last(text, 0, end, border)) >= 0) {
     FT_TRY(add_part(p, text, (size_t)at + border->bytes, end));
     end = (size_t)at;
   }
@@ -113,18 +113,18 @@ out:
   return err;
 }
 
-static ft_err cut(jinja_state *s, jinja_value v, const jinja_given *g, bool from_right,
-                  jinja_value *out) {
+static ft_err cut(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool from_right,
+                  ft_jinja_value *out) {
   ft_err err = FT_OK;
-  const jinja_string *border = NULL;
+  const ft_jinja_string *border = NULL;
   int64_t most = -1;
   parts p;
   if (g->has[0] && g->at[0].type != JINJA_NONE)
-    FT_TRY(jinja_want_string(g->at[0], "the separator", &border));
+    FT_TRY(ft_jinja_want_string(g->at[0], "the separator", &border));
   FT_CHECK(!border || border->bytes > 0, FT_ERR_DATA, "empty separator");
-  if (g->has[1]) FT_TRY(jinja_want_whole(g->at[1], "maxsplit", &most));
+  if (g->has[1]) FT_TRY(ft_jinja_want_whole(g->at[1], "maxsplit", &most));
   if (most < 0) most = -1;
-  FT_TRY(jinja_work(s, (int64_t)v.string->bytes));
+  FT_TRY(ft_jinja_work(s, (int64_t)v.string->bytes));
   FT_TRY(parts_init(&p, s, out));
   if (!from_right)
     return border ? split_at(&p, v.string, border, most) : split_space(&p, v.string, most);
@@ -134,11 +134,13 @@ out:
   return err;
 }
 
-static ft_err split(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err split(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   return cut(s, v, g, false, out);
 }
 
-static ft_err rsplit(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err rsplit(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
   return cut(s, v, g, true, out);
 }
 
@@ -146,23 +148,24 @@ static ft_err rsplit(jinja_state *s, jinja_value v, const jinja_given *g, jinja_
 static size_t line_end(const char *s, size_t room) {
   size_t bytes;
   if (s[0] == '\r') return room > 1 && s[1] == '\n' ? 2 : 1;
-  uint32_t code = jinja_decode(s, &bytes);
+  uint32_t code = ft_jinja_decode(s, &bytes);
   bool end = (code >= 0x0A && code <= 0x0C) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
              code == 0x2028 || code == 0x2029;
   return end ? bytes : 0;
 }
 
-static ft_err splitlines(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err splitlines(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                         ft_jinja_value *out) {
   ft_err err = FT_OK;
-  const jinja_string *text = v.string;
-  bool keeps = g->has[0] && jinja_truth(g->at[0]);
+  const ft_jinja_string *text = v.string;
+  bool keeps = g->has[0] && ft_jinja_truth(g->at[0]);
   parts p;
-  FT_TRY(jinja_work(s, (int64_t)text->bytes));
+  FT_TRY(ft_jinja_work(s, (int64_t)text->bytes));
   FT_TRY(parts_init(&p, s, out));
   for (size_t begin = 0, at = 0; begin < text->bytes;) {
     size_t end = at < text->bytes ? line_end(text->text + at, text->bytes - at) : 0;
     if (end == 0 && at < text->bytes) {
-      at += jinja_char_bytes(text->text[at]);
+      at += ft_jinja_char_bytes(text->text[at]);
       continue;
     }
     FT_TRY(add_part(&p, text, begin, keeps ? at + end : at));
@@ -172,121 +175,129 @@ out:
   return err;
 }
 
-static ft_err cut_once(jinja_state *s, jinja_value v, const jinja_given *g, bool last,
-                       jinja_value *out) {
+static ft_err cut_once(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool last,
+                       ft_jinja_value *out) {
   ft_err err = FT_OK;
-  const jinja_string *border, *text = v.string;
-  FT_TRY(jinja_want_string(g->at[0], "the separator", &border));
+  const ft_jinja_string *border, *text = v.string;
+  FT_TRY(ft_jinja_want_string(g->at[0], "the separator", &border));
   FT_CHECK(border->bytes > 0, FT_ERR_DATA, "empty separator");
-  FT_TRY(jinja_list_new(s->arena, JINJA_TUPLE, 3, out));
-  int64_t at = last ? jinja_string_find_last(text, 0, text->bytes, border)
-                    : jinja_string_find(text, 0, text->bytes, border);
+  FT_TRY(ft_jinja_list_new(s->arena, JINJA_TUPLE, 3, out));
+  int64_t at = last ? ft_jinja_string_find_last(text, 0, text->bytes, border)
+                    : ft_jinja_string_find(text, 0, text->bytes, border);
   size_t begin = at >= 0 ? (size_t)at : last ? 0 : text->bytes;
   size_t end = at >= 0 ? begin + border->bytes : begin;
-  FT_TRY(jinja_string_part(s->arena, text, 0, begin, &out->list->items[0]));
-  FT_TRY(jinja_string_part(s->arena, text, begin, end, &out->list->items[1]));
-  FT_TRY(jinja_string_part(s->arena, text, end, text->bytes, &out->list->items[2]));
+  FT_TRY(ft_jinja_string_part(s->arena, text, 0, begin, &out->list->items[0]));
+  FT_TRY(ft_jinja_string_part(s->arena, text, begin, end, &out->list->items[1]));
+  FT_TRY(ft_jinja_string_part(s->arena, text, end, text->bytes, &out->list->items[2]));
 out:
   return err;
 }
 
-static ft_err partition(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err partition(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                        ft_jinja_value *out) {
   return cut_once(s, v, g, false, out);
 }
 
-static ft_err rpartition(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err rpartition(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                         ft_jinja_value *out) {
   return cut_once(s, v, g, true, out);
 }
 
 /* ---------------------------------------------------------------- putting together */
 
-static ft_err join(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err join(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_list *members;
-  jinja_builder b = jinja_builder_on(s->arena);
+  ft_jinja_list *members;
+  ft_jinja_builder b = ft_jinja_builder_on(s->arena);
   FT_CHECK(!v.string->markup, FT_ERR_DATA, "join of a string marked safe is not supported");
-  FT_TRY(jinja_members(s, g->at[0], &members));
+  FT_TRY(ft_jinja_members(s, g->at[0], &members));
   for (int64_t i = 0; i < members->count; i++) {
-    const jinja_string *text;
-    FT_TRY(jinja_want_string(members->items[i], "a part to join", &text));
-    if (i > 0) jinja_put_string(&b, v.string);
-    jinja_put_string(&b, text);
+    const ft_jinja_string *text;
+    FT_TRY(ft_jinja_want_string(members->items[i], "a part to join", &text));
+    if (i > 0) ft_jinja_put_string(&b, v.string);
+    ft_jinja_put_string(&b, text);
   }
-  FT_TRY(jinja_work(s, members->count + (int64_t)b.bytes / 16));
-  FT_TRY(jinja_built(&b, out));
+  FT_TRY(ft_jinja_work(s, members->count + (int64_t)b.bytes / 16));
+  FT_TRY(ft_jinja_built(&b, out));
 out:
   return err;
 }
 
 /* Fills up to a width: so many fill characters before and behind. */
-static ft_err pad(jinja_state *s, jinja_value v, int64_t before, int64_t behind,
-                  const jinja_string *fill, jinja_value *out) {
-  jinja_builder b = jinja_builder_on(s->arena);
-  ft_err err = jinja_work(s, before + behind);
+static ft_err pad(ft_jinja_state *s, ft_jinja_value v, int64_t before, int64_t behind,
+                  const ft_jinja_string *fill, ft_jinja_value *out) {
+  ft_jinja_builder b = ft_jinja_builder_on(s->arena);
+  ft_err err = ft_jinja_work(s, before + behind);
   for (int64_t i = 0; i < before && err == FT_OK; i++)
-    jinja_put_string(&b, fill);
-  jinja_put_string(&b, v.string);
+    ft_jinja_put_string(&b, fill);
+  ft_jinja_put_string(&b, v.string);
   for (int64_t i = 0; i < behind && err == FT_OK; i++)
-    jinja_put_string(&b, fill);
-  return err == FT_OK ? jinja_built(&b, out) : err;
+    ft_jinja_put_string(&b, fill);
+  return err == FT_OK ? ft_jinja_built(&b, out) : err;
 }
 
 /* *missing: characters up to the width. */
-static ft_err padding(jinja_value v, const jinja_given *g, jinja_string *fill, int64_t *missing) {
+static ft_err padding(ft_jinja_value v, const ft_jinja_given *g, ft_jinja_string *fill,
+                      int64_t *missing) {
   ft_err err = FT_OK;
   int64_t width;
-  *fill = (jinja_string){.text = " ", .bytes = 1};
-  FT_TRY(jinja_want_whole(g->at[0], "the width", &width));
+  *fill = (ft_jinja_string){.text = " ", .bytes = 1};
+  FT_TRY(ft_jinja_want_whole(g->at[0], "the width", &width));
   FT_CHECK(width < JINJA_MAX_STEPS, FT_ERR_DATA, "a width of %lld", (long long)width);
   if (g->has[1]) {
-    const jinja_string *given;
-    FT_TRY(jinja_want_string(g->at[1], "the fill character", &given));
-    FT_CHECK(jinja_string_length(given) == 1, FT_ERR_DATA, "the fill character is not one");
+    const ft_jinja_string *given;
+    FT_TRY(ft_jinja_want_string(g->at[1], "the fill character", &given));
+    FT_CHECK(ft_jinja_string_length(given) == 1, FT_ERR_DATA, "the fill character is not one");
     *fill = *given;
   }
-  *missing = FT_MAX(width - jinja_string_length(v.string), 0);
+  *missing = FT_MAX(width - ft_jinja_string_length(v.string), 0);
 out:
   return err;
 }
 
-static ft_err ljust(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
-  jinja_string fill;
+static ft_err ljust(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
+  ft_jinja_string fill;
   int64_t missing = 0;
   ft_err err = padding(v, g, &fill, &missing);
   return err == FT_OK ? pad(s, v, 0, missing, &fill, out) : err;
 }
 
-static ft_err rjust(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
-  jinja_string fill;
+static ft_err rjust(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
+  ft_jinja_string fill;
   int64_t missing = 0;
   ft_err err = padding(v, g, &fill, &missing);
   return err == FT_OK ? pad(s, v, missing, 0, &fill, out) : err;
 }
 
-static ft_err center(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
-  jinja_string fill;
+static ft_err center(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
+  ft_jinja_string fill;
   int64_t missing = 0;
   ft_err err = padding(v, g, &fill, &missing);
   if (err != FT_OK) return err;
-  int64_t width = jinja_string_length(v.string) + missing;
+  int64_t width = ft_jinja_string_length(v.string) + missing;
   int64_t before = missing / 2 + (missing & width & 1); /* CPython's choice */
   return pad(s, v, before, missing - before, &fill, out);
 }
 
-static ft_err zfill(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err zfill(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                    ft_jinja_value *out) {
   ft_err err = FT_OK;
-  jinja_string fill, zero = {.text = "0", .bytes = 1};
+  ft_jinja_string fill, zero = {.text = "0", .bytes = 1};
   int64_t missing = 0;
   FT_TRY(padding(v, g, &fill, &missing));
   bool sign = v.string->bytes > 0 && (v.string->text[0] == '-' || v.string->text[0] == '+');
   if (!sign) return pad(s, v, missing, 0, &zero, out);
-  jinja_builder b = jinja_builder_on(s->arena);
-  jinja_put_part(&b, v.string, 0, 1);
-  FT_TRY(jinja_work(s, missing));
+  ft_jinja_builder b = ft_jinja_builder_on(s->arena);
+  ft_jinja_put_part(&b, v.string, 0, 1);
+  FT_TRY(ft_jinja_work(s, missing));
   for (int64_t i = 0; i < missing; i++)
-    jinja_put_string(&b, &zero);
-  jinja_put_part(&b, v.string, 1, v.string->bytes);
-  FT_TRY(jinja_built(&b, out));
+    ft_jinja_put_string(&b, &zero);
+  ft_jinja_put_part(&b, v.string, 1, v.string->bytes);
+  FT_TRY(ft_jinja_built(&b, out));
 out:
   return err;
 }
@@ -294,8 +305,8 @@ out:
 /* ---------------------------------------------------------------- format */
 
 /* The value that {…} of str.format names: nothing (the next one), a number or a name. */
-static ft_err field(const jinja_string *text, size_t begin, size_t end, const jinja_given *g,
-                    int64_t *next, jinja_value *out) {
+static ft_err field(const ft_jinja_string *text, size_t begin, size_t end, const ft_jinja_given *g,
+                    int64_t *next, ft_jinja_value *out) {
   size_t bytes = end - begin;
   const char *name = text->text + begin;
   int64_t at = 0;
@@ -324,49 +335,50 @@ static ft_err field(const jinja_string *text, size_t begin, size_t end, const ji
                  name);
 }
 
-static ft_err format(jinja_state *s, jinja_value v, const jinja_given *g, jinja_value *out) {
+static ft_err format(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
   ft_err err = FT_OK;
-  const jinja_string *text = v.string;
+  const ft_jinja_string *text = v.string;
   int64_t next = 0;
   size_t start = 0;
-  jinja_builder b = jinja_builder_on(s->arena);
+  ft_jinja_builder b = ft_jinja_builder_on(s->arena);
   FT_CHECK(!text->markup, FT_ERR_DATA, "format of a string marked safe is not supported");
   for (size_t at = 0; at < text->bytes; at++) {
     char c = text->text[at];
     if (c != '{' && c != '}') continue;
-    jinja_put_part(&b, text, start, at);
+    ft_jinja_put_part(&b, text, start, at);
     bool twice = at + 1 < text->bytes && text->text[at + 1] == c;
     if (twice) {
-      jinja_put_part(&b, text, at, at + 1);
+      ft_jinja_put_part(&b, text, at, at + 1);
       start = ++at + 1;
       continue;
     }
-    int64_t close = c == '{' ? jinja_string_find(text, at, text->bytes,
-                                                 &(jinja_string){.text = "}", .bytes = 1})
+    int64_t close = c == '{' ? ft_jinja_string_find(text, at, text->bytes,
+                                                    &(ft_jinja_string){.text = "}", .bytes = 1})
                              : -1;
-    jinja_value value;
+    ft_jinja_value value;
     FT_CHECK(close > 0, FT_ERR_DATA, "format: a single '%c'", c);
     FT_TRY(field(text, at + 1, (size_t)close, g, &next, &value));
-    FT_TRY(jinja_print(&b, value));
+    FT_TRY(ft_jinja_print(&b, value));
     at = (size_t)close;
     start = at + 1;
   }
-  jinja_put_part(&b, text, start, text->bytes);
-  FT_TRY(jinja_work(s, (int64_t)b.bytes / 8));
-  FT_TRY(jinja_built(&b, out));
+  ft_jinja_put_part(&b, text, start, text->bytes);
+  FT_TRY(ft_jinja_work(s, (int64_t)b.bytes / 8));
+  FT_TRY(ft_jinja_built(&b, out));
 out:
   return err;
 }
 
-const jinja_builtin jinja_string_split_methods[] = {{"center", "/width,fillchar", 1, center},
-                                                    {"format", NULL, 0, format},
-                                                    {"join", "/iterable", 1, join},
-                                                    {"ljust", "/width,fillchar", 1, ljust},
-                                                    {"partition", "/sep", 1, partition},
-                                                    {"rjust", "/width,fillchar", 1, rjust},
-                                                    {"rpartition", "/sep", 1, rpartition},
-                                                    {"rsplit", "sep,maxsplit", 0, rsplit},
-                                                    {"split", "sep,maxsplit", 0, split},
-                                                    {"splitlines", "keepends", 0, splitlines},
-                                                    {"zfill", "/width", 1, zfill},
-                                                    {0}};
+const ft_jinja_builtin ft_jinja_string_split_methods[] = {{"center", "/width,fillchar", 1, center},
+                                                          {"format", NULL, 0, format},
+                                                          {"join", "/iterable", 1, join},
+                                                          {"ljust", "/width,fillchar", 1, ljust},
+                                                          {"partition", "/sep", 1, partition},
+                                                          {"rjust", "/width,fillchar", 1, rjust},
+                                                          {"rpartition", "/sep", 1, rpartition},
+                                                          {"rsplit", "sep,maxsplit", 0, rsplit},
+                                                          {"split", "sep,maxsplit", 0, split},
+                                                          {"splitlines", "keepends", 0, splitlines},
+                                                          {"zfill", "/width", 1, zfill},
+                                                          {0}};

@@ -18,35 +18,35 @@ static int order_whole_and_real(int64_t a, double b) {
   return sign(b > floored, false);
 }
 
-static int order_numbers(jinja_value a, jinja_value b) {
+static int order_numbers(ft_jinja_value a, ft_jinja_value b) {
   if (a.type != JINJA_FLOAT && b.type != JINJA_FLOAT) {
-    int64_t x = jinja_whole(a), y = jinja_whole(b);
+    int64_t x = ft_jinja_whole(a), y = ft_jinja_whole(b);
     return sign(x<y, x> y);
   }
-  if (a.type != JINJA_FLOAT) return order_whole_and_real(jinja_whole(a), b.real);
+  if (a.type != JINJA_FLOAT) return order_whole_and_real(ft_jinja_whole(a), b.real);
   if (b.type != JINJA_FLOAT) {
-    int order = order_whole_and_real(jinja_whole(b), a.real);
+    int order = order_whole_and_real(ft_jinja_whole(b), a.real);
     return order == 2 ? 2 : -order;
   }
   if (isnan(a.real) || isnan(b.real)) return 2;
   return sign(a.real<b.real, a.real> b.real);
 }
 
-static ft_err order_lists(const jinja_list *a, const jinja_list *b, int depth, int *order) {
+static ft_err order_lists(const ft_jinja_list *a, const ft_jinja_list *b, int depth, int *order) {
   for (int64_t i = 0; i < a->count && i < b->count; i++)
-    if (!jinja_equal(a->items[i], b->items[i]))
-      return jinja_order(a->items[i], b->items[i], depth + 1, order);
+    if (!ft_jinja_equal(a->items[i], b->items[i]))
+      return ft_jinja_order(a->items[i], b->items[i], depth + 1, order);
   *order = sign(a->count<b->count, a->count> b->count);
   return FT_OK;
 }
 
-ft_err jinja_order(jinja_value a, jinja_value b, int depth, int *order) {
-  if (jinja_is_number(a.type) && jinja_is_number(b.type)) {
+ft_err ft_jinja_order(ft_jinja_value a, ft_jinja_value b, int depth, int *order) {
+  if (ft_jinja_is_number(a.type) && ft_jinja_is_number(b.type)) {
     *order = order_numbers(a, b);
     return FT_OK;
   }
   if (a.type == JINJA_STRING && b.type == JINJA_STRING) {
-    int o = jinja_string_compare(a.string, b.string);
+    int o = ft_jinja_string_compare(a.string, b.string);
     *order = sign(o<0, o> 0);
     return FT_OK;
   }
@@ -55,13 +55,14 @@ ft_err jinja_order(jinja_value a, jinja_value b, int depth, int *order) {
   if (a.type == JINJA_BIG || b.type == JINJA_BIG)
     return ft_fail(FT_ERR_DATA, "an integer of more than 64 bits is compared, which is not "
                                 "supported");
-  return ft_fail(FT_ERR_DATA, "%s and %s have no order", jinja_type_name(a), jinja_type_name(b));
+  return ft_fail(FT_ERR_DATA, "%s and %s have no order", ft_jinja_type_name(a),
+                 ft_jinja_type_name(b));
 }
 
 /* ---------------------------------------------------------------- sorting */
 
 typedef struct sorting {
-  const jinja_value *keys;
+  const ft_jinja_value *keys;
   int64_t *at, *spare; /* [count] */
   bool reverse;
 } sorting;
@@ -73,7 +74,7 @@ static ft_err merge(const sorting *s, int64_t begin, int64_t middle, int64_t end
     bool right = i == middle;
     if (!right && k < end) {
       int order;
-      ft_err err = jinja_order(s->keys[s->at[k]], s->keys[s->at[i]], 0, &order);
+      ft_err err = ft_jinja_order(s->keys[s->at[k]], s->keys[s->at[i]], 0, &order);
       if (err != FT_OK) return err;
       right = s->reverse ? order == 1 : order == -1;
     }
@@ -83,8 +84,8 @@ static ft_err merge(const sorting *s, int64_t begin, int64_t middle, int64_t end
   return FT_OK;
 }
 
-static ft_err permute(jinja_arena *a, jinja_value *values, const int64_t *at, int64_t count) {
-  jinja_value *copy = jinja_alloc(a, (size_t)count * sizeof *copy);
+static ft_err permute(ft_jinja_arena *a, ft_jinja_value *values, const int64_t *at, int64_t count) {
+  ft_jinja_value *copy = ft_jinja_alloc(a, (size_t)count * sizeof *copy);
   if (!copy) return a->failed;
   for (int64_t i = 0; i < count; i++)
     copy[i] = values[at[i]];
@@ -92,12 +93,12 @@ static ft_err permute(jinja_arena *a, jinja_value *values, const int64_t *at, in
   return FT_OK;
 }
 
-ft_err jinja_sort(jinja_arena *a, jinja_value *keys, jinja_value *items, int64_t count,
-                  bool reverse) {
+ft_err ft_jinja_sort(ft_jinja_arena *a, ft_jinja_value *keys, ft_jinja_value *items, int64_t count,
+                     bool reverse) {
   ft_err err = FT_OK;
   sorting s = {.keys = keys, .reverse = reverse};
-  s.at = jinja_alloc(a, (size_t)count * sizeof *s.at);
-  s.spare = jinja_alloc(a, (size_t)count * sizeof *s.spare);
+  s.at = ft_jinja_alloc(a, (size_t)count * sizeof *s.at);
+  s.spare = ft_jinja_alloc(a, (size_t)count * sizeof *s.spare);
   if (!s.spare) return a->failed;
   for (int64_t i = 0; i < count; i++)
     s.at[i] = i;

@@ -3,24 +3,24 @@
 
 #include "value.h"
 
-static ft_err new_string(jinja_arena *a, jinja_string s, jinja_value *out) {
-  jinja_string *copy = jinja_alloc(a, sizeof *copy);
+static ft_err new_string(ft_jinja_arena *a, ft_jinja_string s, ft_jinja_value *out) {
+  ft_jinja_string *copy = ft_jinja_alloc(a, sizeof *copy);
   if (!copy) return a->failed;
   *copy = s;
-  *out = jinja_of_string(copy);
+  *out = ft_jinja_of_string(copy);
   return FT_OK;
 }
 
-ft_err jinja_string_new(jinja_arena *a, const char *text, size_t bytes, uint32_t origin,
-                        jinja_value *out) {
-  return new_string(a, (jinja_string){.text = text, .bytes = bytes, .origin = origin}, out);
+ft_err ft_jinja_string_new(ft_jinja_arena *a, const char *text, size_t bytes, uint32_t origin,
+                           ft_jinja_value *out) {
+  return new_string(a, (ft_jinja_string){.text = text, .bytes = bytes, .origin = origin}, out);
 }
 
-ft_err jinja_string_literal(jinja_arena *a, const char *text, jinja_value *out) {
-  return jinja_string_new(a, text, strlen(text), 0, out);
+ft_err ft_jinja_string_literal(ft_jinja_arena *a, const char *text, ft_jinja_value *out) {
+  return ft_jinja_string_new(a, text, strlen(text), 0, out);
 }
 
-uint32_t jinja_origin_at(const jinja_string *s, size_t at, size_t *left) {
+uint32_t ft_jinja_origin_at(const ft_jinja_string *s, size_t at, size_t *left) {
   size_t begin = 0;
   for (int64_t i = 0; i < s->num_runs; i++) {
     size_t end = begin + s->runs[i].bytes;
@@ -34,44 +34,45 @@ uint32_t jinja_origin_at(const jinja_string *s, size_t at, size_t *left) {
   return s->origin;
 }
 
-ft_err jinja_string_part(jinja_arena *a, const jinja_string *s, size_t begin, size_t end,
-                         jinja_value *out) {
-  jinja_string part = {.text = s->text + begin, .bytes = end - begin, .markup = s->markup};
+ft_err ft_jinja_string_part(ft_jinja_arena *a, const ft_jinja_string *s, size_t begin, size_t end,
+                            ft_jinja_value *out) {
+  ft_jinja_string part = {.text = s->text + begin, .bytes = end - begin, .markup = s->markup};
   if (s->num_runs == 0 || begin == end) {
     part.origin = s->origin;
     return new_string(a, part, out);
   }
   size_t left;
-  part.origin = jinja_origin_at(s, begin, &left);
+  part.origin = ft_jinja_origin_at(s, begin, &left);
   if (left >= end - begin) return new_string(a, part, out);
-  jinja_builder b = jinja_builder_on(a);
-  jinja_put_part(&b, s, begin, end);
-  ft_err err = jinja_built(&b, out);
-  if (err == FT_OK && s->markup) ((jinja_string *)out->string)->markup = true;
+  ft_jinja_builder b = ft_jinja_builder_on(a);
+  ft_jinja_put_part(&b, s, begin, end);
+  ft_err err = ft_jinja_built(&b, out);
+  if (err == FT_OK && s->markup) ((ft_jinja_string *)out->string)->markup = true;
   return err;
 }
 
-int jinja_string_compare(const jinja_string *a, const jinja_string *b) {
+int ft_jinja_string_compare(const ft_jinja_string *a, const ft_jinja_string *b) {
   size_t common = FT_MIN(a->bytes, b->bytes);
   int order = common ? memcmp(a->text, b->text, common) : 0; /* UTF-8 keeps code points' order */
   return order ? order : (a->bytes > b->bytes) - (a->bytes < b->bytes);
 }
 
-int64_t jinja_string_length(const jinja_string *s) {
+int64_t ft_jinja_string_length(const ft_jinja_string *s) {
   int64_t length = 0;
   for (size_t i = 0; i < s->bytes; i++)
     length += ((unsigned char)s->text[i] & 0xC0) != 0x80;
   return length;
 }
 
-size_t jinja_string_at(const jinja_string *s, int64_t i) {
+size_t ft_jinja_string_at(const ft_jinja_string *s, int64_t i) {
   size_t at = 0;
   for (; i > 0 && at < s->bytes; i--)
-    at += jinja_char_bytes(s->text[at]);
+    at += ft_jinja_char_bytes(s->text[at]);
   return at;
 }
 
-int64_t jinja_string_find(const jinja_string *s, size_t from, size_t to, const jinja_string *part) {
+int64_t ft_jinja_string_find(const ft_jinja_string *s, size_t from, size_t to,
+                             const ft_jinja_string *part) {
   if (from > to || part->bytes > to - from) return -1;
   if (part->bytes == 0) return (int64_t)from;
   for (size_t at = from; at <= to - part->bytes;) {
@@ -84,8 +85,8 @@ int64_t jinja_string_find(const jinja_string *s, size_t from, size_t to, const j
   return -1;
 }
 
-int64_t jinja_string_find_last(const jinja_string *s, size_t from, size_t to,
-                               const jinja_string *part) {
+int64_t ft_jinja_string_find_last(const ft_jinja_string *s, size_t from, size_t to,
+                                  const ft_jinja_string *part) {
   if (from > to || part->bytes > to - from) return -1;
   for (size_t at = to - part->bytes;; at--) {
     if (memcmp(s->text + at, part->text, part->bytes) == 0) return (int64_t)at;
@@ -95,14 +96,14 @@ int64_t jinja_string_find_last(const jinja_string *s, size_t from, size_t to,
 
 /* ---------------------------------------------------------------- building */
 
-static void grow(jinja_builder *b, size_t bytes) {
+static void grow(ft_jinja_builder *b, size_t bytes) {
   if (bytes > (size_t)INT_MAX - b->bytes) {
     b->err = ft_fail(FT_ERR_DATA, "a text of more than 2 GiB");
     return;
   }
   if (b->bytes + bytes <= b->capacity) return;
   size_t capacity = FT_MAX(2 * b->capacity, b->bytes + bytes + 64);
-  char *text = jinja_alloc(b->arena, capacity);
+  char *text = ft_jinja_alloc(b->arena, capacity);
   if (!text) {
     b->err = b->arena->failed;
     return;
@@ -112,15 +113,15 @@ static void grow(jinja_builder *b, size_t bytes) {
   b->capacity = capacity;
 }
 
-static void add_run(jinja_builder *b, size_t bytes, uint32_t origin) {
-  jinja_run *last = b->num_runs ? &b->runs[b->num_runs - 1] : NULL;
+static void add_run(ft_jinja_builder *b, size_t bytes, uint32_t origin) {
+  ft_jinja_run *last = b->num_runs ? &b->runs[b->num_runs - 1] : NULL;
   if (last && last->origin == origin) {
     last->bytes += (uint32_t)bytes;
     return;
   }
   if (b->num_runs == b->run_capacity) {
     int64_t capacity = 2 * b->run_capacity + 4;
-    jinja_run *runs = jinja_alloc(b->arena, (size_t)capacity * sizeof *runs);
+    ft_jinja_run *runs = ft_jinja_alloc(b->arena, (size_t)capacity * sizeof *runs);
     if (!runs) {
       b->err = b->arena->failed;
       return;
@@ -129,10 +130,10 @@ static void add_run(jinja_builder *b, size_t bytes, uint32_t origin) {
     b->runs = runs;
     b->run_capacity = capacity;
   }
-  b->runs[b->num_runs++] = (jinja_run){(uint32_t)bytes, origin};
+  b->runs[b->num_runs++] = (ft_jinja_run){(uint32_t)bytes, origin};
 }
 
-void jinja_put(jinja_builder *b, const char *text, size_t bytes, uint32_t origin) {
+void ft_jinja_put(ft_jinja_builder *b, const char *text, size_t bytes, uint32_t origin) {
   if (b->err != FT_OK || bytes == 0) return;
   grow(b, bytes);
   if (b->err != FT_OK) return;
@@ -141,26 +142,27 @@ void jinja_put(jinja_builder *b, const char *text, size_t bytes, uint32_t origin
   add_run(b, bytes, origin | b->mark);
 }
 
-void jinja_put_text(jinja_builder *b, const char *text) {
-  jinja_put(b, text, strlen(text), 0);
+void ft_jinja_put_text(ft_jinja_builder *b, const char *text) {
+  ft_jinja_put(b, text, strlen(text), 0);
 }
 
-void jinja_put_part(jinja_builder *b, const jinja_string *s, size_t begin, size_t end) {
+void ft_jinja_put_part(ft_jinja_builder *b, const ft_jinja_string *s, size_t begin, size_t end) {
   if (s->num_runs == 0) {
-    jinja_put(b, s->text + begin, end - begin, s->origin);
+    ft_jinja_put(b, s->text + begin, end - begin, s->origin);
     return;
   }
   size_t at = 0;
   for (int64_t i = 0; i < s->num_runs && at < end; i++) {
     size_t run_end = at + s->runs[i].bytes, from = FT_MAX(at, begin), to = FT_MIN(run_end, end);
-    if (from < to) jinja_put(b, s->text + from, to - from, s->runs[i].origin);
+    if (from < to) ft_jinja_put(b, s->text + from, to - from, s->runs[i].origin);
     at = run_end;
   }
 }
 
-ft_err jinja_built(jinja_builder *b, jinja_value *out) {
+ft_err ft_jinja_built(ft_jinja_builder *b, ft_jinja_value *out) {
   if (b->err != FT_OK) return b->err;
-  jinja_string s = {.text = b->text, .bytes = b->bytes, .runs = b->runs, .num_runs = b->num_runs};
+  ft_jinja_string s = {
+      .text = b->text, .bytes = b->bytes, .runs = b->runs, .num_runs = b->num_runs};
   if (!s.text) s.text = "";
   if (s.num_runs == 1) {
     s.origin = s.runs[0].origin;

@@ -7,7 +7,7 @@
 
 /* ---------------------------------------------------------------- tokens */
 
-typedef enum jinja_token_type {
+typedef enum ft_jinja_token_type {
   JINJA_T_END,
   JINJA_T_DATA,           /* text outside of braces */
   JINJA_T_VARIABLE_BEGIN, /* {{ */
@@ -19,23 +19,23 @@ typedef enum jinja_token_type {
   JINJA_T_INTEGER,
   JINJA_T_FLOAT,
   JINJA_T_OPERATOR
-} jinja_token_type;
+} ft_jinja_token_type;
 
-typedef struct jinja_token {
-  jinja_token_type type;
+typedef struct ft_jinja_token {
+  ft_jinja_token_type type;
   int line;
   const char *text; /* name, operator or data; a string's value. Terminated. */
   size_t bytes;
-  jinja_value number;
-} jinja_token;
+  ft_jinja_value number;
+} ft_jinja_token;
 
 /* Cuts a source to tokens; the last is JINJA_T_END. Errors: FT_ERR_DATA with the line. */
-ft_err jinja_lex(jinja_arena *a, const char *source, size_t bytes, jinja_token **tokens,
-                 int64_t *count);
+ft_err ft_jinja_lex(ft_jinja_arena *a, const char *source, size_t bytes, ft_jinja_token **tokens,
+                    int64_t *count);
 
 /* ---------------------------------------------------------------- trees */
 
-typedef enum jinja_kind {
+typedef enum ft_jinja_kind {
   /* expressions */
   JINJA_CONSTANT,
   JINJA_NAME,
@@ -78,9 +78,9 @@ typedef enum jinja_kind {
   JINJA_FILTER_BLOCK, /* a: the filters; body */
   JINJA_WITH,         /* of: target, value, target, value …; body */
   JINJA_GENERATION_BLOCK
-} jinja_kind;
+} ft_jinja_kind;
 
-typedef enum jinja_comparison {
+typedef enum ft_jinja_comparison {
   JINJA_EQ,
   JINJA_NE,
   JINJA_LT,
@@ -89,62 +89,62 @@ typedef enum jinja_comparison {
   JINJA_GE,
   JINJA_IN,
   JINJA_NOT_IN
-} jinja_comparison;
+} ft_jinja_comparison;
 
-typedef struct jinja_node jinja_node;
+typedef struct ft_jinja_node ft_jinja_node;
 
 /* Some nodes in order. */
-typedef struct jinja_nodes {
-  jinja_node **at;
+typedef struct ft_jinja_nodes {
+  ft_jinja_node **at;
   int64_t count, capacity;
-} jinja_nodes;
+} ft_jinja_nodes;
 
 /* Arguments as they are written. */
-typedef struct jinja_call {
-  jinja_nodes positional, named;
-  const char **names;            /* [named.count] */
-  jinja_node *rest, *rest_named; /* *rest, **rest_named, or NULL */
-} jinja_call;
+typedef struct ft_jinja_call {
+  ft_jinja_nodes positional, named;
+  const char **names;               /* [named.count] */
+  ft_jinja_node *rest, *rest_named; /* *rest, **rest_named, or NULL */
+} ft_jinja_call;
 
-struct jinja_node {
-  jinja_kind kind;
+struct ft_jinja_node {
+  ft_jinja_kind kind;
   int line;
   const char *name; /* interned: equal names are equal pointers */
   const char *member;
-  jinja_comparison comparison;
+  ft_jinja_comparison comparison;
   bool recursive;                              /* JINJA_FOR */
   bool uses_caller, uses_varargs, uses_kwargs; /* macros, as their bodies mention these */
-  jinja_value constant;
-  const struct jinja_builtin *builtin; /* JINJA_FILTER: what it runs, or NULL */
+  ft_jinja_value constant;
+  const struct ft_jinja_builtin *builtin; /* JINJA_FILTER: what it runs, or NULL */
   bool may_be_python; /* JINJA_ATTRIBUTE: some value may have an attribute of this name */
-  jinja_node *a, *b, *c;
-  jinja_nodes of, body, otherwise;
-  jinja_call *call;
+  ft_jinja_node *a, *b, *c;
+  ft_jinja_nodes of, body, otherwise;
+  ft_jinja_call *call;
   /* Macros and call blocks. defaults belong to the last parameters. */
   const char **parameters;
   int64_t num_parameters;
-  jinja_nodes defaults;
+  ft_jinja_nodes defaults;
 };
 
 struct ft_jinja {
-  jinja_arena arena;
+  ft_jinja_arena arena;
   char *where;        /* owned by the arena */
   const char **names; /* [num_names] interned */
   int64_t num_names, name_capacity;
-  const char *loop_name; /* "loop", interned */
-  jinja_token *tokens;   /* [num_tokens] */
+  const char *loop_name;  /* "loop", interned */
+  ft_jinja_token *tokens; /* [num_tokens] */
   int64_t num_tokens;
-  jinja_nodes body;
+  ft_jinja_nodes body;
   bool has_generation;
 };
 
 /* NULL: there is no filter of this name. */
-const struct jinja_builtin *jinja_find_filter(const char *name);
+const struct ft_jinja_builtin *ft_jinja_find_filter(const char *name);
 /* Whether Python's own attributes of any type have this name: otherwise it is a key. */
-bool jinja_may_be_python(const char *name);
+bool ft_jinja_may_be_python(const char *name);
 /* The one copy of a name that all of the template shares. */
-ft_err jinja_intern(ft_jinja *t, const char *name, const char **out);
+ft_err ft_jinja_intern(ft_jinja *t, const char *name, const char **out);
 /* Fills t->body from t->tokens. Errors: FT_ERR_DATA with the line, FT_ERR_MEMORY. */
-ft_err jinja_parse_template(ft_jinja *t);
+ft_err ft_jinja_parse_template(ft_jinja *t);
 
 #endif

@@ -13,12 +13,12 @@ static const size_t max_rendering_bytes = (size_t)512 << 20;
 static bool is_utf8(const char *s, size_t bytes) {
   for (size_t at = 0; at < bytes;) {
     unsigned char c = (unsigned char)s[at];
-    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xF4 ? jinja_char_bytes(s[at]) : 0;
+    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xF4 ? ft_jinja_char_bytes(s[at]) : 0;
     if (length == 0 || length > bytes - at) return false;
     for (size_t i = 1; i < length; i++)
       if (((unsigned char)s[at + i] & 0xC0) != 0x80) return false;
     size_t same;
-    uint32_t code = jinja_decode(s + at, &same);
+    uint32_t code = ft_jinja_decode(s + at, &same);
     bool shorter = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
     if (shorter || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
     at += length;
@@ -29,14 +29,14 @@ static bool is_utf8(const char *s, size_t bytes) {
 static ft_err parse(ft_jinja *t, const char *source, size_t bytes, const char *where) {
   ft_err err = FT_OK;
   t->arena.limit_bytes = max_template_bytes;
-  t->where = jinja_alloc(&t->arena, strlen(where) + 1);
+  t->where = ft_jinja_alloc(&t->arena, strlen(where) + 1);
   if (!t->where) return t->arena.failed;
   memcpy(t->where, where, strlen(where));
   FT_CHECK(bytes <= MAX_SOURCE_BYTES, FT_ERR_DATA, "a template of more than 16 MiB");
   FT_CHECK(is_utf8(source, bytes), FT_ERR_DATA, "the template is not valid UTF-8");
-  FT_TRY(jinja_intern(t, "loop", &t->loop_name));
-  FT_TRY(jinja_lex(&t->arena, source, bytes, &t->tokens, &t->num_tokens));
-  FT_TRY(jinja_parse_template(t));
+  FT_TRY(ft_jinja_intern(t, "loop", &t->loop_name));
+  FT_TRY(ft_jinja_lex(&t->arena, source, bytes, &t->tokens, &t->num_tokens));
+  FT_TRY(ft_jinja_parse_template(t));
 out:
   return err;
 }
@@ -57,7 +57,7 @@ ft_err ft_jinja_parse(const char *source, size_t bytes, const char *where, ft_ji
 
 void ft_jinja_free(ft_jinja *t) {
   if (!t) return;
-  jinja_arena_fini(&t->arena);
+  ft_jinja_arena_fini(&t->arena);
   ft_free(t);
 }
 
@@ -74,25 +74,25 @@ bool ft_jinja_uses(const ft_jinja *t, const char *name) {
 }
 
 bool ft_jinja_mentions(const ft_jinja *t, const char *text) {
-  jinja_string wanted = {.text = text, .bytes = strlen(text)};
+  ft_jinja_string wanted = {.text = text, .bytes = strlen(text)};
   for (int64_t i = 0; i < t->num_tokens; i++) {
-    const jinja_token *token = &t->tokens[i];
+    const ft_jinja_token *token = &t->tokens[i];
     if (!token->text || token->type == JINJA_T_OPERATOR) continue;
-    jinja_string in = {.text = token->text, .bytes = token->bytes};
-    if (jinja_string_find(&in, 0, in.bytes, &wanted) >= 0) return true;
+    ft_jinja_string in = {.text = token->text, .bytes = token->bytes};
+    if (ft_jinja_string_find(&in, 0, in.bytes, &wanted) >= 0) return true;
   }
   return false;
 }
 
 /* ---------------------------------------------------------------- rendering */
 
-static ft_err render(jinja_state *s, ft_jinja_text *out) {
+static ft_err render(ft_jinja_state *s, ft_jinja_text *out) {
   ft_err err = FT_OK;
-  jinja_flow flow;
-  FT_TRY(jinja_scope_enter(s, NULL));
+  ft_jinja_flow flow;
+  FT_TRY(ft_jinja_scope_enter(s, NULL));
   s->root = s->scope;
   s->out = &s->text;
-  FT_TRY(jinja_execute(s, &s->t->body, &flow));
+  FT_TRY(ft_jinja_execute(s, &s->t->body, &flow));
   FT_TRY(s->text.err);
   out->text = s->text.text ? s->text.text : "";
   out->bytes = s->text.bytes;
@@ -107,22 +107,22 @@ out:
 ft_err ft_jinja_render(const ft_jinja *t, const ft_jinja_options *options, ft_jinja_text *out) {
   if (!out->arena) {
     void *arena;
-    ft_err err = ft_alloc(FT_MEM_PREP, sizeof(jinja_arena), &arena);
+    ft_err err = ft_alloc(FT_MEM_PREP, sizeof(ft_jinja_arena), &arena);
     if (err != FT_OK) return err;
     out->arena = arena;
   }
   out->arena->limit_bytes = options->max_bytes ? options->max_bytes : max_rendering_bytes;
-  jinja_arena_reset(out->arena);
+  ft_jinja_arena_reset(out->arena);
   *out = (ft_jinja_text){.arena = out->arena};
-  jinja_state s = {.t = t, .options = options, .arena = out->arena, .turn = -1};
-  s.text = jinja_builder_on(out->arena);
+  ft_jinja_state s = {.t = t, .options = options, .arena = out->arena, .turn = -1};
+  s.text = ft_jinja_builder_on(out->arena);
   ft_err err = render(&s, out);
   return err == FT_ERR_DATA ? ft_fail_prefix(err, "%s: line %d", t->where, s.line) : err;
 }
 
 void ft_jinja_text_fini(ft_jinja_text *text) {
   if (text->arena) {
-    jinja_arena_fini(text->arena);
+    ft_jinja_arena_fini(text->arena);
     ft_free(text->arena);
   }
   *text = (ft_jinja_text){0};

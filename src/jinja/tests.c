@@ -2,7 +2,7 @@
 #include "state.h"
 
 /* Python's bool(isinstance(v, Mapping)) and the like need no arguments. */
-static bool test_type(const char *name, jinja_value v, bool *known) {
+static bool test_type(const char *name, ft_jinja_value v, bool *known) {
   bool whole = v.type == JINJA_INT || v.type == JINJA_BIG;
   *known = true;
   if (strcmp(name, "defined") == 0) return v.type != JINJA_UNDEFINED;
@@ -13,14 +13,14 @@ static bool test_type(const char *name, jinja_value v, bool *known) {
   if (strcmp(name, "false") == 0) return v.type == JINJA_BOOL && !v.boolean;
   if (strcmp(name, "integer") == 0) return whole;
   if (strcmp(name, "float") == 0) return v.type == JINJA_FLOAT;
-  if (strcmp(name, "number") == 0) return whole || jinja_is_number(v.type);
+  if (strcmp(name, "number") == 0) return whole || ft_jinja_is_number(v.type);
   if (strcmp(name, "string") == 0) return v.type == JINJA_STRING;
   if (strcmp(name, "mapping") == 0) return v.type == JINJA_DICT;
   if (strcmp(name, "iterable") == 0)
-    return v.type == JINJA_STRING || v.type == JINJA_DICT || jinja_is_listed(v.type) ||
+    return v.type == JINJA_STRING || v.type == JINJA_DICT || ft_jinja_is_listed(v.type) ||
            v.type == JINJA_UNDEFINED || v.type == JINJA_LOOP;
   if (strcmp(name, "sequence") == 0)
-    return v.type == JINJA_STRING || v.type == JINJA_DICT || jinja_is_sequence(v.type) ||
+    return v.type == JINJA_STRING || v.type == JINJA_DICT || ft_jinja_is_sequence(v.type) ||
            v.type == JINJA_UNDEFINED;
   if (strcmp(name, "callable") == 0)
     return v.type == JINJA_MACRO || v.type == JINJA_LOOP || v.type == JINJA_FUNCTION ||
@@ -31,50 +31,51 @@ static bool test_type(const char *name, jinja_value v, bool *known) {
 }
 
 /* Whether v % by is 0. */
-static ft_err divisible(jinja_state *s, jinja_value v, jinja_value by, bool *out) {
-  jinja_value rest;
-  if (!jinja_is_number(v.type) || !jinja_is_number(by.type))
-    return ft_fail(FT_ERR_DATA, "a %s is divided by a %s", jinja_type_name(v), jinja_type_name(by));
-  ft_err err = jinja_binary(s, JINJA_MODULO, v, by, &rest);
-  *out = err == FT_OK && jinja_real(rest) == 0;
+static ft_err divisible(ft_jinja_state *s, ft_jinja_value v, ft_jinja_value by, bool *out) {
+  ft_jinja_value rest;
+  if (!ft_jinja_is_number(v.type) || !ft_jinja_is_number(by.type))
+    return ft_fail(FT_ERR_DATA, "a %s is divided by a %s", ft_jinja_type_name(v),
+                   ft_jinja_type_name(by));
+  ft_err err = ft_jinja_binary(s, JINJA_MODULO, v, by, &rest);
+  *out = err == FT_OK && ft_jinja_real(rest) == 0;
   return err;
 }
 
 /* odd and even: v % 2 is 1 or 0, which a fraction is neither of. */
-static ft_err test_parity(jinja_state *s, jinja_value v, double wanted, bool *out) {
-  jinja_value rest;
-  if (!jinja_is_number(v.type))
-    return ft_fail(FT_ERR_DATA, "a %s is neither odd nor even", jinja_type_name(v));
-  ft_err err = jinja_binary(s, JINJA_MODULO, v, jinja_int(2), &rest);
-  *out = err == FT_OK && jinja_real(rest) == wanted;
+static ft_err test_parity(ft_jinja_state *s, ft_jinja_value v, double wanted, bool *out) {
+  ft_jinja_value rest;
+  if (!ft_jinja_is_number(v.type))
+    return ft_fail(FT_ERR_DATA, "a %s is neither odd nor even", ft_jinja_type_name(v));
+  ft_err err = ft_jinja_binary(s, JINJA_MODULO, v, ft_jinja_int(2), &rest);
+  *out = err == FT_OK && ft_jinja_real(rest) == wanted;
   return err;
 }
 
 /* lower and upper: Python's str.islower and str.isupper of the text. */
-static ft_err test_case(jinja_state *s, const char *name, jinja_value v, bool *out) {
-  static const jinja_arguments none = {0};
-  const jinja_string *text;
-  jinja_value is;
-  ft_err err = jinja_to_string(s->arena, v, &text);
+static ft_err test_case(ft_jinja_state *s, const char *name, ft_jinja_value v, bool *out) {
+  static const ft_jinja_arguments none = {0};
+  const ft_jinja_string *text;
+  ft_jinja_value is;
+  ft_err err = ft_jinja_to_string(s->arena, v, &text);
   if (err != FT_OK) return err;
-  jinja_value self = jinja_of_string(text);
+  ft_jinja_value self = ft_jinja_of_string(text);
   const char *method = strcmp(name, "lower") == 0 ? "islower" : "isupper";
-  err = jinja_run_builtin(s, jinja_find_method(self, method), self, &none, &is);
+  err = ft_jinja_run_builtin(s, ft_jinja_find_method(self, method), self, &none, &is);
   *out = err == FT_OK && is.boolean;
   return err;
 }
 
-static bool same(jinja_value a, jinja_value b) {
+static bool same(ft_jinja_value a, ft_jinja_value b) {
   bool single = a.type == JINJA_NONE || a.type == JINJA_BOOL;
-  if (single) return a.type == b.type && jinja_equal(a, b);
+  if (single) return a.type == b.type && ft_jinja_equal(a, b);
   return a.type == b.type && a.type != JINJA_INT && a.type != JINJA_FLOAT && a.list == b.list;
 }
 
-static ft_err compare(jinja_comparison wanted, jinja_value a, jinja_value b, bool *out) {
+static ft_err compare(ft_jinja_comparison wanted, ft_jinja_value a, ft_jinja_value b, bool *out) {
   int order;
-  ft_err err = jinja_check_defined(a);
-  if (err == FT_OK) err = jinja_check_defined(b);
-  if (err == FT_OK) err = jinja_order(a, b, 0, &order);
+  ft_err err = ft_jinja_check_defined(a);
+  if (err == FT_OK) err = ft_jinja_check_defined(b);
+  if (err == FT_OK) err = ft_jinja_order(a, b, 0, &order);
   if (err != FT_OK) return err;
   *out = (wanted == JINJA_LT && order == -1) || (wanted == JINJA_GT && order == 1) ||
          (wanted == JINJA_LE && (order == -1 || order == 0)) ||
@@ -83,16 +84,16 @@ static ft_err compare(jinja_comparison wanted, jinja_value a, jinja_value b, boo
 }
 
 /* Tests with one argument. */
-static ft_err test_with(jinja_state *s, const char *name, jinja_value v, jinja_value with,
+static ft_err test_with(ft_jinja_state *s, const char *name, ft_jinja_value v, ft_jinja_value with,
                         bool *known, bool *out) {
   static const struct {
     const char *names[4];
-    jinja_comparison comparison;
+    ft_jinja_comparison comparison;
   } comparisons[] = {{{"==", "eq", "equalto"}, JINJA_EQ},    {{"!=", "ne"}, JINJA_NE},
                      {{"<", "lt", "lessthan"}, JINJA_LT},    {{"<=", "le"}, JINJA_LE},
                      {{">", "gt", "greaterthan"}, JINJA_GT}, {{">=", "ge"}, JINJA_GE}};
   *known = true;
-  if (strcmp(name, "in") == 0) return jinja_contains(s, v, with, out);
+  if (strcmp(name, "in") == 0) return ft_jinja_contains(s, v, with, out);
   if (strcmp(name, "sameas") == 0) {
     bool numbers = v.type == with.type && (v.type == JINJA_INT || v.type == JINJA_FLOAT);
     if (numbers) return ft_fail(FT_ERR_DATA, "sameas of numbers is an accident of Python");
@@ -103,15 +104,15 @@ static ft_err test_with(jinja_state *s, const char *name, jinja_value v, jinja_v
   for (size_t i = 0; i < FT_ARRAY_SIZE(comparisons); i++)
     for (int n = 0; n < 4 && comparisons[i].names[n]; n++)
       if (strcmp(name, comparisons[i].names[n]) == 0) {
-        jinja_comparison c = comparisons[i].comparison;
-        *out = jinja_equal(v, with) == (c == JINJA_EQ);
+        ft_jinja_comparison c = comparisons[i].comparison;
+        *out = ft_jinja_equal(v, with) == (c == JINJA_EQ);
         return c == JINJA_EQ || c == JINJA_NE ? FT_OK : compare(c, v, with, out);
       }
   *known = false;
   return FT_OK;
 }
 
-static ft_err test_without(jinja_state *s, const char *name, jinja_value v, bool *known,
+static ft_err test_without(ft_jinja_state *s, const char *name, ft_jinja_value v, bool *known,
                            bool *out) {
   if (strcmp(name, "odd") == 0) return test_parity(s, v, 1, out);
   if (strcmp(name, "even") == 0) return test_parity(s, v, 0, out);
@@ -122,14 +123,14 @@ static ft_err test_without(jinja_state *s, const char *name, jinja_value v, bool
   return FT_OK;
 }
 
-ft_err jinja_test(jinja_state *s, const char *name, jinja_value v, const jinja_arguments *with,
-                  bool *out) {
+ft_err ft_jinja_test(ft_jinja_state *s, const char *name, ft_jinja_value v,
+                     const ft_jinja_arguments *with, bool *out) {
   ft_err err = FT_OK;
   bool known = true, one = with->count == 1 && with->num_named == 0;
   bool unsafe = v.type == JINJA_UNDEFINED && v.unsafe;
   *out = false;
   if (unsafe && strcmp(name, "defined") != 0 && strcmp(name, "undefined") != 0)
-    return jinja_check_defined(v);
+    return ft_jinja_check_defined(v);
   if (one)
     FT_TRY(test_with(s, name, v, with->positional[0], &known, out));
   else if (with->count == 0 && with->num_named == 0)

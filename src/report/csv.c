@@ -109,7 +109,7 @@ ft_err ft_report_write_csv(const ft_report *r, const char *path) {
   csv c = {.report = r};
   FT_TRY(collect(&c, false));
   FT_TRY(collect(&c, true));
-  FT_TRY(report_write(path, put_csv, &c));
+  FT_TRY(ft_report_write(path, put_csv, &c));
 out:
   ft_free(c.columns);
   return err;

@@ -5,11 +5,11 @@
 
 enum { FEW_VALUES = 100 };
 
-int64_t curve_window(int64_t count) {
+int64_t ft_curve_window(int64_t count) {
   return count < FEW_VALUES ? 1 : count / 40 | 1;
 }
 
-bool curve_range(const curve *c, double *low, double *high) {
+bool ft_curve_range(const curve *c, double *low, double *high) {
   *low = INFINITY;
   *high = -INFINITY;
   for (int64_t i = 0; i < c->count; i++) {
@@ -46,8 +46,8 @@ static double mean_around(const curve *c, int64_t middle, int64_t half) {
   return count ? sum / (double)count : NAN;
 }
 
-void curve_columns(const curve *c, double from, double to, int64_t window, int64_t num_columns,
-                   curve_column *columns) {
+void ft_curve_columns(const curve *c, double from, double to, int64_t window, int64_t num_columns,
+                      curve_column *columns) {
   double width = (to - from) / (double)num_columns;
   int64_t at = 0;
   while (at < c->count && c->x[at] < from)

@@ -19,14 +19,14 @@ typedef struct curve_column {
 
 /* Cuts [from, to] into num_columns equal columns and says what each shows. The mean is over
  * `window` values (an odd number), fewer at the curve's ends. */
-void curve_columns(const curve *c, double from, double to, int64_t window, int64_t num_columns,
-                   curve_column *columns);
+void ft_curve_columns(const curve *c, double from, double to, int64_t window, int64_t num_columns,
+                      curve_column *columns);
 
 /* Over how many values a mean is taken that shows a curve's course: a fortieth of them, an odd
  * number; 1 where there are too few to be noisy. */
-int64_t curve_window(int64_t count);
+int64_t ft_curve_window(int64_t count);
 
 /* The lowest and highest value that is a number; false: there is none. */
-bool curve_range(const curve *c, double *low, double *high);
+bool ft_curve_range(const curve *c, double *low, double *high);
 
 #endif

@@ -237,7 +237,7 @@ static ft_err add_series(ft_report *r, report_figure *f, const kind *k, const re
   plot_series s = {.colour = (int)(r->num_runs > 1 ? run - r->runs : f->plot.num_series)};
   FT_TRY(take_values(r, k, table_of(k, run), c, &s.curve));
   double low, high;
-  if (!curve_range(&s.curve, &low, &high)) return FT_OK;
+  if (!ft_curve_range(&s.curve, &low, &high)) return FT_OK;
   s.best = find_best(run, k, c, &s.curve);
   void *p = f->plot.series;
   FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(f->plot.num_series + 1) * sizeof s, &p));
@@ -317,7 +317,7 @@ static void drop_empty(ft_report *r) {
   }
 }
 
-ft_err report_make_figures(ft_report *r) {
+ft_err ft_report_make_figures(ft_report *r) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++) {
     ft_err err = r->num_runs == 1 ? add_together(r, &kinds[i]) : add_each(r, &kinds[i]);
     if (err != FT_OK) return err;

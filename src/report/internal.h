@@ -41,26 +41,26 @@ struct ft_report {
 /* ---- report.c */
 /* The run's configuration as it was resolved (cJSON_Delete). Errors: FT_ERR_NOINPUT; FT_ERR_DATA:
  * it is no run directory; FT_ERR_IO. */
-ft_err report_read_config(const char *dir, cJSON **out);
+ft_err ft_report_read_config(const char *dir, cJSON **out);
 /* How many steps the run is to have, by its last start or else its configuration; -1: not known. */
-int64_t report_planned_steps(const cJSON *config, const cJSON *starts);
+int64_t ft_report_planned_steps(const cJSON *config, const cJSON *starts);
 
 /* ---- figures.c */
 /* Makes the figures of the runs that were read. Errors: FT_ERR_MEMORY. */
-ft_err report_make_figures(ft_report *r);
+ft_err ft_report_make_figures(ft_report *r);
 
 /* ---- tables.c, settings.c: parts of the page */
 /* Opens a table with a column for each run; the caller closes tbody, table and div. */
-void report_put_runs_head(FILE *out, const ft_report *r, const char *corner);
-void report_put_overview(FILE *out, const ft_report *r);
-void report_put_usage(FILE *out, const ft_report *r);
-void report_put_numbers(FILE *out, const ft_report *r);
-void report_put_configurations(FILE *out, const ft_report *r);
-void report_put_environments(FILE *out, const ft_report *r);
-void report_put_samples(FILE *out, const ft_report *r);
+void ft_report_put_runs_head(FILE *out, const ft_report *r, const char *corner);
+void ft_report_put_overview(FILE *out, const ft_report *r);
+void ft_report_put_usage(FILE *out, const ft_report *r);
+void ft_report_put_numbers(FILE *out, const ft_report *r);
+void ft_report_put_configurations(FILE *out, const ft_report *r);
+void ft_report_put_environments(FILE *out, const ft_report *r);
+void ft_report_put_samples(FILE *out, const ft_report *r);
 
 /* ---- writing: calls `put` with a stream and commits what it wrote under `path`; "-" is standard
  * output. Errors: FT_ERR_CREATE, FT_ERR_IO, FT_ERR_MEMORY. */
-ft_err report_write(const char *path, void (*put)(FILE *out, const void *arg), const void *arg);
+ft_err ft_report_write(const char *path, void (*put)(FILE *out, const void *arg), const void *arg);
 
 #endif

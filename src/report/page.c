@@ -20,14 +20,14 @@ static void put_legend(FILE *out, const plot *p) {
   for (int64_t i = 0; i < p->num_series; i++) {
     const plot_series *s = &p->series[i];
     fputs("<li>", out);
-    plot_symbol(out, s->colour);
+    ft_plot_symbol(out, s->colour);
     fputs("<span><span class=\"name\">", out);
-    text_escaped(out, s->name);
+    ft_text_escaped(out, s->name);
     fputs("</span>", out);
     if (s->best >= 0)
       fprintf(out, " <span class=\"note\">○ best: %s at step %s</span>",
-              text_number(s->curve.y[s->best], value),
-              text_count((int64_t)s->curve.x[s->best], step));
+              ft_text_number(s->curve.y[s->best], value),
+              ft_text_count((int64_t)s->curve.x[s->best], step));
     fputs("</span></li>", out);
   }
   fputs("</ul>\n", out);
@@ -35,8 +35,8 @@ static void put_legend(FILE *out, const plot *p) {
 
 /* What the lines are, where they are not simply the values. */
 static void put_reading(FILE *out, const plot *p) {
-  int64_t window = plot_window(p);
-  bool thinned = plot_is_thinned(p);
+  int64_t window = ft_plot_window(p);
+  bool thinned = ft_plot_is_thinned(p);
   if (window == 1 && !thinned) return;
   fputs("<figcaption class=\"note\">", out);
   if (window > 1)
@@ -60,10 +60,10 @@ static void put_figures(FILE *out, const ft_report *r) {
       fprintf(out, "<section><h2 id=\"%s\">%s</h2>\n<div class=\"figures\">\n", f->id + 7, section);
     }
     fputs("<figure><h3>", out);
-    text_escaped(out, f->title);
+    ft_text_escaped(out, f->title);
     fputs("</h3>\n", out);
     put_legend(out, &f->plot);
-    plot_inline(out, &f->plot);
+    ft_plot_inline(out, &f->plot);
     put_reading(out, &f->plot);
     fputs("</figure>\n", out);
   }
@@ -75,7 +75,7 @@ static void put_figures(FILE *out, const ft_report *r) {
 static void put_names(FILE *out, const ft_report *r) {
   for (int64_t i = 0; i < r->num_runs; i++) {
     if (i) fputs(i + 1 < r->num_runs ? ", " : " and ", out);
-    text_escaped(out, r->runs[i].name);
+    ft_text_escaped(out, r->runs[i].name);
   }
 }
 
@@ -105,8 +105,8 @@ static void put_head(FILE *out, const ft_report *r) {
         out);
   put_names(out, r);
   fputs(" – ftrun report</title>\n<style>\n", out);
-  plot_colours(out);
-  fprintf(out, "%s</style></head>\n<body>\n<header><h1>", report_style);
+  ft_plot_colours(out);
+  fprintf(out, "%s</style></head>\n<body>\n<header><h1>", ft_report_style);
   put_names(out, r);
   fprintf(out, "</h1>\n<p class=\"note\">Report of %lld training run%s, made %s by ftrun</p>\n",
           (long long)r->num_runs, r->num_runs == 1 ? "" : "s", day);
@@ -117,18 +117,18 @@ static void put_head(FILE *out, const ft_report *r) {
 static void put_page(FILE *out, const void *arg) {
   const ft_report *r = arg;
   put_head(out, r);
-  report_put_overview(out, r);
+  ft_report_put_overview(out, r);
   put_figures(out, r);
   if (r->num_events)
     fputs("<p class=\"note\">Dotted lines from top to bottom: a run was resumed there.</p>\n", out);
-  report_put_usage(out, r);
-  report_put_numbers(out, r);
-  report_put_samples(out, r);
-  report_put_configurations(out, r);
-  report_put_environments(out, r);
-  fprintf(out, "</main>\n<script>\n%s</script>\n</body></html>\n", report_script);
+  ft_report_put_usage(out, r);
+  ft_report_put_numbers(out, r);
+  ft_report_put_samples(out, r);
+  ft_report_put_configurations(out, r);
+  ft_report_put_environments(out, r);
+  fprintf(out, "</main>\n<script>\n%s</script>\n</body></html>\n", ft_report_script);
 }
 
 ft_err ft_report_write_page(const ft_report *r, const char *path) {
-  return report_write(path, put_page, r);
+  return ft_report_write(path, put_page, r);
 }

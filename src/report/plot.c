@@ -35,7 +35,7 @@ static void put_colours(FILE *out, bool dark) {
         out);
 }
 
-void plot_colours(FILE *out) {
+void ft_plot_colours(FILE *out) {
   fputs(":root{color-scheme:light dark;", out);
   put_colours(out, false);
   fputs("}\n@media screen and (prefers-color-scheme:dark){:root{", out);
@@ -53,7 +53,7 @@ void plot_colours(FILE *out) {
         out);
 }
 
-void plot_symbol(FILE *out, int colour) {
+void ft_plot_symbol(FILE *out, int colour) {
   fprintf(out,
           "<svg class=\"symbol\" width=\"30\" height=\"10\" aria-hidden=\"true\"><line x1=\"0\" "
           "y1=\"5\" x2=\"30\" y2=\"5\" stroke=\"var(--c%d)\" stroke-width=\"3\" "
@@ -74,27 +74,27 @@ static void make_x(const plot *p, scale *x) {
   if (!(low <= high)) low = high = 0;
   high = FT_MAX(high, p->last_x);
   if (low >= 0 && low <= 0.05 * high) low = 0;
-  scale_linear(x, low, high, 6, false);
-  scale_place(x, PLOT_LEFT, PLOT_WIDTH - PLOT_RIGHT);
+  ft_scale_linear(x, low, high, 6, false);
+  ft_scale_place(x, PLOT_LEFT, PLOT_WIDTH - PLOT_RIGHT);
 }
 
 static void make_y(const plot *p, scale *y) {
   double low = INFINITY, high = -INFINITY;
   for (int64_t i = 0; i < p->num_series; i++) {
     double l, h;
-    if (!curve_range(&p->series[i].curve, &l, &h)) continue;
+    if (!ft_curve_range(&p->series[i].curve, &l, &h)) continue;
     low = FT_MIN(low, l);
     high = FT_MAX(high, h);
   }
   if (!(low <= high)) low = high = 0;
   if (p->logarithmic && low > 0) {
-    scale_logarithmic(y, low / 1.1, high * 1.1, 5);
+    ft_scale_logarithmic(y, low / 1.1, high * 1.1, 5);
   } else {
     double room = 0.05 * (high - low);
     bool from_zero = p->zero && low >= 0, to_zero = p->zero && high <= 0;
-    scale_linear(y, from_zero ? 0 : low - room, to_zero ? 0 : high + room, 5, true);
+    ft_scale_linear(y, from_zero ? 0 : low - room, to_zero ? 0 : high + room, 5, true);
   }
-  scale_place(y, PLOT_HEIGHT - BOTTOM, PLOT_TOP);
+  ft_scale_place(y, PLOT_HEIGHT - BOTTOM, PLOT_TOP);
 }
 
 /* "×10⁻⁶ " of labels that are divided by it. */
@@ -111,14 +111,14 @@ static void put_power(FILE *out, int exponent) {
 static void put_axes(FILE *out, const plot *p, const axes *a) {
   const int bottom = PLOT_HEIGHT - BOTTOM, right = PLOT_WIDTH - PLOT_RIGHT;
   for (int i = 0; i < a->y.num_ticks; i++) {
-    double y = scale_pixel(&a->y, a->y.ticks[i]);
+    double y = ft_scale_pixel(&a->y, a->y.ticks[i]);
     fprintf(out,
             "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
             "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
             PLOT_LEFT, right, y, y, PLOT_LEFT - 6, y + 4.5, a->y.labels[i]);
   }
   for (int i = 0; i < a->x.num_ticks; i++) {
-    double x = scale_pixel(&a->x, a->x.ticks[i]);
+    double x = ft_scale_pixel(&a->x, a->x.ticks[i]);
     const char *anchor = x > right - 12 ? "end" : "middle";
     fprintf(out,
             "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"
@@ -130,7 +130,7 @@ static void put_axes(FILE *out, const plot *p, const axes *a) {
           "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">step</text>"
           "<text x=\"0\" y=\"12\">",
           PLOT_LEFT, right, bottom, bottom, (PLOT_LEFT + right) / 2, PLOT_HEIGHT - 4);
-  text_escaped(out, p->unit);
+  ft_text_escaped(out, p->unit);
   put_power(out, a->y.exponent);
   fputs(a->y.logarithmic ? ", logarithmic</text>\n" : "</text>\n", out);
 }
@@ -149,8 +149,8 @@ static void draw_to(pen *p, double x, double y) {
     p->down = false;
     return;
   }
-  fprintf(p->out, "%c%.1f %.1f", p->down ? 'L' : 'M', scale_pixel(&p->axes->x, x),
-          scale_pixel(&p->axes->y, y));
+  fprintf(p->out, "%c%.1f %.1f", p->down ? 'L' : 'M', ft_scale_pixel(&p->axes->x, x),
+          ft_scale_pixel(&p->axes->y, y));
   p->down = true;
 }
 
@@ -210,7 +210,8 @@ static void put_markers(FILE *out, const axes *a, const plot_series *s) {
   for (int64_t i = 0; i < s->curve.count; i++)
     if (isfinite(s->curve.y[i]))
       fprintf(out, "<circle class=\"dot\" fill=\"var(--c%d)\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>",
-              s->colour, scale_pixel(&a->x, s->curve.x[i]), scale_pixel(&a->y, s->curve.y[i]));
+              s->colour, ft_scale_pixel(&a->x, s->curve.x[i]),
+              ft_scale_pixel(&a->y, s->curve.y[i]));
   fputc('\n', out);
 }
 
@@ -221,8 +222,8 @@ static bool is_thinned(const plot *p, const plot_series *s) {
 
 static void put_series(FILE *out, const plot *p, const axes *a, const plot_series *s) {
   curve_column columns[PLOT_COLUMNS];
-  int64_t window = p->noisy ? curve_window(s->curve.count) : 1;
-  curve_columns(&s->curve, a->x.low, a->x.high, window, PLOT_COLUMNS, columns);
+  int64_t window = p->noisy ? ft_curve_window(s->curve.count) : 1;
+  ft_curve_columns(&s->curve, a->x.low, a->x.high, window, PLOT_COLUMNS, columns);
   if (!is_thinned(p, s) && window == 1) {
     put_whole(out, a, s, "line");
     if (!p->noisy) put_markers(out, a, s);
@@ -240,13 +241,13 @@ static void put_series(FILE *out, const plot *p, const axes *a, const plot_serie
 static void put_best(FILE *out, const axes *a, const plot_series *s) {
   if (s->best < 0) return;
   fprintf(out, "<circle class=\"best\" stroke=\"var(--c%d)\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/>\n",
-          s->colour, scale_pixel(&a->x, s->curve.x[s->best]),
-          scale_pixel(&a->y, s->curve.y[s->best]));
+          s->colour, ft_scale_pixel(&a->x, s->curve.x[s->best]),
+          ft_scale_pixel(&a->y, s->curve.y[s->best]));
 }
 
 static void put_curves(FILE *out, const plot *p, const axes *a) {
   for (int64_t i = 0; i < p->num_events; i++) {
-    double x = scale_pixel(&a->x, p->events[i].x);
+    double x = ft_scale_pixel(&a->x, p->events[i].x);
     fprintf(out,
             "<line class=\"event\" stroke=\"var(--c%d)\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" "
             "y2=\"%d\"/>\n",
@@ -266,33 +267,33 @@ static void put_description(FILE *out, const plot *p) {
     const plot_series *s = &p->series[i];
     char a[TEXT_NUMBER_BYTES], b[TEXT_NUMBER_BYTES], c[TEXT_NUMBER_BYTES], d[TEXT_NUMBER_BYTES];
     double low, high;
-    text_escaped(out, s->name);
-    if (!curve_range(&s->curve, &low, &high)) {
+    ft_text_escaped(out, s->name);
+    if (!ft_curve_range(&s->curve, &low, &high)) {
       fputs(": no values. ", out);
       continue;
     }
     fprintf(out, ": %lld values, first %s, lowest %s, highest %s, last %s. ",
-            (long long)s->curve.count, text_number(s->curve.y[0], a), text_number(low, b),
-            text_number(high, c), text_number(s->curve.y[s->curve.count - 1], d));
+            (long long)s->curve.count, ft_text_number(s->curve.y[0], a), ft_text_number(low, b),
+            ft_text_number(high, c), ft_text_number(s->curve.y[s->curve.count - 1], d));
   }
 }
 
 static void put_words(FILE *out, const plot *p) {
   fprintf(out, "<title id=\"%s-title\">", p->id);
-  text_escaped(out, p->title);
+  ft_text_escaped(out, p->title);
   fprintf(out, "</title><desc id=\"%s-text\">", p->id);
   put_description(out, p);
   fputs("</desc>\n", out);
 }
 
-int64_t plot_window(const plot *p) {
+int64_t ft_plot_window(const plot *p) {
   int64_t window = 1;
   for (int64_t i = 0; p->noisy && i < p->num_series; i++)
-    window = FT_MAX(window, curve_window(p->series[i].curve.count));
+    window = FT_MAX(window, ft_curve_window(p->series[i].curve.count));
   return window;
 }
 
-bool plot_is_thinned(const plot *p) {
+bool ft_plot_is_thinned(const plot *p) {
   for (int64_t i = 0; i < p->num_series; i++)
     if (is_thinned(p, &p->series[i])) return true;
   return false;
@@ -306,7 +307,7 @@ static void put_scale(FILE *out, const char *name, const scale *s) {
           s->low_pixel + s->pixels, s->logarithmic);
 }
 
-void plot_inline(FILE *out, const plot *p) {
+void ft_plot_inline(FILE *out, const plot *p) {
   axes a;
   make_x(p, &a.x);
   make_y(p, &a.y);
@@ -332,12 +333,12 @@ static void put_legend(FILE *out, const plot *p) {
             "stroke-width=\"3\" stroke-dasharray=\"%s\"/><text x=\"%d\" y=\"%d\">",
             PLOT_LEFT, PLOT_LEFT + 30, y + 8, y + 8, s->colour, colours[s->colour].dashes,
             PLOT_LEFT + 38, y + 12);
-    text_escaped(out, s->name);
+    ft_text_escaped(out, s->name);
     fputs("</text>\n", out);
   }
 }
 
-void plot_file(FILE *out, const plot *p) {
+void ft_plot_file(FILE *out, const plot *p) {
   axes a;
   int above = HEAD + (int)p->num_series * LEGEND_LINE;
   int width = PLOT_WIDTH + 16, height = PLOT_HEIGHT + above + 16;
@@ -351,12 +352,12 @@ void plot_file(FILE *out, const plot *p) {
           2 * width, 2 * height, width, height, p->id, p->id);
   put_words(out, p);
   fputs("<style>\n", out);
-  plot_colours(out);
+  ft_plot_colours(out);
   fprintf(out,
           "</style>\n<rect x=\"-8\" y=\"-8\" width=\"%d\" height=\"%d\" fill=\"var(--paper)\"/>\n"
           "<text x=\"0\" y=\"14\" style=\"font-weight:600;font-size:15px;fill:var(--ink)\">",
           width, height);
-  text_escaped(out, p->title);
+  ft_text_escaped(out, p->title);
   fputs("</text>\n", out);
   put_legend(out, p);
   fprintf(out, "<g transform=\"translate(0 %d)\">\n", above);

@@ -37,16 +37,16 @@ typedef struct plot {
   int64_t num_events;
 } plot;
 
-/* The picture alone, for a page whose style sheet has the colours (plot_colours). */
-void plot_inline(FILE *out, const plot *p);
+/* The picture alone, for a page whose style sheet has the colours (ft_plot_colours). */
+void ft_plot_inline(FILE *out, const plot *p);
 /* A file that stands alone: with title, legend and colours. */
-void plot_file(FILE *out, const plot *p);
+void ft_plot_file(FILE *out, const plot *p);
 /* The style sheet's part that pictures need: colours of lines and text, light and dark. */
-void plot_colours(FILE *out);
+void ft_plot_colours(FILE *out);
 /* The symbol of a series in a legend: a short piece of its line. */
-void plot_symbol(FILE *out, int colour);
+void ft_plot_symbol(FILE *out, int colour);
 /* The most values that stand in one mean, and whether some picture columns show several values. */
-int64_t plot_window(const plot *p);
-bool plot_is_thinned(const plot *p);
+int64_t ft_plot_window(const plot *p);
+bool ft_plot_is_thinned(const plot *p);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* ---------------------------------------------------------------- reading */
 
-ft_err report_read_config(const char *dir, cJSON **out) {
+ft_err ft_report_read_config(const char *dir, cJSON **out) {
   ft_err err = FT_OK;
   char *path = NULL;
   *out = NULL;
@@ -21,7 +21,7 @@ out:
   return err;
 }
 
-int64_t report_planned_steps(const cJSON *config, const cJSON *starts) {
+int64_t ft_report_planned_steps(const cJSON *config, const cJSON *starts) {
   int64_t steps, count = cJSON_GetArraySize(starts);
   const cJSON *last = count ? cJSON_GetArrayItem(starts, (int)count - 1) : NULL;
   if (ft_json_i64(ft_json_get(last, "steps"), &steps)) return steps;
@@ -79,11 +79,11 @@ static ft_err read_run(const char *dir, report_run *run) {
   FT_TRY(ft_strdup(dir, &run->dir));
   for (size_t n = strlen(run->dir); n > 1 && run->dir[n - 1] == '/'; n--)
     run->dir[n - 1] = 0;
-  FT_TRY(report_read_config(run->dir, &run->config));
+  FT_TRY(ft_report_read_config(run->dir, &run->config));
   FT_TRY(ft_history_read(run->dir, &run->history));
   FT_TRY(ft_status_read(run->dir, &run->status));
   FT_TRY(ft_run_read_starts(run->dir, &run->starts));
-  run->planned_steps = report_planned_steps(run->config, run->starts);
+  run->planned_steps = ft_report_planned_steps(run->config, run->starts);
   FT_TRY(find_resumes(run));
   FT_TRY(read_usage(run));
   if (ft_run_read_best(run->dir, &run->best_step) != FT_OK) run->best_step = -1;
@@ -130,7 +130,7 @@ ft_err ft_report_open(char *const *run_dirs, int64_t num_runs, ft_report **out) 
     FT_TRY(read_run(run_dirs[i], &r->runs[i]));
   name_runs(r);
   FT_TRY(collect_events(r));
-  FT_TRY(report_make_figures(r));
+  FT_TRY(ft_report_make_figures(r));
   *out = r;
   memory = NULL;
 out:
@@ -168,7 +168,7 @@ void ft_report_free(ft_report *r) {
 
 /* ---------------------------------------------------------------- writing */
 
-ft_err report_write(const char *path, void (*put)(FILE *out, const void *arg), const void *arg) {
+ft_err ft_report_write(const char *path, void (*put)(FILE *out, const void *arg), const void *arg) {
   ft_err err = FT_OK;
   char *text = NULL;
   size_t bytes = 0;
@@ -188,7 +188,7 @@ out:
 }
 
 static void put_picture(FILE *out, const void *arg) {
-  plot_file(out, arg);
+  ft_plot_file(out, arg);
 }
 
 /* "02-validation-loss.svg": a title as a file name; the number tells equal ones apart. */
@@ -214,7 +214,7 @@ ft_err ft_report_write_pictures(const ft_report *r, const char *dir) {
   for (int64_t i = 0; i < r->num_figures; i++) {
     file_name(i + 1, r->figures[i].title, name);
     FT_TRY(ft_path_join(dir, name, &path));
-    FT_TRY(report_write(path, put_picture, &r->figures[i].plot));
+    FT_TRY(ft_report_write(path, put_picture, &r->figures[i].plot));
     ft_free(path);
     path = NULL;
   }

@@ -45,7 +45,7 @@ static void label_count(double value, double size, char out[SCALE_TICK_BYTES]) {
   label_number(value, size, out);
 }
 
-void scale_linear(scale *s, double low, double high, int wanted, bool powers) {
+void ft_scale_linear(scale *s, double low, double high, int wanted, bool powers) {
   *s = (scale){0};
   if (!(high > low)) { /* one value: something around it */
     double around = fabs(low) > 0 ? fabs(low) * 0.1 : 1;
@@ -75,9 +75,9 @@ static void add_power_tick(scale *s, double value) {
   snprintf(s->labels[s->num_ticks++], SCALE_TICK_BYTES, "%.3g", value);
 }
 
-void scale_logarithmic(scale *s, double low, double high, int wanted) {
+void ft_scale_logarithmic(scale *s, double low, double high, int wanted) {
   if (!(high >= 4 * low)) {
-    scale_linear(s, low, high, wanted, true);
+    ft_scale_linear(s, low, high, wanted, true);
     return;
   }
   *s = (scale){.low = low, .high = high, .logarithmic = true};
@@ -92,12 +92,12 @@ void scale_logarithmic(scale *s, double low, double high, int wanted) {
   }
 }
 
-void scale_place(scale *s, double low_pixel, double high_pixel) {
+void ft_scale_place(scale *s, double low_pixel, double high_pixel) {
   s->low_pixel = low_pixel;
   s->pixels = high_pixel - low_pixel;
 }
 
-double scale_pixel(const scale *s, double value) {
+double ft_scale_pixel(const scale *s, double value) {
   double part = s->logarithmic ? log(FT_MAX(value, s->low) / s->low) / log(s->high / s->low)
                                : (value - s->low) / (s->high - s->low);
   return s->low_pixel + FT_MIN(FT_MAX(part, 0), 1) * s->pixels;

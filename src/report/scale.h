@@ -19,13 +19,13 @@ typedef struct scale {
 /* A scale over [low, high], widened to something where that is nothing; ticks at multiples of 1, 2
  * or 5 times a power of ten, about `wanted` of them. With `powers`, large and small values are
  * divided by a power of 1000, which the axis has to say; without, they are written as 20k, 3M. */
-void scale_linear(scale *s, double low, double high, int wanted, bool powers);
+void ft_scale_linear(scale *s, double low, double high, int wanted, bool powers);
 /* A logarithmic one with ticks at powers of ten (and 2 and 5 times them where that is few). Values
  * that span less than a factor of 4 get a linear scale. low > 0. */
-void scale_logarithmic(scale *s, double low, double high, int wanted);
+void ft_scale_logarithmic(scale *s, double low, double high, int wanted);
 /* Where the scale lies on the page. */
-void scale_place(scale *s, double low_pixel, double high_pixel);
+void ft_scale_place(scale *s, double low_pixel, double high_pixel);
 /* The pixel of a value; values outside lie at the ends. */
-double scale_pixel(const scale *s, double value);
+double ft_scale_pixel(const scale *s, double value);
 
 #endif

@@ -73,18 +73,18 @@ static bool differs(const ft_report *r, const setting *s) {
 
 static void put_setting(FILE *out, const ft_report *r, const setting *s, const char *absent) {
   fputs("<tr><th scope=\"row\">", out);
-  text_escaped(out, s->path);
+  ft_text_escaped(out, s->path);
   fputs("</th>", out);
   for (int64_t i = 0; i < r->num_runs; i++) {
     fputs("<td>", out);
-    text_escaped(out, s->values[i] ? s->values[i] : absent);
+    ft_text_escaped(out, s->values[i] ? s->values[i] : absent);
     fputs("</td>", out);
   }
   fputs("</tr>\n", out);
 }
 
 static void put_all(FILE *out, const ft_report *r, const settings *s, bool only_different) {
-  report_put_runs_head(out, r, "Key");
+  ft_report_put_runs_head(out, r, "Key");
   for (int64_t i = 0; i < s->count; i++)
     if (!only_different || differs(r, &s->list[i])) put_setting(out, r, &s->list[i], "–");
   fputs("</tbody></table></div>\n", out);
@@ -102,7 +102,7 @@ static void put_differences(FILE *out, const ft_report *r, const settings *s) {
   put_all(out, r, s, true);
 }
 
-void report_put_configurations(FILE *out, const ft_report *r) {
+void ft_report_put_configurations(FILE *out, const ft_report *r) {
   settings s = {0};
   fputs("<section><h2 id=\"configuration\">Configuration</h2>\n", out);
   ft_err err = FT_OK;
@@ -120,7 +120,7 @@ void report_put_configurations(FILE *out, const ft_report *r) {
 static void put_text(FILE *out, const cJSON *object, const char *name) {
   const cJSON *item = ft_json_get(object, name);
   bool there = cJSON_IsString(item) && *item->valuestring;
-  text_escaped(out, there ? item->valuestring : "not recorded");
+  ft_text_escaped(out, there ? item->valuestring : "not recorded");
 }
 
 /* "n01 (4 ranks), n02 (4 ranks)". */
@@ -143,9 +143,9 @@ static void put_variables(FILE *out, const cJSON *start) {
   if (variables && !variables->child) fputs("none set", out);
   for (const cJSON *v = variables ? variables->child : NULL; v; v = v->next) {
     fputs(v == variables->child ? "<code>" : "<br><code>", out);
-    text_escaped(out, v->string);
+    ft_text_escaped(out, v->string);
     fputc('=', out);
-    text_escaped(out, cJSON_IsString(v) ? v->valuestring : "");
+    ft_text_escaped(out, cJSON_IsString(v) ? v->valuestring : "");
     fputs("</code>", out);
   }
 }
@@ -161,7 +161,7 @@ static void put_changes(FILE *out, const cJSON *start) {
     char *text = NULL;
     if (ft_json_print(change, false, &text) != FT_OK) continue;
     fputs(change == changes->child ? "<code>" : "<br><code>", out);
-    text_escaped(out, text);
+    ft_text_escaped(out, text);
     fputs("</code>", out);
     ft_free(text);
   }
@@ -171,7 +171,7 @@ static void put_start(FILE *out, const report_run *run, const cJSON *start) {
   int64_t step = 0;
   (void)ft_json_i64(ft_json_get(start, "step"), &step);
   fputs("<tr><th scope=\"row\">", out);
-  text_escaped(out, run->name);
+  ft_text_escaped(out, run->name);
   fprintf(out, "<br>from step %lld</th><td>", (long long)step);
   put_text(out, start, "time");
   fputs("<br>", out);
@@ -193,7 +193,7 @@ static void put_start(FILE *out, const report_run *run, const cJSON *start) {
   fputs("</td></tr>\n", out);
 }
 
-void report_put_environments(FILE *out, const ft_report *r) {
+void ft_report_put_environments(FILE *out, const ft_report *r) {
   fputs("<section><h2 id=\"environment\">Environment</h2>\n"
         "<div class=\"scroll\"><table class=\"parts\"><thead><tr><th scope=\"col\">Part</th>"
         "<th scope=\"col\">Began</th><th scope=\"col\">Program, libraries, CPU</th>"
@@ -207,7 +207,7 @@ void report_put_environments(FILE *out, const ft_report *r) {
       put_start(out, run, start);
     if (run->starts->child) continue;
     fputs("<tr><th scope=\"row\">", out);
-    text_escaped(out, run->name);
+    ft_text_escaped(out, run->name);
     fputs("</th><td colspan=\"6\">not recorded</td></tr>\n", out);
   }
   fputs("</tbody></table></div></section>\n", out);

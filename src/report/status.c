@@ -87,9 +87,9 @@ ft_err ft_status_read(const char *dir, ft_status *s) {
                    .tokens_per_second = NAN,
                    .share_of_peak = NAN,
                    .left_s = NAN};
-  FT_TRY(report_read_config(dir, &config));
+  FT_TRY(ft_report_read_config(dir, &config));
   FT_TRY(ft_run_read_starts(dir, &starts));
-  s->num_steps = report_planned_steps(config, starts);
+  s->num_steps = ft_report_planned_steps(config, starts);
   FT_TRY(ft_run_look_at_holder(dir, &s->holder));
   FT_TRY(read_rows(dir, s));
   FT_TRY(ft_run_newest_checkpoint(dir, &s->checkpoint_step));

@@ -1,7 +1,7 @@
 /* How the page looks, and its one script. */
 #include "style.h"
 
-const char report_style[] =
+const char ft_report_style[] =
     "*{box-sizing:border-box}\n"
     "body{margin:0 auto;padding:24px 20px 60px;max-width:1240px;background:var(--paper);"
     "color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\n"
@@ -46,7 +46,7 @@ const char report_style[] =
     ".scroll{overflow:visible}table{font-size:9pt}th,td{padding-right:12px}"
     ".plot text{font-size:14px}}\n";
 
-const char report_script[] =
+const char ft_report_script[] =
     "for(const svg of document.querySelectorAll('svg.plot')){\n"
     "const figure=svg.closest('figure'),tip=document.createElement('div');tip.className='tip';\n"
     "figure.append(tip);\n"

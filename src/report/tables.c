@@ -10,15 +10,15 @@
 /* Writes one fact of a run as HTML. */
 typedef void (*put_fact)(FILE *out, const report_run *run);
 
-void report_put_runs_head(FILE *out, const ft_report *r, const char *corner) {
+void ft_report_put_runs_head(FILE *out, const ft_report *r, const char *corner) {
   fprintf(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th>", corner);
   for (int64_t i = 0; i < r->num_runs; i++) {
     fputs("<th scope=\"col\">", out);
     if (r->num_runs > 1) {
-      plot_symbol(out, (int)i);
+      ft_plot_symbol(out, (int)i);
       fputc(' ', out);
     }
-    text_escaped(out, r->runs[i].name);
+    ft_text_escaped(out, r->runs[i].name);
     fputs("</th>", out);
   }
   fputs("</tr></thead>\n<tbody>", out);
@@ -44,7 +44,7 @@ static double total(const report_run *run, const char *name) {
 
 static void put_dir(FILE *out, const report_run *run) {
   fputs("<span class=\"where\">", out);
-  text_escaped(out, run->dir);
+  ft_text_escaped(out, run->dir);
   fputs("</span>", out);
 }
 
@@ -55,23 +55,23 @@ static void put_state(FILE *out, const report_run *run) {
 static void put_steps(FILE *out, const report_run *run) {
   char done[TEXT_NUMBER_BYTES], planned[TEXT_NUMBER_BYTES];
   const ft_table *t = &run->history.steps;
-  fputs(text_count(t->num_rows ? t->steps[t->num_rows - 1] : 0, done), out);
-  if (run->planned_steps > 0) fprintf(out, " of %s", text_count(run->planned_steps, planned));
+  fputs(ft_text_count(t->num_rows ? t->steps[t->num_rows - 1] : 0, done), out);
+  if (run->planned_steps > 0) fprintf(out, " of %s", ft_text_count(run->planned_steps, planned));
 }
 
 static void put_tokens(FILE *out, const report_run *run) {
   char number[TEXT_NUMBER_BYTES];
-  fputs(text_count((int64_t)total(run, "tokens"), number), out);
+  fputs(ft_text_count((int64_t)total(run, "tokens"), number), out);
 }
 
 static void put_time(FILE *out, const report_run *run) {
   char number[TEXT_NUMBER_BYTES];
-  fputs(text_duration(total(run, "seconds"), number), out);
+  fputs(ft_text_duration(total(run, "seconds"), number), out);
 }
 
 static void put_rate(FILE *out, const report_run *run) {
   char number[TEXT_NUMBER_BYTES];
-  fprintf(out, "%s tokens/s", text_number(total(run, "tokens") / total(run, "seconds"), number));
+  fprintf(out, "%s tokens/s", ft_text_number(total(run, "tokens") / total(run, "seconds"), number));
 }
 
 /* The mean over time: a step counts as long as it takes. */
@@ -97,7 +97,7 @@ static void put_loss(FILE *out, const report_run *run) {
   int64_t last = t->num_rows - 1;
   while (c && last >= 0 && !isfinite(c->values[last]))
     last--;
-  fputs(text_number(c && last >= 0 ? c->values[last] : NAN, number), out);
+  fputs(ft_text_number(c && last >= 0 ? c->values[last] : NAN, number), out);
 }
 
 /* A validation set's loss: first → last. */
@@ -109,8 +109,8 @@ static void put_set(FILE *out, const report_run *run, const char *set) {
     fputs("–", out);
     return;
   }
-  fprintf(out, "%s → %s", text_number(c->values[0], first),
-          text_number(c->values[t->num_rows - 1], last));
+  fprintf(out, "%s → %s", ft_text_number(c->values[0], first),
+          ft_text_number(c->values[t->num_rows - 1], last));
 }
 
 static bool set_seen(const ft_report *r, int64_t run, const char *set) {
@@ -126,7 +126,7 @@ static void put_sets(FILE *out, const ft_report *r) {
       const char *set = t->columns[j].group;
       if (strcmp(t->columns[j].name, "loss") != 0 || set_seen(r, i, set)) continue;
       fputs("<tr><th scope=\"row\">Loss on ", out);
-      text_escaped(out, set);
+      ft_text_escaped(out, set);
       fputs(", first → last</th>", out);
       for (int64_t k = 0; k < r->num_runs; k++) {
         fputs("<td>", out);
@@ -143,19 +143,19 @@ static void put_best(FILE *out, const report_run *run) {
   if (run->best_step < 0)
     fputs("none kept", out);
   else
-    fprintf(out, "step %s", text_count(run->best_step, number));
+    fprintf(out, "step %s", ft_text_count(run->best_step, number));
 }
 
 static void put_resumes(FILE *out, const report_run *run) {
   char number[TEXT_NUMBER_BYTES];
   if (run->num_resumes == 0) fputs("none", out);
   for (int64_t i = 0; i < run->num_resumes; i++)
-    fprintf(out, "%s%s", i ? ", " : "after step ", text_count(run->resumes[i], number));
+    fprintf(out, "%s%s", i ? ", " : "after step ", ft_text_count(run->resumes[i], number));
 }
 
-void report_put_overview(FILE *out, const ft_report *r) {
+void ft_report_put_overview(FILE *out, const ft_report *r) {
   fputs("<section aria-label=\"Overview\">\n", out);
-  report_put_runs_head(out, r, "Run");
+  ft_report_put_runs_head(out, r, "Run");
   put_facts(out, r, "Directory", put_dir);
   put_facts(out, r, "State", put_state);
   put_facts(out, r, "Steps", put_steps);
@@ -178,12 +178,12 @@ typedef void (*put_value)(FILE *out, double value, double sum);
 static void put_bytes(FILE *out, double value, double sum) {
   char number[TEXT_NUMBER_BYTES];
   (void)sum;
-  fputs(text_bytes(value, number), out);
+  fputs(ft_text_bytes(value, number), out);
 }
 
 static void put_share_of_time(FILE *out, double value, double sum) {
   char number[TEXT_NUMBER_BYTES];
-  fprintf(out, "%s, %.1f %%", text_duration(value, number), sum > 0 ? 100 * value / sum : 0);
+  fprintf(out, "%s, %.1f %%", ft_text_duration(value, number), sum > 0 ? 100 * value / sum : 0);
 }
 
 static double sum_of(const cJSON *object) {
@@ -228,13 +228,13 @@ static void put_usage(FILE *out, const ft_report *r, const char *heading, const 
     names = ft_json_get(r->runs[i].usage, object);
   if (!names) return;
   fprintf(out, "<div><h3>%s</h3>\n", heading);
-  report_put_runs_head(out, r, "Rank 0");
+  ft_report_put_runs_head(out, r, "Rank 0");
   for (const cJSON *item = names->child; item; item = item->next)
     if (is_used(r, object, item->string)) put_usage_row(out, r, object, item->string, put);
   fputs("</tbody></table></div></div>\n", out);
 }
 
-void report_put_usage(FILE *out, const ft_report *r) {
+void ft_report_put_usage(FILE *out, const ft_report *r) {
   fputs("<section><h2 id=\"usage\">Memory and time of rank 0</h2>\n<div class=\"figures\">\n", out);
   put_usage(out, r, "Memory by owner, peaks", "memory", put_bytes);
   put_usage(out, r, "Where the time went, last part of the run", "seconds", put_share_of_time);
@@ -242,7 +242,7 @@ void report_put_usage(FILE *out, const ft_report *r) {
   for (int64_t i = 0; i < r->num_runs; i++) {
     if (r->runs[i].usage) continue;
     fputs("<p class=\"note\">", out);
-    text_escaped(out, r->runs[i].name);
+    ft_text_escaped(out, r->runs[i].name);
     fputs(": not recorded.</p>\n", out);
   }
   fputs("</section>\n", out);
@@ -269,9 +269,9 @@ static void put_numbers_head(FILE *out, const ft_table *t) {
   for (int64_t i = 0; i < t->num_columns; i++) {
     if (!is_shown(&t->columns[i])) continue;
     fputs("<th scope=\"col\" class=\"number\">", out);
-    text_escaped(out, t->columns[i].group);
+    ft_text_escaped(out, t->columns[i].group);
     fputs(*t->columns[i].group ? "<br>" : "", out);
-    text_escaped(out, t->columns[i].name);
+    ft_text_escaped(out, t->columns[i].name);
     fputs("</th>", out);
   }
   fputs("</tr></thead>\n<tbody>", out);
@@ -279,10 +279,11 @@ static void put_numbers_head(FILE *out, const ft_table *t) {
 
 static void put_numbers_row(FILE *out, const ft_table *t, int64_t row) {
   char number[TEXT_NUMBER_BYTES];
-  fprintf(out, "<tr><td class=\"number\">%s</td>", text_count(t->steps[row], number));
+  fprintf(out, "<tr><td class=\"number\">%s</td>", ft_text_count(t->steps[row], number));
   for (int64_t i = 0; i < t->num_columns; i++)
     if (is_shown(&t->columns[i]))
-      fprintf(out, "<td class=\"number\">%s</td>", text_number(t->columns[i].values[row], number));
+      fprintf(out, "<td class=\"number\">%s</td>",
+              ft_text_number(t->columns[i].values[row], number));
   fputs("</tr>\n", out);
 }
 
@@ -290,7 +291,7 @@ static void put_numbers(FILE *out, const report_run *run, const ft_table *t, con
                         bool open) {
   int64_t every = ft_ceil_div(t->num_rows, kind->most);
   fputs(open ? "<details open><summary>" : "<details><summary>", out);
-  text_escaped(out, run->name);
+  ft_text_escaped(out, run->name);
   fprintf(out, ": %lld %s", (long long)t->num_rows, t->num_rows == 1 ? kind->one : kind->many);
   if (every > 1) fprintf(out, ", one of every %lld and the last shown", (long long)every);
   fputs("</summary>\n", out);
@@ -302,11 +303,11 @@ static void put_numbers(FILE *out, const report_run *run, const ft_table *t, con
 
 static void put_none(FILE *out, const report_run *run, const char *what) {
   fputs("<p class=\"note\">", out);
-  text_escaped(out, run->name);
+  ft_text_escaped(out, run->name);
   fprintf(out, ": %s</p>\n", what);
 }
 
-void report_put_numbers(FILE *out, const ft_report *r) {
+void ft_report_put_numbers(FILE *out, const ft_report *r) {
   fputs("<section><h2 id=\"numbers\">Numbers</h2>\n", out);
   for (int64_t i = 0; i < r->num_runs; i++) {
     const report_run *run = &r->runs[i];
@@ -327,9 +328,9 @@ void report_put_numbers(FILE *out, const ft_report *r) {
 
 static void put_sample(FILE *out, const ft_sample *s) {
   fputs("<dt><pre>", out);
-  text_escaped(out, s->prompt);
+  ft_text_escaped(out, s->prompt);
   fputs("</pre></dt><dd><pre>", out);
-  text_escaped(out, s->text);
+  ft_text_escaped(out, s->text);
   fputs("</pre></dd>\n", out);
 }
 
@@ -343,7 +344,7 @@ static void put_samples_of(FILE *out, const report_run *run) {
     if (first) {
       bool open = s->step == h->samples[h->num_samples - 1].step;
       fputs(open ? "<details open><summary>" : "<details><summary>", out);
-      text_escaped(out, run->name);
+      ft_text_escaped(out, run->name);
       fprintf(out, ", step %lld</summary>\n<dl>", (long long)s->step);
     }
     put_sample(out, s);
@@ -351,7 +352,7 @@ static void put_samples_of(FILE *out, const report_run *run) {
   }
 }
 
-void report_put_samples(FILE *out, const ft_report *r) {
+void ft_report_put_samples(FILE *out, const ft_report *r) {
   int64_t count = 0;
   for (int64_t i = 0; i < r->num_runs; i++)
     count += r->runs[i].history.num_samples;

@@ -15,7 +15,7 @@ static bool is_text(const char *c, size_t length) {
   return length > 0 && !control && !none;
 }
 
-void text_escaped(FILE *out, const char *text) {
+void ft_text_escaped(FILE *out, const char *text) {
   size_t room = strlen(text), valid;
   for (const char *c = text; room > 0; room -= valid, c += valid) {
     size_t length = ft_utf8_next(c, room, &valid);
@@ -35,7 +35,7 @@ void text_escaped(FILE *out, const char *text) {
   }
 }
 
-const char *text_count(int64_t value, char out[TEXT_NUMBER_BYTES]) {
+const char *ft_text_count(int64_t value, char out[TEXT_NUMBER_BYTES]) {
   char digits[24];
   int n = snprintf(digits, sizeof digits, "%" PRId64, value), at = 0;
   for (int i = 0; i < n; i++) {
@@ -47,11 +47,11 @@ const char *text_count(int64_t value, char out[TEXT_NUMBER_BYTES]) {
   return out;
 }
 
-const char *text_number(double value, char out[TEXT_NUMBER_BYTES]) {
+const char *ft_text_number(double value, char out[TEXT_NUMBER_BYTES]) {
   if (!isfinite(value))
     snprintf(out, TEXT_NUMBER_BYTES, "–");
   else if (fabs(value) >= 1000 && fabs(value) < 1e15)
-    text_count((int64_t)llround(value), out);
+    ft_text_count((int64_t)llround(value), out);
   else if (fabs(value) >= 100)
     snprintf(out, TEXT_NUMBER_BYTES, "%.1f", value);
   else if (fabs(value) >= 10)
@@ -63,8 +63,8 @@ const char *text_number(double value, char out[TEXT_NUMBER_BYTES]) {
   return out;
 }
 
-const char *text_duration(double seconds, char out[TEXT_NUMBER_BYTES]) {
-  if (!(seconds >= 0 && seconds < 1e15)) return text_number(NAN, out);
+const char *ft_text_duration(double seconds, char out[TEXT_NUMBER_BYTES]) {
+  if (!(seconds >= 0 && seconds < 1e15)) return ft_text_number(NAN, out);
   int64_t s = (int64_t)(seconds + 0.5);
   if (seconds < 10)
     snprintf(out, TEXT_NUMBER_BYTES, "%.2g s", seconds);
@@ -79,10 +79,10 @@ const char *text_duration(double seconds, char out[TEXT_NUMBER_BYTES]) {
   return out;
 }
 
-const char *text_bytes(double bytes, char out[TEXT_NUMBER_BYTES]) {
+const char *ft_text_bytes(double bytes, char out[TEXT_NUMBER_BYTES]) {
   static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   size_t unit = 0;
-  if (!isfinite(bytes)) return text_number(NAN, out);
+  if (!isfinite(bytes)) return ft_text_number(NAN, out);
   for (; fabs(bytes) >= 1024 && unit + 1 < FT_ARRAY_SIZE(units); unit++)
     bytes /= 1024;
   snprintf(out, TEXT_NUMBER_BYTES, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);

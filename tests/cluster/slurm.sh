@@ -168,8 +168,9 @@ twice() {
 
 # An interactive shell of several tasks: what is started from it is one process.
 by_hand() {
-  printf '%s inspect %s\n%s train %s run.dir=%s\n' "$ftrun" "$work/model" "$ftrun" "$work/config.json" \
-    "$work/by-hand" >"$work/typed"
+  # the shells of the other tasks have no terminal, and end
+  printf '[ "$SLURM_PROCID" = 0 ] || exit 0\n%s inspect %s\n%s train %s run.dir=%s\n' "$ftrun" "$work/model" \
+    "$ftrun" "$work/config.json" "$work/by-hand" >"$work/typed"
   on_head timeout 100 script -qec "srun -p low -N1 -n2 -w h14 --pty bash $work/typed" /dev/null </dev/null \
     >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "a shell of srun: status $?"; }
   equals "$work/by-hand" || fail "a shell of srun: the run does not equal the unbroken one"

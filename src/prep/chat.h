@@ -56,6 +56,10 @@ ft_err ft_chat_run_render(ft_chat_run *run, int64_t num_turns, bool open, ft_jin
 /* Finds the targets of `whole`. Errors: FT_ERR_DATA, where a turn cannot be told apart. */
 ft_err ft_chat_find_targets(ft_chat_run *run);
 
+/* Warns, once in a process, if `whole` has nothing of what a user's or an assistant's content says.
+ */
+void ft_chat_tell_lost(const ft_chat_run *run);
+
 /* The bytes [begin, end) that were written for a turn; false if there are none. */
 bool ft_chat_region(const ft_jinja_text *text, int32_t turn, size_t *begin, size_t *end);
 /* Whether a span is the template's own text, which control tokens may come from: a literal, or

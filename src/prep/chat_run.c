@@ -270,6 +270,7 @@ ft_err ft_chat_render(ft_canvas *canvas, const ft_render_options *options, const
   FT_TRY(ft_chat_run_init(&run, options, record));
   run.open = open || record->open;
   FT_TRY(ft_chat_run_render(&run, -1, run.open, &run.whole));
+  ft_chat_tell_lost(&run);
   if (!open) FT_TRY(ft_chat_find_targets(&run));
   ft_chat_write(&run, canvas);
 out:

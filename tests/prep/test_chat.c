@@ -250,6 +250,37 @@ static void forms(void **state) {
   close_model(&m);
 }
 
+/* Words that a template passes over are not passed over in silence. */
+static void parts_only(void **state) {
+  (void)state;
+  model m = open_chat("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
+                      "{% for part in m.content %}{{ part.text }}{% endfor %}"
+                      "{{ '<|im_end|>\n' }}{% endfor %}"
+                      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+                      NULL, NULL);
+  check(&m,
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"q\"}]},"
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}]}",
+        "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[a<|im_end|>]\n");
+  char *log;
+  size_t bytes;
+  char path[256];
+  snprintf(path, sizeof path, "%s/log", m.folder);
+  assert_ok(ft_log_open(path));
+  for (int i = 0; i < 2; i++)
+    check(&m,
+          "{\"messages\":[{\"role\":\"user\",\"content\":\"question\"},{\"role\":"
+          "\"assistant\",\"content\":\"answer\"}]}",
+          "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n[<|im_end|>]\n");
+  ft_log_close();
+  assert_ok(ft_read_file(path, 1 << 20, &log, &bytes));
+  const char *told = strstr(log, "writes nothing of the content of message 1 (user)");
+  assert_non_null(told);
+  assert_null(strstr(told + 1, "writes nothing"));
+  ft_free(log);
+  close_model(&m);
+}
+
 static void prompts(void **state) {
   (void)state;
   model m = open_chat(THINKING, NULL, NULL);
@@ -340,7 +371,8 @@ static void real_templates(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(reasoning_and_history),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(parts_only), /* it warns once */
+                                     cmocka_unit_test(reasoning_and_history),
                                      cmocka_unit_test(tools),
                                      cmocka_unit_test(which_turns),
                                      cmocka_unit_test(generation),

@@ -17,7 +17,7 @@ class Ftrun(MesonPackage):
 
     version("main")
 
-    variant("tests", default=False, description="Builds the unit tests, which need cmocka and HDF5")
+    variant("tests", default=False, description="Builds the unit tests, which need cmocka")
 
     depends_on("c", type="build")
     depends_on("meson@1:", type="build")
@@ -35,8 +35,8 @@ class Ftrun(MesonPackage):
     depends_on("libmd")
     depends_on("zlib-api")
     depends_on("zstd")
+    depends_on("hdf5~mpi")
     depends_on("cmocka", when="+tests")
-    depends_on("hdf5~mpi", when="+tests")
 
     def meson_args(self):
         return ["-Dbuildtype=release", "-Dtests=" + ("true" if self.spec.satisfies("+tests") else "false")]

@@ -6,12 +6,12 @@
 
 typedef struct ft_run_lock ft_run_lock;
 
-/* Takes RUN/lock, if need be from a holder that is provably gone; waits for one that gives no sign of
- * life, saying so, until it gives one or has been silent for two minutes. Errors: FT_ERR_CREATE, naming
- * host, job and age of the holder. */
+/* Takes RUN/lock, if need be from a holder that is provably gone; waits for one that gives no sign
+ * of life, saying so, until it gives one or has been silent for two minutes. Errors: FT_ERR_CREATE,
+ * naming host, job and age of the holder. */
 ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out);
-/* FT_ERR_CREATE if another job has taken over meanwhile. A lock that was removed is taken again, one
- * that cannot be looked at is looked for, for half a minute: FT_ERR_IO. NULL is FT_OK. */
+/* FT_ERR_CREATE if another job has taken over meanwhile. A lock that was removed is taken again,
+ * one that cannot be looked at is looked for, for half a minute: FT_ERR_IO. NULL is FT_OK. */
 ft_err ft_run_lock_check(ft_run_lock *lock);
 /* Gives it up and removes the file. NULL is legal. */
 void ft_run_lock_release(ft_run_lock *lock);

@@ -1,5 +1,6 @@
 /* Rows of text that are appended to a file and survive a full disk: what cannot be written is kept
- * and written later. A file that was replaced, or whose handle is stale, is opened again by name. One thread at a time. */
+ * and written later. A file that was replaced, or whose handle is stale, is opened again by name.
+ * One thread at a time. */
 #ifndef FT_RUN_ROWS_H
 #define FT_RUN_ROWS_H
 

@@ -44,7 +44,8 @@ static ft_err find_source(const char *dir, const cJSON *config, const char *name
   *out = NULL;
   if (in_files) {
     FT_TRY(ft_format(&file, "additional_chat_templates/%s.jinja", name));
-    return read_text(dir, file, out);
+    err = read_text(dir, file, out);
+    goto out;
   }
   const char *text = named_template(config, name);
   if (text) FT_TRY(ft_strdup(text, out));

@@ -19,10 +19,11 @@ static int by_value(const void *a, const void *b) {
 /* Share of values that have occurred before. */
 static double repeated(uint64_t *values, int64_t count) {
   int64_t again = 0;
+  if (count == 0) return 0;
   qsort(values, (size_t)count, sizeof *values, by_value);
   for (int64_t i = 1; i < count; i++)
     again += values[i] == values[i - 1];
-  return count > 0 ? (double)again / (double)count : 0;
+  return (double)again / (double)count;
 }
 
 typedef struct line_facts {

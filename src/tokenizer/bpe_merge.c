@@ -189,6 +189,7 @@ static void merge_candidate(merging *m, const candidate *best) {
 }
 
 ft_err ft_bpe_merge_many(const ft_bpe *bpe, ft_bpe_scratch *s, uint32_t *symbols, int64_t *count) {
+  if (*count == 0) return FT_OK; /* of characters that have no token, and no unknown token either */
   ft_err err = make_room(s, *count);
   if (err != FT_OK) return err;
   merging m = {.bpe = bpe, .symbols = symbols, .links = s->links, .queue = s->queue};

@@ -299,7 +299,7 @@ int main(int argc, char **argv) {
   records();
   templates();
   jinja(argv[2]);
-  each(argv[2], "text/tokenizers", tokenizer);
+  each(argv[2], "tokenizer/tokenizers", tokenizer);
   each(argv[2], "reference/trajectories", model_config);
   safetensors();
   shards();

@@ -240,16 +240,16 @@ static const char *word(uint64_t seed, uint64_t i) {
 }
 
 /* A text of a base, some of whose words are replaced, left out or put in. */
-static size_t edited(char *out, uint64_t base, uint64_t edits, uint64_t salt) {
-  size_t used = (size_t)sprintf(out, "{\"text\":\"");
+static void edited(FILE *out, uint64_t base, uint64_t edits, uint64_t salt) {
+  fprintf(out, "{\"text\":\"");
   for (uint64_t i = 0; i < WORDS; i++) {
     uint64_t draw = ft_random_u64(salt, FT_RANDOM_BENCH, 2, base * 1000 + i) % WORDS;
     bool edit = draw < edits;
     if (edit && draw % 3 == 0) continue;
-    used += (size_t)sprintf(out + used, "%s ", word(base, i));
-    if (edit) used += (size_t)sprintf(out + used, "%s ", word(base + 7777, i + salt));
+    fprintf(out, "%s ", word(base, i));
+    if (edit) fprintf(out, "%s ", word(base + 7777, i + salt));
   }
-  return used + (size_t)sprintf(out + used, "\"}\n");
+  fprintf(out, "\"}\n");
 }
 
 /* Of each base: the original, three copies with up to 4 % of their words edited (near), and one
@@ -257,14 +257,17 @@ static size_t edited(char *out, uint64_t base, uint64_t edits, uint64_t salt) {
 static void near_duplicates(void **state) {
   (void)state;
   workbench *b = open_bench();
-  char *text = calloc(BASES * 5, 4000);
-  size_t used = 0;
+  char *text = NULL;
+  size_t text_bytes;
+  FILE *lines = open_memstream(&text, &text_bytes);
+  assert_non_null(lines);
   for (uint64_t base = 0; base < BASES; base++) {
-    used += edited(text + used, base, 0, 1);
+    edited(lines, base, 0, 1);
     for (uint64_t copy = 1; copy <= 3; copy++)
-      used += edited(text + used, base, 1 + copy * 4 / 3, copy + 1);
-    used += edited(text + used, base, WORDS / 2, 9);
+      edited(lines, base, 1 + copy * 4 / 3, copy + 1);
+    edited(lines, base, WORDS / 2, 9);
   }
+  assert_int_equal(fclose(lines), 0);
   add_lines(b, "a.jsonl", text);
   free(text);
   b->options.clean.actions[FT_RULE_NEAR_DUPLICATES] = FT_ACTION_DROP;

@@ -63,6 +63,26 @@ static void the_small_model_is_fine(void **state) {
   ft_tokenizer_close(t);
 }
 
+/* What has no token is left out, be it as long as it likes. */
+static void long_words_without_a_token_are_left_out(void **state) {
+  (void)state;
+  enum { BYTES = 3000 };
+  ft_tokenizer *t;
+  ft_ids ids = {0};
+  char text[BYTES];
+  memset(text, 'x', sizeof text);
+  tiny_write(folder, "tokenizer.json", "{" MODEL "}");
+  assert_ok(ft_tokenizer_open(folder, &t));
+  assert_ok(ft_tokenizer_encode(t, text, BYTES, false, 0, &ids));
+  assert_int_equal(ids.count, 0);
+  text[BYTES - 1] = 'a';
+  assert_ok(ft_tokenizer_encode(t, text, BYTES, false, 0, &ids));
+  assert_int_equal(ids.count, 1);
+  assert_int_equal(ids.ids[0], 0);
+  ft_ids_fini(&ids);
+  ft_tokenizer_close(t);
+}
+
 static void models_are_checked(void **state) {
   (void)state;
   static const hostile cases[] = {
@@ -357,6 +377,7 @@ static void a_missing_unknown_token_is_named(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_small_model_is_fine),
+      cmocka_unit_test(long_words_without_a_token_are_left_out),
       cmocka_unit_test(models_are_checked),
       cmocka_unit_test(added_tokens_are_checked),
       cmocka_unit_test(steps_are_checked),

@@ -8,7 +8,7 @@
 # the fuzz targets (docs/reliability.md), which have sanitizers of their own; gcc with the address
 # and undefined-behaviour sanitizers (the modules' tests, not the whole program's). A warning of
 # either compiler is a failure. Safe to run twice: builds are kept and brought up to date. On 2 cores
-# this takes less than 8 minutes from scratch.
+# this takes some 20 minutes from scratch; without the last two builds' tests 11.
 #
 # Many tests compute little and mostly wait (suite `waits`). They run at the same time, while the other
 # compiler uses the cores at a priority that leaves them to any test that wants them.

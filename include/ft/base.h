@@ -129,6 +129,14 @@ ft_err ft_alloc_array(ft_owner owner, int64_t count, size_t size, void **out);
  */
 ft_err ft_realloc(ft_owner owner, size_t bytes, void **p);
 
+/* Makes room for `needed` elements of `size` bytes in an ft_alloc'd array that has *capacity of
+ * them: does nothing where there is room, otherwise at least doubles it, so that adding one element
+ * after another copies each a bounded number of times. New bytes are zero; *p may be NULL with
+ * *capacity 0. Errors: FT_ERR_MEMORY; *p and *capacity stay as they were. */
+ft_err ft_grow(ft_owner owner, int64_t needed, size_t size, int64_t *capacity, void **p);
+/* The same for text and other bytes. */
+ft_err ft_grow_bytes(ft_owner owner, size_t needed, size_t *capacity, void **p);
+
 /* Frees what ft_alloc gave; ft_free(NULL) does nothing. */
 void ft_free(void *p);
 /* From now on ft_free does nothing. For a process that ends soon while somebody may still write to

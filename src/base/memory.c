@@ -105,6 +105,25 @@ ft_err ft_realloc(ft_owner owner, size_t bytes, void **p) {
   return FT_OK;
 }
 
+/* Bytes of the first allocation at least: the smallest arrays grow once. */
+enum { FIRST_BYTES = 256 };
+
+ft_err ft_grow(ft_owner owner, int64_t needed, size_t size, int64_t *capacity, void **p) {
+  if (needed <= *capacity) return FT_OK;
+  int64_t grown = FT_MAX(FT_MAX(needed, 2 * *capacity), FIRST_BYTES / (int64_t)size);
+  ft_err err = ft_realloc(owner, (size_t)grown * size, p);
+  if (err == FT_OK) *capacity = grown;
+  return err;
+}
+
+ft_err ft_grow_bytes(ft_owner owner, size_t needed, size_t *capacity, void **p) {
+  if (needed <= *capacity) return FT_OK;
+  size_t grown = FT_MAX(FT_MAX(needed, 2 * *capacity), FIRST_BYTES);
+  ft_err err = ft_realloc(owner, grown, p);
+  if (err == FT_OK) *capacity = grown;
+  return err;
+}
+
 void ft_mem_keep(void) {
   atomic_store(&keeping, true);
 }

@@ -96,7 +96,7 @@ struct ft_checkpoint {
   int64_t num_files;
   part *parts;
   saved_slice *slices; /* [num_parts][num_states] */
-  int64_t num_parts, parts_capacity;
+  int64_t num_parts, parts_capacity, slices_capacity;
   saved_range *ranges; /* by part, in the order of its datasets */
   int64_t num_ranges, ranges_capacity;
   int64_t *sorted; /* numbers of ranges by block and start; blocks point into it */

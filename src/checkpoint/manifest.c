@@ -34,15 +34,6 @@ static bool take_hash(const char **text, uint64_t *value) {
   return true;
 }
 
-/* Makes room for one more item of `size` bytes in an array. */
-static ft_err grow(void **array, int64_t count, int64_t *capacity, size_t size) {
-  if (count < *capacity) return FT_OK;
-  int64_t wanted = *capacity ? 2 * *capacity : 64;
-  ft_err err = ft_realloc(FT_MEM_IO, (size_t)wanted * size, array);
-  if (err == FT_OK) *capacity = wanted;
-  return err;
-}
-
 /* ---------------------------------------------------------------- tables */
 
 static ft_err read_states(ft_checkpoint *c, const cJSON *json) {
@@ -92,9 +83,8 @@ static ft_err read_ranges(ft_checkpoint *c, part *p, int64_t number, const char 
   ft_err err = FT_OK;
   p->first_range = c->num_ranges;
   for (bool more = true; more; more = **text == ',') {
-    void *ranges = c->ranges;
-    FT_TRY(grow(&ranges, c->num_ranges, &c->ranges_capacity, sizeof(saved_range)));
-    c->ranges = ranges;
+    FT_TRY(ft_grow(FT_MEM_IO, c->num_ranges + 1, sizeof *c->ranges, &c->ranges_capacity,
+                   (void **)&c->ranges));
     saved_range *r = &c->ranges[c->num_ranges];
     *text += p->num_ranges > 0; /* the comma */
     bool good = take_number(text, '+', &r->start) && take_number(text, 0, &r->count) &&
@@ -136,13 +126,10 @@ static ft_err read_part(ft_checkpoint *c, int64_t file, const cJSON *item, int64
   ft_err err = FT_OK;
   const char *text = cJSON_IsString(item) ? item->valuestring : "";
   size_t length = strcspn(text, " ");
-  void *parts = c->parts, *slices = c->slices;
-  int64_t capacity = c->parts_capacity;
-  FT_TRY(grow(&parts, c->num_parts, &capacity, sizeof(part)));
-  c->parts = parts;
-  FT_TRY(
-      grow(&slices, c->num_parts, &c->parts_capacity, (size_t)c->num_states * sizeof(saved_slice)));
-  c->slices = slices;
+  FT_TRY(ft_grow(FT_MEM_IO, c->num_parts + 1, sizeof *c->parts, &c->parts_capacity,
+                 (void **)&c->parts));
+  FT_TRY(ft_grow(FT_MEM_IO, (c->num_parts + 1) * c->num_states, sizeof *c->slices,
+                 &c->slices_capacity, (void **)&c->slices));
   while (*block < c->num_blocks && (strncmp(c->blocks[*block].name, text, length) != 0 ||
                                     strlen(c->blocks[*block].name) != length))
     ++*block;

@@ -20,13 +20,7 @@ static ft_err add_link(collected *l, const uint8_t *name, size_t length, uint64_
   l->reader->budget_bytes -= (int64_t)(length + sizeof(ft_h5_link));
   if (l->reader->budget_bytes < 0) return ft_h5_damaged(l->reader, "more than 64 MiB of metadata");
   if (memchr(name, 0, length)) return ft_h5_damaged(l->reader, "a name with a zero in it");
-  if (l->count == l->capacity) {
-    void *list = l->list;
-    int64_t capacity = l->capacity ? 2 * l->capacity : 16;
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof(ft_h5_link), &list));
-    l->list = list;
-    l->capacity = capacity;
-  }
+  FT_TRY(ft_grow(FT_MEM_IO, l->count + 1, sizeof *l->list, &l->capacity, (void **)&l->list));
   FT_TRY(ft_format(&copy, "%.*s", (int)length, (const char *)name));
   l->list[l->count++] = (ft_h5_link){.name = copy, .address = address};
 out:

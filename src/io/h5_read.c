@@ -149,14 +149,9 @@ void ft_h5_reader_fini(ft_h5_reader *reader) {
 
 static ft_err add_message(ft_h5_object *object, int type, bool shared, const uint8_t *content,
                           size_t bytes) {
-  if (object->num_messages == object->capacity) {
-    void *messages = object->messages;
-    int64_t capacity = object->capacity ? 2 * object->capacity : 16;
-    ft_err err = ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof(ft_h5_message), &messages);
-    if (err != FT_OK) return err;
-    object->messages = messages;
-    object->capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_IO, object->num_messages + 1, sizeof *object->messages,
+                       &object->capacity, (void **)&object->messages);
+  if (err != FT_OK) return err;
   object->messages[object->num_messages++] =
       (ft_h5_message){.type = type, .shared = shared, .content = {.at = content, .left = bytes}};
   return FT_OK;

@@ -20,14 +20,8 @@ typedef struct layout {
 /* ---------------------------------------------------------------- bytes */
 
 static ft_err put(ft_h5_image *m, const void *data, size_t bytes) {
-  if (m->used + bytes > m->capacity) {
-    size_t capacity = FT_MAX(2 * m->capacity, m->used + bytes + 4096);
-    void *fresh = m->bytes;
-    ft_err err = ft_realloc(FT_MEM_IO, capacity, &fresh);
-    if (err != FT_OK) return err;
-    m->bytes = fresh;
-    m->capacity = capacity;
-  }
+  ft_err err = ft_grow_bytes(FT_MEM_IO, m->used + bytes, &m->capacity, (void **)&m->bytes);
+  if (err != FT_OK) return err;
   if (data)
     memcpy(m->bytes + m->used, data, bytes);
   else

@@ -302,14 +302,9 @@ static ft_err check_keys(parser *p, int64_t base) {
 }
 
 static ft_err remember_key(parser *p, const char *name, size_t at) {
-  if (p->num_keys == p->capacity) {
-    void *keys = p->keys;
-    int64_t capacity = p->capacity ? 2 * p->capacity : 64;
-    ft_err err = ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof *p->keys, &keys);
-    if (err != FT_OK) return err;
-    p->keys = keys;
-    p->capacity = capacity;
-  }
+  ft_err err =
+      ft_grow(FT_MEM_IO, p->num_keys + 1, sizeof *p->keys, &p->capacity, (void **)&p->keys);
+  if (err != FT_OK) return err;
   p->keys[p->num_keys++] = (key){.name = name, .hash = ft_hash64(name, strlen(name), 0), .at = at};
   return FT_OK;
 }

@@ -27,14 +27,8 @@ void ft_json_number(double value, char out[FT_JSON_NUMBER_BYTES]) {
 }
 
 static ft_err put(printer *p, const char *s, size_t bytes) {
-  if (p->used + bytes + 1 > p->capacity) {
-    size_t capacity = FT_MAX(2 * p->capacity, p->used + bytes + 256);
-    void *text = p->text;
-    ft_err err = ft_realloc(FT_MEM_IO, capacity, &text);
-    if (err != FT_OK) return err;
-    p->text = text;
-    p->capacity = capacity;
-  }
+  ft_err err = ft_grow_bytes(FT_MEM_IO, p->used + bytes + 1, &p->capacity, (void **)&p->text);
+  if (err != FT_OK) return err;
   memcpy(p->text + p->used, s, bytes);
   p->used += bytes;
   p->text[p->used] = 0;

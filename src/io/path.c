@@ -110,10 +110,7 @@ ft_err ft_list_dir(const char *path, char ***names, int64_t *num_names) {
     if (!entry && errno != 0) FT_TRY(ft_file_fail(FT_ERR_IO, path, "read the directory"));
     if (!entry) break;
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-    if (count == capacity) {
-      capacity = capacity ? 2 * capacity : 16;
-      FT_TRY(ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof(char *), &list));
-    }
+    FT_TRY(ft_grow(FT_MEM_IO, count + 1, sizeof(char *), &capacity, &list));
     FT_TRY(ft_strdup(entry->d_name, &((char **)list)[count]));
     count++;
   }

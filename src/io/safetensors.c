@@ -177,13 +177,8 @@ out:
 
 static ft_err add_entry(ft_safetensors *st, const char *name, entry **out) {
   ft_err err = FT_OK;
-  if (st->count == st->capacity) {
-    void *entries = st->entries;
-    int64_t capacity = st->capacity ? 2 * st->capacity : 64;
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof(entry), &entries));
-    st->entries = entries;
-    st->capacity = capacity;
-  }
+  FT_TRY(
+      ft_grow(FT_MEM_IO, st->count + 1, sizeof *st->entries, &st->capacity, (void **)&st->entries));
   *out = &st->entries[st->count];
   memset(*out, 0, sizeof **out);
   FT_TRY(ft_strdup(name, &(*out)->tensor.name));

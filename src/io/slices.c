@@ -101,13 +101,7 @@ static int by_name(const void *a, const void *b) {
 
 static ft_err new_dataset(table *t, const char *group, const char *name, ft_slice_dataset **out) {
   ft_err err = FT_OK;
-  if (t->count == t->capacity) {
-    void *list = t->list;
-    int64_t capacity = t->capacity ? 2 * t->capacity : 16;
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)capacity * sizeof(ft_slice_dataset), &list));
-    t->list = list;
-    t->capacity = capacity;
-  }
+  FT_TRY(ft_grow(FT_MEM_IO, t->count + 1, sizeof *t->list, &t->capacity, (void **)&t->list));
   *out = &t->list[t->count];
   **out = (ft_slice_dataset){0};
   FT_TRY(ft_format(&(*out)->name, "/%s/%s", group, name));

@@ -20,13 +20,7 @@ static inline void ft_buffer_fini(ft_buffer *b) {
 /* Makes room for `more` bytes. Errors: FT_ERR_MEMORY. */
 static inline ft_err ft_buffer_reserve(ft_buffer *b, size_t more) {
   if (more <= b->capacity - b->bytes) return FT_OK;
-  size_t capacity = 2 * b->capacity + more + 64;
-  void *data = b->data;
-  ft_err err = ft_realloc(FT_MEM_TOKENIZER, capacity, &data);
-  if (err != FT_OK) return err;
-  b->data = data;
-  b->capacity = capacity;
-  return FT_OK;
+  return ft_grow_bytes(FT_MEM_TOKENIZER, b->bytes + more, &b->capacity, (void **)&b->data);
 }
 
 static inline ft_err ft_buffer_put(ft_buffer *b, const char *data, size_t bytes) {

@@ -129,13 +129,8 @@ static ft_err load_step(ft_decoder *d, const cJSON *json) {
            "%s: type %s is not supported; supported are Sequence, ByteLevel, ByteFallback, Fuse, "
            "Strip, Replace, Metaspace, BPEDecoder and WordPiece",
            where, type);
-  if (d->count == d->capacity) {
-    int64_t capacity = 2 * d->capacity + 4;
-    void *steps = d->steps;
-    FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *d->steps, &steps));
-    d->steps = steps;
-    d->capacity = capacity;
-  }
+  FT_TRY(
+      ft_grow(FT_MEM_TOKENIZER, d->count + 1, sizeof *d->steps, &d->capacity, (void **)&d->steps));
   step *s = &d->steps[d->count++];
   s->kind = kinds[k].kind;
   FT_TRY(load_members(json, s));

@@ -90,14 +90,9 @@ out:
 }
 
 static ft_err add_step(ft_normalizer *n, step_kind kind, step **out) {
-  if (n->count == n->capacity) {
-    int64_t capacity = 2 * n->capacity + 4;
-    void *steps = n->steps;
-    ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *n->steps, &steps);
-    if (err != FT_OK) return err;
-    n->steps = steps;
-    n->capacity = capacity;
-  }
+  ft_err err =
+      ft_grow(FT_MEM_TOKENIZER, n->count + 1, sizeof *n->steps, &n->capacity, (void **)&n->steps);
+  if (err != FT_OK) return err;
   *out = &n->steps[n->count++];
   (*out)->kind = kind;
   return FT_OK;

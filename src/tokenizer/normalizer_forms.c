@@ -143,23 +143,13 @@ static ft_err sort_all_marks(int32_t *codes, int64_t count) {
   return FT_OK;
 }
 
-static ft_err reserve_codes(ft_normalizer_scratch *s, int64_t count) {
-  if (count <= s->codes_capacity) return FT_OK;
-  void *codes = s->codes;
-  int64_t capacity = 2 * count + MAX_DECOMPOSED;
-  ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *s->codes, &codes);
-  if (err != FT_OK) return err;
-  s->codes = codes;
-  s->codes_capacity = capacity;
-  return FT_OK;
-}
-
 static ft_err apply_to_stretch(ft_form form, ft_normalizer_scratch *s, const char *text,
                                size_t bytes, ft_buffer *out) {
   ft_err err = FT_OK;
   int64_t count = 0;
   for (size_t i = 0, length; i < bytes; i += length) {
-    FT_TRY(reserve_codes(s, count + MAX_DECOMPOSED));
+    FT_TRY(ft_grow(FT_MEM_TOKENIZER, count + MAX_DECOMPOSED, sizeof *s->codes, &s->codes_capacity,
+                   (void **)&s->codes));
     int64_t parts = decompose(form, ft_utf8_decode(text + i, &length), s->codes + count);
     FT_CHECK(parts > 0 && parts <= MAX_DECOMPOSED, FT_ERR_INTERNAL,
              "a character that does not decompose");

@@ -153,13 +153,8 @@ out:
 
 static ft_err add_step(ft_pretokenizer *p, step_kind kind, step **out) {
   ft_err err = FT_OK;
-  if (p->count == p->capacity) {
-    int64_t capacity = 2 * p->capacity + 4;
-    void *steps = p->steps;
-    FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *p->steps, &steps));
-    p->steps = steps;
-    p->capacity = capacity;
-  }
+  FT_TRY(
+      ft_grow(FT_MEM_TOKENIZER, p->count + 1, sizeof *p->steps, &p->capacity, (void **)&p->steps));
   *out = &p->steps[p->count++];
   (*out)->kind = kind;
 out:

@@ -17,14 +17,9 @@ static ft_err append(ft_code_set *set, uint32_t first, uint32_t last) {
     set->spans[set->count - 1].last = FT_MAX(set->spans[set->count - 1].last, last);
     return FT_OK;
   }
-  if (set->count == set->capacity) {
-    int64_t capacity = set->capacity ? 2 * set->capacity : 16;
-    void *spans = set->spans;
-    ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *set->spans, &spans);
-    if (err != FT_OK) return err;
-    set->spans = spans;
-    set->capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_TOKENIZER, set->count + 1, sizeof *set->spans, &set->capacity,
+                       (void **)&set->spans);
+  if (err != FT_OK) return err;
   set->spans[set->count++] = (struct ft_code_span){first, last};
   return FT_OK;
 }

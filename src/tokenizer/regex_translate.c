@@ -20,14 +20,9 @@ ft_err ft_regex_put(ft_regex_text *t, const char *s, size_t bytes) {
   if (t->length + bytes > MAX_TEXT) /* a class that is spelled out has some 10 KB */
     return ft_fail(FT_ERR_DATA, "a regular expression of more than %d bytes, written out",
                    MAX_TEXT);
-  if (t->length + bytes + 1 > t->capacity) {
-    size_t capacity = 2 * (t->length + bytes + 1);
-    void *text = t->text;
-    ft_err err = ft_realloc(FT_MEM_TOKENIZER, capacity, &text);
-    if (err != FT_OK) return err;
-    t->text = text;
-    t->capacity = capacity;
-  }
+  ft_err err =
+      ft_grow_bytes(FT_MEM_TOKENIZER, t->length + bytes + 1, &t->capacity, (void **)&t->text);
+  if (err != FT_OK) return err;
   memcpy(t->text + t->length, s, bytes);
   t->length += bytes;
   t->text[t->length] = 0;

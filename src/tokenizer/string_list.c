@@ -8,14 +8,9 @@ void ft_string_list_fini(ft_string_list *list) {
 }
 
 ft_err ft_string_list_end(ft_string_list *list) {
-  if (list->count == list->capacity) {
-    int64_t capacity = 2 * list->capacity + 16;
-    void *ends = list->ends;
-    ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *list->ends, &ends);
-    if (err != FT_OK) return err;
-    list->ends = ends;
-    list->capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_TOKENIZER, list->count + 1, sizeof *list->ends, &list->capacity,
+                       (void **)&list->ends);
+  if (err != FT_OK) return err;
   list->ends[list->count++] = list->text.bytes;
   return FT_OK;
 }

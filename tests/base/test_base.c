@@ -37,6 +37,36 @@ static void memory_is_zeroed_aligned_and_accounted(void **state) {
   assert_true(ft_mem_of(FT_MEM_DATA).peak_bytes > 1000);
 }
 
+static void arrays_grow_when_they_are_full(void **state) {
+  (void)state;
+  int64_t capacity = 0, seen = 0, times = 0;
+  int32_t *list = NULL;
+  for (int32_t i = 0; i < 10000; i++, times += capacity != seen, seen = capacity) {
+    assert_int_equal(ft_grow(FT_MEM_DATA, i + 1, sizeof *list, &capacity, (void **)&list), FT_OK);
+    assert_true(capacity > i);
+    list[i] = i;
+  }
+  for (int32_t i = 0; i < 10000; i++)
+    assert_int_equal(list[i], i);
+  assert_in_range(times, 2, 10); /* 64 elements, then doubled */
+  assert_int_equal(ft_grow(FT_MEM_DATA, INT64_MAX / 8, 4, &capacity, (void **)&list),
+                   FT_ERR_MEMORY);
+  assert_int_equal(capacity, seen);
+  assert_int_equal(list[9999], 9999);
+  ft_free(list);
+
+  size_t room = 0;
+  char *text = NULL;
+  assert_int_equal(ft_grow_bytes(FT_MEM_DATA, 3, &room, (void **)&text), FT_OK);
+  assert_true(room >= 3);
+  memcpy(text, "abc", 3);
+  size_t needed = 4 * room + 1;
+  assert_int_equal(ft_grow_bytes(FT_MEM_DATA, needed, &room, (void **)&text), FT_OK);
+  assert_true(room >= needed);
+  assert_memory_equal(text, "abc", 3);
+  ft_free(text);
+}
+
 static void impossible_sizes_are_refused(void **state) {
   (void)state;
   void *p;
@@ -126,6 +156,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(errors_keep_code_and_message),
       cmocka_unit_test(memory_is_zeroed_aligned_and_accounted),
+      cmocka_unit_test(arrays_grow_when_they_are_full),
       cmocka_unit_test(impossible_sizes_are_refused),
       cmocka_unit_test(random_numbers_depend_on_all_of_the_key),
       cmocka_unit_test(normals_have_mean_0_and_variance_1),

@@ -16,7 +16,8 @@ uint32_t ft_byte_level_code(uint8_t byte) {
   return 0x143;                                                  /* the soft hyphen */
 }
 
-int ft_byte_level_byte(uint32_t code) {
+/* The byte that a character stands for, or -1. */
+static int byte_of(uint32_t code) {
   if (code < 0x100) return is_printable(code) ? (int)code : -1;
   if (code <= 0x120) return (int)code - 0x100;
   if (code <= 0x142) return (int)code - 0x121 + 0x7F;
@@ -34,7 +35,7 @@ ft_err ft_byte_level_put(ft_buffer *out, const char *text, size_t bytes) {
 bool ft_byte_level_decode(const char *text, size_t bytes, char *out, size_t *length) {
   *length = 0;
   for (size_t i = 0, step; i < bytes; i += step) {
-    int byte = ft_byte_level_byte(ft_utf8_decode(text + i, &step));
+    int byte = byte_of(ft_utf8_decode(text + i, &step));
     if (byte < 0) return false;
     out[(*length)++] = (char)byte;
   }

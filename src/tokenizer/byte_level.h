@@ -6,8 +6,6 @@
 
 /* The character (below U+0144) that stands for a byte. */
 uint32_t ft_byte_level_code(uint8_t byte);
-/* The byte that a character stands for, or -1. */
-int ft_byte_level_byte(uint32_t code);
 /* Appends text in the alphabet. */
 ft_err ft_byte_level_put(ft_buffer *out, const char *text, size_t bytes);
 /* Writes the bytes that a string in the alphabet stands for to out (at least `bytes` large) and

@@ -66,7 +66,7 @@ void ft_workspace_free(ft_workspace *w) {
   ft_free(w);
 }
 
-ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out) {
+static ft_err workspace_acquire(const ft_tokenizer *t, ft_workspace **out) {
   pthread_mutex_lock(&t->pool->lock);
   ft_workspace *w = t->pool->free;
   if (w) t->pool->free = w->next;
@@ -75,7 +75,7 @@ ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out) {
   return w ? FT_OK : workspace_new(t, out);
 }
 
-void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w) {
+static void workspace_release(const ft_tokenizer *t, ft_workspace *w) {
   if (!w) return;
   pthread_mutex_lock(&t->pool->lock);
   w->next = t->pool->free;
@@ -183,13 +183,13 @@ ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t 
            "the text is not valid UTF-8 at byte %zu (0x%02X)", at,
            (unsigned)(unsigned char)text[at]);
   if (bytes == 0) goto out;
-  FT_TRY(ft_workspace_acquire(t, &e.w));
+  FT_TRY(workspace_acquire(t, &e.w));
   e.w->run.word = encode_word;
   e.w->run.arg = &e;
   FT_TRY(encode_all(&e, text, bytes, unusual));
   if (out->count > before) memset(out->mask + before, mask, (size_t)(out->count - before));
 out:
-  if (e.w) ft_workspace_release(t, e.w);
+  if (e.w) workspace_release(t, e.w);
   if (err != FT_OK) out->count = before;
   return err;
 }

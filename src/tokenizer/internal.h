@@ -68,8 +68,6 @@ struct ft_tokenizer {
 ft_err ft_words_encode(const ft_tokenizer *t, ft_workspace *w, bool specials, const char *text,
                        size_t bytes, const size_t *ends, int64_t count, ft_ids *out);
 
-ft_err ft_workspace_acquire(const ft_tokenizer *t, ft_workspace **out);
-void ft_workspace_release(const ft_tokenizer *t, ft_workspace *w);
 void ft_workspace_free(ft_workspace *w);
 
 #endif

@@ -56,26 +56,6 @@ out:
   return err;
 }
 
-ft_err ft_vocabulary_load_list(const cJSON *list, ft_vocabulary *v) {
-  ft_err err = FT_OK;
-  size_t bytes = 0;
-  for (const cJSON *item = list->child; item; item = item->next, v->num_ids++) {
-    const cJSON *content = cJSON_IsArray(item) ? item->child : NULL;
-    FT_CHECK(cJSON_IsString(content), FT_ERR_DATA, "\"vocab\": entry %lld is not [\"CONTENT\", …]",
-             (long long)v->num_ids);
-    bytes += strlen(content->valuestring) + 1;
-  }
-  FT_CHECK(v->num_ids < FT_MAX_IDS, FT_ERR_DATA, "\"vocab\" has %lld entries, at most %lld can be",
-           (long long)v->num_ids, (long long)FT_MAX_IDS - 1);
-  FT_TRY(reserve(v, v->num_ids, bytes));
-  char *at = v->arena;
-  int64_t id = 0;
-  for (const cJSON *item = list->child; item; item = item->next)
-    add(v, &at, item->child->valuestring, id++);
-out:
-  return err;
-}
-
 void ft_vocabulary_fini(ft_vocabulary *v) {
   ft_string_map_fini(&v->map);
   ft_free(v->arena);

@@ -18,9 +18,6 @@ typedef struct ft_vocabulary {
 
 /* Reads {"CONTENT": ID, …}. Errors: FT_ERR_DATA. */
 ft_err ft_vocabulary_load(const cJSON *object, ft_vocabulary *out);
-/* Reads [["CONTENT", …], …]: the id is the place in the list; of equal contents the last one's
- * counts. Errors: FT_ERR_DATA. */
-ft_err ft_vocabulary_load_list(const cJSON *list, ft_vocabulary *out);
 void ft_vocabulary_fini(ft_vocabulary *v);
 
 /* Id of a token, or -1. */

@@ -84,6 +84,8 @@ void ft_mistakes_note(ft_mistakes *m, ft_err err);
 ft_err ft_mistakes_fail(const ft_mistakes *m, const char *where);
 
 bool ft_ends_with(const char *text, const char *end);
+/* What a hexadecimal digit of either case stands for, or -1. */
+int ft_hex_digit(char c);
 
 #define FT_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define FT_MIN(a, b) ((a) < (b) ? (a) : (b))

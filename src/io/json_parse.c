@@ -86,11 +86,7 @@ static int32_t hex4(const parser *p, size_t at) {
   if (at + 4 > p->length) return -1;
   int32_t value = 0;
   for (size_t i = at; i < at + 4; i++) {
-    char c = p->text[i];
-    int digit = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
+    int digit = ft_hex_digit(p->text[i]);
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }

@@ -255,16 +255,10 @@ out:
   return err;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte that "<0xXX>" stands for, or -1. */
 static int fallback_byte(const char *text, size_t bytes) {
   if (bytes != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
-  int high = text[3] == '+' ? 0 : hex_digit(text[3]), low = hex_digit(text[4]);
+  int high = text[3] == '+' ? 0 : ft_hex_digit(text[3]), low = ft_hex_digit(text[4]);
   return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 

@@ -13,20 +13,14 @@ ft_err ft_regex_refuse(const ft_regex_parser *p, const char *what) {
                  what, (size_t)(p->at - p->pattern));
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* \xHH, \x{H…} and \uHHHH; at the backslash. */
 static ft_err hex_escape(ft_regex_parser *p, int64_t *code) {
   bool braces = p->at[2] == '{', wide = p->at[1] == 'u';
   const char *s = p->at + 2 + braces;
   int digits = 0, most = braces ? 8 : wide ? 4 : 2;
   int64_t value = 0;
-  for (; digits < most && hex_digit(*s) >= 0; s++, digits++)
-    value = value * 16 + hex_digit(*s);
+  for (; digits < most && ft_hex_digit(*s) >= 0; s++, digits++)
+    value = value * 16 + ft_hex_digit(*s);
   bool complete =
       digits > 0 && (!wide || digits == 4) && (!braces || *s == '}') && !(wide && braces);
   if (!complete) return ft_regex_refuse(p, "a hexadecimal escape that is not complete");

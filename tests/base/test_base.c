@@ -67,6 +67,16 @@ static void arrays_grow_when_they_are_full(void **state) {
   ft_free(text);
 }
 
+static void hex_digits_have_values(void **state) {
+  (void)state;
+  static const char digits[] = "0123456789abcdefABCDEF";
+  for (int c = -128; c < 128; c++) {
+    const char *at = c ? strchr(digits, c) : NULL;
+    int place = at ? (int)(at - digits) : -1;
+    assert_int_equal(ft_hex_digit((char)c), place < 16 ? place : place - 6);
+  }
+}
+
 static void impossible_sizes_are_refused(void **state) {
   (void)state;
   void *p;
@@ -157,6 +167,7 @@ int main(void) {
       cmocka_unit_test(errors_keep_code_and_message),
       cmocka_unit_test(memory_is_zeroed_aligned_and_accounted),
       cmocka_unit_test(arrays_grow_when_they_are_full),
+      cmocka_unit_test(hex_digits_have_values),
       cmocka_unit_test(impossible_sizes_are_refused),
       cmocka_unit_test(random_numbers_depend_on_all_of_the_key),
       cmocka_unit_test(normals_have_mean_0_and_variance_1),

@@ -163,6 +163,7 @@ typedef enum ft_tokens_kind {
   FT_TOKENS_NUM_KINDS
 } ft_tokens_kind;
 const char *ft_tokens_kind_name(ft_tokens_kind kind); /* "text" … */
+bool ft_tokens_is_shard_name(const char *name);       /* of a folder's files, those it takes */
 enum { FT_TOKENS_NO_LABEL = -100 };
 
 /* What documents were made with, as attributes of the shard. All of it may be unknown ("" and 0),
@@ -171,8 +172,8 @@ enum { FT_TOKENS_MAX_END_OF_TURN = 16, FT_TOKENS_MAX_SYSTEM = 32 << 10 };
 typedef struct ft_tokens_preparation {
   char template_name[64];   /* "chatml", or "model" for the model's own */
   char template_sha256[65]; /* of the text of the model's own */
-  char template_date[24];   /* what it took for today, "2026-01-31T12:00:00"; "": it does not look */
-  char *system;             /* what a chat without a system message got; NULL or "": none. Owned */
+  char template_date[24]; /* what it took for today, "2026-01-31T12:00:00"; "": it does not look */
+  char *system;           /* what a chat without a system message got; NULL or "": none. Owned */
   uint32_t end_of_turn[FT_TOKENS_MAX_END_OF_TURN]; /* ids that end an assistant's turn */
   int64_t num_end_of_turn;
   int64_t mask_token; /* that stands for a masked token, of kind masked; 0: unknown */

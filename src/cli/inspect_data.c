@@ -90,8 +90,7 @@ ft_err ft_inspect_shards(const char *dir) {
   FT_TRY(scan_init(&s));
   FT_TRY(ft_list_dir(dir, &names, &num_names));
   for (int64_t i = 0; i < num_names; i++) {
-    size_t length = strlen(names[i]);
-    if (names[i][0] == '.' || length <= 3 || strcmp(names[i] + length - 3, ".h5") != 0) continue;
+    if (!ft_tokens_is_shard_name(names[i])) continue;
     ft_free(path);
     FT_TRY(ft_path_join(dir, names[i], &path));
     FT_TRY(inspect_shard(path, &s));

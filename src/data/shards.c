@@ -106,11 +106,6 @@ out:
   return err;
 }
 
-static bool is_shard_name(const char *name) {
-  size_t length = strlen(name);
-  return length > 3 && name[0] != '.' && strcmp(name + length - 3, ".h5") == 0;
-}
-
 /* The shards' paths of a source: the file itself, or the *.h5 of a folder in name order. */
 static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
   ft_err err = FT_OK;
@@ -121,7 +116,7 @@ static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
   FT_TRY(ft_alloc_array(FT_MEM_DATA, FT_MAX(num_names, 1), sizeof **paths, (void **)paths));
   if (!folder) FT_TRY(ft_strdup(path, &(*paths)[(*count)++]));
   for (int64_t i = 0; i < num_names; i++) {
-    if (!is_shard_name(names[i])) continue;
+    if (!ft_tokens_is_shard_name(names[i])) continue;
     FT_TRY(ft_path_join(path, names[i], &(*paths)[*count]));
     (*count)++;
   }

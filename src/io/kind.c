@@ -210,7 +210,7 @@ static void look_at_name(const char *name, names_found *f) {
   f->gguf |= ft_ends_with(name, ".gguf");
   bool is_slice = strncmp(name, "rank-", 5) == 0 && ft_ends_with(name, ".h5");
   f->slices |= is_slice;
-  f->shards |= name[0] != '.' && ft_ends_with(name, ".h5");
+  f->shards |= ft_tokens_is_shard_name(name);
   for (size_t i = 0; i < FT_ARRAY_SIZE(sets); i++)
     f->sets |= strcmp(name, sets[i]) == 0;
 }

@@ -137,8 +137,7 @@ static ft_err list_weights(const char *dir, char **out) {
   size_t used = 0;
   FT_TRY(ft_list_dir(dir, &names, &num_names));
   for (int64_t i = 0; i < num_names && used < sizeof list; i++) {
-    size_t length = strlen(names[i]);
-    if (length < 12 || strcmp(names[i] + length - 12, ".safetensors") != 0) continue;
+    if (!ft_ends_with(names[i], ".safetensors")) continue;
     used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", names[i]);
   }
   FT_TRY(ft_format(out,

@@ -26,6 +26,10 @@ const char *ft_tokens_kind_name(ft_tokens_kind kind) {
   return kinds[kind];
 }
 
+bool ft_tokens_is_shard_name(const char *name) {
+  return name[0] != '.' && ft_ends_with(name, ".h5");
+}
+
 const ft_tokens_set ft_tokens_sets[FT_TOKENS_SETS] = {
     [FT_SET_IDS] = {"tokens", {.width = 4}, 1},
     [FT_SET_MASK] = {"loss_mask", {.width = 1}, 1},

@@ -85,7 +85,7 @@ static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data
   }
   if (err == FT_ERR_MEMORY) goto out;
   if (err != FT_OK) {
-    ft_mistakes_add(mistakes, err, "%s", ft_error_message());
+    ft_mistakes_note(mistakes, err);
     err = FT_OK;
     goto out;
   }
@@ -137,7 +137,7 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
   err = list_shards(shards->path, &paths, &num_paths);
   if (err == FT_ERR_MEMORY) goto out;
   if (err != FT_OK) {
-    ft_mistakes_add(mistakes, err, "%s", ft_error_message());
+    ft_mistakes_note(mistakes, err);
     err = FT_OK;
     goto out;
   }

@@ -180,6 +180,5 @@ void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
                     "masked token: prepare the data with this model's tokenizer",
                     file->path);
   if (target != FT_TARGET_CLASS) return;
-  ft_err err = check_classes(file, options->num_classes);
-  if (err != FT_OK) ft_mistakes_add(mistakes, err, "%s", ft_error_message());
+  ft_mistakes_note(mistakes, check_classes(file, options->num_classes));
 }

@@ -44,22 +44,20 @@ static ft_err check_weights(const ft_data_source *sources, int64_t num_sources, 
   return FT_OK;
 }
 
-/* Weights as integers: those given, scaled, or the rows of a pass as they are. */
-static ft_err set_leaves(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows) {
-  const ft_data_source *sources = options->sources;
+static void add_leaf(ft_data_mix *mix, uint64_t weight) {
+  mix->nodes[mix->num_nodes++] =
+      (ft_data_mix_node){.weight = FT_MAX(weight, (uint64_t)1), .left = -1, .right = -1};
+}
+
+/* The weights given, as integers. */
+static ft_err add_weights(ft_data_mix *mix, const ft_data_source *sources) {
   double largest, total = 0;
-  ft_err err = options->concatenate ? FT_OK : check_weights(sources, mix->num_sources, &largest);
+  ft_err err = check_weights(sources, mix->num_sources, &largest);
   if (err != FT_OK) return err;
-  for (int64_t i = 0; i < mix->num_sources && !options->concatenate; i++)
+  for (int64_t i = 0; i < mix->num_sources; i++)
     total += sources[i].weight / largest;
-  for (int64_t i = 0; i < mix->num_sources; i++) {
-    double scaled =
-        options->concatenate ? 0 : rint(sources[i].weight / largest / total * weight_scale);
-    uint64_t weight = options->concatenate ? (uint64_t)rows[i] : (uint64_t)scaled;
-    mix->nodes[i] =
-        (ft_data_mix_node){.weight = FT_MAX(weight, (uint64_t)1), .left = -1, .right = -1};
-  }
-  mix->num_nodes = mix->num_sources;
+  for (int64_t i = 0; i < mix->num_sources; i++)
+    add_leaf(mix, (uint64_t)rint(sources[i].weight / largest / total * weight_scale));
   return FT_OK;
 }
 
@@ -69,7 +67,9 @@ static ft_err make_tree(ft_data_mix *mix, const ft_data_options *options, const 
   int64_t most = 2 * mix->num_sources - 1;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, most, sizeof *mix->nodes, (void **)&mix->nodes));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, most, sizeof *free_nodes, (void **)&free_nodes));
-  FT_TRY(set_leaves(mix, options, rows));
+  for (int64_t i = 0; i < mix->num_sources && options->concatenate; i++)
+    add_leaf(mix, (uint64_t)rows[i]); /* of a pass */
+  if (!options->concatenate) FT_TRY(add_weights(mix, options->sources));
   for (int64_t i = 0; i < mix->num_sources; i++)
     free_nodes[i] = true;
   while (mix->num_nodes < most) {

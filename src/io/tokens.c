@@ -52,6 +52,13 @@ bool ft_tokens_is_sha256(const char *text) {
 
 /* ---------------------------------------------------------------- opening */
 
+/* Text that may be absent: *out stays as it is. */
+static ft_err get_optional_text(ft_h5_reader *reader, const ft_h5_object *root, const char *name,
+                                char *out, size_t size) {
+  if (!ft_h5_has_attribute(root, name)) return FT_OK;
+  return ft_h5_get_text(reader, root, name, out, size);
+}
+
 /* Each of these may be absent. */
 static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
                                ft_tokens_preparation *p) {
@@ -59,15 +66,12 @@ static ft_err read_preparation(ft_h5_reader *reader, const ft_h5_object *root,
   int64_t *ids = NULL, count = 0;
   uint64_t mask_token;
   void *system = NULL;
-  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE))
-    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE, p->template_name,
-                          sizeof p->template_name));
-  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE_SHA256))
-    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE_SHA256, p->template_sha256,
-                          sizeof p->template_sha256));
-  if (ft_h5_has_attribute(root, FT_TOKENS_TEMPLATE_DATE))
-    FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_TEMPLATE_DATE, p->template_date,
-                          sizeof p->template_date));
+  FT_TRY(get_optional_text(reader, root, FT_TOKENS_TEMPLATE, p->template_name,
+                           sizeof p->template_name));
+  FT_TRY(get_optional_text(reader, root, FT_TOKENS_TEMPLATE_SHA256, p->template_sha256,
+                           sizeof p->template_sha256));
+  FT_TRY(get_optional_text(reader, root, FT_TOKENS_TEMPLATE_DATE, p->template_date,
+                           sizeof p->template_date));
   if (ft_h5_has_attribute(root, FT_TOKENS_SYSTEM)) {
     FT_TRY(ft_alloc(FT_MEM_DATA, FT_TOKENS_MAX_SYSTEM + 1, &system));
     FT_TRY(ft_h5_get_text(reader, root, FT_TOKENS_SYSTEM, system, FT_TOKENS_MAX_SYSTEM + 1));
@@ -126,9 +130,9 @@ static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft
       f->path, kind);
   FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));
   f->vocab_size = (uint32_t)vocab_size;
-  if (ft_h5_has_attribute(root, "tokenizer_sha256")) /* absent: unknown, as when empty */
-    FT_TRY(ft_h5_get_text(reader, root, "tokenizer_sha256", f->tokenizer_sha256,
-                          sizeof f->tokenizer_sha256));
+  /* absent: unknown, as when empty */
+  FT_TRY(get_optional_text(reader, root, "tokenizer_sha256", f->tokenizer_sha256,
+                           sizeof f->tokenizer_sha256));
   FT_CHECK(ft_tokens_is_sha256(f->tokenizer_sha256), FT_ERR_DATA,
            "%s: tokenizer_sha256 is \"%s\", 64 hexadecimal digits or nothing was expected", f->path,
            f->tokenizer_sha256);
@@ -137,19 +141,24 @@ out:
   return err;
 }
 
+/* The link of this name, or NULL. */
+static const ft_h5_link *find_link(const ft_h5_link *links, int64_t num_links, const char *name) {
+  for (int64_t i = 0; i < num_links; i++)
+    if (strcmp(links[i].name, name) == 0) return &links[i];
+  return NULL;
+}
+
 /* Finds a dataset of integers of this type among the links. */
 static ft_err find_dataset(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
                            const char *name, ft_h5_type wanted, ft_h5_place *place) {
   ft_err err = FT_OK;
   ft_h5_object dataset = {0};
   ft_h5_type type;
-  int64_t i = 0;
-  while (i < num_links && strcmp(links[i].name, name) != 0)
-    i++;
-  FT_CHECK(i < num_links, FT_ERR_DATA, "%s: has no dataset \"%s\"", reader->path, name);
-  FT_CHECK(links[i].address != FT_H5_UNDEFINED, FT_ERR_DATA,
-           "%s: \"%s\" is a link to somewhere else", reader->path, name);
-  FT_TRY(ft_h5_object_init(reader, links[i].address, &dataset));
+  const ft_h5_link *link = find_link(links, num_links, name);
+  FT_CHECK(link, FT_ERR_DATA, "%s: has no dataset \"%s\"", reader->path, name);
+  FT_CHECK(link->address != FT_H5_UNDEFINED, FT_ERR_DATA, "%s: \"%s\" is a link to somewhere else",
+           reader->path, name);
+  FT_TRY(ft_h5_object_init(reader, link->address, &dataset));
   FT_TRY(ft_h5_dataset_type(reader, &dataset, name, &type));
   FT_CHECK(wanted.is_signed || !type.is_signed, FT_ERR_DATA,
            "%s: dataset \"%s\" does not hold unsigned little-endian integers", reader->path, name);
@@ -167,18 +176,12 @@ out:
 
 static const ft_h5_type hash_type = {.width = 8};
 
-static bool has_link(const ft_h5_link *links, int64_t num_links, const char *name) {
-  for (int64_t i = 0; i < num_links; i++)
-    if (strcmp(links[i].name, name) == 0) return true;
-  return false;
-}
-
 /* Only what ftrun wrote has it. */
 static ft_err find_checksum(ft_h5_reader *reader, const ft_h5_link *links, int64_t num_links,
                             ft_tokens_file *f) {
   ft_err err = FT_OK;
   ft_h5_place place = {0};
-  if (!has_link(links, num_links, FT_TOKENS_CHECKSUM)) goto out;
+  if (!find_link(links, num_links, FT_TOKENS_CHECKSUM)) goto out;
   FT_TRY(find_dataset(reader, links, num_links, FT_TOKENS_CHECKSUM, hash_type, &place));
   FT_CHECK(place.count == 1 && place.offset + 8 == reader->bytes, FT_ERR_DATA,
            "%s: dataset \"%s\" is not one number at the end of the file", f->path,
@@ -197,7 +200,7 @@ static ft_err find_hashes(ft_h5_reader *reader, const ft_h5_object *root, const 
   char name[32];
   for (int i = 0; i < FT_TOKENS_SETS && !any; i++) {
     snprintf(name, sizeof name, "%s." FT_TOKENS_CHECKSUM, ft_tokens_sets[i].name);
-    any = has_link(links, num_links, name);
+    any = find_link(links, num_links, name);
   }
   if (!any) goto out;
   FT_TRY(ft_h5_get_number(reader, root, FT_TOKENS_CHUNK_NAME, FT_TOKENS_MAX_CHUNK, &chunk));
@@ -222,7 +225,7 @@ out:
 static bool needs_no_mask(ft_tokens_kind kind, const ft_h5_link *links, int64_t num_links) {
   const char *labels = ft_tokens_sets[FT_SET_LABELS].name;
   return kind == FT_TOKENS_CLASSES ||
-         (kind == FT_TOKENS_MASKED && has_link(links, num_links, labels));
+         (kind == FT_TOKENS_MASKED && find_link(links, num_links, labels));
 }
 
 /* Which datasets a shard of its kind has, and where they lie. */
@@ -235,9 +238,9 @@ static ft_err find_sets(ft_h5_reader *reader, const ft_h5_link *links, int64_t n
     bool *has = &f->private->has[i];
     *has = i <= FT_SET_OFFSETS || i == extra;
     /* the masks of such documents may be drawn while training */
-    if (i == FT_SET_LABELS && !has_link(links, num_links, set->name)) *has = false;
+    if (i == FT_SET_LABELS && !find_link(links, num_links, set->name)) *has = false;
     if (i == FT_SET_MASK && needs_no_mask(f->kind, links, num_links) &&
-        !has_link(links, num_links, set->name))
+        !find_link(links, num_links, set->name))
       *has = false;
     if (!*has) continue;
     FT_TRY(find_dataset(reader, links, num_links, set->name, set->type, &places[i]));

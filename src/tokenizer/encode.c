@@ -137,8 +137,7 @@ static ft_err encode_between(encoding *e, const ft_piece *piece) {
       FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
       continue;
     }
-    size_t origin = normalized.origin > start ? FT_MIN(normalized.origin, end) - start : 0;
-    ft_piece part = {normalized.text + start, end - start, origin, normalized.unusual};
+    ft_piece part = ft_piece_part(&normalized, start, end);
     FT_TRY(encode_words(e, &part));
   }
 out:

@@ -17,6 +17,12 @@ typedef struct ft_piece {
   bool unusual; /* may hold code points that ft_unicode_is_unusual */
 } ft_piece;
 
+/* in->text[start … end) as a piece of its own. */
+static inline ft_piece ft_piece_part(const ft_piece *in, size_t start, size_t end) {
+  size_t origin = in->origin > start ? FT_MIN(in->origin, end) - start : 0;
+  return (ft_piece){in->text + start, end - start, origin, in->unusual};
+}
+
 /* Memory that rewriting needs: one for each thread at a time. Starts zeroed. */
 typedef struct ft_normalizer_scratch {
   ft_buffer text[2]; /* results take turns */

@@ -283,12 +283,6 @@ void ft_pretokenizer_run_fini(ft_pretokenizer_run *run) {
 
 static ft_err run_step(ft_pretokenizer_run *run, int64_t at, const ft_piece *piece);
 
-/* in->text[start … end) as a piece of its own. */
-static ft_piece part(const ft_piece *in, size_t start, size_t end) {
-  size_t origin = in->origin > start ? FT_MIN(in->origin, end) - start : 0;
-  return (ft_piece){in->text + start, end - start, origin, in->unusual};
-}
-
 /* Joins matches and what is between them as a step's behavior says. Parts come from left to right
  * and cover the text. */
 typedef struct joiner {
@@ -302,7 +296,7 @@ typedef struct joiner {
 
 static ft_err emit(joiner *j, size_t start, size_t end) {
   if (start == end) return FT_OK;
-  ft_piece piece = part(j->in, start, end);
+  ft_piece piece = ft_piece_part(j->in, start, end);
   return run_step(j->run, j->next, &piece);
 }
 
@@ -422,7 +416,7 @@ static ft_err byte_level(ft_pretokenizer_run *run, int64_t at, const ft_piece *i
   for (;;) {
     FT_TRY(ft_regex_next(&m, &start, &end, &found));
     if (!found) start = end = text.bytes;
-    ft_piece between = part(&text, done, start), word = part(&text, start, end);
+    ft_piece between = ft_piece_part(&text, done, start), word = ft_piece_part(&text, start, end);
     FT_TRY(byte_level_word(run, at, &between));
     FT_TRY(byte_level_word(run, at, &word));
     done = end;

@@ -78,12 +78,11 @@ static ft_err send_head(ft_model *m, int64_t rows) {
   int tensor = ft_gradient_tensor(m, FT_ROLE_HEAD);
   if (tensor < 0) return FT_OK;
   ft_time_enter(FT_TIME_HEAD);
+  if (rows == 0) return ft_gradient_send_zeros(m, FT_ROLE_HEAD);
   for (int64_t row = 0, n; row < m->columns; row += n) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
-    if (rows == 0)
-      memset(out, 0, (size_t)(n * m->d) * ft_dtype_bytes(m->type));
-    else if (m->d_head)
+    if (m->d_head)
       ft_convert(m->type, out, FT_F32, m->d_head + row * m->d, n * m->d);
     else
       FT_TRY(ft_matmul_backward_weight(m->type, m->type, rows, n, m->d,

@@ -55,16 +55,22 @@ int ft_gradient_tensor(const ft_model *m, ft_role role) {
   return t ? (int)(t - m->open->tensors) : -1;
 }
 
-ft_err ft_gradient_send_vector(ft_model *m, ft_role role, const float *gradient) {
-  ft_err err = FT_OK;
+/* Room [*length] for the gradient of a vector; *out is NULL where it is not sent. */
+static ft_err lend_vector(ft_model *m, ft_role role, int64_t *length, void **out) {
   int tensor = ft_gradient_tensor(m, role);
-  if (tensor < 0) return FT_OK;
   int64_t rows;
-  void *out;
+  *out = NULL;
+  if (tensor < 0) return FT_OK;
+  *length = m->open->tensors[tensor].cols;
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  FT_TRY(ft_shard_gradient_rows(m->shard, tensor, 0, &rows, &out));
-  ft_convert(m->type, out, FT_F32, gradient, m->open->tensors[tensor].cols);
-out:
+  return ft_shard_gradient_rows(m->shard, tensor, 0, &rows, out);
+}
+
+ft_err ft_gradient_send_vector(ft_model *m, ft_role role, const float *gradient) {
+  int64_t length;
+  void *out;
+  ft_err err = lend_vector(m, role, &length, &out);
+  if (err == FT_OK && out) ft_convert(m->type, out, FT_F32, gradient, length);
   return err;
 }
 
@@ -101,14 +107,9 @@ out:
 
 ft_err ft_gradient_send_column_sums(ft_model *m, ft_role role, int64_t tokens, const void *dy,
                                     int64_t dy_stride) {
-  ft_err err = FT_OK;
-  int tensor = ft_gradient_tensor(m, role);
-  if (tensor < 0) return FT_OK;
-  int64_t rows;
+  int64_t length;
   void *out;
-  ft_time_enter(FT_TIME_ELEMENTWISE);
-  FT_TRY(ft_shard_gradient_rows(m->shard, tensor, 0, &rows, &out));
-  ft_bias_backward(m->type, m->type, tokens, m->open->tensors[tensor].cols, dy, dy_stride, out);
-out:
+  ft_err err = lend_vector(m, role, &length, &out);
+  if (err == FT_OK && out) ft_bias_backward(m->type, m->type, tokens, length, dy, dy_stride, out);
   return err;
 }

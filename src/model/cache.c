@@ -57,17 +57,13 @@ static void remember(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens
            (size_t)(2 * m->kv) * ft_dtype_bytes(m->type));
 }
 
-/* Attention of `tokens` new rows: among themselves where nothing came before, else each against the
- * cache. */
-static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, int64_t tokens,
+/* Attention of a batch of new rows: among themselves where nothing came before, else each against
+ * the cache. */
+static ft_err attend(ft_model *m, ft_cache *cache, int64_t layer, const ft_model_batch *batch,
                      layer_activations *a) {
-  int64_t offsets[] = {0, tokens};
-  ft_attention attention = ft_layer_attention(m, layer, 1, offsets);
-  if (cache->length == 0)
-    return ft_attention_forward(&attention, a->qkv, m->qkv, ft_model_at(m, a->qkv, m->q), m->qkv,
-                                ft_model_at(m, a->qkv, m->q + m->kv), m->qkv, a->attended, m->q,
-                                a->lse);
-  for (int64_t i = 0; i < tokens; i++) {
+  if (cache->length == 0) return ft_attention_attend(m, layer, batch, a);
+  ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
+  for (int64_t i = 0; i < batch->num_tokens; i++) {
     const void *keys = entry(m, cache, layer, 0);
     ft_attention_query(&attention, ft_model_at_mut(m, a->attended, i * m->q),
                        ft_model_at(m, a->qkv, i * m->qkv), keys, ft_model_at(m, keys, m->kv),
@@ -84,7 +80,12 @@ static ft_err extend_piece(ft_model *m, ft_cache *cache, int64_t count) {
   layer_activations *a = &m->activations[0];
   const uint32_t *tokens = cache->tokens + cache->length;
   const int32_t *positions = cache->positions + cache->length;
-  const ft_model_batch batch = {.num_tokens = count, .tokens = tokens, .positions = positions};
+  const int64_t offsets[] = {0, count};
+  const ft_model_batch batch = {.num_tokens = count,
+                                .num_documents = 1,
+                                .tokens = tokens,
+                                .positions = positions,
+                                .offsets = offsets};
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(ft_unit_acquire(m, &m->layout->embedding, &w));
   ft_embed(m, &w, count, tokens, positions, m->x[0]);
@@ -94,7 +95,7 @@ static ft_err extend_piece(ft_model *m, ft_cache *cache, int64_t count) {
     FT_TRY(ft_unit_acquire(m, &m->layout->layers[layer], &w));
     FT_TRY(ft_layer_before_attention(m, layer, &w, &batch, x, a));
     remember(m, cache, layer, count, a);
-    FT_TRY(attend(m, cache, layer, count, a));
+    FT_TRY(attend(m, cache, layer, &batch, a));
     FT_TRY(ft_layer_after_attention(m, &w, count, x, a, m->x[(layer + 1) % 2]));
     ft_unit_release(m, &m->layout->layers[layer]);
   }

@@ -113,7 +113,6 @@ static inline void *ft_model_at_mut(const ft_model *m, void *p, int64_t i) {
 
 /* *out = memory that ft_model_free frees. */
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out);
-ft_err ft_model_alloc_activations(ft_model *m, int64_t tokens, layer_activations *a);
 
 /* ---------------------------------------------------------------- order.c */
 

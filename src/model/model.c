@@ -37,7 +37,7 @@ out:
   return err;
 }
 
-ft_err ft_model_alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
+static ft_err alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
   const ft_arch *arch = &m->arch;
   const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
   bool qk = arch->qk_norm != FT_QK_NORM_NONE, before = arch->norm_places & FT_NORM_BEFORE;
@@ -81,7 +81,7 @@ static ft_err alloc_kept(ft_model *m, int64_t t) {
   for (int64_t i = 0; i < num_x; i++)
     FT_TRY(ft_model_alloc(m, FT_MEM_ACTIVATIONS, t * m->d, ft_dtype_bytes(m->type), &m->x[i]));
   for (int64_t i = 0; i < m->num_activations; i++)
-    FT_TRY(ft_model_alloc_activations(m, t, &m->activations[i]));
+    FT_TRY(alloc_activations(m, t, &m->activations[i]));
 out:
   return err;
 }

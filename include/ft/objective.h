@@ -22,8 +22,6 @@ typedef struct ft_objective {
   float label_smoothing, z_loss; /* kernels_loss.h has the formula */
 } ft_objective;
 
-/* "tokens", "masked-tokens", "classes". */
-const char *ft_objective_name(ft_objective_kind kind);
 /* What a row of a step contributes: the mean over the global batch's `rows` rows. */
 ft_loss ft_objective_loss(const ft_objective *objective, int64_t rows);
 /* Refuses a model that cannot learn this, saying why: two_way and labels (0: a head of tokens)

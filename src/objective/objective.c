@@ -3,11 +3,6 @@
 
 static const char *const names[FT_OBJECTIVE_NUM] = {"tokens", "masked-tokens", "classes"};
 
-const char *ft_objective_name(ft_objective_kind kind) {
-  FT_ASSERT(kind < FT_OBJECTIVE_NUM);
-  return names[kind];
-}
-
 ft_loss ft_objective_loss(const ft_objective *o, int64_t rows) {
   FT_ASSERT(rows > 0);
   return (ft_loss){.label_smoothing = o->label_smoothing,

@@ -22,11 +22,6 @@ typedef struct bench {
 
 /* ---------------------------------------------------------------- weights and tokens */
 
-static bool is_norm(ft_role role) {
-  return role == FT_ROLE_MLP_NORM || role == FT_ROLE_ATTN_NORM || role == FT_ROLE_FINAL_NORM ||
-         role == FT_ROLE_Q_NORM || role == FT_ROLE_K_NORM;
-}
-
 /* Elements first … of a tensor: uniform with the deviation 0.02 that models begin with, norms 1,
  * biases 0. Speed does not depend on which numbers they are, if they are no zeros. */
 static void random_weights(const ft_tensor *t, uint64_t stream, int64_t first, int64_t count,
@@ -34,7 +29,7 @@ static void random_weights(const ft_tensor *t, uint64_t stream, int64_t first, i
   const float scale = 0.02f * 3.4641016f * 0x1p-32f;
   if (t->num_dims < 2) {
     for (int64_t i = 0; i < count; i++)
-      out[i] = is_norm(t->role) ? 1.0f : 0.0f;
+      out[i] = ft_role_is_norm_weight(t->role) ? 1.0f : 0.0f;
     return;
   }
 #pragma omp parallel for schedule(static)

@@ -52,8 +52,6 @@ void ft_ref_add_scaled(ft_dtype type, void *out, const void *a, const void *b, f
 void ft_ref_scale(ft_dtype type, void *out, const void *x, float multiplier, int64_t count);
 
 /* kernels_loss.h */
-void ft_ref_logits_apply(const ft_logits *logits, float *x, int64_t rows, int64_t n,
-                         int64_t stride);
 void ft_ref_loss_rows(const ft_loss *loss, ft_dtype type, const ft_loss_out *out, float *logits,
                       const int32_t *target, const float *weight, int64_t rows, int64_t columns);
 

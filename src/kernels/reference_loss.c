@@ -3,7 +3,7 @@
 
 #include "reference.h"
 
-void ft_ref_logits_apply(const ft_logits *logits, float *x, int64_t rows, int64_t n,
+static void logits_apply(const ft_logits *logits, float *x, int64_t rows, int64_t n,
                          int64_t stride) {
   double scale = (double)logits->scale, cap = (double)logits->cap;
   for (int64_t r = 0; r < rows; r++)
@@ -31,7 +31,7 @@ void ft_ref_loss_rows(const ft_loss *loss, ft_dtype type, const ft_loss_out *out
                       const int32_t *target, const float *weight, int64_t rows, int64_t columns) {
   const ft_logits *shape = &loss->logits;
   double s = (double)loss->label_smoothing, vocab = (double)(loss->vocab ? loss->vocab : columns);
-  if (!loss->applied) ft_ref_logits_apply(shape, logits, rows, columns, columns);
+  if (!loss->applied) logits_apply(shape, logits, rows, columns, columns);
   for (int64_t r = 0; r < rows; r++) {
     const float *z = logits + r * columns;
     row_sums sums = sums_of(z, columns, vocab);

@@ -66,15 +66,15 @@ INLINE void write_packet(ft_code code, uint8_t *out, const float *in) {
 }
 
 void FT_V(code_write)(ft_code code, void *out, ft_dtype from, const void *in, int64_t count) {
+  const size_t bytes = ft_code_bytes(code, N);
   uint8_t *to = out;
-  for (int64_t i = 0; i < count; i += N) {
+  for (int64_t i = 0; i < count; i += N, to += bytes) {
     float values[N] = {0};
     FT_V(convert)(FT_F32, values, from, ft_at(from, in, i), FT_MIN((int64_t)N, count - i));
     if (code == FT_CODE_INT8)
       write_packet(FT_CODE_INT8, to, values);
     else
       write_packet(FT_CODE_NF4, to, values);
-    to += sizeof(float) + (code == FT_CODE_INT8 ? N : HALF);
   }
 }
 
@@ -169,7 +169,7 @@ INLINE void read_packet(ft_code code, ft_dtype to, void *out, const uint8_t *in)
 }
 
 void FT_V(code_read)(ft_code code, ft_dtype to, void *out, const void *in, int64_t count) {
-  const size_t bytes = sizeof(float) + (code == FT_CODE_INT8 ? N : HALF);
+  const size_t bytes = ft_code_bytes(code, N);
   const uint8_t *from = in;
   int64_t i = 0;
   for (; i + N <= count; i += N, from += bytes)

@@ -111,4 +111,15 @@ static inline void for_each_level(void (*check)(void)) {
   assert_ok(ft_kernels_init());
 }
 
+/* Before and after the tests of a program: at the end no scratch memory is left. */
+static inline int kernels_start(void **state) {
+  (void)state;
+  return ft_kernels_init() == FT_OK ? 0 : -1;
+}
+static inline int kernels_end(void **state) {
+  (void)state;
+  ft_kernels_fini();
+  return ft_mem_of(FT_MEM_WORKSPACE).current_bytes == 0 ? 0 : -1;
+}
+
 #endif

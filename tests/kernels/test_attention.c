@@ -289,16 +289,6 @@ static void decode_equals_reference(void **state) {
   for_each_level(check_decode);
 }
 
-static int setup(void **state) {
-  (void)state;
-  return ft_kernels_init() == FT_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-  (void)state;
-  ft_kernels_fini();
-  return ft_mem_of(FT_MEM_WORKSPACE).current_bytes == 0 ? 0 : -1;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(equals_reference),
@@ -309,5 +299,5 @@ int main(void) {
       cmocka_unit_test(decode_equals_reference),
       cmocka_unit_test(decode_continues_forward),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, kernels_start, kernels_end);
 }

@@ -122,16 +122,6 @@ static void an_unknown_cpu_is_refused(void **state) {
   assert_ok(ft_kernels_init());
 }
 
-static int setup(void **state) {
-  (void)state;
-  return ft_kernels_init() == FT_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-  (void)state;
-  ft_kernels_fini();
-  return ft_mem_of(FT_MEM_WORKSPACE).current_bytes == 0 ? 0 : -1;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(conversions_equal_base),
@@ -139,5 +129,5 @@ int main(void) {
       cmocka_unit_test(adamw_equals_reference),
       cmocka_unit_test(an_unknown_cpu_is_refused),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, kernels_start, kernels_end);
 }

@@ -422,16 +422,6 @@ static void residuals_equal_reference(void **state) {
   for_each_level(check_residuals);
 }
 
-static int setup(void **state) {
-  (void)state;
-  return ft_kernels_init() == FT_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-  (void)state;
-  ft_kernels_fini();
-  return ft_mem_of(FT_MEM_WORKSPACE).current_bytes == 0 ? 0 : -1;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(norms_equal_reference),
@@ -444,5 +434,5 @@ int main(void) {
       cmocka_unit_test(embeddings_equal_reference),
       cmocka_unit_test(residuals_equal_reference),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, kernels_start, kernels_end);
 }

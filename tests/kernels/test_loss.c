@@ -133,21 +133,11 @@ static void logits_with_a_stride(void **state) {
   assert_true(x[0][3] == 7 && x[0][4] == 7 && x[1][4] == 7);
 }
 
-static int setup(void **state) {
-  (void)state;
-  return ft_kernels_init() == FT_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-  (void)state;
-  ft_kernels_fini();
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(losses_equal_reference),
       cmocka_unit_test(vocabulary_larger_than_the_call),
       cmocka_unit_test(logits_with_a_stride),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, kernels_start, kernels_end);
 }

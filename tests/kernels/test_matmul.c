@@ -220,16 +220,6 @@ static void bias_gradient_equals_reference(void **state) {
     }
 }
 
-static int setup(void **state) {
-  (void)state;
-  return ft_kernels_init() == FT_OK ? 0 : -1;
-}
-static int teardown(void **state) {
-  (void)state;
-  ft_kernels_fini();
-  return ft_mem_of(FT_MEM_WORKSPACE).current_bytes == 0 ? 0 : -1;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products_equal_reference),
@@ -239,5 +229,5 @@ int main(void) {
       cmocka_unit_test(many_shapes),
       cmocka_unit_test(bias_gradient_equals_reference),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, kernels_start, kernels_end);
 }

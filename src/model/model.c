@@ -5,13 +5,10 @@
 
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out) {
   ft_err err = FT_OK;
-  if (m->num_allocations == m->room_allocations) {
-    int64_t room = m->room_allocations * 2 + 64;
-    void *list = m->allocations;
-    FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)room * sizeof *m->allocations, &list));
-    m->allocations = list;
-    m->room_allocations = room;
-  }
+  void *list = m->allocations;
+  FT_TRY(ft_grow(FT_MEM_OTHER, m->num_allocations + 1, sizeof *m->allocations, &m->room_allocations,
+                 &list));
+  m->allocations = list;
   FT_TRY(ft_alloc_array(owner, count, size, out));
   m->allocations[m->num_allocations++] = *out;
 out:

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE /* memmem */
 #include <string.h>
 
-#include "normalise.h"
 #include "record_internal.h"
 #include "template.h"
 
@@ -221,62 +220,6 @@ static ft_err read_classes(const ft_record_rules *rules, const cJSON *json, ft_r
   return FT_OK;
 }
 
-/* ---------------------------------------------------------------- tokens */
-
-/* The i-th number of a list of the same length as the ids; `missing` where there is no list. */
-static ft_err number_at(const cJSON *list, const cJSON **item, int64_t missing, int64_t *out) {
-  *out = missing;
-  if (!list) return FT_OK;
-  if (cJSON_IsBool(*item))
-    *out = cJSON_IsTrue(*item);
-  else if (!ft_json_i64(*item, out))
-    return ft_fail(FT_ERR_DATA, "\"%s\" has fewer numbers than \"input_ids\", or something else",
-                   list->string);
-  *item = (*item)->next;
-  return FT_OK;
-}
-
-static ft_err list_of(const ft_record_rules *rules, const cJSON *json, const char *name,
-                      const cJSON **list, const cJSON **first) {
-  *list = ft_member(rules, json, name);
-  if (ft_is_absent(*list)) *list = NULL;
-  *first = *list ? (*list)->child : NULL;
-  if (!*list || cJSON_IsArray(*list)) return FT_OK;
-  return ft_fail(FT_ERR_DATA, "\"%s\" is %s, a list of numbers was expected", name,
-                 ft_type_name(*list));
-}
-
-/* Ids that are there already, and what is learnt of them, as trainers keep them. */
-static ft_err read_tokens(const ft_record_rules *rules, const cJSON *json, ft_record *r) {
-  ft_err err = FT_OK;
-  const cJSON *lists[4], *items[4];
-  static const char *const names[] = {"input_ids", "attention_mask", "labels", "loss_mask"};
-  for (int i = 0; i < 4; i++)
-    FT_TRY(list_of(rules, json, names[i], &lists[i], &items[i]));
-  bool has_mask = lists[2] || lists[3];
-  r->kind = has_mask ? FT_TOKENS_SFT : FT_TOKENS_TEXT;
-  while (items[0]) {
-    int64_t id, attended, label, learnt;
-    FT_TRY(number_at(lists[0], &items[0], 0, &id));
-    FT_TRY(number_at(lists[1], &items[1], 1, &attended));
-    FT_TRY(number_at(lists[2], &items[2], id, &label));
-    FT_TRY(number_at(lists[3], &items[3], 1, &learnt));
-    if (attended == 0) continue;
-    FT_CHECK(id >= 0 && id <= UINT32_MAX, FT_ERR_DATA, "\"input_ids\" has the id %lld",
-             (long long)id);
-    FT_CHECK(
-        label == id || label == FT_TOKENS_NO_LABEL, FT_ERR_DATA,
-        "a label is %lld where the id is %lld: labels that repeat the ids (not shifted by one) "
-        "or are -100 were expected",
-        (long long)label, (long long)id);
-    uint32_t value = (uint32_t)id;
-    FT_TRY(ft_ids_append(&r->ids, &value, 1, label == id && learnt != 0));
-  }
-  if (r->ids.count > 0) r->ids.mask[0] = 0;
-out:
-  return err;
-}
-
 /* ---------------------------------------------------------------- which form */
 
 typedef struct form {
@@ -316,7 +259,7 @@ static const form forms[FT_NUM_FORMS] = {
                              "chat_template_kwargs"}},
     [FT_FORM_TOKENS] = {"tokens",
                         {"input_ids"},
-                        read_tokens,
+                        ft_read_tokens,
                         false,
                         {"input_ids", "attention_mask", "labels", "loss_mask"}}};
 
@@ -500,40 +443,4 @@ void ft_record_fini(ft_record *record) {
   ft_free(record->rejected);
   cJSON_Delete(record->owned);
   *record = (ft_record){0};
-}
-
-/* ---------------------------------------------------------------- what was asked */
-
-uint64_t ft_ids_prompt_hash(const ft_ids *ids) {
-  int64_t count = 0;
-  while (count < ids->count && !ids->mask[count])
-    count++;
-  /* of what is learnt as a whole, the first token never is a target */
-  if (count <= 1 || count == ids->count) count = ids->count;
-  return ft_hash64(ids->ids, (size_t)count * sizeof *ids->ids, 2);
-}
-
-ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out) {
-  ft_err err = FT_OK;
-  ft_words words = {0};
-  *out = ft_ids_prompt_hash(&record->ids);
-  if (record->form == FT_FORM_TOKENS) return FT_OK;
-  if (record->text) FT_TRY(ft_words_add(&words, record->text, strlen(record->text)));
-  for (int64_t i = 0; i < record->num_messages && words.bytes == 0; i++) {
-    const ft_message *m = &record->messages[i];
-    /* without a user, whatever comes first */
-    if (m->role == FT_SPEAKER_USER || i + 1 == record->num_messages) {
-      FT_TRY(ft_words_add(&words, m->content, strlen(m->content)));
-      if (m->input) FT_TRY(ft_words_add(&words, m->input, strlen(m->input)));
-    }
-  }
-  /* what has no letter or digit counts as it stands */
-  const char *plain = record->text               ? record->text
-                      : record->num_messages > 0 ? record->messages[0].content
-                                                 : "";
-  *out =
-      words.bytes > 0 ? ft_hash64(words.text, words.bytes, 0) : ft_hash64(plain, strlen(plain), 1);
-out:
-  ft_words_fini(&words);
-  return err;
 }

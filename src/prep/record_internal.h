@@ -32,6 +32,8 @@ ft_err ft_check_system(const ft_record *r, bool added);
 
 /* Fills a preference record. */
 ft_err ft_read_preference(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+/* Fills a record of tokens: "input_ids" with the lists beside it. */
+ft_err ft_read_tokens(const ft_record_rules *rules, const cJSON *json, ft_record *r);
 /* Parses JSON that stands in a string; the record keeps it. */
 ft_err ft_record_own(ft_record *r, const char *text, const char *name, const cJSON **out);
 

@@ -184,8 +184,8 @@ static ft_err character_at(ft_jinja_state *s, const ft_jinja_string *string, ft_
   *out = missing("a character behind the end");
   if (i < 0) return FT_OK;
   size_t begin = ft_jinja_string_at(string, i);
-  return ft_jinja_string_part(s->arena, string, begin,
-                              begin + ft_jinja_char_bytes(string->text[begin]), out);
+  return ft_jinja_string_part(s->arena, string, begin, begin + ft_utf8_length(string->text[begin]),
+                              out);
 }
 
 /* Text of a key that is a string, terminated, for error messages and names. */
@@ -264,7 +264,7 @@ static ft_err slice_string(ft_jinja_state *s, const ft_jinja_string *string, int
   size_t *at = ft_jinja_alloc(s->arena, (size_t)(length + 1) * sizeof *at);
   if (!at) return s->arena->failed;
   for (int64_t i = 0; i < length; i++)
-    at[i + 1] = at[i] + ft_jinja_char_bytes(string->text[at[i]]);
+    at[i + 1] = at[i] + ft_utf8_length(string->text[at[i]]);
   ft_jinja_builder b = ft_jinja_builder_on(s->arena);
   for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step)
     ft_jinja_put_part(&b, string, at[i], at[i + 1]);
@@ -304,7 +304,7 @@ static ft_err characters(ft_jinja_state *s, const ft_jinja_string *string, ft_ji
   FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, ft_jinja_string_length(string), out));
   size_t at = 0;
   for (int64_t i = 0; i < out->list->count; i++) {
-    size_t end = at + ft_jinja_char_bytes(string->text[at]);
+    size_t end = at + ft_utf8_length(string->text[at]);
     FT_TRY(ft_jinja_string_part(s->arena, string, at, end, &out->list->items[i]));
     at = end;
   }

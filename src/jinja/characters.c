@@ -3,32 +3,13 @@
 
 #include "value.h"
 
-uint32_t ft_jinja_decode(const char *s, size_t *bytes) {
-  const unsigned char *u = (const unsigned char *)s;
-  *bytes = ft_jinja_char_bytes(s[0]);
-  switch (*bytes) {
-  case 1:
-    return u[0];
-  case 2:
-    return (u[0] & 0x1Fu) << 6 | (u[1] & 0x3Fu);
-  case 3:
-    return (u[0] & 0x0Fu) << 12 | (u[1] & 0x3Fu) << 6 | (u[2] & 0x3Fu);
-  default:
-    return (u[0] & 0x07u) << 18 | (u[1] & 0x3Fu) << 12 | (u[2] & 0x3Fu) << 6 | (u[3] & 0x3Fu);
-  }
-}
-
-size_t ft_jinja_encode(uint32_t code, char out[4]) {
-  return (size_t)utf8proc_encode_char((utf8proc_int32_t)code, (utf8proc_uint8_t *)out);
-}
-
 size_t ft_jinja_space(const char *s, size_t room) {
   if (room == 0) return 0;
   unsigned char c = (unsigned char)s[0];
   if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
-  if (ft_jinja_char_bytes(s[0]) > room) return 0;
+  if (ft_utf8_length(s[0]) > room) return 0;
   size_t bytes;
-  uint32_t code = ft_jinja_decode(s, &bytes);
+  uint32_t code = ft_utf8_decode(s, &bytes);
   bool space = code == 0x85 || code == 0xA0 || code == 0x1680 ||
                (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
                code == 0x202F || code == 0x205F || code == 0x3000;

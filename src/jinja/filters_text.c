@@ -83,10 +83,10 @@ static ft_err title(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g
     uint32_t changed;
     char encoded[4];
     size_t left;
-    uint32_t code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
     FT_TRY(ft_jinja_change_case(code, starts ? JINJA_TO_UPPER : JINJA_TO_LOWER, &changed));
     starts = text->text[at] && is_word_border(text->text + at, text->bytes - at);
-    ft_jinja_put(&b, encoded, ft_jinja_encode(changed, encoded),
+    ft_jinja_put(&b, encoded, ft_utf8_encode(changed, encoded),
                  ft_jinja_origin_at(text, at, &left));
   }
   FT_TRY(ft_jinja_built(&b, out));
@@ -157,7 +157,7 @@ static void put_indented(ft_jinja_builder *b, const ft_jinja_string *text,
 /* Line ends other than LF would become LF in Python. */
 static ft_err check_lines(const ft_jinja_string *text) {
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
-    uint32_t code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
     bool other = (code >= 0x0B && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
                  code == 0x2028 || code == 0x2029;
     if (other)
@@ -233,7 +233,7 @@ static ft_err wordcount(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_give
   ft_err err = text_of(s, v, &text);
   if (err != FT_OK) return err;
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
-    uint32_t code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
     bool word = code == '_' || ft_jinja_is_class(code, JINJA_ALPHA) ||
                 ft_jinja_is_class(code, JINJA_NUMERIC);
     count += word && !inside;

@@ -70,7 +70,7 @@ static size_t text_end(const lexer *l, size_t begin, size_t end, char sign, bool
     size_t kept = begin;
     for (size_t at = begin; at < end;) {
       size_t space = ft_jinja_space(l->text + at, end - at);
-      at += space ? space : ft_jinja_char_bytes(l->text[at]);
+      at += space ? space : ft_utf8_length(l->text[at]);
       if (!space) kept = at;
     }
     return kept;
@@ -162,7 +162,7 @@ static ft_err hex_escape(const lexer *l, const char *s, const char *end, int dig
   }
   if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
     return mistake(l, "an escape in a string that is no character");
-  *used += ft_jinja_encode(code, out + *used);
+  *used += ft_utf8_encode(code, out + *used);
   return FT_OK;
 }
 
@@ -171,7 +171,7 @@ static size_t octal_escape(const char *s, const char *end, char *out, size_t *us
   size_t digits = 0;
   for (; digits < 3 && s + digits < end && s[digits] >= '0' && s[digits] <= '7'; digits++)
     code = code * 8 + (uint32_t)(s[digits] - '0');
-  *used += ft_jinja_encode(code, out + *used);
+  *used += ft_utf8_encode(code, out + *used);
   return digits;
 }
 

@@ -44,20 +44,12 @@ static size_t skip_space(const ft_jinja_string *text, size_t at) {
   return at;
 }
 
-/* Start of the character that ends before `at`. */
-static size_t back(const ft_jinja_string *text, size_t at) {
-  do
-    at--;
-  while (at > 0 && ((unsigned char)text->text[at] & 0xC0) == 0x80);
-  return at;
-}
-
 static ft_err split_space(parts *p, const ft_jinja_string *text, int64_t most) {
   ft_err err = FT_OK;
   for (size_t at = skip_space(text, 0); at < text->bytes; most--) {
     size_t end = at;
     while (end < text->bytes && ft_jinja_space(text->text + end, text->bytes - end) == 0)
-      end += ft_jinja_char_bytes(text->text[end]);
+      end += ft_utf8_length(text->text[end]);
     if (most == 0) end = text->bytes;
     FT_TRY(add_part(p, text, at, end));
     at = skip_space(text, end);
@@ -66,16 +58,23 @@ out:
   return err;
 }
 
+/* Where the white space, or else the word, that ends at `end` begins. */
+static size_t stretch_begin(const ft_jinja_string *text, size_t end, bool space) {
+  while (end > 0) {
+    size_t last = ft_utf8_before(text->text, end);
+    if ((ft_jinja_space(text->text + last, text->bytes - last) > 0) != space) break;
+    end = last;
+  }
+  return end;
+}
+
 /* From the right; parts come in reverse. */
 static ft_err rsplit_space(parts *p, const ft_jinja_string *text, int64_t most) {
   ft_err err = FT_OK;
   for (size_t end = text->bytes; end > 0; most--) {
-    while (end > 0 && ft_jinja_space(text->text + back(text, end), text->bytes - back(text, end)))
-      end = back(text, end);
+    end = stretch_begin(text, end, true);
     if (end == 0) break;
-    size_t begin = end;
-    while (begin > 0 && !ft_jinja_space(text->text + back(text, begin), end - back(text, begin)))
-      begin = back(text, begin);
+    size_t begin = stretch_begin(text, end, false);
     if (most == 0) begin = skip_space(text, 0);
     FT_TRY(add_part(p, text, begin, end));
     if (most == 0) break;
@@ -148,7 +147,7 @@ static ft_err rsplit(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
 static size_t line_end(const char *s, size_t room) {
   size_t bytes;
   if (s[0] == '\r') return room > 1 && s[1] == '\n' ? 2 : 1;
-  uint32_t code = ft_jinja_decode(s, &bytes);
+  uint32_t code = ft_utf8_decode(s, &bytes);
   bool end = (code >= 0x0A && code <= 0x0C) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
              code == 0x2028 || code == 0x2029;
   return end ? bytes : 0;
@@ -165,7 +164,7 @@ static ft_err splitlines(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_giv
   for (size_t begin = 0, at = 0; begin < text->bytes;) {
     size_t end = at < text->bytes ? line_end(text->text + at, text->bytes - at) : 0;
     if (end == 0 && at < text->bytes) {
-      at += ft_jinja_char_bytes(text->text[at]);
+      at += ft_utf8_length(text->text[at]);
       continue;
     }
     FT_TRY(add_part(&p, text, begin, keeps ? at + end : at));

@@ -26,14 +26,14 @@ static ft_err change(ft_jinja_state *s, ft_jinja_value v, casing how, ft_jinja_v
   bool starts = true;
   ft_jinja_builder b = ft_jinja_builder_on(s->arena);
   for (size_t at = 0, bytes; at < text->bytes && err == FT_OK; at += bytes) {
-    uint32_t changed, code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t changed, code = ft_utf8_decode(text->text + at, &bytes);
     char encoded[4];
     size_t left;
     err = ft_jinja_change_case(code, case_at(how, code, starts, at == 0), &changed);
     if (err != FT_OK) return err;
     starts = !ft_jinja_is_class(code, JINJA_UPPER) && !ft_jinja_is_class(code, JINJA_LOWER) &&
              !ft_jinja_is_class(code, JINJA_TITLE);
-    ft_jinja_put(&b, encoded, ft_jinja_encode(changed, encoded),
+    ft_jinja_put(&b, encoded, ft_utf8_encode(changed, encoded),
                  ft_jinja_origin_at(text, at, &left));
   }
   if (err == FT_OK) err = ft_jinja_built(&b, out);
@@ -76,7 +76,7 @@ static ft_err swapcase(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
 /* Whether there are characters, and all are of one of these classes. */
 static bool all_are(const ft_jinja_string *text, const ft_jinja_class *classes, int count) {
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
-    uint32_t code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
     bool is = false;
     for (int i = 0; i < count && !is; i++)
       is = ft_jinja_is_class(code, classes[i]);
@@ -152,7 +152,7 @@ static ft_err isspace_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
 static bool is_cased(const ft_jinja_string *text, ft_jinja_class wanted) {
   bool some = false;
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
-    uint32_t code = ft_jinja_decode(text->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
     bool cased = ft_jinja_is_class(code, JINJA_UPPER) || ft_jinja_is_class(code, JINJA_LOWER) ||
                  ft_jinja_is_class(code, JINJA_TITLE);
     if (cased && !ft_jinja_is_class(code, wanted)) return false;
@@ -180,7 +180,7 @@ static ft_err isupper_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
 /* ---------------------------------------------------------------- ends */
 
 static bool is_in(const ft_jinja_string *set, const char *s, size_t bytes) {
-  for (size_t at = 0; at < set->bytes; at += ft_jinja_char_bytes(set->text[at]))
+  for (size_t at = 0; at < set->bytes; at += ft_utf8_length(set->text[at]))
     if (set->bytes - at >= bytes && memcmp(set->text + at, s, bytes) == 0) return true;
   return false;
 }
@@ -189,7 +189,7 @@ static bool is_in(const ft_jinja_string *set, const char *s, size_t bytes) {
 static size_t cut(const ft_jinja_string *chars, const char *s, size_t room) {
   if (room == 0) return 0;
   if (!chars) return ft_jinja_space(s, room);
-  size_t bytes = ft_jinja_char_bytes(s[0]);
+  size_t bytes = ft_utf8_length(s[0]);
   return is_in(chars, s, bytes) ? bytes : 0;
 }
 
@@ -203,9 +203,7 @@ static ft_err strip_ends(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_giv
   while (left && (bytes = cut(chars, text->text + begin, end - begin)) > 0)
     begin += bytes;
   while (right && end > begin) {
-    size_t last = end - 1;
-    while (last > begin && ((unsigned char)text->text[last] & 0xC0) == 0x80)
-      last--;
+    size_t last = ft_utf8_before(text->text, end);
     if (cut(chars, text->text + last, end - last) == 0) break;
     end = last;
   }
@@ -383,7 +381,7 @@ static void replace_empty(ft_jinja_builder *b, const ft_jinja_string *text,
   for (size_t at = 0; at <= text->bytes; most--) {
     if (most != 0) ft_jinja_put_string(b, new);
     if (at == text->bytes) break;
-    size_t bytes = ft_jinja_char_bytes(text->text[at]);
+    size_t bytes = ft_utf8_length(text->text[at]);
     ft_jinja_put_part(b, text, at, at + bytes);
     at += bytes;
   }

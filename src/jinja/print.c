@@ -69,7 +69,7 @@ static void put_quoted(ft_jinja_builder *b, const ft_jinja_string *s) {
   size_t start = 0;
   ft_jinja_put(b, &quote, 1, 0);
   for (size_t at = 0, bytes; at < s->bytes; at += bytes) {
-    uint32_t code = ft_jinja_decode(s->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(s->text + at, &bytes);
     bool slash = code == '\\' || code == (uint32_t)(unsigned char)quote;
     if (!slash && (code < 0x7F ? code >= 0x20 : ft_jinja_is_printable(code))) continue;
     size_t left;

@@ -31,7 +31,7 @@ static void put_string(ft_jinja_builder *b, const ft_jinja_string *s, bool ascii
     unsigned char c = (unsigned char)s->text[at];
     bytes = 1;
     if (c >= 0x7F ? !ascii : c >= 0x20 && c != '"' && c != '\\') continue;
-    uint32_t code = ft_jinja_decode(s->text + at, &bytes);
+    uint32_t code = ft_utf8_decode(s->text + at, &bytes);
     size_t left;
     uint32_t origin = ft_jinja_origin_at(s, at, &left);
     ft_jinja_put_part(b, s, start, at);

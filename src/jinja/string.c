@@ -67,7 +67,7 @@ int64_t ft_jinja_string_length(const ft_jinja_string *s) {
 size_t ft_jinja_string_at(const ft_jinja_string *s, int64_t i) {
   size_t at = 0;
   for (; i > 0 && at < s->bytes; i--)
-    at += ft_jinja_char_bytes(s->text[at]);
+    at += ft_utf8_length(s->text[at]);
   return at;
 }
 

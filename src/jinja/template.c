@@ -11,18 +11,8 @@ static const size_t max_rendering_bytes = (size_t)512 << 20;
 
 /* Well-formed UTF-8, as the lexer takes for granted. */
 static bool is_utf8(const char *s, size_t bytes) {
-  for (size_t at = 0; at < bytes;) {
-    unsigned char c = (unsigned char)s[at];
-    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xF4 ? ft_jinja_char_bytes(s[at]) : 0;
-    if (length == 0 || length > bytes - at) return false;
-    for (size_t i = 1; i < length; i++)
-      if (((unsigned char)s[at + i] & 0xC0) != 0x80) return false;
-    size_t same;
-    uint32_t code = ft_jinja_decode(s + at, &same);
-    bool shorter = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-    if (shorter || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
-    at += length;
-  }
+  for (size_t at = 0, same, length; at < bytes; at += length)
+    if ((length = ft_utf8_next(s + at, bytes - at, &same)) == 0) return false;
   return true;
 }
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "ft/base.h"
+#include "ft/base_utf8.h"
 
 /* ---------------------------------------------------------------- memory
  * Everything that a template or a rendering makes is freed at once. */
@@ -252,13 +252,6 @@ ft_err ft_jinja_sort(ft_jinja_arena *a, ft_jinja_value *keys, ft_jinja_value *it
 
 /* ---------------------------------------------------------------- characters */
 
-/* Bytes of the UTF-8 character that begins with this byte. */
-static inline size_t ft_jinja_char_bytes(char first) {
-  unsigned char c = (unsigned char)first;
-  return c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-}
-uint32_t ft_jinja_decode(const char *s, size_t *bytes);
-size_t ft_jinja_encode(uint32_t code, char out[4]);
 /* Bytes of the white space character (Python's str.isspace) at s, or 0. */
 size_t ft_jinja_space(const char *s, size_t room);
 /* Python's str.isprintable of one code point. */

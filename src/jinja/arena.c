@@ -35,6 +35,17 @@ void *ft_jinja_alloc(ft_jinja_arena *a, size_t bytes) {
   return p;
 }
 
+void *ft_jinja_grow(ft_jinja_arena *a, void *items, int64_t count, size_t size, int64_t first,
+                    int64_t *capacity) {
+  if (count < *capacity) return items;
+  int64_t wider = 2 * *capacity + first;
+  void *grown = ft_jinja_alloc(a, (size_t)wider * size);
+  if (!grown) return NULL;
+  if (count > 0) memcpy(grown, items, (size_t)count * size);
+  *capacity = wider;
+  return grown;
+}
+
 void ft_jinja_arena_reset(ft_jinja_arena *a) {
   struct ft_jinja_block *keep = a->blocks;
   if (!keep) return;

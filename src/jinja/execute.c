@@ -3,16 +3,6 @@
 
 /* ---------------------------------------------------------------- writing */
 
-static ft_err grow_spans(ft_jinja_state *s) {
-  int64_t capacity = 2 * s->span_capacity + 32;
-  ft_jinja_span *spans = ft_jinja_alloc(s->arena, (size_t)capacity * sizeof *spans);
-  if (!spans) return s->arena->failed;
-  if (s->num_spans > 0) memcpy(spans, s->spans, (size_t)s->num_spans * sizeof *spans);
-  s->spans = spans;
-  s->span_capacity = capacity;
-  return FT_OK;
-}
-
 /* Notes where the output's next `bytes`, which end at `end`, come from. */
 static ft_err add_span(ft_jinja_state *s, size_t end, uint32_t origin) {
   ft_jinja_span span = {.end = end,
@@ -25,10 +15,10 @@ static ft_err add_span(ft_jinja_state *s, size_t end, uint32_t origin) {
     last->end = end;
     return FT_OK;
   }
-  if (s->num_spans == s->span_capacity) {
-    ft_err err = grow_spans(s);
-    if (err != FT_OK) return err;
-  }
+  ft_jinja_span *spans =
+      ft_jinja_grow(s->arena, s->spans, s->num_spans, sizeof *spans, 32, &s->span_capacity);
+  if (!spans) return s->arena->failed;
+  s->spans = spans;
   s->spans[s->num_spans++] = span;
   return FT_OK;
 }
@@ -87,16 +77,10 @@ ft_err ft_jinja_bind_name(ft_jinja_state *s, ft_jinja_scope *scope, const char *
       scope->bindings[i].value = value;
       return FT_OK;
     }
-  if (scope->count == scope->capacity) {
-    int64_t capacity = 2 * scope->capacity + 4;
-    struct ft_jinja_binding *bindings =
-        ft_jinja_alloc(s->arena, (size_t)capacity * sizeof *bindings);
-    if (!bindings) return s->arena->failed;
-    if (scope->count > 0)
-      memcpy(bindings, scope->bindings, (size_t)scope->count * sizeof *bindings);
-    scope->bindings = bindings;
-    scope->capacity = capacity;
-  }
+  struct ft_jinja_binding *bindings =
+      ft_jinja_grow(s->arena, scope->bindings, scope->count, sizeof *bindings, 4, &scope->capacity);
+  if (!bindings) return s->arena->failed;
+  scope->bindings = bindings;
   scope->bindings[scope->count++] = (struct ft_jinja_binding){name, value};
   return FT_OK;
 }

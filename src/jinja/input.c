@@ -7,14 +7,10 @@
 /* Strings of an input that come from the same place share a number. */
 static ft_err add_origin(ft_jinja_state *s, const char *variable, int64_t index, const char *member,
                          uint32_t *out) {
-  if (s->num_origins == s->origin_capacity) {
-    int64_t capacity = 2 * s->origin_capacity + 16;
-    ft_jinja_origin *origins = ft_jinja_alloc(s->arena, (size_t)capacity * sizeof *origins);
-    if (!origins) return s->arena->failed;
-    if (s->num_origins > 0) memcpy(origins, s->origins, (size_t)s->num_origins * sizeof *origins);
-    s->origins = origins;
-    s->origin_capacity = capacity;
-  }
+  ft_jinja_origin *origins =
+      ft_jinja_grow(s->arena, s->origins, s->num_origins, sizeof *origins, 16, &s->origin_capacity);
+  if (!origins) return s->arena->failed;
+  s->origins = origins;
   s->origins[s->num_origins++] = (ft_jinja_origin){variable, index, member};
   *out = (uint32_t)s->num_origins;
   return FT_OK;
@@ -59,16 +55,9 @@ static ft_err convert_number(ft_jinja_state *s, const cJSON *item, ft_jinja_valu
 static ft_err convert(ft_jinja_state *s, const cJSON *item, uint32_t origin, int depth,
                       ft_jinja_value *out);
 
-static int64_t count_of(const cJSON *container) {
-  int64_t count = 0;
-  for (const cJSON *child = container->child; child; child = child->next)
-    count++;
-  return count;
-}
-
 static ft_err convert_list(ft_jinja_state *s, const cJSON *item, uint32_t origin, int depth,
                            ft_jinja_value *out) {
-  ft_err err = ft_jinja_list_new(s->arena, JINJA_LIST, count_of(item), out);
+  ft_err err = ft_jinja_list_new(s->arena, JINJA_LIST, cJSON_GetArraySize(item), out);
   int64_t i = 0;
   for (const cJSON *child = item->child; child && err == FT_OK; child = child->next)
     err = convert(s, child, origin, depth + 1, &out->list->items[i++]);
@@ -87,7 +76,7 @@ static ft_err convert_member(ft_jinja_state *s, const cJSON *child, uint32_t ori
 static ft_err convert_dict(ft_jinja_state *s, const cJSON *item, uint32_t origin, int depth,
                            ft_jinja_value *out) {
   ft_jinja_dict *dict;
-  ft_err err = ft_jinja_dict_new(s->arena, count_of(item), &dict);
+  ft_err err = ft_jinja_dict_new(s->arena, cJSON_GetArraySize(item), &dict);
   for (const cJSON *child = item->child; child && err == FT_OK; child = child->next)
     err = convert_member(s, child, origin, depth, dict);
   if (err == FT_OK) *out = (ft_jinja_value){.type = JINJA_DICT, .dict = dict};
@@ -110,7 +99,7 @@ static ft_err convert_object(ft_jinja_state *s, const char *variable, int64_t in
                              const cJSON *object, ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_dict *dict;
-  FT_TRY(ft_jinja_dict_new(s->arena, count_of(object), &dict));
+  FT_TRY(ft_jinja_dict_new(s->arena, cJSON_GetArraySize(object), &dict));
   for (const cJSON *child = object->child; child; child = child->next) {
     uint32_t origin = 0;
     FT_TRY(add_origin(s, variable, index, child->string, &origin));
@@ -134,7 +123,7 @@ static ft_err convert_input(ft_jinja_state *s, const ft_jinja_input *input, ft_j
   bool turns = s->options->turns && strcmp(s->options->turns, input->name) == 0;
   if (input->own) return convert(s, input->value, 0, 0, out);
   if (!cJSON_IsArray(input->value)) return convert_part(s, input->name, -1, input->value, out);
-  int64_t count = count_of(input->value), i = 0;
+  int64_t count = cJSON_GetArraySize(input->value), i = 0;
   if (turns && s->options->num_turns >= 0) count = FT_MIN(count, s->options->num_turns);
   FT_TRY(ft_jinja_list_new(s->arena, JINJA_LIST, count, out));
   for (const cJSON *child = input->value->child; child && i < count; child = child->next, i++) {

@@ -42,14 +42,10 @@ static size_t skip_space(const lexer *l, size_t at) {
 }
 
 static ft_err add(lexer *l, ft_jinja_token token) {
-  if (l->count == l->capacity) {
-    int64_t capacity = 2 * l->capacity + 64;
-    ft_jinja_token *tokens = ft_jinja_alloc(l->arena, (size_t)capacity * sizeof *tokens);
-    if (!tokens) return l->arena->failed;
-    if (l->count > 0) memcpy(tokens, l->tokens, (size_t)l->count * sizeof *tokens);
-    l->tokens = tokens;
-    l->capacity = capacity;
-  }
+  ft_jinja_token *tokens =
+      ft_jinja_grow(l->arena, l->tokens, l->count, sizeof *tokens, 64, &l->capacity);
+  if (!tokens) return l->arena->failed;
+  l->tokens = tokens;
   token.line = l->line;
   l->tokens[l->count++] = token;
   return FT_OK;

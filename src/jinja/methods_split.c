@@ -19,14 +19,10 @@ static ft_err parts_init(parts *p, ft_jinja_state *s, ft_jinja_value *out) {
 }
 
 static ft_err add_part(parts *p, const ft_jinja_string *text, size_t begin, size_t end) {
-  if (p->list->count == p->capacity) {
-    int64_t capacity = 2 * p->capacity + 8;
-    ft_jinja_value *items = ft_jinja_alloc(p->s->arena, (size_t)capacity * sizeof *items);
-    if (!items) return p->s->arena->failed;
-    if (p->list->count > 0) memcpy(items, p->list->items, (size_t)p->list->count * sizeof *items);
-    p->list->items = items;
-    p->capacity = capacity;
-  }
+  ft_jinja_value *items =
+      ft_jinja_grow(p->s->arena, p->list->items, p->list->count, sizeof *items, 8, &p->capacity);
+  if (!items) return p->s->arena->failed;
+  p->list->items = items;
   return ft_jinja_string_part(p->s->arena, text, begin, end, &p->list->items[p->list->count++]);
 }
 

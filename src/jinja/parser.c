@@ -70,14 +70,10 @@ ft_err ft_jinja_node_new(ft_jinja_parser *p, ft_jinja_kind kind, ft_jinja_node *
 }
 
 ft_err ft_jinja_nodes_add(ft_jinja_parser *p, ft_jinja_nodes *list, ft_jinja_node *node) {
-  if (list->count == list->capacity) {
-    int64_t capacity = 2 * list->capacity + 4;
-    ft_jinja_node **at = ft_jinja_alloc(&p->t->arena, (size_t)capacity * sizeof *at);
-    if (!at) return p->t->arena.failed;
-    if (list->count > 0) memcpy(at, list->at, (size_t)list->count * sizeof *at);
-    list->at = at;
-    list->capacity = capacity;
-  }
+  ft_jinja_node **at =
+      ft_jinja_grow(&p->t->arena, list->at, list->count, sizeof *at, 4, &list->capacity);
+  if (!at) return p->t->arena.failed;
+  list->at = at;
   list->at[list->count++] = node;
   return FT_OK;
 }
@@ -88,14 +84,10 @@ ft_err ft_jinja_intern(ft_jinja *t, const char *name, const char **out) {
       *out = t->names[i];
       return FT_OK;
     }
-  if (t->num_names == t->name_capacity) {
-    int64_t capacity = 2 * t->name_capacity + 32;
-    const char **names = ft_jinja_alloc(&t->arena, (size_t)capacity * sizeof *names);
-    if (!names) return t->arena.failed;
-    if (t->num_names > 0) memcpy(names, t->names, (size_t)t->num_names * sizeof *names);
-    t->names = names;
-    t->name_capacity = capacity;
-  }
+  const char **names =
+      ft_jinja_grow(&t->arena, t->names, t->num_names, sizeof *names, 32, &t->name_capacity);
+  if (!names) return t->arena.failed;
+  t->names = names;
   char *copy = ft_jinja_alloc(&t->arena, strlen(name) + 1);
   if (!copy) return t->arena.failed;
   memcpy(copy, name, strlen(name));
@@ -186,15 +178,10 @@ static ft_err parse_parameters(ft_jinja_parser *p, ft_jinja_node *macro) {
   while (!ft_jinja_is_operator(p, ")")) {
     if (macro->num_parameters > 0) FT_TRY(ft_jinja_expect_operator(p, ","));
     if (p->now->type != JINJA_T_NAME) FT_TRY(ft_jinja_unexpected(p, "a parameter's name"));
-    if (macro->num_parameters == capacity) {
-      const char **wider;
-      capacity = 2 * capacity + 8;
-      wider = ft_jinja_alloc(&p->t->arena, (size_t)capacity * sizeof *wider);
-      if (!wider) return p->t->arena.failed;
-      for (int64_t i = 0; i < macro->num_parameters; i++)
-        wider[i] = macro->parameters[i];
-      macro->parameters = wider;
-    }
+    const char **names = ft_jinja_grow(&p->t->arena, macro->parameters, macro->num_parameters,
+                                       sizeof *names, 8, &capacity);
+    if (!names) return p->t->arena.failed;
+    macro->parameters = names;
     FT_TRY(ft_jinja_intern(p->t, p->now->text, &macro->parameters[macro->num_parameters++]));
     p->now++;
     ft_jinja_node *value;

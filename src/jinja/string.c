@@ -119,17 +119,13 @@ static void add_run(ft_jinja_builder *b, size_t bytes, uint32_t origin) {
     last->bytes += (uint32_t)bytes;
     return;
   }
-  if (b->num_runs == b->run_capacity) {
-    int64_t capacity = 2 * b->run_capacity + 4;
-    ft_jinja_run *runs = ft_jinja_alloc(b->arena, (size_t)capacity * sizeof *runs);
-    if (!runs) {
-      b->err = b->arena->failed;
-      return;
-    }
-    if (b->num_runs > 0) memcpy(runs, b->runs, (size_t)b->num_runs * sizeof *runs);
-    b->runs = runs;
-    b->run_capacity = capacity;
+  ft_jinja_run *runs =
+      ft_jinja_grow(b->arena, b->runs, b->num_runs, sizeof *runs, 4, &b->run_capacity);
+  if (!runs) {
+    b->err = b->arena->failed;
+    return;
   }
+  b->runs = runs;
   b->runs[b->num_runs++] = (ft_jinja_run){(uint32_t)bytes, origin};
 }
 

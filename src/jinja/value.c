@@ -148,12 +148,9 @@ const ft_jinja_value *ft_jinja_dict_find(const ft_jinja_dict *d, ft_jinja_value 
 }
 
 const ft_jinja_value *ft_jinja_dict_find_text(const ft_jinja_dict *d, const char *key) {
-  size_t bytes = strlen(key);
   for (int64_t i = 0; i < d->count; i++) {
     const ft_jinja_value *k = &d->entries[i].key;
-    if (k->type == JINJA_STRING && k->string->bytes == bytes &&
-        memcmp(k->string->text, key, bytes) == 0)
-      return &d->entries[i].value;
+    if (k->type == JINJA_STRING && ft_jinja_string_is(k->string, key)) return &d->entries[i].value;
   }
   return NULL;
 }
@@ -174,14 +171,10 @@ ft_err ft_jinja_dict_set(ft_jinja_arena *a, ft_jinja_dict *d, ft_jinja_value key
     *found = value;
     return FT_OK;
   }
-  if (d->count == d->capacity) {
-    int64_t capacity = 2 * d->capacity + 4;
-    ft_jinja_entry *entries = ft_jinja_alloc(a, (size_t)capacity * sizeof *entries);
-    if (!entries) return a->failed;
-    if (d->count > 0) memcpy(entries, d->entries, (size_t)d->count * sizeof *entries);
-    d->entries = entries;
-    d->capacity = capacity;
-  }
+  ft_jinja_entry *entries =
+      ft_jinja_grow(a, d->entries, d->count, sizeof *entries, 4, &d->capacity);
+  if (!entries) return a->failed;
+  d->entries = entries;
   d->entries[d->count++] = (ft_jinja_entry){key, value};
   return FT_OK;
 }

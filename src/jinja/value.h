@@ -22,6 +22,10 @@ typedef struct ft_jinja_arena {
 /* Zeroed, 16-byte aligned; NULL when there is no memory left or the limit is reached, which is then
  * the calling thread's error. */
 void *ft_jinja_alloc(ft_jinja_arena *a, size_t bytes);
+/* Room for one more of `count` elements: `items` itself, or a copy with more room, with `first`
+ * elements when it has none yet. NULL as ft_jinja_alloc. */
+void *ft_jinja_grow(ft_jinja_arena *a, void *items, int64_t count, size_t size, int64_t first,
+                    int64_t *capacity);
 /* Forgets all content, keeps one block. */
 void ft_jinja_arena_reset(ft_jinja_arena *a);
 void ft_jinja_arena_fini(ft_jinja_arena *a);

@@ -83,8 +83,8 @@ out:
 
 /* ---------------------------------------------------------------- operators */
 
-static ft_err compare(ft_jinja_state *s, ft_jinja_comparison comparison, ft_jinja_value a,
-                      ft_jinja_value b, bool *out) {
+ft_err ft_jinja_compare(ft_jinja_state *s, ft_jinja_comparison comparison, ft_jinja_value a,
+                        ft_jinja_value b, bool *out) {
   int order;
   ft_err err;
   switch (comparison) {
@@ -119,7 +119,7 @@ static ft_err compare_chain(ft_jinja_state *s, const ft_jinja_node *node, ft_jin
   for (int64_t i = 0; i < node->of.count && holds; i++) {
     const ft_jinja_node *link = node->of.at[i];
     FT_TRY(ft_jinja_evaluate(s, link->a, &right));
-    FT_TRY(compare(s, link->comparison, left, right, &holds));
+    FT_TRY(ft_jinja_compare(s, link->comparison, left, right, &holds));
     left = right;
   }
   *out = ft_jinja_bool(holds);

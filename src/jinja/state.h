@@ -95,6 +95,9 @@ ft_err ft_jinja_slice(ft_jinja_state *s, ft_jinja_value a, const ft_jinja_value 
                       ft_jinja_value *out);
 /* `a in b`. */
 ft_err ft_jinja_contains(ft_jinja_state *s, ft_jinja_value a, ft_jinja_value b, bool *out);
+/* a == b, a < b, a in b … */
+ft_err ft_jinja_compare(ft_jinja_state *s, ft_jinja_comparison comparison, ft_jinja_value a,
+                        ft_jinja_value b, bool *out);
 /* Whether a value of some type has an attribute of this name that is no supported method. */
 bool ft_jinja_is_other_attribute(const char *name);
 /* The members of anything that can be looped over, as a list. An iterator is used up. */

@@ -71,29 +71,20 @@ static bool same(ft_jinja_value a, ft_jinja_value b) {
   return a.type == b.type && a.type != JINJA_INT && a.type != JINJA_FLOAT && a.list == b.list;
 }
 
-static ft_err compare(ft_jinja_comparison wanted, ft_jinja_value a, ft_jinja_value b, bool *out) {
-  int order;
-  ft_err err = ft_jinja_check_defined(a);
-  if (err == FT_OK) err = ft_jinja_check_defined(b);
-  if (err == FT_OK) err = ft_jinja_order(a, b, 0, &order);
-  if (err != FT_OK) return err;
-  *out = (wanted == JINJA_LT && order == -1) || (wanted == JINJA_GT && order == 1) ||
-         (wanted == JINJA_LE && (order == -1 || order == 0)) ||
-         (wanted == JINJA_GE && (order == 1 || order == 0));
-  return FT_OK;
-}
-
 /* Tests with one argument. */
 static ft_err test_with(ft_jinja_state *s, const char *name, ft_jinja_value v, ft_jinja_value with,
                         bool *known, bool *out) {
   static const struct {
     const char *names[4];
     ft_jinja_comparison comparison;
-  } comparisons[] = {{{"==", "eq", "equalto"}, JINJA_EQ},    {{"!=", "ne"}, JINJA_NE},
-                     {{"<", "lt", "lessthan"}, JINJA_LT},    {{"<=", "le"}, JINJA_LE},
-                     {{">", "gt", "greaterthan"}, JINJA_GT}, {{">=", "ge"}, JINJA_GE}};
+  } comparisons[] = {{{"==", "eq", "equalto"}, JINJA_EQ},
+                     {{"!=", "ne"}, JINJA_NE},
+                     {{"<", "lt", "lessthan"}, JINJA_LT},
+                     {{"<=", "le"}, JINJA_LE},
+                     {{">", "gt", "greaterthan"}, JINJA_GT},
+                     {{">=", "ge"}, JINJA_GE},
+                     {{"in"}, JINJA_IN}};
   *known = true;
-  if (strcmp(name, "in") == 0) return ft_jinja_contains(s, v, with, out);
   if (strcmp(name, "sameas") == 0) {
     bool numbers = v.type == with.type && (v.type == JINJA_INT || v.type == JINJA_FLOAT);
     if (numbers) return ft_fail(FT_ERR_DATA, "sameas of numbers is an accident of Python");
@@ -103,11 +94,8 @@ static ft_err test_with(ft_jinja_state *s, const char *name, ft_jinja_value v, f
   if (strcmp(name, "divisibleby") == 0) return divisible(s, v, with, out);
   for (size_t i = 0; i < FT_ARRAY_SIZE(comparisons); i++)
     for (int n = 0; n < 4 && comparisons[i].names[n]; n++)
-      if (strcmp(name, comparisons[i].names[n]) == 0) {
-        ft_jinja_comparison c = comparisons[i].comparison;
-        *out = ft_jinja_equal(v, with) == (c == JINJA_EQ);
-        return c == JINJA_EQ || c == JINJA_NE ? FT_OK : compare(c, v, with, out);
-      }
+      if (strcmp(name, comparisons[i].names[n]) == 0)
+        return ft_jinja_compare(s, comparisons[i].comparison, v, with, out);
   *known = false;
   return FT_OK;
 }

@@ -30,6 +30,11 @@ ft_err ft_jinja_syntax_error(const ft_jinja_parser *p, const char *what) {
   return ft_fail(FT_ERR_DATA, "line %d: %s", p->now->line, what);
 }
 
+ft_err ft_jinja_deeper(ft_jinja_parser *p) {
+  if (++p->depth <= JINJA_DEPTH_MAX) return FT_OK;
+  return ft_jinja_syntax_error(p, "expressions and blocks nested more than 150 deep");
+}
+
 ft_err ft_jinja_unexpected(const ft_jinja_parser *p, const char *expected) {
   static const char *const kinds[] = {[JINJA_T_END] = "the end of the template",
                                       [JINJA_T_DATA] = "text",
@@ -338,8 +343,7 @@ static bool is_end(const ft_jinja_parser *p, const char *const ends[]) {
 static ft_err parse_body(ft_jinja_parser *p, const char *const ends[], ft_jinja_nodes *out) {
   ft_err err = FT_OK;
   int line = p->now->line;
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(ft_jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
+  FT_TRY(ft_jinja_deeper(p));
   ft_jinja_skip_operator(p, ":");
   FT_TRY(ft_jinja_expect_type(p, JINJA_T_BLOCK_END, "%}"));
   while (!is_end(p, ends)) {

@@ -26,6 +26,9 @@ ft_err ft_jinja_expect_word(ft_jinja_parser *p, const char *text);
 ft_err ft_jinja_expect_type(ft_jinja_parser *p, ft_jinja_token_type type, const char *what);
 /* FT_ERR_DATA with the current line. */
 ft_err ft_jinja_syntax_error(const ft_jinja_parser *p, const char *what);
+/* One level more of what is inside of something else, which the caller takes back (--p->depth),
+ * also after an error: too many are one. */
+ft_err ft_jinja_deeper(ft_jinja_parser *p);
 /* The current token is not what was expected. */
 ft_err ft_jinja_unexpected(const ft_jinja_parser *p, const char *expected);
 

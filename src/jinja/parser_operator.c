@@ -8,8 +8,7 @@ static ft_err parse_unary(ft_jinja_parser *p, bool with_filters, ft_jinja_node *
   ft_err err = FT_OK;
   ft_jinja_node *inside;
   bool minus = ft_jinja_is_operator(p, "-");
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(ft_jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
+  FT_TRY(ft_jinja_deeper(p));
   if (minus || ft_jinja_is_operator(p, "+")) {
     p->now++;
     FT_TRY(parse_unary(p, false, &inside));
@@ -117,8 +116,7 @@ static ft_err parse_not(ft_jinja_parser *p, ft_jinja_node **out) {
   ft_err err = FT_OK;
   ft_jinja_node *inside;
   if (!ft_jinja_is_word(p, "not")) return parse_compare(p, out);
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(ft_jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
+  FT_TRY(ft_jinja_deeper(p));
   p->now++;
   FT_TRY(parse_not(p, &inside));
   FT_TRY(ft_jinja_binary_node(p, JINJA_NOT, inside, NULL, out));
@@ -150,8 +148,7 @@ static ft_err parse_or(ft_jinja_parser *p, ft_jinja_node **out) {
 ft_err ft_jinja_parse_expression(ft_jinja_parser *p, bool conditional, ft_jinja_node **out) {
   ft_err err = FT_OK;
   ft_jinja_node *test, *otherwise, *result;
-  if (++p->depth > JINJA_DEPTH_MAX)
-    FT_TRY(ft_jinja_syntax_error(p, "expressions and blocks nested more than 150 deep"));
+  FT_TRY(ft_jinja_deeper(p));
   FT_TRY(parse_or(p, out));
   while (conditional && ft_jinja_skip_word(p, "if")) {
     FT_TRY(parse_or(p, &test));

@@ -21,9 +21,8 @@ static ft_err add_rest_named(ft_jinja_state *s, const ft_jinja_dict *rest,
     char *name = ft_jinja_alloc(s->arena, key->string->bytes + 1);
     if (!name) return s->arena->failed;
     memcpy(name, key->string->text, key->string->bytes);
-    const char *interned = name;
-    for (int64_t n = 0; n < s->t->num_names; n++)
-      if (strcmp(s->t->names[n], name) == 0) interned = s->t->names[n];
+    const char *interned = ft_jinja_interned(s->t, name);
+    if (!interned) interned = name;
     for (int64_t n = 0; n < out->num_named; n++)
       FT_CHECK(out->names[n] != interned, FT_ERR_DATA, "the argument \"%s\" is given twice", name);
     out->names[out->num_named] = interned;
@@ -108,10 +107,9 @@ out:
 }
 
 static ft_err intern_and_bind(ft_jinja_state *s, const char *name, ft_jinja_value value) {
-  for (int64_t i = 0; i < s->t->num_names; i++)
-    if (strcmp(s->t->names[i], name) == 0)
-      return ft_jinja_bind_name(s, s->scope, s->t->names[i], value);
-  return FT_OK; /* the template does not mention it */
+  const char *interned = ft_jinja_interned(s->t, name);
+  if (!interned) return FT_OK; /* the template does not mention it */
+  return ft_jinja_bind_name(s, s->scope, interned, value);
 }
 
 static ft_err bind_varargs(ft_jinja_state *s, const ft_jinja_node *node,

@@ -83,12 +83,15 @@ ft_err ft_jinja_nodes_add(ft_jinja_parser *p, ft_jinja_nodes *list, ft_jinja_nod
   return FT_OK;
 }
 
-ft_err ft_jinja_intern(ft_jinja *t, const char *name, const char **out) {
+const char *ft_jinja_interned(const ft_jinja *t, const char *name) {
   for (int64_t i = 0; i < t->num_names; i++)
-    if (strcmp(t->names[i], name) == 0) {
-      *out = t->names[i];
-      return FT_OK;
-    }
+    if (strcmp(t->names[i], name) == 0) return t->names[i];
+  return NULL;
+}
+
+ft_err ft_jinja_intern(ft_jinja *t, const char *name, const char **out) {
+  *out = ft_jinja_interned(t, name);
+  if (*out) return FT_OK;
   const char **names =
       ft_jinja_grow(&t->arena, t->names, t->num_names, sizeof *names, 32, &t->name_capacity);
   if (!names) return t->arena.failed;

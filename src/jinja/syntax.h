@@ -144,6 +144,8 @@ const struct ft_jinja_builtin *ft_jinja_find_filter(const char *name);
 bool ft_jinja_may_be_python(const char *name);
 /* The one copy of a name that all of the template shares. */
 ft_err ft_jinja_intern(ft_jinja *t, const char *name, const char **out);
+/* The same if the template has it, or NULL. */
+const char *ft_jinja_interned(const ft_jinja *t, const char *name);
 /* Fills t->body from t->tokens. Errors: FT_ERR_DATA with the line, FT_ERR_MEMORY. */
 ft_err ft_jinja_parse_template(ft_jinja *t);
 

@@ -16,6 +16,11 @@ size_t ft_jinja_space(const char *s, size_t room) {
   return space ? bytes : 0;
 }
 
+bool ft_jinja_ends_line(uint32_t code) {
+  return (code >= 0x0A && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
+         code == 0x2028 || code == 0x2029;
+}
+
 bool ft_jinja_is_printable(uint32_t code) {
   if (code == ' ') return true;
   switch (utf8proc_category((utf8proc_int32_t)code)) {

@@ -158,9 +158,7 @@ static void put_indented(ft_jinja_builder *b, const ft_jinja_string *text,
 static ft_err check_lines(const ft_jinja_string *text) {
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
     uint32_t code = ft_utf8_decode(text->text + at, &bytes);
-    bool other = (code >= 0x0B && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
-                 code == 0x2028 || code == 0x2029;
-    if (other)
+    if (code != '\n' && ft_jinja_ends_line(code))
       return ft_fail(FT_ERR_DATA, "the text has the line end U+%04X, which is not supported here",
                      code);
   }

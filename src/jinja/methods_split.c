@@ -143,10 +143,7 @@ static ft_err rsplit(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
 static size_t line_end(const char *s, size_t room) {
   size_t bytes;
   if (s[0] == '\r') return room > 1 && s[1] == '\n' ? 2 : 1;
-  uint32_t code = ft_utf8_decode(s, &bytes);
-  bool end = (code >= 0x0A && code <= 0x0C) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
-             code == 0x2028 || code == 0x2029;
-  return end ? bytes : 0;
+  return ft_jinja_ends_line(ft_utf8_decode(s, &bytes)) ? bytes : 0;
 }
 
 static ft_err splitlines(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,

@@ -5,6 +5,11 @@
 
 typedef enum casing { UPPER, LOWER, TITLE, CAPITAL, SWAP } casing;
 
+static bool has_case(uint32_t code) {
+  return ft_jinja_is_class(code, JINJA_UPPER) || ft_jinja_is_class(code, JINJA_LOWER) ||
+         ft_jinja_is_class(code, JINJA_TITLE);
+}
+
 static ft_jinja_case case_at(casing how, uint32_t code, bool starts, bool first) {
   switch (how) {
   case UPPER:
@@ -31,8 +36,7 @@ static ft_err change(ft_jinja_state *s, ft_jinja_value v, casing how, ft_jinja_v
     size_t left;
     err = ft_jinja_change_case(code, case_at(how, code, starts, at == 0), &changed);
     if (err != FT_OK) return err;
-    starts = !ft_jinja_is_class(code, JINJA_UPPER) && !ft_jinja_is_class(code, JINJA_LOWER) &&
-             !ft_jinja_is_class(code, JINJA_TITLE);
+    starts = !has_case(code);
     ft_jinja_put(&b, encoded, ft_utf8_encode(changed, encoded),
                  ft_jinja_origin_at(text, at, &left));
   }
@@ -153,8 +157,7 @@ static bool is_cased(const ft_jinja_string *text, ft_jinja_class wanted) {
   bool some = false;
   for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
     uint32_t code = ft_utf8_decode(text->text + at, &bytes);
-    bool cased = ft_jinja_is_class(code, JINJA_UPPER) || ft_jinja_is_class(code, JINJA_LOWER) ||
-                 ft_jinja_is_class(code, JINJA_TITLE);
+    bool cased = has_case(code);
     if (cased && !ft_jinja_is_class(code, wanted)) return false;
     some = some || cased;
   }

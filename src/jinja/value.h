@@ -262,6 +262,8 @@ size_t ft_jinja_space(const char *s, size_t room);
 bool ft_jinja_is_printable(uint32_t code);
 /* isalpha, isdigit and so on of one code point. */
 typedef enum ft_jinja_class {
+/* Whether Python's str.splitlines ends a line here (CR and LF beside each other are one end). */
+bool ft_jinja_ends_line(uint32_t code);
   JINJA_ALPHA,
   JINJA_DECIMAL,
   JINJA_DIGIT,

@@ -116,9 +116,8 @@ static ft_err bind_varargs(ft_jinja_state *s, const ft_jinja_node *node,
                            const ft_jinja_arguments *all) {
   ft_jinja_value rest;
   int64_t more = FT_MAX(all->count - node->num_parameters, 0);
-  ft_err err = ft_jinja_list_new(s->arena, JINJA_TUPLE, more, &rest);
-  for (int64_t i = 0; err == FT_OK && i < more; i++)
-    rest.list->items[i] = all->positional[node->num_parameters + i];
+  const ft_jinja_value *first = more > 0 ? all->positional + node->num_parameters : NULL;
+  ft_err err = ft_jinja_list_of(s->arena, JINJA_TUPLE, first, more, &rest);
   return err == FT_OK ? intern_and_bind(s, "varargs", rest) : err;
 }
 
@@ -340,8 +339,5 @@ ft_err ft_jinja_want_whole(ft_jinja_value v, const char *what, int64_t *out) {
 ft_err ft_jinja_copy_list(ft_jinja_state *s, const ft_jinja_list *list, ft_jinja_type type,
                           ft_jinja_value *out) {
   ft_err err = ft_jinja_work(s, list->count);
-  if (err == FT_OK) err = ft_jinja_list_new(s->arena, type, list->count, out);
-  for (int64_t i = 0; err == FT_OK && i < list->count; i++)
-    out->list->items[i] = list->items[i];
-  return err;
+  return err == FT_OK ? ft_jinja_list_of(s->arena, type, list->items, list->count, out) : err;
 }

@@ -239,11 +239,7 @@ out:
 
 /* A tuple of two. */
 static ft_err pair(ft_jinja_state *s, ft_jinja_value a, ft_jinja_value b, ft_jinja_value *out) {
-  ft_err err = ft_jinja_list_new(s->arena, JINJA_TUPLE, 2, out);
-  if (err != FT_OK) return err;
-  out->list->items[0] = a;
-  out->list->items[1] = b;
-  return FT_OK;
+  return ft_jinja_list_of(s->arena, JINJA_TUPLE, (const ft_jinja_value[]){a, b}, 2, out);
 }
 
 static ft_err items(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,

@@ -248,9 +248,7 @@ static ft_err format(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
   ft_jinja_value arguments;
   FT_TRY(text_of(s, v, &text));
   FT_CHECK(g->all->num_named == 0, FT_ERR_DATA, "keyword arguments are not supported");
-  FT_TRY(ft_jinja_list_new(s->arena, JINJA_TUPLE, g->all->count, &arguments));
-  for (int64_t i = 0; i < g->all->count; i++)
-    arguments.list->items[i] = g->all->positional[i];
+  FT_TRY(ft_jinja_list_of(s->arena, JINJA_TUPLE, g->all->positional, g->all->count, &arguments));
   FT_TRY(ft_jinja_format_percent(s, text, arguments, out));
 out:
   return err;

@@ -25,10 +25,8 @@ static ft_err view(ft_jinja_state *s, const ft_jinja_dict *dict, part which, ft_
     ft_jinja_value *item = &out->list->items[i];
     *item = which == KEYS ? entry->key : entry->value;
     if (which != ITEMS) continue;
-    err = ft_jinja_list_new(s->arena, JINJA_TUPLE, 2, item);
-    if (err != FT_OK) return err;
-    item->list->items[0] = entry->key;
-    item->list->items[1] = entry->value;
+    const ft_jinja_value both[] = {entry->key, entry->value};
+    err = ft_jinja_list_of(s->arena, JINJA_TUPLE, both, 2, item);
   }
   return err;
 }
@@ -118,9 +116,7 @@ static ft_err changed(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given 
   ft_err err = FT_OK;
   ft_jinja_value now;
   FT_CHECK(g->all->num_named == 0, FT_ERR_DATA, "loop.changed takes no keyword arguments");
-  FT_TRY(ft_jinja_list_new(s->arena, JINJA_TUPLE, g->all->count, &now));
-  for (int64_t i = 0; i < g->all->count; i++)
-    now.list->items[i] = g->all->positional[i];
+  FT_TRY(ft_jinja_list_of(s->arena, JINJA_TUPLE, g->all->positional, g->all->count, &now));
   *out = ft_jinja_bool(!ft_jinja_equal(v.loop->changed, now));
   v.loop->changed = now;
 out:

@@ -189,3 +189,10 @@ ft_err ft_jinja_list_new(ft_jinja_arena *a, ft_jinja_type type, int64_t count,
   *out = (ft_jinja_value){.type = type, .list = list};
   return FT_OK;
 }
+
+ft_err ft_jinja_list_of(ft_jinja_arena *a, ft_jinja_type type, const ft_jinja_value *items,
+                        int64_t count, ft_jinja_value *out) {
+  ft_err err = ft_jinja_list_new(a, type, count, out);
+  if (err == FT_OK && count > 0) memcpy(out->list->items, items, (size_t)count * sizeof *items);
+  return err;
+}

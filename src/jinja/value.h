@@ -178,6 +178,10 @@ ft_err ft_jinja_dict_new(ft_jinja_arena *a, int64_t capacity, ft_jinja_dict **ou
 /* A list of `count` members to be filled, of any type that has a ft_jinja_list. */
 ft_err ft_jinja_list_new(ft_jinja_arena *a, ft_jinja_type type, int64_t count, ft_jinja_value *out);
 
+/* A list of copies of these. */
+ft_err ft_jinja_list_of(ft_jinja_arena *a, ft_jinja_type type, const ft_jinja_value *items,
+                        int64_t count, ft_jinja_value *out);
+
 /* ---------------------------------------------------------------- strings */
 
 /* Copies nothing: `text` has to last. */
@@ -258,12 +262,12 @@ ft_err ft_jinja_sort(ft_jinja_arena *a, ft_jinja_value *keys, ft_jinja_value *it
 
 /* Bytes of the white space character (Python's str.isspace) at s, or 0. */
 size_t ft_jinja_space(const char *s, size_t room);
+/* Whether Python's str.splitlines ends a line here (CR and LF beside each other are one end). */
+bool ft_jinja_ends_line(uint32_t code);
 /* Python's str.isprintable of one code point. */
 bool ft_jinja_is_printable(uint32_t code);
 /* isalpha, isdigit and so on of one code point. */
 typedef enum ft_jinja_class {
-/* Whether Python's str.splitlines ends a line here (CR and LF beside each other are one end). */
-bool ft_jinja_ends_line(uint32_t code);
   JINJA_ALPHA,
   JINJA_DECIMAL,
   JINJA_DIGIT,

@@ -35,14 +35,9 @@ bool ft_prep_batch_is_full(const ft_prep_batch *batch) {
 
 ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number, const char *text,
                          size_t bytes, bool too_long) {
-  if (batch->used + bytes + 1 > batch->capacity) {
-    size_t capacity = FT_MAX(batch->used + bytes + 1, 2 * batch->capacity);
-    void *p = batch->text;
-    ft_err err = ft_realloc(FT_MEM_PREP, capacity, &p);
-    if (err != FT_OK) return err;
-    batch->text = p;
-    batch->capacity = capacity;
-  }
+  ft_err err =
+      ft_grow_bytes(FT_MEM_PREP, batch->used + bytes + 1, &batch->capacity, (void **)&batch->text);
+  if (err != FT_OK) return err;
   ft_prep_line *line = &batch->lines[batch->num_lines++];
   ft_document document = line->document;
   ft_grams grams = line->grams;

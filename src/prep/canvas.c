@@ -13,17 +13,6 @@ void ft_canvas_init(ft_canvas *c, const ft_tokenizer *t, ft_ids *out) {
   *c = (ft_canvas){.tokenizer = t, .out = out, .first = out->count};
 }
 
-static ft_err grow(ft_canvas *c, size_t bytes) {
-  if (c->length + bytes <= c->capacity) return FT_OK;
-  size_t capacity = FT_MAX(2 * c->capacity, c->length + bytes + 256);
-  void *p = c->text;
-  ft_err err = ft_realloc(FT_MEM_PREP, capacity, &p);
-  if (err != FT_OK) return err;
-  c->text = p;
-  c->capacity = capacity;
-  return FT_OK;
-}
-
 /* Notes that the last `bytes` of the text are to be learnt. */
 static ft_err mark(ft_canvas *c, size_t bytes) {
   ft_span *last = c->num_spans ? &c->spans[c->num_spans - 1] : NULL;
@@ -31,14 +20,9 @@ static ft_err mark(ft_canvas *c, size_t bytes) {
     last->end = c->length;
     return FT_OK;
   }
-  if (c->num_spans == c->span_capacity) {
-    int64_t capacity = 2 * c->span_capacity + 4;
-    void *p = c->spans;
-    ft_err err = ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof(ft_span), &p);
-    if (err != FT_OK) return err;
-    c->spans = p;
-    c->span_capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_PREP, c->num_spans + 1, sizeof *c->spans, &c->span_capacity,
+                       (void **)&c->spans);
+  if (err != FT_OK) return err;
   c->spans[c->num_spans++] = (ft_span){c->length - bytes, c->length};
   return FT_OK;
 }
@@ -55,7 +39,7 @@ size_t ft_restore_zeros(char *text, size_t bytes) {
 
 void ft_canvas_bytes(ft_canvas *c, const char *text, size_t bytes, bool target) {
   if (c->err != FT_OK || bytes == 0) return;
-  c->err = grow(c, bytes);
+  c->err = ft_grow_bytes(FT_MEM_PREP, c->length + bytes, &c->capacity, (void **)&c->text);
   if (c->err != FT_OK) return;
   memcpy(c->text + c->length, text, bytes);
   if (memmem(text, bytes, FT_JSON_ZERO, 2)) bytes = ft_restore_zeros(c->text + c->length, bytes);

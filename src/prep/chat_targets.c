@@ -230,14 +230,9 @@ static ft_err add_target(ft_chat_run *run, size_t begin, size_t end) {
     last->end = FT_MAX(last->end, end);
     return FT_OK;
   }
-  if (run->num_targets == run->target_capacity) {
-    int64_t capacity = 2 * run->target_capacity + 8;
-    void *p = run->targets;
-    ft_err err = ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof(ft_span), &p);
-    if (err != FT_OK) return err;
-    run->targets = p;
-    run->target_capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_PREP, run->num_targets + 1, sizeof *run->targets,
+                       &run->target_capacity, (void **)&run->targets);
+  if (err != FT_OK) return err;
   run->targets[run->num_targets++] = (ft_span){begin, end};
   return FT_OK;
 }

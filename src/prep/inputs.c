@@ -89,11 +89,8 @@ static ft_err cut(ft_prep_inputs *in, int64_t piece_bytes) {
     bool whole = f->kind == FT_KIND_STREAM || f->kind == FT_KIND_GZIP || f->kind == FT_KIND_ZSTD ||
                  f->kind == FT_KIND_HDF5;
     for (int64_t at = 0; at == 0 || (!whole && at < f->bytes); at += piece_bytes) {
-      if (in->num_pieces == capacity) {
-        capacity = FT_MAX(64, 2 * capacity);
-        FT_TRY(
-            ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *in->pieces, (void **)&in->pieces));
-      }
+      FT_TRY(ft_grow(FT_MEM_PREP, in->num_pieces + 1, sizeof *in->pieces, &capacity,
+                     (void **)&in->pieces));
       bool last = whole || at + piece_bytes >= f->bytes;
       in->pieces[in->num_pieces++] =
           (ft_prep_piece){.file = i, .begin = at, .end = last ? INT64_MAX : at + piece_bytes};

@@ -61,16 +61,10 @@ static ft_err read_more(ft_lines *l) {
   if (l->begin > 0 && held > 0) memmove(l->buffer, l->buffer + l->begin, held);
   l->begin = 0;
   l->end = held;
-  if (l->capacity - held < READ_BYTES + 1) {
-    size_t capacity = FT_MAX(2 * l->capacity, held + READ_BYTES + 1);
-    void *p = l->buffer;
-    ft_err err = ft_realloc(FT_MEM_PREP, capacity, &p);
-    if (err != FT_OK) return err;
-    l->buffer = p;
-    l->capacity = capacity;
-  }
+  ft_err err = ft_grow_bytes(FT_MEM_PREP, held + READ_BYTES + 1, &l->capacity, (void **)&l->buffer);
+  if (err != FT_OK) return err;
   size_t got;
-  ft_err err = ft_input_read(l->input, l->buffer + l->end, READ_BYTES, &got);
+  err = ft_input_read(l->input, l->buffer + l->end, READ_BYTES, &got);
   if (err != FT_OK) return err;
   l->end += got;
   l->read += (int64_t)got;

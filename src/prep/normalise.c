@@ -44,28 +44,13 @@ static void make_table(unsigned char table[128]) {
     table[(unsigned char)*c] = (unsigned char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
 }
 
-static ft_err reserve(ft_words *w, size_t more) {
-  ft_err err = FT_OK;
-  if (w->bytes + more > w->capacity) {
-    size_t capacity = FT_MAX(w->bytes + more, 2 * w->capacity);
-    FT_TRY(ft_realloc(FT_MEM_PREP, capacity, (void **)&w->text));
-    w->capacity = capacity;
-  }
-out:
-  return err;
-}
-
 static ft_err begin_word(ft_words *w) {
-  ft_err err = FT_OK;
-  if (w->num_words == w->words_capacity) {
-    int64_t capacity = FT_MAX(64, 2 * w->words_capacity);
-    FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *w->starts, (void **)&w->starts));
-    w->words_capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_PREP, w->num_words + 1, sizeof *w->starts, &w->words_capacity,
+                       (void **)&w->starts);
+  if (err != FT_OK) return err;
   if (w->bytes > 0) w->text[w->bytes++] = ' ';
   w->starts[w->num_words++] = (int64_t)w->bytes;
-out:
-  return err;
+  return FT_OK;
 }
 
 ft_err ft_words_add(ft_words *w, const char *text, size_t bytes) {
@@ -74,7 +59,7 @@ ft_err ft_words_add(ft_words *w, const char *text, size_t bytes) {
   bool inside = false;
   make_table(table);
   /* a character may grow to four bytes, and every word has a space */
-  FT_TRY(reserve(w, 4 * bytes + 8));
+  FT_TRY(ft_grow_bytes(FT_MEM_PREP, w->bytes + 4 * bytes + 8, &w->capacity, (void **)&w->text));
   for (size_t i = 0; i < bytes;) {
     unsigned char c = (unsigned char)text[i];
     utf8proc_int32_t code = c;

@@ -51,10 +51,7 @@ static ft_err look_at_lines(const char *text, size_t bytes, line_facts *facts) {
     const char *feed = memchr(text + begin, '\n', bytes - begin);
     end = feed ? (size_t)(feed - text) : bytes;
     if (is_blank(text + begin, end - begin)) continue;
-    if (facts->count == capacity) {
-      capacity = FT_MAX(64, 2 * capacity);
-      FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *hashes, (void **)&hashes));
-    }
+    FT_TRY(ft_grow(FT_MEM_PREP, facts->count + 1, sizeof *hashes, &capacity, (void **)&hashes));
     hashes[facts->count++] = ft_hash64(text + begin, end - begin, 0);
     facts->ellipses += ends_open(text + begin, end - begin);
     facts->bytes += end - begin;

@@ -37,17 +37,12 @@ static ft_err role_by_name(const char *name, ft_speaker *out) {
 }
 
 ft_err ft_add_message(ft_record *r, ft_speaker role, const char *content) {
-  if (r->num_messages == r->capacity) {
-    int64_t capacity = FT_MAX(8, 2 * r->capacity);
-    void *p = r->messages;
-    ft_err err = ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof(ft_message), &p);
-    if (err != FT_OK) return err;
-    r->messages = p;
-    r->capacity = capacity;
-  }
+  ft_err err = ft_grow(FT_MEM_PREP, r->num_messages + 1, sizeof *r->messages, &r->capacity,
+                       (void **)&r->messages);
+  if (err != FT_OK) return err;
   ft_message *m = &r->messages[r->num_messages];
   *m = (ft_message){.role = role, .target = role == FT_SPEAKER_ASSISTANT};
-  ft_err err = ft_strdup(content, &m->content);
+  err = ft_strdup(content, &m->content);
   if (err == FT_OK) r->num_messages++;
   return err;
 }

@@ -13,12 +13,8 @@ typedef struct page {
 
 static void put(page *p, const char *text, size_t bytes) {
   if (p->err != FT_OK) return;
-  if (p->used + bytes + 1 > p->capacity) {
-    size_t capacity = FT_MAX(2 * p->capacity, p->used + bytes + 4096);
-    p->err = ft_realloc(FT_MEM_PREP, capacity, (void **)&p->text);
-    if (p->err != FT_OK) return;
-    p->capacity = capacity;
-  }
+  p->err = ft_grow_bytes(FT_MEM_PREP, p->used + bytes + 1, &p->capacity, (void **)&p->text);
+  if (p->err != FT_OK) return;
   memcpy(p->text + p->used, text, bytes);
   p->used += bytes;
   p->text[p->used] = 0;

@@ -145,14 +145,10 @@ typedef struct gram_job {
 } gram_job;
 
 static ft_err add_gram(ft_grams *g, uint64_t hash) {
-  if (g->count == g->capacity) {
-    int64_t capacity = FT_MAX(256, 2 * g->capacity);
-    ft_err err = ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *g->hashes, (void **)&g->hashes);
-    if (err != FT_OK) return err;
-    g->capacity = capacity;
-  }
-  g->hashes[g->count++] = hash;
-  return FT_OK;
+  ft_err err =
+      ft_grow(FT_MEM_PREP, g->count + 1, sizeof *g->hashes, &g->capacity, (void **)&g->hashes);
+  if (err == FT_OK) g->hashes[g->count++] = hash;
+  return err;
 }
 
 static ft_err gram_text(void *arg, const ft_words *words) {

@@ -73,10 +73,8 @@ static ft_err spill(ft_sorter *s) {
     s->file = fopen(s->path, "w+b");
     FT_CHECK(s->file, FT_ERR_CREATE, "%s: cannot be made: %s", s->path, strerror(errno));
   }
-  if (s->num_runs == s->runs_capacity) {
-    s->runs_capacity = FT_MAX(16, 2 * s->runs_capacity);
-    FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)s->runs_capacity * sizeof *s->runs, (void **)&s->runs));
-  }
+  FT_TRY(
+      ft_grow(FT_MEM_PREP, s->num_runs + 1, sizeof *s->runs, &s->runs_capacity, (void **)&s->runs));
   qsort(s->pairs, (size_t)s->count, sizeof *s->pairs, by_key);
   if (fwrite(s->pairs, sizeof *s->pairs, (size_t)s->count, s->file) != (size_t)s->count)
     FT_TRY(io_failed(s, "written"));

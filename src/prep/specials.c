@@ -86,10 +86,7 @@ static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) 
   for (int64_t id = 0; id < ft_tokenizer_vocab_size(t); id++) {
     const char *text = ft_tokenizer_is_special(t, id) ? ft_tokenizer_token(t, id) : NULL;
     if (!text || !text[0]) continue;
-    if (s->count == capacity) {
-      capacity = FT_MAX(64, 2 * capacity);
-      FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)capacity * sizeof *s->list, (void **)&s->list));
-    }
+    FT_TRY(ft_grow(FT_MEM_PREP, s->count + 1, sizeof *s->list, &capacity, (void **)&s->list));
     s->list[s->count++] = (ft_special){.text = text,
                                        .bytes = strlen(text),
                                        .id = (uint32_t)id,

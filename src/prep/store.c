@@ -197,11 +197,8 @@ ft_err ft_store_read_signature(ft_store_reader *r, int64_t number, ft_signature 
 ft_err ft_store_read_grams(ft_store_reader *r, const ft_entry *e, ft_grams *out) {
   ft_err err = FT_OK;
   out->count = 0;
-  if (e->num_grams > out->capacity) {
-    FT_TRY(
-        ft_realloc(FT_MEM_PREP, (size_t)e->num_grams * sizeof *out->hashes, (void **)&out->hashes));
-    out->capacity = e->num_grams;
-  }
+  FT_TRY(ft_grow(FT_MEM_PREP, e->num_grams, sizeof *out->hashes, &out->capacity,
+                 (void **)&out->hashes));
   if (e->num_grams > 0)
     FT_TRY(get(r->grams, e->grams_at * (int64_t)sizeof *out->hashes, out->hashes,
                (size_t)e->num_grams * sizeof *out->hashes));

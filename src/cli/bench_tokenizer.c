@@ -21,20 +21,10 @@ static void texts_fini(texts *t) {
 
 static ft_err add_text(texts *t, const char *text, size_t bytes) {
   ft_err err = FT_OK;
-  void *grown = t->text;
-  if (bytes > t->capacity - t->bytes) {
-    t->capacity = 2 * t->capacity + bytes;
-    FT_TRY(ft_realloc(FT_MEM_PREP, t->capacity, &grown));
-    t->text = grown;
-  }
+  FT_TRY(ft_grow_bytes(FT_MEM_PREP, t->bytes + bytes, &t->capacity, (void **)&t->text));
   memcpy(t->text + t->bytes, text, bytes);
   t->bytes += bytes;
-  if (t->count == t->ends_capacity) {
-    t->ends_capacity = 2 * t->ends_capacity + 64;
-    grown = t->ends;
-    FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)t->ends_capacity * sizeof *t->ends, &grown));
-    t->ends = grown;
-  }
+  FT_TRY(ft_grow(FT_MEM_PREP, t->count + 1, sizeof *t->ends, &t->ends_capacity, (void **)&t->ends));
   t->ends[t->count++] = t->bytes;
 out:
   return err;

@@ -34,14 +34,9 @@ void ft_facts_free(ft_facts *facts) {
 
 ft_err ft_facts_add(ft_facts *facts, ft_err code, const char *name, const char *advice,
                     const char *format, ...) {
-  if (facts->count == facts->room) {
-    int64_t room = 2 * facts->room + 8;
-    void *p = facts->all;
-    ft_err err = ft_realloc(FT_MEM_OTHER, (size_t)room * sizeof(fact), &p);
-    if (err != FT_OK) return err;
-    facts->all = p;
-    facts->room = room;
-  }
+  ft_err err = ft_grow(FT_MEM_OTHER, facts->count + 1, sizeof *facts->all, &facts->room,
+                       (void **)&facts->all);
+  if (err != FT_OK) return err;
   fact *f = &facts->all[facts->count++];
   *f = (fact){.code = (int32_t)code};
   snprintf(f->name, sizeof f->name, "%s", name);

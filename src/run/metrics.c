@@ -22,14 +22,8 @@ static ft_err append(text *t, const char *format, ...) {
   int n = vsnprintf(piece, sizeof piece, format, args);
   va_end(args);
   FT_ASSERT(n >= 0 && (size_t)n < sizeof piece);
-  if (t->length + (size_t)n + 1 > t->room) {
-    void *p = t->data;
-    size_t room = t->room * 2 + sizeof piece;
-    ft_err err = ft_realloc(FT_MEM_OTHER, room, &p);
-    if (err != FT_OK) return err;
-    t->data = p;
-    t->room = room;
-  }
+  ft_err err = ft_grow_bytes(FT_MEM_OTHER, t->length + (size_t)n + 1, &t->room, (void **)&t->data);
+  if (err != FT_OK) return err;
   memcpy(t->data + t->length, piece, (size_t)n + 1);
   t->length += (size_t)n;
   return FT_OK;

@@ -140,19 +140,12 @@ static ft_err lex_raw(lexer *l) {
 
 /* ---------------------------------------------------------------- strings */
 
-static int hex_digit(char c) {
-  return c >= '0' && c <= '9'   ? c - '0'
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                : -1;
-}
-
 /* The `digits` hexadecimal digits at s, as UTF-8. */
 static ft_err hex_escape(const lexer *l, const char *s, const char *end, int digits, char *out,
                          size_t *used) {
   uint32_t code = 0;
   for (int i = 0; i < digits; i++) {
-    int digit = s + i < end ? hex_digit(s[i]) : -1;
+    int digit = s + i < end ? ft_hex_digit(s[i]) : -1;
     if (digit < 0) return mistake(l, "a truncated \\x, \\u or \\U escape in a string");
     code = code * 16 + (uint32_t)digit;
   }
@@ -264,7 +257,7 @@ static size_t copy_digits(const lexer *l, size_t end, char *text) {
 static ft_err add_integer(lexer *l, const char *text, int base) {
   uint64_t value = 0;
   for (; *text; text++) {
-    uint64_t digit = (uint64_t)hex_digit(*text);
+    uint64_t digit = (uint64_t)ft_hex_digit(*text);
     if (value > ((uint64_t)INT64_MAX - digit) / (uint64_t)base)
       return mistake(l, "an integer of more than 64 bits is not supported");
     value = value * (uint64_t)base + digit;
@@ -291,7 +284,7 @@ static ft_err lex_number(lexer *l) {
   bool zero = base == 10 && l->text[begin] == '0'; /* "007" is 00 and then 7 */
   while (end < l->length) {
     bool joined = l->text[end] == '_' && end + 1 < l->length;
-    int digit = hex_digit(l->text[end + joined]);
+    int digit = ft_hex_digit(l->text[end + joined]);
     if (digit < 0 || digit >= (zero ? 1 : base)) break;
     end += 1 + (size_t)joined;
   }

@@ -6,17 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* Names that are taken from a folder. */
 static bool is_data_name(const char *name) {
   static const char *const ends[] = {".jsonl",     ".ndjson",     ".jsonl.gz", ".jsonl.zst",
                                      ".ndjson.gz", ".ndjson.zst", ".h5",       ".hdf5"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(ends); i++)
-    if (name[0] != '.' && ends_with(name, ends[i])) return true;
+    if (name[0] != '.' && ft_ends_with(name, ends[i])) return true;
   return false;
 }
 

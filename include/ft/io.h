@@ -61,6 +61,8 @@ ft_err ft_copy_file(const char *from, const char *to);
 /* Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_DATA naming the line and column of the first mistake.
  */
 ft_err ft_json_read(const char *path, cJSON **out);
+/* Reads DIR/NAME; *out is NULL where there is none. */
+ft_err ft_json_read_if_there(const char *dir, const char *name, cJSON **out);
 /* Text of `length` bytes; `where` names it in errors. */
 ft_err ft_json_parse(const char *text, size_t length, const char *where, cJSON **out);
 /* As ft_json_parse for people's texts, which may hold U+0000: \u0000 stands in strings as the two

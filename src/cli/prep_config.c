@@ -4,14 +4,9 @@
 #include "ft/io_kind.h"
 #include "prep_arguments.h"
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 bool ft_prep_is_config(const char *path) {
   cJSON *json = NULL;
-  if (!ends_with(path, ".json")) return false;
+  if (!ft_ends_with(path, ".json")) return false;
   ft_kind kind = ft_kind_of(path);
   if (kind != FT_KIND_JSON_OBJECT && kind != FT_KIND_JSON_LINES) return false;
   bool is = ft_json_read(path, &json) == FT_OK && ft_json_get(json, "input") &&

@@ -28,23 +28,14 @@ static cJSON *list_ends(const cJSON *generation, const cJSON *config) {
   return list;
 }
 
-static ft_err read_if_there(const char *dir, const char *name, cJSON **out) {
-  char *path;
-  *out = NULL;
-  ft_err err = ft_path_join(dir, name, &path);
-  if (err == FT_OK && ft_path_exists(path)) err = ft_json_read(path, out);
-  ft_free(path);
-  return err;
-}
-
 /* Ends of turns join those that the file names. */
 static ft_err add_ends(const char *dir, const ft_hf_chat *chat, bool *changed) {
   ft_err err = FT_OK;
   cJSON *generation = NULL, *config = NULL, *list = NULL;
   char *path = NULL;
   *changed = false;
-  FT_TRY(read_if_there(dir, "generation_config.json", &generation));
-  FT_TRY(read_if_there(dir, "config.json", &config));
+  FT_TRY(ft_json_read_if_there(dir, "generation_config.json", &generation));
+  FT_TRY(ft_json_read_if_there(dir, "config.json", &config));
   if (!generation) generation = cJSON_CreateObject();
   list = list_ends(generation, config);
   bool good = generation && list;
@@ -73,7 +64,7 @@ static ft_err find_template(const char *dir, bool *has) {
   char *path = NULL;
   FT_TRY(ft_path_join(dir, "chat_template.jinja", &path));
   *has = ft_path_exists(path);
-  FT_TRY(read_if_there(dir, "tokenizer_config.json", &config));
+  FT_TRY(ft_json_read_if_there(dir, "tokenizer_config.json", &config));
   const ft_hf_object object = {.json = config};
   *has = *has || ft_hf_has(&object, "chat_template");
 out:

@@ -443,6 +443,15 @@ ft_err ft_json_read(const char *path, cJSON **out) {
   return err;
 }
 
+ft_err ft_json_read_if_there(const char *dir, const char *name, cJSON **out) {
+  char *path = NULL;
+  *out = NULL;
+  ft_err err = ft_path_join(dir, name, &path);
+  if (err == FT_OK && ft_path_exists(path)) err = ft_json_read(path, out);
+  ft_free(path);
+  return err;
+}
+
 cJSON *ft_json_get(const cJSON *object, const char *name) {
   return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, name) : NULL;
 }

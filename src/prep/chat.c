@@ -86,15 +86,6 @@ out:
 
 /* ---------------------------------------------------------------- tokens */
 
-static ft_err read_json(const char *dir, const char *name, cJSON **out) {
-  char *path = NULL;
-  *out = NULL;
-  ft_err err = ft_path_join(dir, name, &path);
-  if (err == FT_OK && ft_path_exists(path)) err = ft_json_read(path, out);
-  ft_free(path);
-  return err;
-}
-
 /* Special tokens by name ("bos_token"), as strings, those of later files only where missing. */
 static ft_err add_tokens(cJSON *tokens, const cJSON *config) {
   const cJSON *item;
@@ -114,7 +105,7 @@ static ft_err read_tokens(const char *dir, const cJSON *config, ft_chat *chat) {
   cJSON *map = NULL;
   chat->tokens = cJSON_CreateObject();
   FT_CHECK(chat->tokens, FT_ERR_MEMORY, "no memory for the names of special tokens");
-  FT_TRY(read_json(dir, "special_tokens_map.json", &map));
+  FT_TRY(ft_json_read_if_there(dir, "special_tokens_map.json", &map));
   FT_TRY(add_tokens(chat->tokens, config));
   FT_TRY(add_tokens(chat->tokens, map));
 out:
@@ -147,7 +138,7 @@ static ft_err find_stops(const char *dir, const ft_tokenizer *t, ft_chat *chat) 
   const cJSON *eos = ft_json_get(chat->tokens, "eos_token");
   for (size_t i = 0; i < FT_ARRAY_SIZE(files); i++) {
     cJSON *json;
-    ft_err err = read_json(dir, files[i], &json);
+    ft_err err = ft_json_read_if_there(dir, files[i], &json);
     if (err != FT_OK) return err;
     add_stops(chat, ft_json_get(json, "eos_token_id"));
     cJSON_Delete(json);

@@ -85,10 +85,6 @@ static ft_err add_system(ft_chat_run *run) {
 
 /* ---------------------------------------------------------------- inputs */
 
-static int64_t members_of(const cJSON *object) {
-  return object ? cJSON_GetArraySize(object) : 0;
-}
-
 static void add_inputs(ft_chat_run *run, const cJSON *object, bool own) {
   const cJSON *item;
   cJSON_ArrayForEach(item, object) run->inputs[run->num_inputs++] =
@@ -115,7 +111,8 @@ ft_err ft_chat_run_init(ft_chat_run *run, const ft_render_options *options,
   FT_TRY(add_system(run));
   for (int64_t i = 0; i < record->num_messages; i++)
     FT_TRY(add_message(run, &record->messages[i]));
-  int64_t count = members_of(chat->tokens) + members_of(record->template_kwargs) + 4;
+  int64_t count =
+      cJSON_GetArraySize(chat->tokens) + cJSON_GetArraySize(record->template_kwargs) + 4;
   FT_TRY(ft_alloc_array(FT_MEM_PREP, count, sizeof *run->inputs, &memory));
   run->inputs = memory;
   add_inputs(run, chat->tokens, true);

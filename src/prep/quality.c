@@ -32,12 +32,6 @@ typedef struct line_facts {
   double repeated;
 } line_facts;
 
-static bool is_blank(const char *text, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++)
-    if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') return false;
-  return true;
-}
-
 static bool ends_open(const char *line, size_t bytes) {
   return bytes >= 3 && (memcmp(line + bytes - 3, "...", 3) == 0 ||
                         memcmp(line + bytes - 3, "\xE2\x80\xA6", 3) == 0);
@@ -50,7 +44,7 @@ static ft_err look_at_lines(const char *text, size_t bytes, line_facts *facts) {
   for (size_t begin = 0, end; begin < bytes; begin = end + 1) {
     const char *feed = memchr(text + begin, '\n', bytes - begin);
     end = feed ? (size_t)(feed - text) : bytes;
-    if (is_blank(text + begin, end - begin)) continue;
+    if (ft_line_is_blank(text + begin, end - begin)) continue;
     FT_TRY(ft_grow(FT_MEM_PREP, facts->count + 1, sizeof *hashes, &capacity, (void **)&hashes));
     hashes[facts->count++] = ft_hash64(text + begin, end - begin, 0);
     facts->ellipses += ends_open(text + begin, end - begin);

@@ -16,8 +16,8 @@ typedef struct run {
 struct ft_sorter {
   char *path;
   FILE *file;
-  ft_pair *pairs; /* [capacity] */
-  int64_t count, capacity;
+  ft_pair *pairs;                /* [capacity] */
+  int64_t count, capacity, next; /* next: where all pairs stayed in memory, the one to come */
   run *runs;
   int64_t num_runs, runs_capacity;
   int64_t *heap; /* runs by their next pair */
@@ -132,7 +132,7 @@ ft_err ft_sorter_sort(ft_sorter *s) {
   ft_err err = FT_OK;
   if (s->num_runs == 0) {
     if (s->count > 0) qsort(s->pairs, (size_t)s->count, sizeof *s->pairs, by_key);
-    s->runs_capacity = 0; /* the place of the next pair */
+    s->next = 0;
     return FT_OK;
   }
   if (s->count > 0) FT_TRY(spill(s));
@@ -153,8 +153,8 @@ out:
 
 ft_err ft_sorter_next(ft_sorter *s, ft_pair *pair, bool *found) {
   if (s->num_runs == 0) {
-    *found = s->runs_capacity < s->count;
-    if (*found) *pair = s->pairs[s->runs_capacity++];
+    *found = s->next < s->count;
+    if (*found) *pair = s->pairs[s->next++];
     return FT_OK;
   }
   *found = s->heap_count > 0;

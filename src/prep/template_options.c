@@ -7,16 +7,6 @@
 #include "chat.h"
 #include "template.h"
 
-/* DIR/NAME as JSON; *out is NULL if it does not exist. */
-static ft_err read_if_there(const char *dir, const char *name, cJSON **out) {
-  char *path = NULL;
-  *out = NULL;
-  ft_err err = ft_path_join(dir, name, &path);
-  if (err == FT_OK && ft_path_exists(path)) err = ft_json_read(path, out);
-  ft_free(path);
-  return err;
-}
-
 /* Id of "eos_token_id": a number, or the first of a list; -1 if there is none. */
 static int64_t token_id_of(const cJSON *config) {
   const cJSON *item = config ? ft_json_get(config, "eos_token_id") : NULL;
@@ -38,7 +28,7 @@ static ft_err find_eos(const char *dir, const ft_tokenizer *t, const cJSON *toke
   *eos = -1;
   for (size_t i = 0; i < FT_ARRAY_SIZE(files) && *eos < 0; i++) {
     cJSON *json;
-    ft_err err = read_if_there(dir, files[i], &json);
+    ft_err err = ft_json_read_if_there(dir, files[i], &json);
     if (err != FT_OK) return err;
     *eos = token_id_of(json);
     cJSON_Delete(json);
@@ -113,7 +103,7 @@ ft_err ft_render_options_init(const char *model_dir, const ft_tokenizer *t, ft_t
   time_t now = time(NULL);
   *out = (ft_render_options){.bos = -1, .eos = -1};
   localtime_r(&now, &out->date);
-  FT_TRY(read_if_there(model_dir, "tokenizer_config.json", &config));
+  FT_TRY(ft_json_read_if_there(model_dir, "tokenizer_config.json", &config));
   FT_TRY(find_eos(model_dir, t, config, &out->eos));
   find_bos(t, config, &out->bos);
   FT_TRY(choose_template(model_dir, t, config, wanted, out));

@@ -17,7 +17,7 @@ static inline const ft_layout *layout_of(const ft_arch *arch) {
   assert_true(i < FT_ARRAY_SIZE(known));
   if (!known[i]) {
     of[i] = *arch;
-    assert_ok(ft_layout_new(arch, NULL, &known[i]));
+    assert_ok(ft_layout_new(arch, NULL, NULL, &known[i]));
   }
   return known[i];
 }

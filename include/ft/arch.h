@@ -218,7 +218,7 @@ typedef enum ft_role {
   FT_ROLE_HEAD_DENSE, /* [D, D] */
   FT_ROLE_HEAD_DENSE_BIAS,
   FT_ROLE_FINAL_NORM_BIAS,
-  FT_ROLE_NUM
+  FT_ROLE_NUM /* of a model itself; what a method adds to one follows (arch_method.h) */
 } ft_role;
 
 /* Whether it is what a normed row is multiplied by: it begins at 1, others at random or at 0. */
@@ -227,13 +227,14 @@ bool ft_role_is_norm_weight(ft_role role);
 /* Tensors of a block lie in one flat array, each starting on a multiple of this many elements; a
  * block's length is a multiple too. What lies between tensors is zero and stays zero. */
 enum { FT_TENSOR_ALIGN = 256 };
-enum { FT_MAX_BLOCK_TENSORS = 32 };
+enum { FT_MAX_BLOCK_TENSORS = 64 };
 
 typedef struct ft_tensor {
   ft_role role;
   int64_t rows, cols; /* tensors of fewer dimensions: rows = 1, cols = their length */
   int num_dims;       /* 0, 1 or 2; weight decay applies to 2 */
   int64_t offset;     /* first element in the block's flat array */
+  float scale;        /* of a low-rank part's A: what its product is multiplied by; else 0 */
 } ft_tensor;
 
 static inline int64_t ft_tensor_elements(const ft_tensor *t) {

@@ -6,12 +6,13 @@
 #ifndef FT_ARCH_LAYOUT_H
 #define FT_ARCH_LAYOUT_H
 
-#include "ft/arch.h"
+#include "ft/arch_method.h"
 
 /* A block: tensors in one flat array, in the order in which the backward pass finishes their
  * gradients; what is gathered, reduced and checkpointed as one. Trained or frozen as a whole. */
 typedef struct ft_block {
-  char name[32]; /* "embedding", "layer.0" …, "head"; names datasets of a checkpoint */
+  char name[32]; /* "embedding", "layer.0" …, "head", or with an ending; names datasets of a
+                     checkpoint */
   ft_place place;
   int64_t layer;        /* FT_PLACE_LAYER; else -1 */
   bool trained;         /* false: no master weights, gradient or state */
@@ -37,22 +38,19 @@ typedef struct ft_unit {
 
 typedef struct ft_layout {
   ft_arch arch;
+  ft_method method;
   int64_t num_blocks;
   ft_block *blocks; /* [num_blocks] owned */
   ft_unit embedding, head;
   ft_unit *layers; /* [arch.layers] owned */
 } ft_layout;
 
-/* Which tensors are frozen; layer -1 outside of layers. */
-typedef struct ft_freeze {
-  bool (*frozen)(const void *arg, ft_place place, int64_t layer, ft_role role);
-  const void *arg;
-} ft_freeze;
-
 /* The layout of a model: one block for the embedding, one a layer and one for the head, in this
- * order; where `freeze` (NULL: nothing) freezes a part of one, the trained rest is a block of its
- * own at the end of the list, NAME.trained. Errors: FT_ERR_MEMORY. */
-ft_err ft_layout_new(const ft_arch *arch, const ft_freeze *freeze, ft_layout **out);
+ * order. Where a part of one is frozen, the trained rest, or what a method adds, is a block of its
+ * own at the end of the list: NAME.trained, or with a method NAME.adapter. method NULL: nothing is
+ * added; choice NULL: nothing is frozen. Errors: FT_ERR_MEMORY. */
+ft_err ft_layout_new(const ft_arch *arch, const ft_method *method, const ft_choice *choice,
+                     ft_layout **out);
 void ft_layout_free(ft_layout *layout);
 
 /* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */

@@ -25,9 +25,9 @@ int64_t ft_arch_head_rows(const ft_arch *a) {
 
 bool ft_role_is_norm_weight(ft_role role) {
   static const ft_role weights[] = {
-      FT_ROLE_MLP_NORM,      FT_ROLE_ATTN_NORM,      FT_ROLE_FINAL_NORM,     FT_ROLE_Q_NORM,
-      FT_ROLE_K_NORM,        FT_ROLE_MLP_POST_NORM,  FT_ROLE_ATTN_POST_NORM, FT_ROLE_EMBEDDING_NORM,
-      FT_ROLE_HEAD_NORM};
+      FT_ROLE_MLP_NORM,       FT_ROLE_ATTN_NORM,      FT_ROLE_FINAL_NORM,
+      FT_ROLE_Q_NORM,         FT_ROLE_K_NORM,         FT_ROLE_MLP_POST_NORM,
+      FT_ROLE_ATTN_POST_NORM, FT_ROLE_EMBEDDING_NORM, FT_ROLE_HEAD_NORM};
   for (size_t i = 0; i < FT_ARRAY_SIZE(weights); i++)
     if (weights[i] == role) return true;
   return false;

@@ -17,34 +17,45 @@ static void add_tensor(ft_block *b, const ft_tensor *t) {
   b->num_elements += ft_round_up(ft_tensor_elements(t), FT_TENSOR_ALIGN);
 }
 
-static void name_block(ft_block *b, bool is_rest) {
+/* ending: NULL for the whole of a place, else what tells its second block. */
+static void name_block(ft_block *b, const char *ending) {
   static const char *const names[] = {"embedding", "layer", "head"};
   int used = snprintf(b->name, sizeof b->name, "%s", names[b->place]);
   if (b->place == FT_PLACE_LAYER)
     used += snprintf(b->name + used, sizeof b->name - (size_t)used, ".%lld", (long long)b->layer);
-  if (is_rest) snprintf(b->name + used, sizeof b->name - (size_t)used, ".trained");
+  if (ending) snprintf(b->name + used, sizeof b->name - (size_t)used, "%s", ending);
 }
 
-static bool is_frozen(const ft_freeze *freeze, ft_place place, int64_t layer, ft_role role) {
-  return freeze && freeze->frozen(freeze->arg, place, layer, role);
+typedef struct maker {
+  ft_layout *layout;
+  const ft_choice *choice; /* or NULL */
+  const char *ending;      /* of the names of second blocks */
+} maker;
+
+/* What is added is trained, whatever it is added to. */
+static bool is_frozen(const maker *m, ft_place place, int64_t layer, ft_role role) {
+  return ft_role_is_own(role) && m->choice && m->choice->frozen &&
+         m->choice->frozen(m->choice->arg, place, layer, role);
 }
 
 /* Fills a place's block, and where a part of it is frozen, `rest` with what is trained. Both get
  * their names; one without tensors is not there. */
-static void fill_place(const ft_arch *arch, const ft_freeze *freeze, ft_place place, int64_t layer,
-                       ft_block *block, ft_block *rest) {
+static void fill_place(const maker *m, ft_place place, int64_t layer, ft_block *block,
+                       ft_block *rest) {
   ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
-  int num = ft_arch_tensors(arch, place, layer, tensors), num_frozen = 0;
+  const ft_layout *l = m->layout;
+  int num = ft_method_tensors(&l->arch, &l->method, m->choice, place, layer, tensors);
+  int num_frozen = 0;
   for (int i = 0; i < num; i++)
-    num_frozen += is_frozen(freeze, place, layer, tensors[i].role);
+    num_frozen += is_frozen(m, place, layer, tensors[i].role);
   *block = (ft_block){.place = place, .layer = layer, .trained = num_frozen == 0};
   *rest = (ft_block){.place = place, .layer = layer, .trained = true};
   for (int i = 0; i < num; i++) {
-    bool apart = num_frozen > 0 && !is_frozen(freeze, place, layer, tensors[i].role);
+    bool apart = num_frozen > 0 && !is_frozen(m, place, layer, tensors[i].role);
     add_tensor(apart ? rest : block, &tensors[i]);
   }
-  name_block(block, false);
-  name_block(rest, true);
+  name_block(block, NULL);
+  name_block(rest, m->ending);
 }
 
 static void add_block(ft_layout *l, const ft_block *block, ft_unit *unit) {
@@ -58,20 +69,22 @@ static ft_unit *unit_of(ft_layout *l, const ft_block *b) {
 }
 
 /* Whole blocks first, so that their numbers do not depend on what is frozen. */
-static void fill(ft_layout *l, const ft_freeze *freeze, ft_block *rests) {
+static void fill(const maker *m, ft_block *rests) {
+  ft_layout *l = m->layout;
   int64_t places = l->arch.layers + 2;
   for (int64_t i = 0; i < places; i++) {
     ft_block block;
     bool is_layer = i > 0 && i < places - 1;
     ft_place place = i == 0 ? FT_PLACE_EMBEDDING : is_layer ? FT_PLACE_LAYER : FT_PLACE_HEAD;
-    fill_place(&l->arch, freeze, place, is_layer ? i - 1 : -1, &block, &rests[i]);
+    fill_place(m, place, is_layer ? i - 1 : -1, &block, &rests[i]);
     add_block(l, &block, unit_of(l, &block));
   }
   for (int64_t i = 0; i < places; i++)
     if (rests[i].num_tensors > 0) add_block(l, &rests[i], unit_of(l, &rests[i]));
 }
 
-ft_err ft_layout_new(const ft_arch *arch, const ft_freeze *freeze, ft_layout **out) {
+ft_err ft_layout_new(const ft_arch *arch, const ft_method *method, const ft_choice *choice,
+                     ft_layout **out) {
   ft_err err = FT_OK;
   ft_layout *l = NULL;
   void *p, *rests = NULL;
@@ -80,12 +93,14 @@ ft_err ft_layout_new(const ft_arch *arch, const ft_freeze *freeze, ft_layout **o
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *l, &p));
   l = p;
   l->arch = *arch;
+  if (method) l->method = *method;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, 2 * places, sizeof(ft_block), &p));
   l->blocks = p;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, arch->layers, sizeof(ft_unit), &p));
   l->layers = p;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, places, sizeof(ft_block), &rests));
-  fill(l, freeze, rests);
+  const maker m = {.layout = l, .choice = choice, .ending = method ? ".adapter" : ".trained"};
+  fill(&m, rests);
   *out = l;
   l = NULL;
 out:
@@ -141,7 +156,8 @@ int64_t ft_layout_lowest_trained(const ft_layout *l) {
 static double block_flops(const ft_block *b, bool passed) {
   double sum = 0;
   for (int i = 0; i < b->num_tensors; i++)
-    if (b->tensors[i].num_dims == 2) sum += (double)ft_tensor_elements(&b->tensors[i]);
+    if (b->tensors[i].num_dims == 2 && (int)b->tensors[i].role != FT_ROLE_PREFIX)
+      sum += (double)ft_tensor_elements(&b->tensors[i]);
   return sum * (b->trained ? 6 : passed ? 4 : 2);
 }
 

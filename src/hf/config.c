@@ -320,7 +320,7 @@ ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out) {
   *out = (ft_hf_config){0};
   FT_TRY(ft_json_read(path, &out->json));
   FT_TRY(read_config(out, path, NULL));
-  FT_TRY(ft_layout_new(&out->arch, NULL, &out->layout));
+  FT_TRY(ft_layout_new(&out->arch, NULL, NULL, &out->layout));
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   return err;
@@ -348,7 +348,7 @@ ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
   if (ft_path_exists(generation_path)) FT_TRY(ft_json_read(generation_path, &generation));
   FT_TRY(read_config(out, path, generation));
   FT_TRY(ft_hf_follow_weights(dir, has_dtype(out->json), out));
-  FT_TRY(ft_layout_new(&out->arch, NULL, &out->layout));
+  FT_TRY(ft_layout_new(&out->arch, NULL, NULL, &out->layout));
 out:
   if (err != FT_OK) ft_hf_config_fini(out);
   cJSON_Delete(generation);

@@ -38,10 +38,10 @@ ft_err ft_hf_freeze(ft_hf_config *config, const char *const *texts, int64_t num)
   ft_err err = FT_OK;
   ft_layout *layout = NULL;
   const patterns p = {.config = config, .texts = texts, .num = num};
-  const ft_freeze freeze = {.frozen = is_frozen, .arg = &p};
+  const ft_choice choice = {.frozen = is_frozen, .arg = &p};
   for (int64_t i = 0; i < num; i++)
     FT_TRY(check_pattern(config, texts[i]));
-  FT_TRY(ft_layout_new(&config->arch, &freeze, &layout));
+  FT_TRY(ft_layout_new(&config->arch, NULL, &choice, &layout));
   FT_CHECK(ft_layout_num_trained(layout) > 0, FT_ERR_CONFIG,
            "train.freeze freezes the whole model: nothing is left to train");
   ft_layout_free(config->layout);

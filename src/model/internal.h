@@ -125,10 +125,10 @@ bool ft_model_needs_embedding_again(const ft_model *m);
 
 /* ---------------------------------------------------------------- unit.c */
 
-/* Gathered weights by role; NULL where the unit has none. FT_ROLE_NUM stands for "no such tensor".
- */
+/* Gathered weights by role, with their shapes; NULL where the unit has none. */
 typedef struct unit_weights {
-  const void *of[FT_ROLE_NUM + 1];
+  const void *of[FT_ROLE_ALL];
+  const ft_tensor *shape[FT_ROLE_ALL];
 } unit_weights;
 
 /* Lends a unit's weights, which come next in the pass. Collective, as ft_shard_acquire. */

@@ -13,8 +13,10 @@ ft_err ft_unit_acquire(ft_model *m, const ft_unit *unit, unit_weights *w) {
     const ft_block *b = &m->layout->blocks[unit->blocks[i]];
     const void *weights;
     FT_TRY(ft_shard_acquire(m->shard, unit->blocks[i], &weights));
-    for (int t = 0; t < b->num_tensors; t++)
+    for (int t = 0; t < b->num_tensors; t++) {
       w->of[b->tensors[t].role] = ft_model_at(m, weights, b->tensors[t].offset);
+      w->shape[b->tensors[t].role] = &b->tensors[t];
+    }
   }
 out:
   return err;

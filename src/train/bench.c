@@ -125,7 +125,7 @@ static ft_err open_bench(bench *b) {
                                   .weight_decay = 0.1,
                                   .grad_clip = 1.0,
                                   .state = o->state};
-  FT_TRY(ft_comm_agree(b->comm, ft_layout_new(&o->arch, NULL, &b->layout)));
+  FT_TRY(ft_comm_agree(b->comm, ft_layout_new(&o->arch, NULL, NULL, &b->layout)));
   FT_TRY(ft_shard_new(b->comm, b->layout, &shard, &b->shard));
   FT_TRY(ft_optim_new(b->shard, &optim, &b->optim));
   err = ft_model_new(b->shard, &model, &b->model);

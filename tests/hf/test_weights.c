@@ -443,7 +443,7 @@ static void wrong_tensors_are_listed(void **state) {
 /* The layout of a description that was changed. */
 static void lay_out_again(ft_hf_config *config) {
   ft_layout_free(config->layout);
-  assert_ok(ft_layout_new(&config->arch, NULL, &config->layout));
+  assert_ok(ft_layout_new(&config->arch, NULL, NULL, &config->layout));
 }
 
 static void a_copy_of_a_tied_head_is_harmless(void **state) {

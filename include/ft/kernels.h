@@ -58,24 +58,32 @@ void ft_store_far(void *restrict out, const void *restrict in, size_t bytes);
 double ft_sum_of_squares(const float *in, int64_t count);
 
 /* ---------------------------------------------------------------- matmul
- * X [m, k], W [n, k] as Hugging Face stores linear weights. Strides are in elements: a row of X is
- * `x_stride` apart. All threads of the team work on one call; do not call from a parallel region.
+ * All threads of the team work on one call; do not call from a parallel region.
  * Errors: FT_ERR_INTERNAL if the library refuses, FT_ERR_MEMORY. */
 
-/* Y [m, n] = X · Wᵀ (+ bias [n] if not NULL) (+ Y if accumulate). `type` is X's, W's and bias's; Y
- * is y_type. */
-ft_err ft_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
-                         const void *x, int64_t x_stride, const void *w, const void *bias, void *y,
-                         int64_t y_stride, bool accumulate);
-/* dX [m, k] = dY [m, n] · W (+ dX if accumulate). dX is dx_type. */
-ft_err ft_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
-                                const void *dy, int64_t dy_stride, const void *w, void *dx,
-                                int64_t dx_stride, bool accumulate);
-/* dW [n, k] = dYᵀ · X over m rows (+ dW if accumulate). dW is contiguous, of dw_type. To produce
- * rows r0 … r0+n-1 of a larger dW pass dy + r0. */
-ft_err ft_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
-                                 const void *dy, int64_t dy_stride, const void *x, int64_t x_stride,
-                                 void *dw, bool accumulate);
+/* One of the three products of a linear map of m rows from k to n columns. Strides are in elements:
+ * a row of x is `x_stride` after the one before. A product reads what it is said to and leaves the
+ * rest alone, so that what is not named in a call is NULL. */
+typedef struct ft_matmul {
+  ft_dtype type;     /* of x, w, bias and dy */
+  ft_dtype out_type; /* of out */
+  int64_t m, n, k;
+  const void *x;    /* [m, k] */
+  const void *w;    /* [n, k] without gaps, as Hugging Face stores linear weights */
+  const void *bias; /* [n] or NULL */
+  const void *dy;   /* [m, n] */
+  void *out;
+  int64_t x_stride, dy_stride, out_stride;
+  bool accumulate; /* out += */
+} ft_matmul;
+
+/* out [m, n] = x · wᵀ + bias. */
+ft_err ft_matmul_forward(const ft_matmul *product);
+/* out [m, k] = dy · w: the gradient of x. */
+ft_err ft_matmul_backward_input(const ft_matmul *product);
+/* out [n, k] = dyᵀ · x, without gaps (out_stride plays no part): the gradient of w. For rows
+ * r0 … r0+n-1 of a larger one, dy is that of column r0. */
+ft_err ft_matmul_backward_weight(const ft_matmul *product);
 /* db [n] = column sums of dY [m, n], in f32, rounded once to db_type. */
 void ft_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
                       int64_t dy_stride, void *db);
@@ -102,16 +110,29 @@ typedef struct ft_attention {
       *offsets; /* [num_documents + 1] rows where each document starts; ends with tokens */
 } ft_attention;
 
-/* o [tokens, heads, head_dim] and lse [heads, tokens] (natural log of the softmax's sum) from
- * q [tokens, heads, head_dim], k and v [tokens, kv_heads, head_dim]; row strides in elements. */
-ft_err ft_attention_forward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
-                            int64_t k_stride, const void *v, int64_t v_stride, void *o,
-                            int64_t o_stride, float *lse);
-/* dq, dk, dv (of type, same strides as q, k, v) from do. */
-ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
-                             int64_t k_stride, const void *v, int64_t v_stride, const void *o,
-                             const void *d_o, int64_t o_stride, const float *lse, void *dq,
-                             void *dk, void *dv);
+/* What attention reads; strides of rows in elements. */
+typedef struct ft_attention_in {
+  const void *q;     /* [tokens, heads, head_dim] */
+  const void *k, *v; /* [tokens, kv_heads, head_dim] */
+  int64_t q_stride, k_stride, v_stride;
+} ft_attention_in;
+/* What it gives. */
+typedef struct ft_attention_out {
+  void *o; /* [tokens, heads, head_dim] */
+  int64_t o_stride;
+  float *lse; /* [heads, tokens] natural log of the softmax's sum */
+} ft_attention_out;
+/* Gradients, each laid out as what it is the gradient of. */
+typedef struct ft_attention_gradient {
+  const void *d_o;
+  void *dq, *dk, *dv;
+} ft_attention_gradient;
+
+ft_err ft_attention_forward(const ft_attention *a, const ft_attention_in *in,
+                            const ft_attention_out *out);
+/* dq, dk and dv from d_o; of `out`, only read, what the forward pass gave. */
+ft_err ft_attention_backward(const ft_attention *a, const ft_attention_in *in,
+                             const ft_attention_out *out, const ft_attention_gradient *gradient);
 /* One new query row against a cache: o [heads, head_dim] from q [heads, head_dim] and the
  * `num_keys` rows of k and v [num_keys, kv_heads, head_dim] (row stride kv_stride); the query is
  * the last of them. Of `a`, ahead and documents play no part. */

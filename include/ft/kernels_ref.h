@@ -8,15 +8,9 @@
 #include "ft/kernels_loss.h"
 #include "ft/kernels_packed.h"
 
-void ft_ref_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
-                           const void *x, int64_t x_stride, const void *w, const void *bias,
-                           void *y, int64_t y_stride, bool accumulate);
-void ft_ref_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
-                                  const void *dy, int64_t dy_stride, const void *w, void *dx,
-                                  int64_t dx_stride, bool accumulate);
-void ft_ref_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
-                                   const void *dy, int64_t dy_stride, const void *x,
-                                   int64_t x_stride, void *dw, bool accumulate);
+void ft_ref_matmul_forward(const ft_matmul *product);
+void ft_ref_matmul_backward_input(const ft_matmul *product);
+void ft_ref_matmul_backward_weight(const ft_matmul *product);
 void ft_ref_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,
                           int64_t dy_stride, void *db);
 
@@ -56,14 +50,11 @@ void ft_ref_loss_rows(const ft_loss *loss, ft_dtype type, const ft_loss_out *out
                       const int32_t *target, const float *weight, int64_t rows, int64_t columns);
 
 /* Errors: FT_ERR_MEMORY (one row of scores, and sums of dq, dk, dv in double). */
-ft_err ft_ref_attention_forward(const ft_attention *a, const void *q, int64_t q_stride,
-                                const void *k, int64_t k_stride, const void *v, int64_t v_stride,
-                                void *o, int64_t o_stride, float *lse);
-ft_err ft_ref_attention_backward(const ft_attention *a, const void *q, int64_t q_stride,
-                                 const void *k, int64_t k_stride, const void *v, int64_t v_stride,
-                                 const void *o, const void *d_o, int64_t o_stride, const float *lse,
-                                 void *dq, void *dk, void *dv);
-
+ft_err ft_ref_attention_forward(const ft_attention *a, const ft_attention_in *in,
+                                const ft_attention_out *out);
+ft_err ft_ref_attention_backward(const ft_attention *a, const ft_attention_in *in,
+                                 const ft_attention_out *out,
+                                 const ft_attention_gradient *gradient);
 ft_err ft_ref_attention_query(const ft_attention *a, void *o, const void *q, const void *k,
                               const void *v, int64_t kv_stride, int64_t num_keys);
 

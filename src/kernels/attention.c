@@ -125,10 +125,8 @@ void ft_multiply_seen(const ft_engine *e, const ft_visible *visible, int64_t key
 typedef struct forward {
   const ft_attention *a;
   ft_engine e;
-  const void *q, *k, *v;
-  int64_t q_stride, k_stride, v_stride, o_stride;
-  void *o;
-  float *lse;
+  ft_attention_in in;
+  ft_attention_out out;
   int64_t tokens, group; /* query heads of a key/value head */
   int64_t sub_blocks;    /* blocks of 64 queries in a unit */
 } forward;
@@ -174,9 +172,9 @@ typedef struct tile {
 static void forward_start(const forward *f, const forward_scratch *s, const tile *t) {
   const ft_engine *e = &f->e;
   int64_t row = t->start + t->query0;
-  ft_words q =
-      ft_rows_of(e, t->queries, ft_at(e->type, f->q, row * f->q_stride + t->head * e->head_dim),
-                 f->q_stride, s->scores);
+  ft_words q = ft_rows_of(e, t->queries,
+                          ft_at(e->type, f->in.q, row * f->in.q_stride + t->head * e->head_dim),
+                          f->in.q_stride, s->scores);
   ft_pack_columns(e, t->queries, q, s->q_columns + t->number * e->head_words * FT_QUERY_BLOCK,
                   FT_QUERY_BLOCK);
   memset(s->o + t->number * e->head_padded * FT_QUERY_BLOCK, 0,
@@ -222,10 +220,10 @@ static void forward_finish(const forward *f, const forward_scratch *s, const til
   e->vector->scale_columns(e->head_dim, o, s->rescale);
   e->vector->transpose(e->head_dim, width, o, width, rows, e->head_padded, e->head_dim);
   for (int64_t i = 0; i < t->queries; i++) {
-    int64_t at = (row + i) * f->o_stride + t->head * e->head_dim;
-    e->vector->convert(e->type, ft_at_out(e->type, f->o, at), FT_F32, rows + i * e->head_padded,
+    int64_t at = (row + i) * f->out.o_stride + t->head * e->head_dim;
+    e->vector->convert(e->type, ft_at_out(e->type, f->out.o, at), FT_F32, rows + i * e->head_padded,
                        e->head_dim);
-    f->lse[t->head * f->tokens + row + i] = logf(sum[i]) + e->score_scale * largest[i];
+    f->out.lse[t->head * f->tokens + row + i] = logf(sum[i]) + e->score_scale * largest[i];
   }
 }
 
@@ -255,11 +253,11 @@ static void forward_unit(const forward *f, const forward_scratch *s, const ft_un
   int64_t key0 = ft_first_key(f->a, u->block * f->sub_blocks * FT_QUERY_BLOCK);
   for (; key0 < last; key0 += FT_KEY_BLOCK) {
     int64_t keys = FT_MIN((int64_t)FT_KEY_BLOCK, last - key0), row = start + key0;
-    const void *v = ft_at(e->type, f->v, row * f->v_stride + column);
-    const void *k = ft_at(e->type, f->k, row * f->k_stride + column);
-    ft_pack_pairs(e, keys, ft_rows_of(e, keys, v, f->v_stride, s->k_rows), s->v_pairs);
+    const void *v = ft_at(e->type, f->in.v, row * f->in.v_stride + column);
+    const void *k = ft_at(e->type, f->in.k, row * f->in.k_stride + column);
+    ft_pack_pairs(e, keys, ft_rows_of(e, keys, v, f->in.v_stride, s->k_rows), s->v_pairs);
     ft_pack_flipped(e, keys, s->v_pairs, s->v_flipped, ft_engine_steps(e, FT_KEY_BLOCK));
-    ft_words k_rows = ft_rows_of(e, keys, k, f->k_stride, s->k_rows);
+    ft_words k_rows = ft_rows_of(e, keys, k, f->in.k_stride, s->k_rows);
     for (int64_t i = 0; i < tiles; i++) {
       tile t = tile_of(f, u, i);
       if (t.queries > 0) forward_keys(f, s, &t, k_rows, key0, keys);
@@ -271,22 +269,14 @@ static void forward_unit(const forward *f, const forward_scratch *s, const ft_un
   }
 }
 
-ft_err ft_attention_forward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
-                            int64_t k_stride, const void *v, int64_t v_stride, void *o,
-                            int64_t o_stride, float *lse) {
+ft_err ft_attention_forward(const ft_attention *a, const ft_attention_in *in,
+                            const ft_attention_out *out) {
   ft_err err = FT_OK;
   int64_t group = a->heads / a->kv_heads;
   forward f = {.a = a,
                .e = ft_engine_of(a),
-               .q = q,
-               .k = k,
-               .v = v,
-               .o = o,
-               .lse = lse,
-               .q_stride = q_stride,
-               .k_stride = k_stride,
-               .v_stride = v_stride,
-               .o_stride = o_stride,
+               .in = *in,
+               .out = *out,
                .tokens = a->offsets[a->num_documents],
                .group = group,
                .sub_blocks = group >= 4 ? 1 : 4 / group};

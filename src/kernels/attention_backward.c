@@ -14,10 +14,9 @@
 typedef struct backward {
   const ft_attention *a;
   ft_engine e;
-  const void *q, *k, *v, *o, *d_o;
-  int64_t q_stride, k_stride, v_stride, o_stride;
-  const float *lse;
-  void *dq, *dk, *dv;
+  ft_attention_in in;
+  ft_attention_out out;
+  ft_attention_gradient gradient;
   int64_t tokens, group;
   ft_units units; /* blocks of keys */
 
@@ -96,10 +95,10 @@ static void load_keys(const backward *b, const backward_scratch *s, key_block *k
   const ft_engine *e = &b->e;
   int64_t row = kb->start + kb->key0, column = kb->kv_head * e->head_dim;
   size_t bytes = (size_t)(kb->keys * e->head_padded) * sizeof(float);
-  kb->k = ft_rows_of(e, kb->keys, ft_at(e->type, b->k, row * b->k_stride + column), b->k_stride,
-                     s->k_room);
-  kb->v = ft_rows_of(e, kb->keys, ft_at(e->type, b->v, row * b->v_stride + column), b->v_stride,
-                     s->v_room);
+  kb->k = ft_rows_of(e, kb->keys, ft_at(e->type, b->in.k, row * b->in.k_stride + column),
+                     b->in.k_stride, s->k_room);
+  kb->v = ft_rows_of(e, kb->keys, ft_at(e->type, b->in.v, row * b->in.v_stride + column),
+                     b->in.v_stride, s->v_room);
   ft_pack_pairs(e, kb->keys, kb->k, s->rows);
   ft_pack_flipped(e, kb->keys, s->rows, s->k_flipped, ft_engine_steps(e, FT_KEY_BLOCK));
   memset(s->dk, 0, bytes);
@@ -112,8 +111,8 @@ static void store_keys(const backward *b, const backward_scratch *s, const key_b
   for (int64_t i = 0; i < kb->keys * e->head_padded; i++)
     s->dk[i] *= e->scale;
   for (int64_t j = 0; j < kb->keys; j++) {
-    void *dk = ft_at_out(e->type, b->dk, (row + j) * b->k_stride + column);
-    void *dv = ft_at_out(e->type, b->dv, (row + j) * b->v_stride + column);
+    void *dk = ft_at_out(e->type, b->gradient.dk, (row + j) * b->in.k_stride + column);
+    void *dv = ft_at_out(e->type, b->gradient.dv, (row + j) * b->in.v_stride + column);
     e->vector->convert(e->type, dk, FT_F32, s->dk + j * e->head_padded, e->head_dim);
     e->vector->convert(e->type, dv, FT_F32, s->dv + j * e->head_padded, e->head_dim);
   }
@@ -131,18 +130,19 @@ static void load_queries(const backward *b, const backward_scratch *s, const key
                          const query_block *qb) {
   const ft_engine *e = &b->e;
   int64_t row = kb->start + qb->query0, column = qb->head * e->head_dim;
-  ft_words q = ft_rows_of(e, qb->queries, ft_at(e->type, b->q, row * b->q_stride + column),
-                          b->q_stride, s->rows);
+  ft_words q = ft_rows_of(e, qb->queries, ft_at(e->type, b->in.q, row * b->in.q_stride + column),
+                          b->in.q_stride, s->rows);
   ft_pack_columns(e, qb->queries, q, s->q_columns, FT_QUERY_BLOCK);
   ft_pack_pairs(e, qb->queries, q, s->q_pairs);
-  ft_words d_o = ft_rows_of(e, qb->queries, ft_at(e->type, b->d_o, row * b->o_stride + column),
-                            b->o_stride, s->rows);
+  ft_words d_o =
+      ft_rows_of(e, qb->queries, ft_at(e->type, b->gradient.d_o, row * b->out.o_stride + column),
+                 b->out.o_stride, s->rows);
   ft_pack_columns(e, qb->queries, d_o, s->do_columns, FT_QUERY_BLOCK);
   ft_pack_pairs(e, qb->queries, d_o, s->do_pairs);
   for (int64_t i = 0; i < FT_QUERY_BLOCK; i++) {
     int64_t at = qb->head * b->tokens + row + i;
     bool used = i < qb->queries; /* lanes without a query get probabilities of zero */
-    s->lse[i] = used ? b->lse[at] * 1.44269504f : INFINITY;
+    s->lse[i] = used ? b->out.lse[at] * 1.44269504f : INFINITY;
     s->delta[i] = used ? b->delta[at] : 0;
   }
 }
@@ -189,8 +189,9 @@ static void write_dq(const backward *b, const backward_scratch *s, const key_blo
   e->vector->transpose(e->head_dim, FT_QUERY_BLOCK, sums, FT_QUERY_BLOCK, s->rows, e->head_padded,
                        e->head_dim);
   for (int64_t i = 0; i < qb->queries; i++)
-    e->vector->convert(e->type, ft_at_out(e->type, b->dq, (row + i) * b->q_stride + column), FT_F32,
-                       s->rows + i * e->head_padded, e->head_dim);
+    e->vector->convert(e->type,
+                       ft_at_out(e->type, b->gradient.dq, (row + i) * b->in.q_stride + column),
+                       FT_F32, s->rows + i * e->head_padded, e->head_dim);
 }
 
 /* Adds the part of dQ of this block's keys first … keys-1 after those of the blocks before it; the
@@ -252,9 +253,9 @@ static void make_delta(const backward *b) {
 #pragma omp parallel for schedule(dynamic, 16)
   for (int64_t t = 0; t < b->tokens; t++)
     for (int64_t h = 0; h < b->a->heads; h++) {
-      int64_t at = t * b->o_stride + h * e->head_dim;
-      b->delta[h * b->tokens + t] = e->vector->dot(e->type, e->head_dim, ft_at(e->type, b->o, at),
-                                                   ft_at(e->type, b->d_o, at));
+      int64_t at = t * b->out.o_stride + h * e->head_dim;
+      b->delta[h * b->tokens + t] = e->vector->dot(
+          e->type, e->head_dim, ft_at(e->type, b->out.o, at), ft_at(e->type, b->gradient.d_o, at));
     }
 }
 
@@ -287,26 +288,14 @@ static ft_err share_memory(backward *b) {
   return FT_OK;
 }
 
-ft_err ft_attention_backward(const ft_attention *a, const void *q, int64_t q_stride, const void *k,
-                             int64_t k_stride, const void *v, int64_t v_stride, const void *o,
-                             const void *d_o, int64_t o_stride, const float *lse, void *dq,
-                             void *dk, void *dv) {
+ft_err ft_attention_backward(const ft_attention *a, const ft_attention_in *in,
+                             const ft_attention_out *out, const ft_attention_gradient *gradient) {
   ft_err err = FT_OK;
   backward b = {.a = a,
                 .e = ft_engine_of(a),
-                .q = q,
-                .k = k,
-                .v = v,
-                .o = o,
-                .d_o = d_o,
-                .q_stride = q_stride,
-                .k_stride = k_stride,
-                .v_stride = v_stride,
-                .o_stride = o_stride,
-                .lse = lse,
-                .dq = dq,
-                .dk = dk,
-                .dv = dv,
+                .in = *in,
+                .out = *out,
+                .gradient = *gradient,
                 .tokens = a->offsets[a->num_documents],
                 .group = a->heads / a->kv_heads};
   backward_scratch layout;

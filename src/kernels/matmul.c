@@ -72,62 +72,56 @@ static ft_err run(const ft_product *p) {
   return ft_blas_product(p);
 }
 
-ft_err ft_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
-                         const void *x, int64_t x_stride, const void *w, const void *bias, void *y,
-                         int64_t y_stride, bool accumulate) {
-  return run(&(ft_product){.type = type,
-                           .out_type = y_type,
-                           .m = m,
-                           .n = n,
-                           .k = k,
-                           .a = x,
-                           .a_row = x_stride,
+ft_err ft_matmul_forward(const ft_matmul *p) {
+  return run(&(ft_product){.type = p->type,
+                           .out_type = p->out_type,
+                           .m = p->m,
+                           .n = p->n,
+                           .k = p->k,
+                           .a = p->x,
+                           .a_row = p->x_stride,
                            .a_column = 1,
-                           .b = w,
+                           .b = p->w,
                            .b_row = 1,
-                           .b_column = k,
-                           .bias = bias,
-                           .c = y,
-                           .c_row = y_stride,
-                           .accumulate = accumulate});
+                           .b_column = p->k,
+                           .bias = p->bias,
+                           .c = p->out,
+                           .c_row = p->out_stride,
+                           .accumulate = p->accumulate});
 }
 
-ft_err ft_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
-                                const void *dy, int64_t dy_stride, const void *w, void *dx,
-                                int64_t dx_stride, bool accumulate) {
-  return run(&(ft_product){.type = type,
-                           .out_type = dx_type,
-                           .m = m,
-                           .n = k,
-                           .k = n,
-                           .a = dy,
-                           .a_row = dy_stride,
+ft_err ft_matmul_backward_input(const ft_matmul *p) {
+  return run(&(ft_product){.type = p->type,
+                           .out_type = p->out_type,
+                           .m = p->m,
+                           .n = p->k,
+                           .k = p->n,
+                           .a = p->dy,
+                           .a_row = p->dy_stride,
                            .a_column = 1,
-                           .b = w,
-                           .b_row = k,
+                           .b = p->w,
+                           .b_row = p->k,
                            .b_column = 1,
-                           .c = dx,
-                           .c_row = dx_stride,
-                           .accumulate = accumulate});
+                           .c = p->out,
+                           .c_row = p->out_stride,
+                           .accumulate = p->accumulate});
 }
 
-ft_err ft_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
-                                 const void *dy, int64_t dy_stride, const void *x, int64_t x_stride,
-                                 void *dw, bool accumulate) {
-  return run(&(ft_product){.type = type,
-                           .out_type = dw_type,
-                           .m = n,
-                           .n = k,
-                           .k = m,
-                           .a = dy,
+ft_err ft_matmul_backward_weight(const ft_matmul *p) {
+  return run(&(ft_product){.type = p->type,
+                           .out_type = p->out_type,
+                           .m = p->n,
+                           .n = p->k,
+                           .k = p->m,
+                           .a = p->dy,
                            .a_row = 1,
-                           .a_column = dy_stride,
-                           .b = x,
-                           .b_row = x_stride,
+                           .a_column = p->dy_stride,
+                           .b = p->x,
+                           .b_row = p->x_stride,
                            .b_column = 1,
-                           .c = dw,
-                           .c_row = k,
-                           .accumulate = accumulate});
+                           .c = p->out,
+                           .c_row = p->k,
+                           .accumulate = p->accumulate});
 }
 
 void ft_bias_backward(ft_dtype type, ft_dtype db_type, int64_t m, int64_t n, const void *dy,

@@ -5,39 +5,36 @@
 
 /* ---------------------------------------------------------------- matmul */
 
-void ft_ref_matmul_forward(ft_dtype type, ft_dtype y_type, int64_t m, int64_t n, int64_t k,
-                           const void *x, int64_t x_stride, const void *w, const void *bias,
-                           void *y, int64_t y_stride, bool accumulate) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) {
-      double sum = accumulate ? get(y_type, y, i * y_stride + j) : 0;
-      for (int64_t l = 0; l < k; l++)
-        sum += get(type, x, i * x_stride + l) * get(type, w, j * k + l);
-      put(y_type, y, i * y_stride + j, sum + (bias ? get(type, bias, j) : 0));
+void ft_ref_matmul_forward(const ft_matmul *p) {
+  for (int64_t i = 0; i < p->m; i++)
+    for (int64_t j = 0; j < p->n; j++) {
+      int64_t at = i * p->out_stride + j;
+      double sum = p->accumulate ? get(p->out_type, p->out, at) : 0;
+      for (int64_t l = 0; l < p->k; l++)
+        sum += get(p->type, p->x, i * p->x_stride + l) * get(p->type, p->w, j * p->k + l);
+      put(p->out_type, p->out, at, sum + (p->bias ? get(p->type, p->bias, j) : 0));
     }
 }
 
-void ft_ref_matmul_backward_input(ft_dtype type, ft_dtype dx_type, int64_t m, int64_t n, int64_t k,
-                                  const void *dy, int64_t dy_stride, const void *w, void *dx,
-                                  int64_t dx_stride, bool accumulate) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t l = 0; l < k; l++) {
-      double sum = accumulate ? get(dx_type, dx, i * dx_stride + l) : 0;
-      for (int64_t j = 0; j < n; j++)
-        sum += get(type, dy, i * dy_stride + j) * get(type, w, j * k + l);
-      put(dx_type, dx, i * dx_stride + l, sum);
+void ft_ref_matmul_backward_input(const ft_matmul *p) {
+  for (int64_t i = 0; i < p->m; i++)
+    for (int64_t l = 0; l < p->k; l++) {
+      int64_t at = i * p->out_stride + l;
+      double sum = p->accumulate ? get(p->out_type, p->out, at) : 0;
+      for (int64_t j = 0; j < p->n; j++)
+        sum += get(p->type, p->dy, i * p->dy_stride + j) * get(p->type, p->w, j * p->k + l);
+      put(p->out_type, p->out, at, sum);
     }
 }
 
-void ft_ref_matmul_backward_weight(ft_dtype type, ft_dtype dw_type, int64_t m, int64_t n, int64_t k,
-                                   const void *dy, int64_t dy_stride, const void *x,
-                                   int64_t x_stride, void *dw, bool accumulate) {
-  for (int64_t j = 0; j < n; j++)
-    for (int64_t l = 0; l < k; l++) {
-      double sum = accumulate ? get(dw_type, dw, j * k + l) : 0;
-      for (int64_t i = 0; i < m; i++)
-        sum += get(type, dy, i * dy_stride + j) * get(type, x, i * x_stride + l);
-      put(dw_type, dw, j * k + l, sum);
+void ft_ref_matmul_backward_weight(const ft_matmul *p) {
+  for (int64_t j = 0; j < p->n; j++)
+    for (int64_t l = 0; l < p->k; l++) {
+      int64_t at = j * p->k + l;
+      double sum = p->accumulate ? get(p->out_type, p->out, at) : 0;
+      for (int64_t i = 0; i < p->m; i++)
+        sum += get(p->type, p->dy, i * p->dy_stride + j) * get(p->type, p->x, i * p->x_stride + l);
+      put(p->out_type, p->out, at, sum);
     }
 }
 

@@ -23,6 +23,19 @@ static void *values(const ft_model *m, void *qkv) {
   return ft_model_at_mut(m, qkv, m->q + m->kv);
 }
 
+/* What attention reads and gives of one layer. */
+static ft_attention_in attention_in(const ft_model *m, const layer_activations *a) {
+  return (ft_attention_in){.q = a->qkv,
+                           .k = keys(m, a->qkv),
+                           .v = values(m, a->qkv),
+                           .q_stride = m->qkv,
+                           .k_stride = m->qkv,
+                           .v_stride = m->qkv};
+}
+static ft_attention_out attention_out(const ft_model *m, const layer_activations *a) {
+  return (ft_attention_out){.o = a->attended, .o_stride = m->q, .lse = a->lse};
+}
+
 ft_attention ft_layer_attention(const ft_model *m, int64_t layer, int64_t num_documents,
                                 const int64_t *offsets) {
   const ft_arch *arch = &m->arch;
@@ -115,8 +128,9 @@ ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *bat
                            layer_activations *a) {
   ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
   ft_time_enter(FT_TIME_ATTENTION);
-  return ft_attention_forward(&attention, a->qkv, m->qkv, keys(m, a->qkv), m->qkv,
-                              values(m, a->qkv), m->qkv, a->attended, m->q, a->lse);
+  const ft_attention_in in = attention_in(m, a);
+  const ft_attention_out out = attention_out(m, a);
+  return ft_attention_forward(&attention, &in, &out);
 }
 
 ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
@@ -134,9 +148,11 @@ static ft_err heads_backward(ft_model *m, int64_t layer, const unit_weights *w,
   bool norm_last = m->arch.qk_norm == FT_QK_NORM_HEADS_ROTATED;
   ft_attention attention = ft_layer_attention(m, layer, batch->num_documents, batch->offsets);
   ft_time_enter(FT_TIME_ATTENTION);
-  FT_TRY(ft_attention_backward(&attention, a->qkv, m->qkv, keys(m, a->qkv), m->qkv,
-                               values(m, a->qkv), m->qkv, a->attended, m->d_attended, m->q, a->lse,
-                               m->d_qkv, keys(m, m->d_qkv), values(m, m->d_qkv)));
+  const ft_attention_in in = attention_in(m, a);
+  const ft_attention_out out = attention_out(m, a);
+  const ft_attention_gradient gradient = {
+      .d_o = m->d_attended, .dq = m->d_qkv, .dk = keys(m, m->d_qkv), .dv = values(m, m->d_qkv)};
+  FT_TRY(ft_attention_backward(&attention, &in, &out, &gradient));
   ft_time_enter(FT_TIME_ELEMENTWISE);
   if (!norm_last) rotate(m, layer, batch, m->d_qkv, true);
   if (a->qk) norm_heads_backward(m, w, batch->num_tokens, a);

@@ -13,9 +13,17 @@ ft_logits ft_head_logits_form(const ft_model *m) {
 static ft_err make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
                           int64_t rows, float *logits) {
   ft_time_enter(FT_TIME_HEAD);
-  return ft_matmul_forward(m->type, FT_F32, rows, m->columns, m->d,
-                           ft_model_at(m, m->head_h, first * m->d), m->d, head,
-                           w->of[FT_ROLE_HEAD_BIAS], logits, m->columns, false);
+  return ft_matmul_forward(&(ft_matmul){.type = m->type,
+                                        .out_type = FT_F32,
+                                        .m = rows,
+                                        .n = m->columns,
+                                        .k = m->d,
+                                        .x = ft_model_at(m, m->head_h, first * m->d),
+                                        .x_stride = m->d,
+                                        .w = head,
+                                        .bias = w->of[FT_ROLE_HEAD_BIAS],
+                                        .out = logits,
+                                        .out_stride = m->columns});
 }
 
 /* The largest of each row's logits. */
@@ -42,12 +50,28 @@ static void add_bias_gradient(ft_model *m, int64_t first, int64_t rows) {
 static ft_err piece_backward(ft_model *m, const void *head, int64_t first, int64_t rows) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_HEAD);
-  FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, m->columns, m->d, m->d_logits, m->columns,
-                                  head, ft_model_at_mut(m, m->branch, first * m->d), m->d, false));
+  FT_TRY(ft_matmul_backward_input(&(ft_matmul){.type = m->type,
+                                               .out_type = m->type,
+                                               .m = rows,
+                                               .n = m->columns,
+                                               .k = m->d,
+                                               .dy = m->d_logits,
+                                               .dy_stride = m->columns,
+                                               .w = head,
+                                               .out = ft_model_at_mut(m, m->branch, first * m->d),
+                                               .out_stride = m->d}));
   if (m->d_head)
-    FT_TRY(ft_matmul_backward_weight(m->type, FT_F32, rows, m->columns, m->d, m->d_logits,
-                                     m->columns, ft_model_at(m, m->head_h, first * m->d), m->d,
-                                     m->d_head, first > 0));
+    FT_TRY(ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
+                                                  .out_type = FT_F32,
+                                                  .m = rows,
+                                                  .n = m->columns,
+                                                  .k = m->d,
+                                                  .dy = m->d_logits,
+                                                  .dy_stride = m->columns,
+                                                  .x = ft_model_at(m, m->head_h, first * m->d),
+                                                  .x_stride = m->d,
+                                                  .out = m->d_head,
+                                                  .accumulate = first > 0}));
   if (m->d_head_bias) add_bias_gradient(m, first, rows);
 out:
   return err;
@@ -85,9 +109,16 @@ static ft_err send_head(ft_model *m, int64_t rows) {
     if (m->d_head)
       ft_convert(m->type, out, FT_F32, m->d_head + row * m->d, n * m->d);
     else
-      FT_TRY(ft_matmul_backward_weight(m->type, m->type, rows, n, m->d,
-                                       ft_model_at(m, m->d_logits, row), m->columns, m->head_h,
-                                       m->d, out, false));
+      FT_TRY(ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
+                                                    .out_type = m->type,
+                                                    .m = rows,
+                                                    .n = n,
+                                                    .k = m->d,
+                                                    .dy = ft_model_at(m, m->d_logits, row),
+                                                    .dy_stride = m->columns,
+                                                    .x = m->head_h,
+                                                    .x_stride = m->d,
+                                                    .out = out}));
   }
 out:
   return err;

@@ -124,8 +124,16 @@ static ft_err make_piece(ft_model *m, const void *head, const head_rest *rest, i
   loss.vocab = m->arch.vocab;
   FT_TRY(ft_shard_check(m->shard));
   ft_time_enter(FT_TIME_HEAD);
-  FT_TRY(ft_matmul_forward(m->type, FT_F32, rest->rows, n, m->d, m->head_h, m->d,
-                           ft_model_at(m, head, first * m->d), NULL, m->logits, width, false));
+  FT_TRY(ft_matmul_forward(&(ft_matmul){.type = m->type,
+                                        .out_type = FT_F32,
+                                        .m = rest->rows,
+                                        .n = n,
+                                        .k = m->d,
+                                        .x = m->head_h,
+                                        .x_stride = m->d,
+                                        .w = ft_model_at(m, head, first * m->d),
+                                        .out = m->logits,
+                                        .out_stride = width}));
   ft_time_enter(FT_TIME_LOSS);
   ft_logits_apply(&loss.logits, m->logits, rest->rows, n, width);
   fill_rest(m, rest, piece);
@@ -140,17 +148,33 @@ static ft_err piece_backward_input(ft_model *m, const void *head, const head_res
                                    int64_t piece) {
   int64_t n = columns_of(m, piece);
   const void *weights = ft_model_at(m, head, piece * m->vocab_columns * m->d);
-  return ft_matmul_backward_input(m->type, FT_F32, rest->rows, n, m->d, m->d_logits,
-                                  n + REST_COLUMNS, weights, m->dx, m->d, piece > 0);
+  return ft_matmul_backward_input(&(ft_matmul){.type = m->type,
+                                               .out_type = FT_F32,
+                                               .m = rest->rows,
+                                               .n = n,
+                                               .k = m->d,
+                                               .dy = m->d_logits,
+                                               .dy_stride = n + REST_COLUMNS,
+                                               .w = weights,
+                                               .out = m->dx,
+                                               .out_stride = m->d,
+                                               .accumulate = piece > 0});
 }
 
 /* Rows row … row+n-1 of the head's gradient, all of one piece, from its m->d_logits. */
 static ft_err piece_backward_weight(ft_model *m, const head_rest *rest, int64_t row, int64_t n,
                                     ft_dtype type, void *out) {
   int64_t piece = row / m->vocab_columns, column = row % m->vocab_columns;
-  return ft_matmul_backward_weight(
-      m->type, type, rest->rows, n, m->d, ft_model_at(m, m->d_logits, column),
-      columns_of(m, piece) + REST_COLUMNS, m->head_h, m->d, out, false);
+  return ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
+                                                .out_type = type,
+                                                .m = rest->rows,
+                                                .n = n,
+                                                .k = m->d,
+                                                .dy = ft_model_at(m, m->d_logits, column),
+                                                .dy_stride = columns_of(m, piece) + REST_COLUMNS,
+                                                .x = m->head_h,
+                                                .x_stride = m->d,
+                                                .out = out});
 }
 
 /* Rows from `row` to the end of its piece. */

@@ -100,8 +100,16 @@ ft_err ft_gradient_send_matrix(ft_model *m, ft_role role, int64_t tokens, const 
   for (int64_t row = 0, rows; row < t->rows; row += rows) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &rows, &out));
-    FT_TRY(ft_matmul_backward_weight(m->type, m->type, tokens, rows, t->cols,
-                                     ft_model_at(m, dy, row), dy_stride, x, x_stride, out, false));
+    FT_TRY(ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
+                                                  .out_type = m->type,
+                                                  .m = tokens,
+                                                  .n = rows,
+                                                  .k = t->cols,
+                                                  .dy = ft_model_at(m, dy, row),
+                                                  .dy_stride = dy_stride,
+                                                  .x = x,
+                                                  .x_stride = x_stride,
+                                                  .out = out}));
   }
 out:
   return err;

@@ -106,13 +106,24 @@ static void fill_random(ft_dtype type, int64_t count, void *out) {
 /* One linear layer [n, k] forward and backward, its weights `at` elements into w. */
 static ft_err linear(matmuls *m, int64_t rows, int64_t n, int64_t k, int64_t at, bool head) {
   ft_err err = FT_OK;
-  const void *w = (const char *)m->w + (size_t)at * ft_dtype_bytes(m->type);
-  if (head)
-    FT_TRY(ft_matmul_forward(m->type, FT_F32, rows, n, k, m->x, k, w, NULL, m->logits, n, false));
-  else
-    FT_TRY(ft_matmul_forward(m->type, m->type, rows, n, k, m->x, k, w, NULL, m->y, n, false));
-  FT_TRY(ft_matmul_backward_input(m->type, m->type, rows, n, k, m->y, n, w, m->x, k, false));
-  FT_TRY(ft_matmul_backward_weight(m->type, m->type, rows, n, k, m->y, n, m->x, k, m->dw, false));
+  const ft_matmul forward = {.type = m->type,
+                             .out_type = head ? FT_F32 : m->type,
+                             .m = rows,
+                             .n = n,
+                             .k = k,
+                             .x = m->x,
+                             .x_stride = k,
+                             .w = (const char *)m->w + (size_t)at * ft_dtype_bytes(m->type),
+                             .out = head ? m->logits : m->y,
+                             .out_stride = n};
+  ft_matmul backward = forward;
+  backward.out_type = m->type;
+  backward.dy = m->y, backward.dy_stride = n;
+  FT_TRY(ft_matmul_forward(&forward));
+  backward.out = m->x, backward.out_stride = k;
+  FT_TRY(ft_matmul_backward_input(&backward));
+  backward.out = m->dw;
+  FT_TRY(ft_matmul_backward_weight(&backward));
   m->flops += 6.0 * (double)rows * (double)n * (double)k;
 out:
   return err;

@@ -17,26 +17,14 @@
 
 /* ---------------------------------------------------------------- matmul */
 
-typedef struct matmul {
-  int64_t m, n, k;
-  void *x, *w, *y;
-  ft_dtype y_type;
-} matmul;
-
 static void run_forward(void *p) {
-  matmul *a = p;
-  check(ft_matmul_forward(type, a->y_type, a->m, a->n, a->k, a->x, a->k, a->w, NULL, a->y, a->n,
-                          false));
+  check(ft_matmul_forward(p));
 }
 static void run_backward_input(void *p) {
-  matmul *a = p;
-  check(
-      ft_matmul_backward_input(type, type, a->m, a->n, a->k, a->y, a->n, a->w, a->x, a->k, false));
+  check(ft_matmul_backward_input(p));
 }
 static void run_backward_weight(void *p) {
-  matmul *a = p;
-  check(
-      ft_matmul_backward_weight(type, type, a->m, a->n, a->k, a->y, a->n, a->x, a->k, a->w, false));
+  check(ft_matmul_backward_weight(p));
 }
 
 static void bench_matmul(void) {
@@ -44,25 +32,39 @@ static void bench_matmul(void) {
                                       {2048, 256, 768},    {2048, 32000, 768},  {2048, 4096, 4096},
                                       {2048, 11008, 4096}, {2048, 4096, 11008}, {2000, 2048, 768}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(shapes); i++) {
-    matmul a = {.m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2], .y_type = type};
-    a.x = random_array(a.m * a.k, 1);
-    a.w = random_array(a.n * a.k, 1);
-    a.y = random_array(a.m * a.n, 1);
-    job j = {.context = &a, .work = 2.0 * (double)a.m * (double)a.n * (double)a.k};
-    static const struct {
+    int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+    void *x = random_array(m * k, 1), *w = random_array(n * k, 1), *y = random_array(m * n, 1);
+    const ft_matmul like = {.type = type,
+                            .out_type = type,
+                            .m = m,
+                            .n = n,
+                            .k = k,
+                            .x = x,
+                            .x_stride = k,
+                            .w = w,
+                            .dy = y,
+                            .dy_stride = n,
+                            .out_stride = k};
+    ft_matmul forward = like, input = like, weight = like;
+    forward.out = y, forward.out_stride = n;
+    input.out = x;
+    weight.out = w;
+    job j = {.work = 2.0 * (double)m * (double)n * (double)k};
+    const struct {
       const char *name;
       void (*run)(void *);
-    } kinds[] = {{"forward", run_forward},
-                 {"backward_input", run_backward_input},
-                 {"backward_weight", run_backward_weight}};
+      ft_matmul *product;
+    } kinds[] = {{"forward", run_forward, &forward},
+                 {"backward_input", run_backward_input, &input},
+                 {"backward_weight", run_backward_weight, &weight}};
     for (size_t kind = 0; kind < FT_ARRAY_SIZE(kinds); kind++) {
       char name[96];
-      snprintf(name, sizeof name, "matmul %lld x %lld x %lld %s", (long long)a.m, (long long)a.n,
-               (long long)a.k, kinds[kind].name);
-      j.run = kinds[kind].run;
+      snprintf(name, sizeof name, "matmul %lld x %lld x %lld %s", (long long)m, (long long)n,
+               (long long)k, kinds[kind].name);
+      j.run = kinds[kind].run, j.context = kinds[kind].product;
       report(name, &j);
     }
-    ft_free(a.x), ft_free(a.w), ft_free(a.y);
+    ft_free(x), ft_free(w), ft_free(y);
   }
 }
 
@@ -70,20 +72,18 @@ static void bench_matmul(void) {
 
 typedef struct attention {
   ft_attention a;
-  void *q, *k, *v, *o, *d_o, *dq, *dk, *dv;
-  float *lse;
+  ft_attention_in in;
+  ft_attention_out out;
+  ft_attention_gradient gradient;
 } attention;
 
 static void run_attention_forward(void *p) {
   attention *x = p;
-  int64_t q = x->a.heads * x->a.head_dim, kv = x->a.kv_heads * x->a.head_dim;
-  check(ft_attention_forward(&x->a, x->q, q, x->k, kv, x->v, kv, x->o, q, x->lse));
+  check(ft_attention_forward(&x->a, &x->in, &x->out));
 }
 static void run_attention_backward(void *p) {
   attention *x = p;
-  int64_t q = x->a.heads * x->a.head_dim, kv = x->a.kv_heads * x->a.head_dim;
-  check(ft_attention_backward(&x->a, x->q, q, x->k, kv, x->v, kv, x->o, x->d_o, q, x->lse, x->dq,
-                              x->dk, x->dv));
+  check(ft_attention_backward(&x->a, &x->in, &x->out, &x->gradient));
 }
 
 /* Keys that all queries of a document see, together. */
@@ -107,11 +107,14 @@ static void bench_attention_of(const char *name, const ft_attention *like, int64
   x.a.type = type;
   x.a.num_documents = documents;
   x.a.offsets = offsets;
-  int64_t q = tokens * x.a.heads * x.a.head_dim, kv = tokens * x.a.kv_heads * x.a.head_dim;
-  void **arrays[] = {&x.q, &x.o, &x.d_o, &x.dq, &x.k, &x.v, &x.dk, &x.dv};
+  int64_t q = x.a.heads * x.a.head_dim, kv = x.a.kv_heads * x.a.head_dim;
+  void *arrays[8];
   for (int n = 0; n < 8; n++)
-    *arrays[n] = random_array(n < 4 ? q : kv, 4);
-  check(ft_alloc_array(FT_MEM_OTHER, x.a.heads * tokens, sizeof(float), (void **)&x.lse));
+    arrays[n] = random_array(tokens * (n < 4 ? q : kv), 4);
+  x.in = (ft_attention_in){arrays[0], arrays[4], arrays[5], q, kv, kv};
+  x.out = (ft_attention_out){.o = arrays[1], .o_stride = q};
+  x.gradient = (ft_attention_gradient){arrays[2], arrays[3], arrays[6], arrays[7]};
+  check(ft_alloc_array(FT_MEM_OTHER, x.a.heads * tokens, sizeof(float), (void **)&x.out.lse));
   double pairs = (double)documents * visible_pairs(&x.a, length);
   double product = 2.0 * pairs * (double)(x.a.heads * x.a.head_dim);
   char line[96];
@@ -125,8 +128,8 @@ static void bench_attention_of(const char *name, const ft_attention *like, int64
       report(line, &(job){run_attention_forward, &x, 2 * product});
   }
   for (int n = 0; n < 8; n++)
-    ft_free(*arrays[n]);
-  ft_free(x.lse);
+    ft_free(arrays[n]);
+  ft_free(x.out.lse);
 }
 
 static void bench_attention(void) {
@@ -265,14 +268,10 @@ static void bench_optimizer(void) {
 /* ---------------------------------------------------------------- generation */
 
 typedef struct decode {
-  matmul a;
   int64_t keys;
   void *q, *k, *v, *o;
 } decode;
 
-static void run_decode_matmul(void *p) {
-  run_forward(&((decode *)p)->a);
-}
 static void run_decode_attention(void *p) {
   decode *x = p;
   const ft_attention a = {.type = type, .heads = 32, .kv_heads = 8, .head_dim = 128};
@@ -280,20 +279,29 @@ static void run_decode_attention(void *p) {
 }
 
 static void bench_decode(void) {
-  decode x = {.a = {.m = 1, .n = 11008, .k = 4096, .y_type = type}, .keys = 16384};
-  x.a.x = random_array(x.a.k, 1);
-  x.a.w = random_array(x.a.n * x.a.k, 1);
-  x.a.y = random_array(x.a.n, 1);
+  const int64_t n = 11008, k = 4096;
+  void *row = random_array(k, 1), *w = random_array(n * k, 1), *out = random_array(n, 1);
+  ft_matmul product = {.type = type,
+                       .out_type = type,
+                       .m = 1,
+                       .n = n,
+                       .k = k,
+                       .x = row,
+                       .x_stride = k,
+                       .w = w,
+                       .out = out,
+                       .out_stride = n};
+  decode x = {.keys = 16384};
   x.q = random_array(32 * 128, 1);
   x.o = random_array(32 * 128, 1);
   x.k = random_array(x.keys * 8 * 128, 1);
   x.v = random_array(x.keys * 8 * 128, 1);
   double size = (double)ft_dtype_bytes(type);
-  job products = {run_decode_matmul, &x, (double)(x.a.n * x.a.k) * size};
+  job products = {run_forward, &product, (double)(n * k) * size};
   job attends = {run_decode_attention, &x, (double)(x.keys * 8 * 128 * 2) * size};
   printf("%-44s %8.1f GB/s\n", "matmul 1 x 11008 x 4096", best_rate(&products) / 1e9);
   printf("%-44s %8.1f GB/s\n", "attention of one query, 16384 keys", best_rate(&attends) / 1e9);
-  void *all[] = {x.a.x, x.a.w, x.a.y, x.q, x.o, x.k, x.v};
+  void *all[] = {row, w, out, x.q, x.o, x.k, x.v};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
     ft_free(all[i]);
 }

@@ -91,19 +91,34 @@ static void results_free(results *r) {
   array_free(&r->dv);
 }
 
+/* The arrays of a call, forward and backward. */
+typedef struct arrays {
+  ft_attention_in in;
+  ft_attention_out out;
+  ft_attention_gradient gradient;
+} arrays;
+
+static arrays arrays_of(const operands *x, results *r) {
+  return (arrays){
+      .in = {.q = x->q.data,
+             .k = x->k.data,
+             .v = x->v.data,
+             .q_stride = x->q_stride,
+             .k_stride = x->kv_stride,
+             .v_stride = x->kv_stride},
+      .out = {.o = r->o.data, .o_stride = x->q_stride, .lse = r->lse.data},
+      .gradient = {.d_o = x->d_o.data, .dq = r->dq.data, .dk = r->dk.data, .dv = r->dv.data}};
+}
+
 static void run_fast(const operands *x, results *r) {
-  assert_ok(ft_attention_forward(&x->a, x->q.data, x->q_stride, x->k.data, x->kv_stride, x->v.data,
-                                 x->kv_stride, r->o.data, x->q_stride, r->lse.data));
-  assert_ok(ft_attention_backward(&x->a, x->q.data, x->q_stride, x->k.data, x->kv_stride, x->v.data,
-                                  x->kv_stride, r->o.data, x->d_o.data, x->q_stride, r->lse.data,
-                                  r->dq.data, r->dk.data, r->dv.data));
+  const arrays y = arrays_of(x, r);
+  assert_ok(ft_attention_forward(&x->a, &y.in, &y.out));
+  assert_ok(ft_attention_backward(&x->a, &y.in, &y.out, &y.gradient));
 }
 static void run_reference(const operands *x, results *r) {
-  assert_ok(ft_ref_attention_forward(&x->a, x->q.data, x->q_stride, x->k.data, x->kv_stride,
-                                     x->v.data, x->kv_stride, r->o.data, x->q_stride, r->lse.data));
-  assert_ok(ft_ref_attention_backward(&x->a, x->q.data, x->q_stride, x->k.data, x->kv_stride,
-                                      x->v.data, x->kv_stride, r->o.data, x->d_o.data, x->q_stride,
-                                      r->lse.data, r->dq.data, r->dk.data, r->dv.data));
+  const arrays y = arrays_of(x, r);
+  assert_ok(ft_ref_attention_forward(&x->a, &y.in, &y.out));
+  assert_ok(ft_ref_attention_backward(&x->a, &y.in, &y.out, &y.gradient));
 }
 
 static void assert_same_bits(const results *a, const results *b) {

@@ -46,32 +46,42 @@ static void operands_free(operands *o) {
   array_free(&o->out);
 }
 
+/* The product named `product`, which reads what it needs of all operands. */
+static ft_matmul call_of(const matmul_case *c, int product, const operands *o, array *out) {
+  return (ft_matmul){.type = o->x.type,
+                     .out_type = out->type,
+                     .m = c->m,
+                     .n = c->n,
+                     .k = c->k,
+                     .x = o->x.data,
+                     .x_stride = o->x_stride,
+                     .w = o->w.data,
+                     .bias = c->bias ? o->bias.data : NULL,
+                     .dy = o->dy.data,
+                     .dy_stride = o->y_stride,
+                     .out = out->data,
+                     .out_stride = product == FORWARD ? o->y_stride : o->x_stride,
+                     .accumulate = c->accumulate};
+}
+
 static void run_fast(const matmul_case *c, int product, const operands *o, array *out) {
-  const void *bias = c->bias ? o->bias.data : NULL;
+  const ft_matmul call = call_of(c, product, o, out);
   if (product == FORWARD)
-    assert_ok(ft_matmul_forward(o->x.type, out->type, c->m, c->n, c->k, o->x.data, o->x_stride,
-                                o->w.data, bias, out->data, o->y_stride, c->accumulate));
+    assert_ok(ft_matmul_forward(&call));
   else if (product == INPUT)
-    assert_ok(ft_matmul_backward_input(o->x.type, out->type, c->m, c->n, c->k, o->dy.data,
-                                       o->y_stride, o->w.data, out->data, o->x_stride,
-                                       c->accumulate));
+    assert_ok(ft_matmul_backward_input(&call));
   else
-    assert_ok(ft_matmul_backward_weight(o->x.type, out->type, c->m, c->n, c->k, o->dy.data,
-                                        o->y_stride, o->x.data, o->x_stride, out->data,
-                                        c->accumulate));
+    assert_ok(ft_matmul_backward_weight(&call));
 }
 
 static void run_reference(const matmul_case *c, int product, const operands *o, array *out) {
-  const void *bias = c->bias ? o->bias.data : NULL;
+  const ft_matmul call = call_of(c, product, o, out);
   if (product == FORWARD)
-    ft_ref_matmul_forward(o->x.type, out->type, c->m, c->n, c->k, o->x.data, o->x_stride, o->w.data,
-                          bias, out->data, o->y_stride, c->accumulate);
+    ft_ref_matmul_forward(&call);
   else if (product == INPUT)
-    ft_ref_matmul_backward_input(o->x.type, out->type, c->m, c->n, c->k, o->dy.data, o->y_stride,
-                                 o->w.data, out->data, o->x_stride, c->accumulate);
+    ft_ref_matmul_backward_input(&call);
   else
-    ft_ref_matmul_backward_weight(o->x.type, out->type, c->m, c->n, c->k, o->dy.data, o->y_stride,
-                                  o->x.data, o->x_stride, out->data, c->accumulate);
+    ft_ref_matmul_backward_weight(&call);
 }
 
 static void check_case(const matmul_case *c, int product, ft_dtype type, ft_dtype out_type) {

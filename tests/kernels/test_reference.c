@@ -47,10 +47,23 @@ typedef struct context {
 
 enum { M = 5, N = 7, K = 6, HEADS = 3, DIM = 8, ROWS = 4 };
 
+static ft_matmul linear_map(const context *x) {
+  return (ft_matmul){.type = FT_F32,
+                     .out_type = FT_F32,
+                     .m = M,
+                     .n = N,
+                     .k = K,
+                     .x = x->a.data,
+                     .x_stride = K,
+                     .w = x->b.data,
+                     .bias = x->c.data};
+}
+
 static void matmul_forward(void *p, array *out) {
   context *x = p;
-  ft_ref_matmul_forward(FT_F32, FT_F32, M, N, K, x->a.data, K, x->b.data, x->c.data, out->data, N,
-                        false);
+  ft_matmul product = linear_map(x);
+  product.out = out->data, product.out_stride = N;
+  ft_ref_matmul_forward(&product);
 }
 
 static void matmul_gradient(void **state) {
@@ -60,8 +73,11 @@ static void matmul_gradient(void **state) {
                .c = array_random(FT_F32, N, 3, 1)};
   array out = array_new(FT_F32, M * N), dy = array_random(FT_F32, M * N, 4, 1);
   array dx = array_new(FT_F32, M * K), dw = array_new(FT_F32, N * K), db = array_new(FT_F32, N);
-  ft_ref_matmul_backward_input(FT_F32, FT_F32, M, N, K, dy.data, N, x.b.data, dx.data, K, false);
-  ft_ref_matmul_backward_weight(FT_F32, FT_F32, M, N, K, dy.data, N, x.a.data, K, dw.data, false);
+  ft_matmul p = linear_map(&x);
+  p.dy = dy.data, p.dy_stride = N, p.out = dx.data, p.out_stride = K;
+  ft_ref_matmul_backward_input(&p);
+  p.out = dw.data;
+  ft_ref_matmul_backward_weight(&p);
   ft_ref_bias_backward(FT_F32, FT_F32, M, N, dy.data, N, db.data);
   check_gradient("dx", matmul_forward, &x, &out, &dy, &x.a, &dx);
   check_gradient("dw", matmul_forward, &x, &out, &dy, &x.b, &dw);
@@ -228,12 +244,22 @@ static void embeddings_gradient(void **state) {
   ARRAYS_FREE(&x.a, &out, &dy, &d);
 }
 
+static ft_attention_in attention_in(const context *x) {
+  const ft_attention *a = &x->attention;
+  return (ft_attention_in){.q = x->a.data,
+                           .k = x->b.data,
+                           .v = x->c.data,
+                           .q_stride = a->heads * a->head_dim,
+                           .k_stride = a->kv_heads * a->head_dim,
+                           .v_stride = a->kv_heads * a->head_dim};
+}
+
 static void attention_forward(void *p, array *out) {
   context *x = p;
   const ft_attention *a = &x->attention;
-  int64_t q = a->heads * a->head_dim, kv = a->kv_heads * a->head_dim;
-  assert_ok(ft_ref_attention_forward(a, x->a.data, q, x->b.data, kv, x->c.data, kv, out->data, q,
-                                     x->other.data));
+  const ft_attention_in in = attention_in(x);
+  const ft_attention_out to = {out->data, in.q_stride, x->other.data};
+  assert_ok(ft_ref_attention_forward(a, &in, &to));
 }
 
 static void attention_gradient(void **state) {
@@ -262,9 +288,10 @@ static void attention_gradient(void **state) {
     array dq = array_new(FT_F32, TOKENS * q), dk = array_new(FT_F32, TOKENS * kv);
     array dv = array_new(FT_F32, TOKENS * kv);
     attention_forward(&x, &out);
-    assert_ok(ft_ref_attention_backward(&x.attention, x.a.data, q, x.b.data, kv, x.c.data, kv,
-                                        out.data, d_o.data, q, x.other.data, dq.data, dk.data,
-                                        dv.data));
+    const ft_attention_in in = attention_in(&x);
+    const ft_attention_out to = {out.data, q, x.other.data};
+    const ft_attention_gradient gradient = {d_o.data, dq.data, dk.data, dv.data};
+    assert_ok(ft_ref_attention_backward(&x.attention, &in, &to, &gradient));
     check_gradient("dq", attention_forward, &x, &out, &d_o, &x.a, &dq);
     check_gradient("dk", attention_forward, &x, &out, &d_o, &x.b, &dk);
     check_gradient("dv", attention_forward, &x, &out, &d_o, &x.c, &dv);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Proves that docs/troubleshooting.md quotes messages that the program has: each text in backticks in the first column
-of its tables, up to "…" where names and numbers stand, is in one string of the sources.
+"""Proves that docs/troubleshooting.md quotes messages that the program has: each text in backticks that begins an
+item (its causes and cures are items of items), up to "…" where names and numbers stand, is in one string of the
+sources.
 
     tests/report/check_messages.py SOURCE_ROOT      exit 0 or 1
 Needs only Python's standard library.
@@ -29,13 +30,14 @@ def strings(root):
 
 def quoted(root):
     """The messages of the program that the page quotes, with their lines."""
-    for number, line in enumerate(open(os.path.join(root, "docs/troubleshooting.md"), encoding="utf-8"), 1):
-        cell = line.split(" | ")[0] if line.startswith("| ") else ""
+    page = open(os.path.join(root, "docs/troubleshooting.md"), encoding="utf-8").read()
+    for item in re.finditer(r"^- .*(?:\n  [^ -].*)*", page, re.MULTILINE):
+        seen = " ".join(item.group(0).split())
         # other programs' messages say whose they are; words around a quotation may be the page's own
-        if "(of " in cell or "oom-kill" in cell or "ftrun " in cell or "waiting for" in cell:
+        if "(of " in seen or "oom-kill" in seen or "ftrun " in seen or "waiting for" in seen:
             continue
-        for text in re.findall(r"`([^`]*)`", cell):
-            yield number, text
+        for text in re.findall(r"`([^`]*)`", seen):
+            yield page.count("\n", 0, item.start()) + 1, text
 
 
 def main():

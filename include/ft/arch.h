@@ -252,13 +252,7 @@ int ft_arch_tensors(const ft_arch *arch, ft_place place, int64_t layer, ft_tenso
 
 /* Elements of all tensors; a tied matrix counts once. */
 int64_t ft_arch_num_parameters(const ft_arch *arch);
-/* Elements of the matrices that are multiplied with every token: the head counts, look-ups do not.
- */
-int64_t ft_arch_matmul_weights(const ft_arch *arch);
 /* Query-key pairs that the layer's mask and window leave visible in a document of `length`. */
 int64_t ft_arch_visible_pairs(const ft_arch *arch, int64_t layer, int64_t length);
-/* Model FLOPs of a training step on documents of these lengths: 6 · tokens · matmul
- * weights + 12 · heads · head_dim · visible pairs summed over layers. */
-double ft_arch_training_flops(const ft_arch *arch, const int64_t *lengths, int64_t num_documents);
 
 #endif

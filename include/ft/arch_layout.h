@@ -62,9 +62,10 @@ bool ft_layout_has_frozen(const ft_layout *layout);
 /* The lowest unit that a backward pass comes to: -1 the embedding, 0 … the layers, arch.layers the
  * head. */
 int64_t ft_layout_lowest_trained(const ft_layout *layout);
-/* Model FLOPs of a training step on documents of these lengths, of what is not frozen and of what a
- * gradient passes through: as ft_arch_training_flops, but 4 · tokens for each frozen weight of a
- * matrix, and below the lowest trained unit 2, and a third of attention's. */
+/* Model FLOPs of a training step on documents of these lengths: 6 · tokens for each weight of the
+ * matrices that are multiplied with every token (the head counts, look-ups do not), and 12 · heads
+ * · head_dim · visible pairs of each layer. Of a frozen matrix 4 · tokens; below the lowest trained
+ * unit, where no gradient passes, 2 · tokens and a third of attention's. */
 double ft_layout_training_flops(const ft_layout *layout, const int64_t *lengths,
                                 int64_t num_documents);
 

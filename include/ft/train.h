@@ -91,7 +91,7 @@ typedef struct ft_bench_result {
   double disk_write_rate;                  /* bytes/s with fsync; NaN: not measured */
   double step_seconds;                     /* of the median step */
   double tokens_per_second;
-  double step_flops;              /* model FLOPs of a step (ft_arch_training_flops) */
+  double step_flops;              /* model FLOPs of a step (ft_layout_training_flops) */
   double model_flops;             /* step_flops / step_seconds */
   double share_of_peak;           /* of the peak of `precision` */
   double matmuls_alone_flops;     /* FLOP/s of the step's matmuls, run one after the other */

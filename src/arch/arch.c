@@ -126,26 +126,21 @@ int ft_arch_tensors(const ft_arch *a, ft_place place, int64_t layer, ft_tensor *
 
 /* ---------------------------------------------------------------- counts */
 
-/* Elements of the tensors of at least min_dims dimensions at one place. */
-static int64_t elements_of(const ft_arch *a, ft_place place, int64_t layer, int min_dims) {
+/* Elements of the tensors at one place. */
+static int64_t elements_of(const ft_arch *a, ft_place place, int64_t layer) {
   ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
   int64_t sum = 0;
   int num = ft_arch_tensors(a, place, layer, tensors);
   for (int i = 0; i < num; i++)
-    if (tensors[i].num_dims >= min_dims) sum += ft_tensor_elements(&tensors[i]);
+    sum += ft_tensor_elements(&tensors[i]);
   return sum;
 }
 
 int64_t ft_arch_num_parameters(const ft_arch *a) {
-  int64_t sum = elements_of(a, FT_PLACE_EMBEDDING, -1, 0) + elements_of(a, FT_PLACE_HEAD, -1, 0);
+  int64_t sum = elements_of(a, FT_PLACE_EMBEDDING, -1) + elements_of(a, FT_PLACE_HEAD, -1);
   for (int64_t layer = 0; layer < a->layers; layer++)
-    sum += elements_of(a, FT_PLACE_LAYER, layer, 0);
+    sum += elements_of(a, FT_PLACE_LAYER, layer);
   return sum;
-}
-
-int64_t ft_arch_matmul_weights(const ft_arch *a) {
-  int64_t sum = elements_of(a, FT_PLACE_HEAD, -1, 2) + (a->tied ? a->vocab * a->hidden : 0);
-  return sum + a->layers * elements_of(a, FT_PLACE_LAYER, 0, 2); /* all layers' are alike */
 }
 
 int64_t ft_arch_visible_pairs(const ft_arch *a, int64_t layer, int64_t length) {
@@ -153,21 +148,4 @@ int64_t ft_arch_visible_pairs(const ft_arch *a, int64_t layer, int64_t length) {
   window = window > 0 ? FT_MIN(window, length) : length;
   int64_t causal = window * (window + 1) / 2 + (length - window) * window;
   return a->two_way ? 2 * causal - length : causal;
-}
-
-double ft_arch_training_flops(const ft_arch *a, const int64_t *lengths, int64_t num_documents) {
-  double tokens = 0, pairs = 0;
-  int64_t of_kind[FT_MAX_LAYER_KINDS] = {0}, example[FT_MAX_LAYER_KINDS] = {0};
-  for (int64_t layer = 0; layer < a->layers; layer++) {
-    of_kind[a->kind_of[layer]]++;
-    example[a->kind_of[layer]] = layer;
-  }
-  for (int64_t d = 0; d < num_documents; d++) {
-    tokens += (double)lengths[d];
-    for (int k = 0; k < a->num_kinds; k++)
-      if (of_kind[k] > 0)
-        pairs += (double)of_kind[k] * (double)ft_arch_visible_pairs(a, example[k], lengths[d]);
-  }
-  return 6.0 * tokens * (double)ft_arch_matmul_weights(a) +
-         12.0 * (double)(a->heads * a->head_dim) * pairs;
 }

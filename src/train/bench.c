@@ -18,6 +18,7 @@ typedef struct bench {
   uint32_t *tokens;
   int32_t *targets, *positions;
   int64_t *offsets;
+  double *losses; /* of its rounds */
 } bench;
 
 /* ---------------------------------------------------------------- weights and tokens */
@@ -85,6 +86,8 @@ static ft_err make_batch(bench *b) {
   b->positions = p;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, o->micro_batch + 1, sizeof *b->offsets, &p));
   b->offsets = p;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, o->rows / o->micro_batch, sizeof *b->losses, &p));
+  b->losses = p;
   for (int64_t i = 0; i < tokens; i++) {
     uint32_t words[4];
     ft_random_words(2, FT_RANDOM_BENCH, (uint64_t)b->rank, (uint64_t)i, words);
@@ -145,37 +148,36 @@ static void close_bench(bench *b) {
   ft_free(b->targets);
   ft_free(b->positions);
   ft_free(b->offsets);
+  ft_free(b->losses);
   *b = (bench){.comm = b->comm, .options = b->options, .rank = b->rank, .size = b->size};
 }
 
 /* ---------------------------------------------------------------- steps */
 
-/* The order of a run's step (step.c), without reading data. */
+static ft_model_batch same_batch(void *context, int64_t i, ft_loss *loss) {
+  (void)i;
+  (void)loss;
+  return ((const bench *)context)->batch;
+}
+
 static ft_err train_step(bench *b, int64_t step) {
   ft_err err = FT_OK;
   const ft_bench_options *o = b->options;
-  int64_t num_micro_batches = o->rows / o->micro_batch;
-  const ft_loss row_loss = {.weight = (float)(1.0 / (double)(o->rows * o->seq_len))};
-  double loss, norm;
-  ft_shard_begin_step(b->shard, num_micro_batches);
-  for (int64_t first = 0; first < num_micro_batches; first += b->size) {
-    int contributors = (int)FT_MIN((int64_t)b->size, num_micro_batches - first);
-    ft_shard_round(b->shard, contributors);
-    err = ft_model_train(b->model, b->rank < contributors ? &b->batch : NULL, &row_loss, &loss);
-    if (err != FT_OK && err != FT_ERR_STOPPED)
-      ft_comm_abort(b->comm, err, "the forward and backward pass");
-    FT_TRY(err);
-  }
-  FT_TRY(ft_shard_reduce_finish(b->shard));
-  ft_time_enter(FT_TIME_OPTIMIZER);
-  FT_TRY(ft_shard_gradient_norm(b->shard, &norm));
+  const ft_objective objective = {.kind = FT_OBJECTIVE_TOKENS};
+  const ft_passes passes = {.comm = b->comm,
+                            .shard = b->shard,
+                            .optim = b->optim,
+                            .model = b->model,
+                            .num_micro_batches = o->rows / o->micro_batch,
+                            .loss = ft_objective_loss(&objective, o->rows * o->seq_len),
+                            .context = b,
+                            .read = same_batch};
+  double norm;
+  FT_TRY(ft_passes_gradients(&passes, b->losses, &norm));
   FT_CHECK(isfinite(norm), FT_ERR_DATA, "step %lld: the gradient norm is %g", (long long)step,
            norm);
-  ft_optim_step(b->optim, step, 1e-5, norm);
-  ft_shard_set_version(b->shard, step);
-  FT_TRY(ft_shard_weights_changed(b->shard));
+  FT_TRY(ft_passes_update(&passes, step, 1e-5, norm));
 out:
-  ft_time_enter(FT_TIME_OTHER);
   return err;
 }
 
@@ -230,7 +232,6 @@ out:
 
 static void derive(const ft_bench_options *o, const step_time *median, ft_bench_result *r) {
   double peak = o->precision == FT_BF16 ? r->peak_bf16_flops : r->peak_fp32_flops;
-  r->step_flops = (double)o->rows * ft_arch_training_flops(&o->arch, &o->seq_len, 1);
   r->step_seconds = median->seconds;
   r->tokens_per_second = (double)(o->rows * o->seq_len) / r->step_seconds;
   r->model_flops = r->step_flops / r->step_seconds;
@@ -294,6 +295,8 @@ ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result 
   FT_TRY(measure_steps(&b, &median));
   FT_TRY(raise_peaks(comm, result));
   FT_TRY(measure_memory(comm, result));
+  result->step_flops =
+      (double)options->rows * ft_layout_training_flops(b.layout, &options->seq_len, 1);
   close_bench(&b);
   FT_TRY(ft_bench_matmuls(comm, options, alone + FT_BENCH_MATMUL_RUNS));
   result->matmuls_alone_flops = median_of(alone, 2 * FT_BENCH_MATMUL_RUNS);

@@ -159,6 +159,34 @@ ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
 /* Turns this rank's `work` done in `seconds` into all ranks' work per time of the slowest. */
 ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s);
 
+/* ---- passes.c: the order of a step, of a run as of a benchmark */
+
+/* What passes go over, and where micro-batches come from. Number i of them is computed by rank
+ * i mod N as its ⌊i/N⌋-th. */
+typedef struct ft_passes {
+  ft_comm *comm;
+  ft_shard *shard;
+  ft_optim *optim;
+  ft_model *model;
+  int64_t num_micro_batches;
+  ft_loss loss;      /* of each row */
+  bool look_for_bad; /* for the first number that is not finite */
+  void *context;     /* of the next two */
+  /* Micro-batch i, which is this rank's; *loss may be changed for it. What it points to is valid
+   * until the next call. */
+  ft_model_batch (*read)(void *context, int64_t i, ft_loss *loss);
+  /* After i's passes: its loss, which may be changed, and where a number was not finite, if that
+   * was looked for. NULL: not wanted. */
+  void (*done)(void *context, int64_t i, double *loss, const ft_bad_number *number);
+} ft_passes;
+/* Micro-batches that a rank has at most. */
+int64_t ft_passes_rounds(const ft_passes *passes);
+/* Forward and backward: losses [rounds] of this rank's micro-batches and the norm of the step's
+ * gradient. Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_passes_gradients(const ft_passes *passes, double *losses, double *norm);
+/* The weights' update number `step`. Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_passes_update(const ft_passes *passes, int64_t step, double lr, double norm);
+
 /* ---- step.c */
 typedef struct step_result {
   bool has_targets;

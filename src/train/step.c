@@ -1,37 +1,25 @@
-/* One optimizer step: rounds of micro-batches, reduction, clipping, update. */
+/* A run's step: its data, what its numbers say, the update and its row in metrics.jsonl. The order
+ * of passes is in passes.c. */
 #include <math.h>
-#include <string.h>
 
 #include "internal.h"
 
-/* Micro-batch i of a step is computed by rank i mod N as its ⌊i/N⌋-th. */
-typedef struct plan {
-  int64_t first_row, num_micro_batches, rounds;
-} plan;
-
-static plan plan_of(const trainer *t, int64_t step) {
-  int64_t g = t->config->global_batch / t->config->micro_batch;
-  return (plan){.first_row = (step - 1) * t->config->global_batch,
-                .num_micro_batches = g,
-                .rounds = ft_ceil_div(g, t->size)};
+/* The rows of a step, one micro-batch after the other. */
+static int64_t first_row(const trainer *t, int64_t step, int64_t micro_batch) {
+  return (step - 1) * t->config->global_batch + micro_batch * t->config->micro_batch;
 }
 
-static int contributors(const trainer *t, const plan *p, int64_t round) {
-  return (int)FT_MIN((int64_t)t->size, p->num_micro_batches - round * t->size);
-}
-
-static int64_t first_row(const trainer *t, const plan *p, int64_t round) {
-  return p->first_row + (round * t->size + t->rank) * t->config->micro_batch;
+static int64_t num_micro_batches(const trainer *t) {
+  return t->config->global_batch / t->config->micro_batch;
 }
 
 /* Targets of the global batch: each rank counts its own micro-batches. */
-static ft_err count_targets(trainer *t, const plan *p, int64_t *targets) {
+static ft_err count_targets(trainer *t, int64_t step, int64_t *targets) {
   ft_err err = FT_OK;
   *targets = 0;
-  for (int64_t round = 0; round < p->rounds && err == FT_OK; round++) {
+  for (int64_t i = t->rank; i < num_micro_batches(t) && err == FT_OK; i += t->size) {
     int64_t n = 0;
-    if (t->rank < contributors(t, p, round))
-      err = ft_data_count_targets(t->train, first_row(t, p, round), t->config->micro_batch, &n);
+    err = ft_data_count_targets(t->train, first_row(t, step, i), t->config->micro_batch, &n);
     *targets += n;
   }
   FT_TRY(ft_comm_agree(t->comm, err));
@@ -49,17 +37,16 @@ static double batch_flops(const trainer *t, const ft_batch *b) {
   return sum;
 }
 
-/* The passes of one step. */
-typedef struct passes {
-  plan plan;
+/* One step's passes over a run's data. */
+typedef struct step_passes {
+  trainer *t;
   int64_t step;
-  double *losses; /* [plan.rounds] of this rank's micro-batches */
   step_result *r;
   ft_bad_report *bad; /* NULL: nobody looks */
-} passes;
+} step_passes;
 
 /* A test aid: NaN instead of a micro-batch's number where FT_FAULT asks for it. */
-static double spoiled(const char *what, const passes *a, int64_t micro_batch, double value) {
+static double spoiled(const char *what, const step_passes *a, int64_t micro_batch, double value) {
   char point[48];
   snprintf(point, sizeof point, "%s-%lld-%lld", what, (long long)a->step, (long long)micro_batch);
   return ft_fault(point).nan ? NAN : value;
@@ -67,71 +54,62 @@ static double spoiled(const char *what, const passes *a, int64_t micro_batch, do
 
 /* The first of this rank's micro-batches that has one counts. The loss comes before the gradients.
  */
-static void note_bad(const trainer *t, const passes *a, int64_t round,
+static void note_bad(const step_passes *a, int64_t micro_batch, double loss,
                      const ft_bad_number *number) {
   ft_bad_report *bad = a->bad;
-  bool is_loss = !isfinite(a->losses[round]) && !(number->found && number->tensor < 0);
+  bool is_loss = !isfinite(loss) && !(number->found && number->tensor < 0);
   if (bad->found || !(number->found || is_loss)) return;
   *bad = (ft_bad_report){.found = true,
                          .is_loss = is_loss,
-                         .micro_batch = round * t->size + t->rank,
-                         .first_row = first_row(t, &a->plan, round),
+                         .micro_batch = micro_batch,
+                         .first_row = first_row(a->t, a->step, micro_batch),
                          .block = number->block,
                          .tensor = number->tensor,
                          .element = number->element,
-                         .value = is_loss ? a->losses[round] : number->value};
+                         .value = is_loss ? loss : number->value};
 }
 
-/* This rank's micro-batch of a round. */
-static ft_model_batch read_batch(trainer *t, const passes *a, int64_t round) {
+static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *loss) {
+  const step_passes *a = context;
+  trainer *t = a->t;
   ft_time_enter(FT_TIME_DATA);
   ft_err err =
-      ft_data_rows(t->train, first_row(t, &a->plan, round), t->config->micro_batch, &t->batch);
+      ft_data_rows(t->train, first_row(t, a->step, micro_batch), t->config->micro_batch, &t->batch);
   if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
   ft_time_enter(FT_TIME_OTHER);
-  const ft_batch *b = &t->batch;
-  a->r->tokens += b->num_tokens;
-  a->r->flops += batch_flops(t, b);
+  a->r->tokens += t->batch.num_tokens;
+  a->r->flops += batch_flops(t, &t->batch);
+  loss->weight = (float)spoiled("gradient", a, micro_batch, loss->weight);
   return ft_trainer_batch(t);
 }
 
-/* A round, forward and backward. A failure here would leave the others inside a collective: it ends
- * the job. */
-static ft_err train_round(trainer *t, const passes *a, int64_t round) {
-  int n = contributors(t, &a->plan, round);
-  int64_t micro_batch = round * t->size + t->rank;
-  ft_loss row_loss = ft_objective_loss(&t->objective, a->r->targets);
-  double *loss = &a->losses[round];
-  bool mine = t->rank < n;
-  ft_bad_number number = {.found = false};
-  ft_model_batch batch;
-  ft_shard_round(t->shard, n);
-  if (mine) {
-    batch = read_batch(t, a, round);
-    row_loss.weight = (float)spoiled("gradient", a, micro_batch, row_loss.weight);
-  }
-  if (a->bad) ft_shard_look_for_bad(t->shard, &number);
-  ft_err err = ft_model_train(t->model, mine ? &batch : NULL, &row_loss, loss);
-  ft_shard_look_for_bad(t->shard, NULL);
-  if (err != FT_OK && err != FT_ERR_STOPPED)
-    ft_comm_abort(t->comm, err, "the forward and backward pass");
-  if (mine) *loss = spoiled("loss", a, micro_batch, *loss);
-  if (a->bad && mine && err == FT_OK) note_bad(t, a, round, &number);
-  return err;
+static void note_batch(void *context, int64_t micro_batch, double *loss,
+                       const ft_bad_number *number) {
+  const step_passes *a = context;
+  *loss = spoiled("loss", a, micro_batch, *loss);
+  if (a->bad) note_bad(a, micro_batch, *loss, number);
+}
+
+static ft_passes passes_of(const trainer *t) {
+  return (ft_passes){.comm = t->comm,
+                     .shard = t->shard,
+                     .optim = t->optim,
+                     .model = t->model,
+                     .num_micro_batches = num_micro_batches(t)};
 }
 
 /* Sums of all ranks' losses in order of micro-batch, on every rank; tokens and FLOPs too. */
-static ft_err combine(trainer *t, const plan *p, const double *losses, step_result *r,
+static ft_err combine(trainer *t, int64_t rounds, const double *losses, step_result *r,
                       double *sum) {
   ft_err err = FT_OK;
   void *all = NULL;
   double result[2] = {0, 0};
-  size_t bytes = (size_t)p->rounds * sizeof(double);
+  size_t bytes = (size_t)rounds * sizeof(double);
   FT_TRY(ft_comm_gather(t->comm, 0, losses, bytes, &all, NULL));
   if (t->rank == 0) {
     const double *by_rank = all; /* [size, rounds] */
-    for (int64_t i = 0; i < p->num_micro_batches; i++)
-      result[0] += by_rank[i % t->size * p->rounds + i / t->size];
+    for (int64_t i = 0; i < num_micro_batches(t); i++)
+      result[0] += by_rank[i % t->size * rounds + i / t->size];
   }
   ft_free(all);
   all = NULL;
@@ -182,17 +160,14 @@ static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   (void)ft_fault("update");
-  ft_time_enter(FT_TIME_OPTIMIZER);
   t->step++;
   t->tokens += r->tokens;
   if (r->has_targets && !r->skipped) {
-    ft_optim_step(t->optim, t->step, r->lr, r->grad_norm);
+    const ft_passes passes = passes_of(t);
     t->updates = t->step;
-    ft_shard_set_version(t->shard, t->updates);
-    FT_TRY(ft_shard_weights_changed(t->shard));
+    FT_TRY(ft_passes_update(&passes, t->step, r->lr, r->grad_norm));
   }
   ft_trainer_watch_loss(t, r);
-  ft_time_enter(FT_TIME_OTHER);
   r->seconds = ft_now_s() - begin_s;
   FT_TRY(record(t, r));
 out:
@@ -202,25 +177,25 @@ out:
 
 ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_report *bad) {
   ft_err err = FT_OK;
-  passes a = {.plan = plan_of(t, step), .step = step, .r = r, .bad = bad};
+  step_passes a = {.t = t, .step = step, .r = r, .bad = bad};
+  ft_passes passes = passes_of(t);
+  int64_t rounds = ft_passes_rounds(&passes);
   double sum;
-  void *memory;
-  err = ft_alloc_array(FT_MEM_OTHER, a.plan.rounds, sizeof *a.losses, &memory);
+  passes.loss = ft_objective_loss(&t->objective, r->targets);
+  passes.look_for_bad = bad != NULL;
+  passes.context = &a;
+  passes.read = read_batch;
+  passes.done = note_batch;
+  void *losses;
+  err = ft_alloc_array(FT_MEM_OTHER, rounds, sizeof(double), &losses);
   if (err != FT_OK) ft_comm_abort(t->comm, err, "a step");
-  a.losses = memory;
   r->tokens = 0;
   r->flops = 0;
-  ft_shard_begin_step(t->shard, a.plan.num_micro_batches);
-  for (int64_t round = 0; round < a.plan.rounds; round++)
-    FT_TRY(train_round(t, &a, round));
-  FT_TRY(ft_shard_reduce_finish(t->shard));
-  FT_TRY(combine(t, &a.plan, a.losses, r, &sum));
+  FT_TRY(ft_passes_gradients(&passes, losses, &r->grad_norm));
+  FT_TRY(combine(t, rounds, losses, r, &sum));
   r->loss = sum / (double)r->targets;
-  ft_time_enter(FT_TIME_OPTIMIZER);
-  FT_TRY(ft_shard_gradient_norm(t->shard, &r->grad_norm));
 out:
-  ft_time_enter(FT_TIME_OTHER);
-  ft_free(a.losses);
+  ft_free(losses);
   return err;
 }
 
@@ -265,10 +240,9 @@ ft_err ft_trainer_step(trainer *t) {
   ft_err err = FT_OK;
   int64_t step = t->step + 1;
   double begin_s = ft_now_s();
-  plan p = plan_of(t, step);
   step_result r = {.lr = ft_lr_at(t->config, t->steps, step)};
   ft_comm_set_step(t->comm, step);
-  FT_TRY(count_targets(t, &p, &r.targets));
+  FT_TRY(count_targets(t, step, &r.targets));
   r.has_targets = r.targets > 0;
   if (r.has_targets)
     FT_TRY(compute_step(t, step, &r));

@@ -14,7 +14,9 @@ typedef struct ft_data_source {
 typedef enum ft_data_target {
   FT_TARGET_NEXT,   /* the next token, where the mask says so: text, sft */
   FT_TARGET_MASKED, /* the token itself, which is masked: kind masked */
-  FT_TARGET_CLASS   /* the document's class: kind classes */
+  FT_TARGET_CLASS,  /* the document's class: kind classes */
+  FT_TARGET_PAIR,   /* the next token of an answer; answers come in pairs: kind preference */
+  FT_TARGET_RATED   /* the next token of an answer that is labelled as a whole: kind unpaired */
 } ft_data_target;
 
 typedef struct ft_data_options {
@@ -27,6 +29,7 @@ typedef struct ft_data_options {
   bool concatenate;
   int64_t seq_len;
   bool packing, shuffle;
+  bool prompt_targets; /* FT_TARGET_PAIR: a chosen document has targets in its prompt, too */
   bool best_fit; /* rows are filled as full as they get; else next-fit: in order of documents */
   uint64_t seed;
   uint32_t model_vocab;         /* shards of a larger vocabulary are refused */
@@ -35,6 +38,10 @@ typedef struct ft_data_options {
 } ft_data_options;
 
 typedef struct ft_data ft_data;
+
+/* A row is a document, or a pair of them (FT_TARGET_PAIR: the chosen and the rejected one, side by
+ * side); with packing, as many whole ones as fit: documents into seq_len tokens, pairs into twice
+ * as many, since each document of a pair may have seq_len. */
 
 /* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows. Documents
  * are packed once, so every epoch has the same rows, each once, in an order of its own. Several
@@ -70,18 +77,38 @@ ft_err ft_data_scan(ft_data *data);
  * drawn. The first call scans; -1 if that fails. */
 int64_t ft_data_num_targets(ft_data *data);
 
+/* What a document of a micro-batch is. */
+typedef enum ft_batch_part {
+  FT_PART_WHOLE, /* of every target but the following */
+  FT_PART_CHOSEN,
+  FT_PART_REJECTED,
+  FT_PART_DESIRABLE,
+  FT_PART_UNDESIRABLE,
+  FT_PART_MISMATCHED /* a prompt with another document's answer (ft_data_add_mismatched) */
+} ft_batch_part;
+
+typedef struct ft_batch_document {
+  ft_batch_part part;
+  int64_t item; /* which pair or document of the micro-batch it belongs to, from 0: both of a pair
+                   have the pair's number, a mismatched one that of its prompt */
+  int64_t prompt_length; /* tokens before the first that the mask marks; all of them: no answer */
+  uint64_t hash; /* FT_TARGET_PAIR and _RATED: of its tokens and mask; equal documents, in whatever
+                    set and place, have one hash */
+} ft_batch_document;
+
 /* A micro-batch: documents laid end to end, no padding. Where masks are drawn (shards of kind
  * masked without labels), 15 of 100 tokens that may be masked are targets; of these 80 of 100
  * become the mask token, 10 any token, 10 stay (Devlin et al. 2019), by numbers of (seed, epoch,
- * token). Arrays are owned by the batch and reused.
- */
+ * token). Arrays are owned by the batch and reused. */
 typedef struct ft_batch {
   int64_t num_tokens, num_documents, num_targets;
-  uint32_t *tokens;   /* [num_tokens] */
-  int32_t *targets;   /* [num_tokens] id to predict at this position, -1: none */
-  int32_t *positions; /* [num_tokens] place in the document */
-  int64_t *offsets;   /* [num_documents + 1] */
-  int32_t *classes;   /* [num_documents] FT_TARGET_CLASS; else unused */
+  uint32_t *tokens;             /* [num_tokens] */
+  int32_t *targets;             /* [num_tokens] id to predict at this position, -1: none */
+  int32_t *positions;           /* [num_tokens] place in the document */
+  int64_t *offsets;             /* [num_documents + 1] */
+  int32_t *classes;             /* [num_documents] FT_TARGET_CLASS; else unused */
+  ft_batch_document *documents; /* [num_documents] */
+  int64_t num_items;            /* pairs, or documents without the mismatched ones */
   int64_t capacity_tokens, capacity_documents;
 } ft_batch;
 
@@ -90,10 +117,25 @@ void ft_batch_fini(ft_batch *batch);
 /* Rows first … first+num_rows-1 of the endless training stream as one micro-batch. batch starts
  * zeroed. */
 ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *batch);
-/* Number of targets of those rows: reads masks only. */
-ft_err ft_data_count_targets(ft_data *data, int64_t first, int64_t num_rows, int64_t *num_targets);
-/* The largest number of tokens that a micro-batch of num_rows rows may have: num_rows · seq_len at
- * most. */
+/* Appends to a micro-batch of those rows, FT_TARGET_RATED, for each of its documents in order one
+ * more: its prompt with the answer of the document before it, the first with the last's, where
+ * "before", "first" and "last" are of the global batch, rows batch_first … batch_first +
+ * batch_rows - 1, to which the micro-batch belongs. One that would be longer than seq_len is cut
+ * there. They count in num_tokens, num_documents and num_targets, not in num_items. */
+ft_err ft_data_add_mismatched(ft_data *data, int64_t first, int64_t num_rows, int64_t batch_first,
+                              int64_t batch_rows, ft_batch *batch);
+
+/* What rows hold, the mismatched documents aside. */
+typedef struct ft_data_counts {
+  int64_t targets;        /* as ft_batch.num_targets */
+  int64_t items;          /* as ft_batch.num_items */
+  int64_t chosen_answers; /* FT_TARGET_PAIR: targets in the answers of chosen documents */
+  int64_t chosen_tokens;  /* FT_TARGET_PAIR: tokens of chosen documents but the first of each */
+} ft_data_counts;
+/* Of rows first … first+num_rows-1: reads masks only. */
+ft_err ft_data_count(ft_data *data, int64_t first, int64_t num_rows, ft_data_counts *counts);
+/* The largest number of tokens that a micro-batch of num_rows rows may have, mismatched documents
+ * (FT_TARGET_RATED) included. */
 int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows);
 
 #endif

@@ -26,9 +26,10 @@ static ft_data_place place_of(const ft_data *data, const ft_data_shards *shards,
                          .draw = epoch * data->num_sources + shards->index};
 }
 
+typedef ft_err visitor(ft_data *data, const ft_data_place *document, void *arg);
+
 /* Calls visit for each document of rows first … first+num_rows-1 of the stream. */
-static ft_err visit_rows(ft_data *data, int64_t first, int64_t num_rows,
-                         ft_err (*visit)(ft_data *data, const ft_data_place *document, void *arg),
+static ft_err visit_rows(ft_data *data, int64_t first, int64_t num_rows, visitor *visit,
                          void *arg) {
   ft_err err = FT_OK;
   FT_ASSERT(first >= 0 && num_rows >= 0 && first <= INT64_MAX - num_rows);
@@ -39,9 +40,11 @@ static ft_err visit_rows(ft_data *data, int64_t first, int64_t num_rows,
     FT_TRY(ft_data_row_at(shards, data->shuffle, data->seed, n, &row));
     int64_t begin = shards->row_starts ? shards->row_starts[row] : row;
     int64_t end = shards->row_starts ? shards->row_starts[row + 1] : row + 1;
-    for (int64_t i = begin; i < end; i++) {
-      int64_t document = shards->packing_order ? shards->packing_order[i] : i;
-      ft_data_place place = place_of(data, shards, document, n / shards->num_rows);
+    for (int64_t i = begin * shards->per_item; i < end * shards->per_item; i++) {
+      int64_t item = i / shards->per_item, within = i % shards->per_item;
+      if (shards->packing_order) item = shards->packing_order[item];
+      ft_data_place place =
+          place_of(data, shards, item * shards->per_item + within, n / shards->num_rows);
       FT_TRY(visit(data, &place, arg));
     }
   }
@@ -57,6 +60,7 @@ void ft_batch_fini(ft_batch *batch) {
   ft_free(batch->positions);
   ft_free(batch->offsets);
   ft_free(batch->classes);
+  ft_free(batch->documents);
   *batch = (ft_batch){0};
 }
 
@@ -79,47 +83,100 @@ static ft_err reserve(ft_batch *batch, int64_t length) {
     documents = FT_MAX(documents, 2 * batch->capacity_documents);
     FT_TRY(grow(documents + 1, sizeof *batch->offsets, (void **)&batch->offsets));
     FT_TRY(grow(documents, sizeof *batch->classes, (void **)&batch->classes));
+    FT_TRY(grow(documents, sizeof *batch->documents, (void **)&batch->documents));
     batch->capacity_documents = documents;
   }
 out:
   return err;
 }
 
+/* Where the next document of the batch goes, which has room for it. */
+static ft_data_slot next_slot(const ft_batch *batch) {
+  int64_t at = batch->num_tokens;
+  return (ft_data_slot){.tokens = batch->tokens + at, .targets = batch->targets + at};
+}
+
+/* The slot has been filled with `length` tokens. */
+static void take_slot(ft_batch *batch, const ft_data_slot *slot, int64_t length, int64_t item) {
+  int64_t d = batch->num_documents++;
+  for (int64_t i = 0; i < length; i++)
+    batch->positions[batch->num_tokens + i] = (int32_t)i;
+  batch->classes[d] = slot->class_of;
+  batch->documents[d] = slot->about;
+  batch->documents[d].item = item;
+  batch->num_tokens += length;
+  batch->num_targets += slot->num;
+  batch->offsets[d + 1] = batch->num_tokens;
+}
+
 static ft_err append_document(ft_data *data, const ft_data_place *document, void *arg) {
   ft_err err = FT_OK;
   ft_batch *batch = arg;
-  int64_t length = document->length, at = batch->num_tokens, num;
-  FT_TRY(reserve(batch, length));
-  FT_TRY(ft_data_read_document(data, document, batch->tokens + at, batch->targets + at,
-                               &batch->classes[batch->num_documents], &num));
-  for (int64_t i = 0; i < length; i++)
-    batch->positions[at + i] = (int32_t)i;
-  batch->num_tokens += length;
-  batch->num_targets += num;
-  batch->num_documents++;
-  batch->offsets[batch->num_documents] = batch->num_tokens;
+  FT_TRY(reserve(batch, document->length));
+  ft_data_slot slot = next_slot(batch);
+  FT_TRY(ft_data_read_document(data, document, &slot));
+  bool rejected = slot.about.part == FT_PART_REJECTED;
+  take_slot(batch, &slot, document->length, rejected ? batch->num_items - 1 : batch->num_items);
+  batch->num_items += !rejected;
 out:
   return err;
 }
 
 ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *batch) {
-  batch->num_tokens = batch->num_documents = batch->num_targets = 0;
+  batch->num_tokens = batch->num_documents = batch->num_targets = batch->num_items = 0;
   ft_err err = reserve(batch, 1);
   if (err != FT_OK) return err;
   batch->offsets[0] = 0;
   return visit_rows(data, first, num_rows, append_document, batch);
 }
 
-/* ---------------------------------------------------------------- counting */
+/* ---------------------------------------------------------------- mismatched documents */
 
-static ft_err count_document(ft_data *data, const ft_data_place *document, void *arg) {
-  int64_t *sum = arg, num = 0;
-  ft_err err = ft_data_count_document(data, document, &num);
-  *sum += num;
+typedef struct mismatching {
+  ft_batch *batch;
+  int64_t item;
+  ft_data_place previous; /* the document before the one that comes next */
+} mismatching;
+
+static ft_err note_document(ft_data *data, const ft_data_place *document, void *arg) {
+  (void)data;
+  *(ft_data_place *)arg = *document;
+  return FT_OK;
+}
+
+static ft_err append_mismatched(ft_data *data, const ft_data_place *document, void *arg) {
+  ft_err err = FT_OK;
+  mismatching *m = arg;
+  int64_t prompt, other;
+  FT_TRY(ft_data_prompt_length(data, document, &prompt));
+  FT_TRY(ft_data_prompt_length(data, &m->previous, &other));
+  int64_t length = FT_MIN(prompt + m->previous.length - other, data->seq_len);
+  FT_TRY(reserve(m->batch, length));
+  ft_data_slot slot = next_slot(m->batch);
+  FT_TRY(ft_data_read_mismatched(data, document, prompt, &m->previous, other, length, &slot));
+  take_slot(m->batch, &slot, length, m->item++);
+  m->previous = *document;
+out:
   return err;
 }
 
-ft_err ft_data_count_targets(ft_data *data, int64_t first, int64_t num_rows, int64_t *num_targets) {
-  *num_targets = 0;
-  return visit_rows(data, first, num_rows, count_document, num_targets);
+ft_err ft_data_add_mismatched(ft_data *data, int64_t first, int64_t num_rows, int64_t batch_first,
+                              int64_t batch_rows, ft_batch *batch) {
+  mismatching m = {.batch = batch};
+  FT_ASSERT(data->target == FT_TARGET_RATED && first >= batch_first &&
+            first + num_rows <= batch_first + batch_rows);
+  int64_t before = first > batch_first ? first - 1 : batch_first + batch_rows - 1;
+  ft_err err = visit_rows(data, before, 1, note_document, &m.previous);
+  return err == FT_OK ? visit_rows(data, first, num_rows, append_mismatched, &m) : err;
+}
+
+/* ---------------------------------------------------------------- counting */
+
+static ft_err count_document(ft_data *data, const ft_data_place *document, void *arg) {
+  return ft_data_count_document(data, document, arg);
+}
+
+ft_err ft_data_count(ft_data *data, int64_t first, int64_t num_rows, ft_data_counts *counts) {
+  *counts = (ft_data_counts){0};
+  return visit_rows(data, first, num_rows, count_document, counts);
 }

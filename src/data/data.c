@@ -52,6 +52,7 @@ ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
   data->seq_len = options->seq_len;
   data->shuffle = options->shuffle;
   data->target = options->target;
+  data->prompt_targets = options->prompt_targets;
   data->vocab = options->model_vocab;
   data->seed = options->seed;
   data->num_targets = -1;
@@ -115,7 +116,9 @@ int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
   int64_t longest = 0;
   for (int64_t i = 0; i < data->num_sources; i++)
     longest = FT_MAX(longest, data->sources[i].longest_row);
-  return num_rows * longest;
+  int64_t most = num_rows * longest;
+  /* the mismatched have its prompts, and its answers but for the first one's */
+  return data->target == FT_TARGET_RATED ? 2 * most + data->seq_len : most;
 }
 
 /* ---------------------------------------------------------------- scan */
@@ -152,9 +155,10 @@ ft_err ft_data_scan(ft_data *data) {
     for (int64_t s = 0; s < data->sources[i].num_files; s++)
       FT_TRY(scan_shard(&data->sources[i], s, tokens, mask, &document, &targets));
   }
+  ft_data_counts counts = {.targets = targets};
   if (data->target != FT_TARGET_NEXT)
-    FT_TRY(ft_data_count_targets(data, 0, ft_data_num_rows(data), &targets));
-  data->num_targets = targets;
+    FT_TRY(ft_data_count(data, 0, ft_data_num_rows(data), &counts));
+  data->num_targets = counts.targets;
 out:
   ft_free(tokens);
   ft_free(mask);

@@ -20,8 +20,9 @@ typedef struct ft_data_shards {
   int64_t *first_documents; /* [num_files] number of each file's first one on that axis */
   int64_t *starts;        /* [num_documents + 1] first token of each document; they tile the axis */
   int64_t num_documents;  /* none of them empty */
-  int64_t *packing_order; /* [num_documents] documents as they fill rows; NULL: file order */
-  int64_t *row_starts;    /* [num_rows + 1] places in packing order; NULL: a row is a document */
+  int64_t per_item;       /* documents that stand together: 2 of a pair, else 1 */
+  int64_t *packing_order; /* [items] as they fill rows; NULL: file order */
+  int64_t *row_starts;    /* [num_rows + 1] places in packing order; NULL: a row is an item */
   int64_t num_rows;
   int64_t longest_row;     /* tokens */
   ft_data_order orders[2]; /* of epochs with this parity */
@@ -36,12 +37,12 @@ void ft_data_shards_fini(ft_data_shards *shards);
 /* Adds a mistake for every shard that was prepared with another template than the first. */
 void ft_data_compare_preparations(const ft_data *data, ft_mistakes *mistakes);
 
-/* Best-fit: order[count] = places of documents as rows hold them, row_starts[num_rows + 1] where
+/* Best-fit: order[count] = places of items as rows hold them, row_starts[num_rows + 1] where
  * each row begins in it (room for count + 1). lengths[count], by place, are 1 … seq_len, which is
  * below 2^24. */
 ft_err ft_data_best_fit(const int64_t *lengths, int64_t count, int64_t seq_len, int64_t *order,
                         int64_t *row_starts, int64_t *num_rows);
-/* Fills rows with documents: next-fit or best-fit up to seq_len tokens, or one document each. */
+/* Fills rows with items: next-fit or best-fit up to per_item · seq_len tokens, or one each. */
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options);
 /* *row = row number `n` of the source's endless stream, epoch after epoch. */
 ft_err ft_data_row_at(ft_data_shards *shards, bool shuffle, uint64_t seed, int64_t n, int64_t *row);
@@ -70,6 +71,7 @@ struct ft_data {
   ft_data_mix mix;
   int64_t seq_len;
   ft_data_target target;
+  bool prompt_targets;
   uint32_t vocab; /* of the model */
   bool shuffle;
   uint64_t seed;
@@ -89,17 +91,37 @@ typedef struct ft_data_place {
   int64_t draw;   /* epoch and source, as one number */
 } ft_data_place;
 
-/* Reads a document: tokens, what is to be predicted at each (-1: nothing), and its class where that
- * is the target. *num: rows of the loss. */
-ft_err ft_data_read_document(ft_data *data, const ft_data_place *place, uint32_t *tokens,
-                             int32_t *targets, int32_t *class_of, int64_t *num);
-/* Only how many rows of the loss it has. */
-ft_err ft_data_count_document(ft_data *data, const ft_data_place *place, int64_t *num);
+/* Where a document goes. */
+typedef struct ft_data_slot {
+  uint32_t *tokens;
+  int32_t *targets;        /* what is to be predicted at each token; -1: nothing */
+  int32_t class_of;        /* FT_TARGET_CLASS; else -1 */
+  int64_t num;             /* rows of the loss */
+  ft_batch_document about; /* but for its item */
+} ft_data_slot;
+
+ft_err ft_data_read_document(ft_data *data, const ft_data_place *place, ft_data_slot *slot);
+/* Only what it counts for, added to *counts. */
+ft_err ft_data_count_document(ft_data *data, const ft_data_place *place, ft_data_counts *counts);
 /* Notes what of a shard is wrong for the target. */
 void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
                           ft_mistakes *mistakes);
 
 /* Number of ones in mask[count]. */
 int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);
+/* data->mask has room for `length` tokens, as bytes or as labels. */
+ft_err ft_data_reserve_mask(ft_data *data, int64_t length);
+
+/* ---- answers.c: documents of a prompt and an answer; data->mask has room for them */
+
+ft_err ft_data_read_answer(ft_data *data, const ft_data_place *place, ft_data_slot *slot);
+ft_err ft_data_count_answer(ft_data *data, const ft_data_place *place, ft_data_counts *counts);
+/* Tokens before the answer. */
+ft_err ft_data_prompt_length(ft_data *data, const ft_data_place *place, int64_t *out);
+/* The first prompt_length tokens of `prompt`, followed by what `answer` has from its token
+ * answer_at on, slot->tokens holding `length` in all. */
+ft_err ft_data_read_mismatched(ft_data *data, const ft_data_place *prompt, int64_t prompt_length,
+                               const ft_data_place *answer, int64_t answer_at, int64_t length,
+                               ft_data_slot *slot);
 
 #endif

@@ -1,24 +1,30 @@
-/* Rows: which documents share one, and in which order an epoch takes them. */
+/* Rows: which items (documents, or pairs of them) share one, and in which order an epoch takes
+ * them. */
 #include "data_internal.h"
 
-/* Random numbers of a source: step 0 orders the documents for packing, step epoch + 1 the rows. */
+/* Random numbers of a source: step 0 orders the items for packing, step epoch + 1 the rows. */
 static uint64_t random_step(const ft_data_shards *shards, int64_t step) {
   return (uint64_t)shards->index << 48 ^ (uint64_t)step;
 }
 
 static int64_t length_at(const ft_data_shards *shards, int64_t place) {
-  int64_t d = shards->packing_order ? shards->packing_order[place] : place;
-  return shards->starts[d + 1] - shards->starts[d];
+  int64_t item = shards->packing_order ? shards->packing_order[place] : place;
+  int64_t d = item * shards->per_item;
+  return shards->starts[d + shards->per_item] - shards->starts[d];
 }
 
-/* Next-fit: a document that does not fit in the open row starts a new one. Returns the number of
+static int64_t num_items(const ft_data_shards *shards) {
+  return shards->num_documents / shards->per_item;
+}
+
+/* Next-fit: an item that does not fit in the open row starts a new one. Returns the number of
  * rows; writes their first places if row_starts is not NULL. */
-static int64_t next_fit(const ft_data_shards *shards, int64_t seq_len, int64_t *row_starts,
+static int64_t next_fit(const ft_data_shards *shards, int64_t size, int64_t *row_starts,
                         int64_t *longest) {
-  int64_t rows = 0, used = 0;
-  for (int64_t place = 0; place < shards->num_documents; place++) {
+  int64_t rows = 0, used = 0, count = num_items(shards);
+  for (int64_t place = 0; place < count; place++) {
     int64_t length = length_at(shards, place);
-    if (rows == 0 || length > seq_len - used) {
+    if (rows == 0 || length > size - used) {
       if (row_starts) row_starts[rows] = place;
       rows++;
       used = 0;
@@ -26,21 +32,21 @@ static int64_t next_fit(const ft_data_shards *shards, int64_t seq_len, int64_t *
     used += length;
     *longest = FT_MAX(*longest, used);
   }
-  if (row_starts) row_starts[rows] = shards->num_documents;
+  if (row_starts) row_starts[rows] = count;
   return rows;
 }
 
-/* As next_fit, by another order of documents. */
-static ft_err best_fit(ft_data_shards *shards, int64_t seq_len) {
+/* As next_fit, by another order of items. */
+static ft_err best_fit(ft_data_shards *shards, int64_t size) {
   ft_err err = FT_OK;
-  int64_t count = shards->num_documents, *lengths = NULL, *order = NULL;
+  int64_t count = num_items(shards), *lengths = NULL, *order = NULL;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof *lengths, (void **)&lengths));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, count, sizeof *order, (void **)&order));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, count + 1, sizeof *shards->row_starts,
                         (void **)&shards->row_starts));
   for (int64_t place = 0; place < count; place++)
     lengths[place] = length_at(shards, place);
-  FT_TRY(ft_data_best_fit(lengths, count, seq_len, order, shards->row_starts, &shards->num_rows));
+  FT_TRY(ft_data_best_fit(lengths, count, size, order, shards->row_starts, &shards->num_rows));
   for (int64_t row = 0; row < shards->num_rows; row++) {
     int64_t used = 0;
     for (int64_t i = shards->row_starts[row]; i < shards->row_starts[row + 1]; i++)
@@ -62,7 +68,7 @@ out:
 
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
   ft_err err = FT_OK;
-  int64_t count = shards->num_documents;
+  int64_t count = num_items(shards), size = options->seq_len * shards->per_item;
   shards->num_rows = count;
   if (!options->packing) {
     for (int64_t place = 0; place < count; place++)
@@ -76,13 +82,13 @@ ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
                           shards->packing_order);
   }
   if (options->best_fit) {
-    FT_TRY(best_fit(shards, options->seq_len));
+    FT_TRY(best_fit(shards, size));
     goto out;
   }
-  shards->num_rows = next_fit(shards, options->seq_len, NULL, &shards->longest_row);
+  shards->num_rows = next_fit(shards, size, NULL, &shards->longest_row);
   FT_TRY(ft_alloc_array(FT_MEM_DATA, shards->num_rows + 1, sizeof *shards->row_starts,
                         (void **)&shards->row_starts));
-  next_fit(shards, options->seq_len, shards->row_starts, &shards->longest_row);
+  next_fit(shards, size, shards->row_starts, &shards->longest_row);
 out:
   return err;
 }

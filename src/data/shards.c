@@ -97,10 +97,12 @@ static ft_err open_shard(ft_data_shards *shards, const char *path, const ft_data
                           capacity));
   shards->bases[i + 1] = shards->bases[i] + file->num_tokens;
   int64_t found = shards->num_documents - shards->first_documents[i];
-  if (options->target == FT_TARGET_CLASS && found != file->num_documents)
-    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s: %lld of its %lld documents with a class are empty",
+  bool as_a_whole = file->kind != FT_TOKENS_TEXT && options->target != FT_TARGET_NEXT &&
+                    options->target != FT_TARGET_MASKED;
+  if (as_a_whole && found != file->num_documents)
+    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s: %lld of its %lld documents of kind %s are empty",
                     file->path, (long long)(file->num_documents - found),
-                    (long long)file->num_documents);
+                    (long long)file->num_documents, ft_tokens_kind_name(file->kind));
 out:
   ft_free(offsets);
   return err;
@@ -134,6 +136,7 @@ ft_err ft_data_shards_open(ft_data_shards *shards, const ft_data_options *option
   int64_t num_paths = 0, capacity = 0, before = mistakes->count;
   shards->path = options->sources[index].path;
   shards->index = index;
+  shards->per_item = options->target == FT_TARGET_PAIR ? 2 : 1;
   err = list_shards(shards->path, &paths, &num_paths);
   if (err == FT_ERR_MEMORY) goto out;
   if (err != FT_OK) {

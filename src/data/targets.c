@@ -11,8 +11,7 @@ int64_t ft_data_count_mask(const uint8_t *mask, int64_t count) {
   return sum;
 }
 
-/* data->mask has room for a document, as bytes or as labels. */
-static ft_err reserve_mask(ft_data *data, int64_t length) {
+ft_err ft_data_reserve_mask(ft_data *data, int64_t length) {
   if (length <= data->mask_capacity) return FT_OK;
   ft_free(data->mask);
   data->mask = NULL;
@@ -107,43 +106,69 @@ out:
 
 /* ---------------------------------------------------------------- any of them */
 
-static ft_err read_class(const ft_data_place *p, uint32_t *tokens, int32_t *targets,
-                         int32_t *class_of) {
+static ft_err read_class(const ft_data_place *p, ft_data_slot *slot) {
   ft_err err = FT_OK;
-  FT_TRY(ft_tokens_read(p->file, p->start, p->length, tokens, NULL));
-  FT_TRY(ft_tokens_values(p->file, p->number, 1, class_of));
+  FT_TRY(ft_tokens_read(p->file, p->start, p->length, slot->tokens, NULL));
+  FT_TRY(ft_tokens_values(p->file, p->number, 1, &slot->class_of));
   for (int64_t i = 0; i < p->length; i++)
-    targets[i] = -1;
+    slot->targets[i] = -1;
 out:
   return err;
 }
 
-ft_err ft_data_read_document(ft_data *data, const ft_data_place *p, uint32_t *tokens,
-                             int32_t *targets, int32_t *class_of, int64_t *num) {
-  ft_err err = reserve_mask(data, p->length);
+ft_err ft_data_read_document(ft_data *data, const ft_data_place *p, ft_data_slot *slot) {
+  ft_err err = ft_data_reserve_mask(data, p->length);
   if (err != FT_OK) return err;
-  *num = 1;
-  *class_of = -1;
-  if (data->target == FT_TARGET_CLASS) return read_class(p, tokens, targets, class_of);
-  if (data->target == FT_TARGET_MASKED) return read_masked(data, p, tokens, targets, num);
-  return read_next(data, p, tokens, targets, num);
+  slot->num = 1;
+  slot->class_of = -1;
+  slot->about = (ft_batch_document){.part = FT_PART_WHOLE};
+  switch (data->target) {
+  case FT_TARGET_NEXT:
+    return read_next(data, p, slot->tokens, slot->targets, &slot->num);
+  case FT_TARGET_MASKED:
+    return read_masked(data, p, slot->tokens, slot->targets, &slot->num);
+  case FT_TARGET_CLASS:
+    return read_class(p, slot);
+  case FT_TARGET_PAIR:
+  case FT_TARGET_RATED:
+    return ft_data_read_answer(data, p, slot);
+  }
+  return ft_fail(FT_ERR_INTERNAL, "data: unknown target %d", (int)data->target);
 }
 
-ft_err ft_data_count_document(ft_data *data, const ft_data_place *p, int64_t *num) {
-  ft_err err = reserve_mask(data, p->length);
+ft_err ft_data_count_document(ft_data *data, const ft_data_place *p, ft_data_counts *counts) {
+  int64_t num = 1;
+  ft_err err = ft_data_reserve_mask(data, p->length);
   if (err != FT_OK) return err;
-  *num = 1;
-  if (data->target == FT_TARGET_CLASS) return FT_OK;
-  if (data->target == FT_TARGET_MASKED) return read_masked(data, p, NULL, NULL, num);
-  return count_next(data, p, num);
+  if (data->target == FT_TARGET_PAIR || data->target == FT_TARGET_RATED)
+    return ft_data_count_answer(data, p, counts);
+  if (data->target == FT_TARGET_MASKED) err = read_masked(data, p, NULL, NULL, &num);
+  if (data->target == FT_TARGET_NEXT) err = count_next(data, p, &num);
+  counts->targets += num;
+  counts->items++;
+  return err;
 }
 
 /* ---------------------------------------------------------------- checks */
 
+/* What takes a kind of shard, and the kinds that a target takes. */
+static const char *const takers[] = {[FT_TOKENS_TEXT] = "tokens",
+                                     [FT_TOKENS_SFT] = "tokens",
+                                     [FT_TOKENS_PREFERENCE] = "dpo, simpo, cpo, orpo and reward",
+                                     [FT_TOKENS_UNPAIRED] = "kto",
+                                     [FT_TOKENS_MASKED] = "masked-tokens",
+                                     [FT_TOKENS_CLASSES] = "classes"};
+static const struct {
+  const char *names;
+  ft_tokens_kind kinds[2];
+} wanted[] = {[FT_TARGET_NEXT] = {"text and sft", {FT_TOKENS_TEXT, FT_TOKENS_SFT}},
+              [FT_TARGET_MASKED] = {"masked", {FT_TOKENS_MASKED, FT_TOKENS_MASKED}},
+              [FT_TARGET_CLASS] = {"classes", {FT_TOKENS_CLASSES, FT_TOKENS_CLASSES}},
+              [FT_TARGET_PAIR] = {"preference", {FT_TOKENS_PREFERENCE, FT_TOKENS_PREFERENCE}},
+              [FT_TARGET_RATED] = {"unpaired", {FT_TOKENS_UNPAIRED, FT_TOKENS_UNPAIRED}}};
+
 static bool takes(ft_data_target target, ft_tokens_kind kind) {
-  if (target == FT_TARGET_CLASS) return kind == FT_TOKENS_CLASSES;
-  if (target == FT_TARGET_MASKED) return kind == FT_TOKENS_MASKED;
-  return kind == FT_TOKENS_TEXT || kind == FT_TOKENS_SFT;
+  return kind == wanted[target].kinds[0] || kind == wanted[target].kinds[1];
 }
 
 /* Every class once, in pieces. */
@@ -164,14 +189,14 @@ out:
 
 void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
                           ft_mistakes *mistakes) {
-  static const struct {
-    const char *kinds, *objective;
-  } wanted[] = {{"text and sft", "tokens"}, {"masked", "masked-tokens"}, {"classes", "classes"}};
   ft_data_target target = options->target;
   if (!takes(target, file->kind)) {
-    ft_mistakes_add(mistakes, FT_ERR_DATA, "%s holds %s data: objective.name \"%s\" takes kinds %s",
-                    file->path, ft_tokens_kind_name(file->kind), wanted[target].objective,
-                    wanted[target].kinds);
+    ft_mistakes_add(
+        mistakes, FT_ERR_DATA,
+        "%s holds %s data, which objective.name %s learns from; objective.name %s takes "
+        "kinds %s",
+        file->path, ft_tokens_kind_name(file->kind), takers[file->kind],
+        takers[wanted[target].kinds[0]], wanted[target].names);
     return;
   }
   if (target == FT_TARGET_MASKED && !file->has_labels && file->preparation.mask_token <= 0)

@@ -18,9 +18,9 @@ static ft_err count_targets(trainer *t, int64_t step, int64_t *targets) {
   ft_err err = FT_OK;
   *targets = 0;
   for (int64_t i = t->rank; i < num_micro_batches(t) && err == FT_OK; i += t->size) {
-    int64_t n = 0;
-    err = ft_data_count_targets(t->train, first_row(t, step, i), t->config->micro_batch, &n);
-    *targets += n;
+    ft_data_counts counts = {0};
+    err = ft_data_count(t->train, first_row(t, step, i), t->config->micro_batch, &counts);
+    *targets += counts.targets;
   }
   FT_TRY(ft_comm_agree(t->comm, err));
   FT_TRY(ft_comm_sum_i64(t->comm, targets, 1));

@@ -72,6 +72,12 @@ static inline ft_data_options options_of(const ft_data_source *sources, int64_t 
                            .model_path = "the-model"};
 }
 
+static inline int64_t targets_of(ft_data *data, int64_t first, int64_t num_rows) {
+  ft_data_counts counts;
+  assert_ok(ft_data_count(data, first, num_rows, &counts));
+  return counts.targets;
+}
+
 static inline uint32_t document_of(const ft_batch *b, int64_t d) {
   return b->tokens[b->offsets[d]] / STRIDE;
 }

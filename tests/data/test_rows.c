@@ -39,7 +39,7 @@ static void targets_stay_inside_documents(void **state) {
     assert_memory_equal(batch.tokens + 6 * copy + 4, b, sizeof b);
   }
   int64_t count;
-  assert_ok(ft_data_count_targets(data, 5, 3, &count));
+  count = targets_of(data, 5, 3);
   assert_int_equal(count, 9);
   ft_batch_fini(&batch);
   ft_data_close(data);
@@ -57,7 +57,7 @@ static void no_rows_make_an_empty_batch(void **state) {
   assert_int_equal(batch.num_tokens, 0);
   assert_int_equal(batch.num_documents, 0);
   assert_int_equal(batch.offsets[0], 0);
-  assert_ok(ft_data_count_targets(data, 3, 0, &count));
+  count = targets_of(data, 3, 0);
   assert_int_equal(count, 0);
   ft_batch_fini(&batch);
   ft_data_close(data);
@@ -123,7 +123,7 @@ static void every_document_comes_once_an_epoch(void **state) {
         seen[document_of(&batch, d)]++;
       for (int64_t d = 0; d < DOCUMENTS; d++)
         assert_int_equal(seen[d], 1);
-      assert_ok(ft_data_count_targets(data, epoch * rows, rows, &count));
+      count = targets_of(data, epoch * rows, rows);
       assert_int_equal(count, batch.num_targets);
       assert_int_equal(count, ft_data_num_targets(data));
       tokens = batch.num_tokens;

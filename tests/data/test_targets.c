@@ -63,7 +63,7 @@ static void labels_are_taken_as_they_stand(void **state) {
     assert_int_equal(b.positions[i], at);
   }
   assert_int_equal(b.num_targets, 2 * 4);
-  assert_ok(ft_data_count_targets(data, 3, 2, &targets));
+  targets = targets_of(data, 3, 2);
   assert_int_equal(targets, b.num_targets);
   assert_int_equal(ft_data_num_targets(data), DOCUMENTS * 4);
   ft_batch_fini(&b);
@@ -81,7 +81,7 @@ static tally count_epoch(ft_data *data, int64_t epoch) {
   ft_batch b = {0};
   int64_t counted;
   assert_ok(ft_data_rows(data, epoch * DOCUMENTS, DOCUMENTS, &b));
-  assert_ok(ft_data_count_targets(data, epoch * DOCUMENTS, DOCUMENTS, &counted));
+  counted = targets_of(data, epoch * DOCUMENTS, DOCUMENTS);
   assert_int_equal(counted, b.num_targets);
   for (int64_t i = 0; i < b.num_tokens; i++) {
     int64_t at = i % LENGTH;
@@ -139,7 +139,7 @@ static void what_does_not_fit_is_refused(void **state) {
     ft_data_target target;
     const char *part;
   } cases[] = {{"unknown", FT_TARGET_MASKED, "mask_token"},
-               {"unknown", FT_TARGET_NEXT, "objective.name \"tokens\" takes kinds text and sft"},
+               {"unknown", FT_TARGET_NEXT, "objective.name tokens takes kinds text and sft"},
                {"beyond", FT_TARGET_CLASS, "document 11 has class 3"},
                {"beyond", FT_TARGET_MASKED, "takes kinds masked"}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {

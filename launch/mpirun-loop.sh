@@ -90,7 +90,16 @@ pass_on() {
   fi
 }
 trap pass_on TERM INT HUP USR1 USR2
-trap '' PIPE # who reads the messages may go away
+
+# Who reads the messages may go away (a closed connection, | head), which ends mpirun itself: it writes to
+# a process that lives on, and passes on what can be.
+relay() {
+  local line
+  trap '' PIPE TERM INT HUP USR1 USR2
+  while IFS= read -r line; do printf '%s\n' "$line" 2>/dev/null; done
+}
+trap '' PIPE
+if [ -p /dev/stdout ] || [ -p /dev/stderr ]; then exec > >(relay) 2> >(relay >&2); fi
 
 # Job control gives the launcher a process group of its own, so that Ctrl-C reaches only this script:
 # mpirun would turn it into a kill.

@@ -10,7 +10,8 @@ typedef struct ft_command {
   const char *name, *summary;
   const struct argp *argp;           /* its arguments, options and texts */
   int (*run)(int argc, char **argv); /* argv[0] is "ftrun COMMAND"; returns the exit status */
-  bool brief_waits; /* someone sits in front of it, on a machine that others may use */
+  bool brief_waits;   /* someone sits in front of it, on a machine that others may use */
+  bool prints_result; /* what it prints on standard output is what it is run for */
 } ft_command;
 
 extern const ft_command ft_commands[];

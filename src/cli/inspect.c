@@ -145,9 +145,7 @@ static ft_err inspect(const char *path) {
   FT_TRY(ft_cli_alone("inspect"));
   FT_CHECK(ft_path_exists(path), FT_ERR_NOINPUT, "%s: no such file or directory", path);
   FT_TRY(ft_path_is_dir(path) ? inspect_directory(path) : inspect_file(path));
-  FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
 out:
-  fflush(stdout);
   return err;
 }
 

@@ -171,7 +171,6 @@ static ft_err prep(ft_prep_arguments *a, ft_comm *comm) {
   if (comm) share_out(a, comm);
   FT_TRY(ft_prep(&a->prep, &report));
   if (a->prep.rank == 0) print_report(a, &report);
-  FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "the report cannot be written to standard output");
 out:
   ft_prep_report_fini(&report);
   ft_free(classes);

@@ -232,9 +232,7 @@ static ft_err tokenize(const arguments *a) {
     if (a->has_date) j.render.date = a->date;
   }
   FT_TRY(a->check ? ft_cli_check_template(j.tokenizer, &j.render) : run_lines(&j));
-  FT_CHECK(fflush(stdout) == 0, FT_ERR_IO, "standard output cannot be written to");
 out:
-  fflush(stdout);
   ft_document_fini(&j.document);
   ft_render_options_fini(&j.render);
   ft_tokenizer_close(j.tokenizer);

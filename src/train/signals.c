@@ -1,6 +1,5 @@
 /* Every signal that announces an end means "stop soon"; a second one ends the process at once
- * (nothing committed is harmed). What is said can fail without ending anything: a reader of the
- * messages that has gone away, a file that may not grow. */
+ * (nothing committed is harmed). */
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -75,8 +74,6 @@ void ft_train_catch_signals(void) {
    * USR2, XCPU) and PBS (TERM) ahead of a limit; of limits on processor time; of a failing power
    * supply */
   static const int stop[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGPWR};
-  /* the write that fails says what there is to say */
-  static const int fails[] = {SIGPIPE, SIGXFSZ};
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_flags = SA_RESTART;
@@ -85,9 +82,6 @@ void ft_train_catch_signals(void) {
     action.sa_handler = stop[i] == SIGHUP && is_ignored(SIGHUP) ? SIG_IGN : on_signal;
     sigaction(stop[i], &action, NULL);
   }
-  action.sa_handler = SIG_IGN;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(fails); i++)
-    sigaction(fails[i], &action, NULL);
   (void)ft_process_started_s();
 }
 

@@ -75,6 +75,16 @@ asked_to_stop() {
   go_on "asked to stop" 3
 }
 
+# A reader of the messages that goes away ends nothing, though mpirun itself would end.
+without_a_reader() {
+  local status=0
+  (sleep 0.1; exec "$root/launch/mpirun-loop.sh" mpirun --oversubscribe -np 2 "$ftrun" train "$work/config.json") \
+    </dev/null > >(exec true) 2> >(exec true) || status=$?
+  must "without a reader" [ "$status" -eq 0 ]
+  must "without a reader" equals "$work/run"
+  rm -rf "$work/run"
+}
+
 # What Slurm does to the batch script ahead of a preemption: USR1 and CONT, of which either may be there
 # first, or both at once. The script is not Slurm's here, so it cannot be queued again.
 warned_by_slurm() {
@@ -100,6 +110,7 @@ crashes
 fruitless
 mistakes
 asked_to_stop
+without_a_reader
 make_no_slurm
 warned_by_slurm USR1
 warned_by_slurm CONT USR1

@@ -29,6 +29,28 @@ on_ranks() {
   if [ "$ranks" -eq 1 ]; then "$@"; else mpirun --oversubscribe -np "$ranks" "$@"; fi
 }
 
+# expect STATUS COMMAND...: the command ends with this status; its words are left in $work/said.
+num_checked=0
+expect() {
+  local status=$1 found=0
+  shift
+  "$@" >"$work/said" 2>&1 </dev/null || found=$?
+  [ "$found" -eq "$status" ] || { cat "$work/said" >&2; fail "$*: status $found, not $status"; }
+  num_checked=$((num_checked + 1))
+}
+
+# says WORDS...: $work/said has each of them; extended regular expressions, unless $words_are is -F.
+says() {
+  local words
+  for words in "$@"; do
+    grep -q "${words_are:--E}" -- "$words" "$work/said" || { cat "$work/said" >&2; fail "not said: $words"; }
+  done
+}
+
+says_not() {
+  ! grep "${words_are:--E}" -- "$1" "$work/said" >&2 || fail "said: $1"
+}
+
 # What follows needs $ftrun and $sample_data.
 
 # essence RUN: rows in the form "step, loss, grad_norm" or "step, validation": what must not depend on

@@ -7,13 +7,6 @@
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2
 
-says() {
-  local words
-  for words in "$@"; do
-    grep -qE -- "$words" "$work/said" || { cat "$work/said" >&2; fail "not said: $words"; }
-  done
-}
-
 train() {
   "$ftrun" train "$work/config.json" "$@" >"$work/said" 2>&1 </dev/null
 }

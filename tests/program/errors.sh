@@ -5,24 +5,7 @@
 #   tests/program/errors.sh FTRUN SAMPLE_DATA COMPARE_RUN
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2 compare=$3
-num_checked=0
-
-# expect STATUS COMMAND...: the command ends with this status; its words are left in $work/said.
-expect() {
-  local status=$1 found=0
-  shift
-  "$@" >"$work/said" 2>&1 </dev/null || found=$?
-  [ "$found" -eq "$status" ] || { cat "$work/said" >&2; fail "$*: status $found, not $status"; }
-  num_checked=$((num_checked + 1))
-}
-
-# says WORDS...: the last command said each of them.
-says() {
-  local words
-  for words in "$@"; do
-    grep -qF -- "$words" "$work/said" || { cat "$work/said" >&2; fail "not said: $words"; }
-  done
-}
+words_are=-F
 
 # says_once WORDS: on one line only, however many ranks there were.
 says_once() {

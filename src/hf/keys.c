@@ -197,6 +197,19 @@ static void read_labels(const ft_hf_reader *r, ft_arch *a) {
                                         : ft_hf_int(&r->all, "num_labels", 2, 1, max_dimension);
 }
 
+/* Which of a document's tokens tell its class. */
+static void read_pooling(const ft_hf_reader *r, ft_arch *a) {
+  const char *found = ft_hf_string(&r->all, "classifier_pooling", "cls");
+  if (a->head == FT_HEAD_TOKENS || !has_key(r, "classifier_pooling")) return;
+  if (strcmp(found, "mean") == 0)
+    a->pooling = FT_POOL_MEAN;
+  else if (strcmp(found, "cls") != 0)
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "classifier_pooling \"%.40s\" is not supported; supported are \"cls\" and "
+                    "\"mean\"",
+                    found);
+}
+
 void ft_hf_read_keys(const ft_hf_reader *r) {
   ft_arch *a = r->arch;
   int64_t before = r->all.mistakes->count;
@@ -212,6 +225,7 @@ void ft_hf_read_keys(const ft_hf_reader *r) {
     a->attention_scale = 1;
   read_padding(r, a);
   read_labels(r, a);
+  read_pooling(r, a);
   if (a->heads > 0 && a->hidden > 0) complete_heads(r, a);
   if (r->all.mistakes->count == before) check_size(r, a);
 }

@@ -138,7 +138,7 @@ ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, con
   bool in_pieces = backward && rows > 0 && m->num_vocab_pieces > 0;
   *loss = 0;
   m->num_rows = rows;
-  FT_TRY(ft_head_input(m, w, rows));
+  FT_TRY(ft_head_input(m, batch, w, rows));
   for (int64_t first = 0; first < rows; first += m->logit_rows) {
     int64_t n = FT_MIN(m->logit_rows, rows - first);
     FT_TRY(loss_piece(m, w, head, first, n, backward && !in_pieces, row_loss));
@@ -189,7 +189,7 @@ ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t n
   FT_TRY(ft_head_acquire(m, &w, &head));
   for (int64_t i = 0; i < num_rows; i++)
     memcpy(ft_model_at_mut(m, m->head_x, i * m->d), ft_model_at(m, x, rows[i] * m->d), row_bytes);
-  FT_TRY(ft_head_input(m, &w, num_rows));
+  FT_TRY(ft_head_input(m, NULL, &w, num_rows));
   if (num_rows > 0) {
     FT_TRY(make_logits(m, &w, head, 0, num_rows, logits));
     ft_logits_apply(&form, logits, num_rows, m->columns, m->columns);

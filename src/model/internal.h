@@ -83,7 +83,7 @@ struct ft_model {
   int32_t *target_ids;  /* [T] */
   bool predicts;        /* the pass is to note the largest logit of each row */
   int32_t *predicted;   /* [T] of an evaluation */
-  void *head_x, *head_n, *head_t, *head_a, *head_h; /* [T, D] */
+  void *head_x, *head_n, *head_p, *head_t, *head_a, *head_h; /* [T, D] */
   float *head_stats, *head_transform_stats, *head_dx, *row_loss;
   int64_t num_logits, num_d_logits; /* elements */
   float *logits;                    /* [logit_rows, columns], or a piece of the vocabulary's */
@@ -271,8 +271,9 @@ void ft_rope_choose_tables(ft_model *m, const ft_model_batch *batch);
 /* Collects what the head looks at of the last layer's output x, and what it is to predict: the rows
  * of tokens with a target, or one row a document. Returns their number. */
 int64_t ft_head_select(ft_model *m, const ft_model_batch *batch, const void *x);
-/* From m->head_x to m->head_h, for `rows` rows. */
-ft_err ft_head_input(ft_model *m, const unit_weights *w, int64_t rows);
+/* From m->head_x to m->head_h, for `rows` rows. batch: that the rows were selected from; NULL where
+ * the caller chose them, of a head without labels. */
+ft_err ft_head_input(ft_model *m, const ft_model_batch *batch, const unit_weights *w, int64_t rows);
 /* From m->branch, the gradient of head_h, to m->dx and m->dx16 over the whole batch; sends the
  * gradients of norms and transform. */
 ft_err ft_head_input_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,

@@ -114,6 +114,7 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
       {&m->predicted, t, sizeof(int32_t)},
       {&m->head_x, t * d, e},
       {&m->head_n, m->arch.final_norm ? t * d : 0, e},
+      {&m->head_p, m->arch.pooling == FT_POOL_MEAN ? t * d : 0, e},
       {&m->head_t, transform->dense ? t * d : 0, e},
       {&m->head_a, transform->dense ? t * d : 0, e},
       {&m->head_h, transform->norm ? t * d : 0, e},
@@ -133,7 +134,8 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
   if (m->type == FT_F32)
     m->d_logits = m->logits; /* each row is consumed before it is overwritten */
   if (!m->head_n) m->head_n = m->head_x;
-  if (!m->head_a) m->head_a = m->head_n;
+  if (!m->head_p) m->head_p = m->head_n;
+  if (!m->head_a) m->head_a = m->head_p;
   if (!m->head_h) m->head_h = m->head_a;
   return err;
 }

@@ -231,6 +231,8 @@ typedef enum ft_rule {
   FT_RULE_CARD,
   FT_RULE_IBAN,
   FT_RULE_IP,
+  FT_RULE_EQUAL_ANSWERS,   /* of a pair: the chosen one is the rejected one */
+  FT_RULE_PROMPTS_DIFFER,  /* of a pair: they answer different things */
   FT_RULE_DUPLICATES,      /* the same tokens and targets as an earlier document */
   FT_RULE_NEAR_DUPLICATES, /* nearly the same words */
   FT_RULE_CONTAMINATION,   /* of train: words of validation, test or given files */
@@ -240,9 +242,10 @@ const char *ft_rule_name(ft_rule rule); /* "control_characters" … */
 
 typedef enum ft_action {
   FT_ACTION_OFF,
-  FT_ACTION_FLAG, /* counted, with examples */
-  FT_ACTION_DROP, /* and the document is left out */
-  FT_ACTION_FIX,  /* and what was found is taken out of it */
+  FT_ACTION_FLAG,   /* counted, with examples */
+  FT_ACTION_DROP,   /* and the document is left out */
+  FT_ACTION_FIX,    /* and what was found is taken out of it */
+  FT_ACTION_REFUSE, /* and the line is a bad one */
   FT_NUM_ACTIONS
 } ft_action;
 const char *ft_action_name(ft_action action);
@@ -258,7 +261,7 @@ typedef struct ft_clean_options {
   int64_t num_against;
   size_t sort_bytes; /* memory of sorting, beyond which it goes to the disk */
 } ft_clean_options;
-/* Everything that is found out on the way is flagged; nothing is changed. */
+/* Everything that is found out on the way is flagged; only pairs that say nothing are left out. */
 void ft_clean_defaults(ft_clean_options *options);
 /* Every rule drops, or fixes what can be fixed; personal data are still only flagged. */
 void ft_clean_all(ft_clean_options *options);
@@ -300,7 +303,7 @@ typedef struct ft_prep_options {
   uint64_t seed;           /* salts the split */
   int64_t max_positions, model_vocab; /* of the model's config.json (cli reads it with hf) */
   int64_t bos, eos;                   /* instead of what the directory's files say; -1: theirs */
-  int64_t pad; /* id that rows of tokens are filled up with; -1: none */
+  int64_t pad;                        /* id that rows of tokens are filled up with; -1: none */
   int num_threads;                    /* at least 1; the result does not depend on it */
   int rank, num_ranks; /* who works here, and on how many ranks; nor on these (1: alone) */
   /* Brings together what ranks came to: all return the error of the lowest that failed, with its

@@ -102,13 +102,17 @@ static ft_err check_document(const ft_prep_rules *rules, ft_prep_line *line) {
   FT_TRY(check_ids(rules, d));
   bool is_pair = d->kind == FT_TOKENS_PREFERENCE;
   ft_clean_length(rules->clean, FT_MAX(d->ids.count, d->rejected.count), &line->findings);
+  FT_TRY(ft_findings_check(&line->findings));
   if (line->findings.drop != FT_NUM_RULES)
     goto out; /* a document that is left out may be anything */
   FT_TRY(check_length(rules, line, &d->ids));
   if (is_pair) FT_TRY(check_length(rules, line, &d->rejected));
   if (d->kind == FT_TOKENS_CLASSES) goto out; /* what is learnt is its class */
   FT_TRY(check_targets(line, &d->ids));
-  if (is_pair) FT_TRY(check_targets(line, &d->rejected));
+  if (!is_pair) goto out;
+  FT_TRY(check_targets(line, &d->rejected));
+  FT_TRY(ft_clean_pair(rules->clean, rules->tokenizer, d, &line->findings));
+  FT_TRY(ft_findings_check(&line->findings));
 out:
   return err;
 }
@@ -147,7 +151,7 @@ static void run_line(const ft_prep_rules *rules, const ft_prep_batch *batch, ft_
 }
 
 void ft_prep_judge_document(const ft_prep_rules *rules, ft_prep_line *line) {
-  line->findings.drop = FT_NUM_RULES;
+  ft_findings_init(&line->findings);
   ft_err err = check_document(rules, line);
   if (err == FT_OK && line->findings.drop != FT_NUM_RULES) line->outcome = FT_DROPPED;
   note_error(line, err);

@@ -55,8 +55,8 @@ bool ft_prep_batch_is_full(const ft_prep_batch *batch);
 /* Copies a line into the batch. */
 ft_err ft_prep_batch_add(ft_prep_batch *batch, const char *path, int64_t number, const char *text,
                          size_t bytes, bool too_long);
-/* Checks a document that is there: its length, and that there is something to learn. The outcome and
- * the reason are set. Errors: those of the run. */
+/* Checks a document that is there: its length, and that there is something to learn. The outcome
+ * and the reason are set. Errors: those of the run. */
 void ft_prep_judge_document(const ft_prep_rules *rules, ft_prep_line *line);
 /* Fills in what became of every line. The result does not depend on the number of threads. */
 void ft_prep_batch_run(ft_prep_batch *batch, const ft_prep_rules *rules, int num_threads);

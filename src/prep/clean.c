@@ -17,6 +17,8 @@ static const char *const rules[FT_NUM_RULES] = {[FT_RULE_CONTROL_CHARACTERS] = "
                                                 [FT_RULE_CARD] = "card",
                                                 [FT_RULE_IBAN] = "iban",
                                                 [FT_RULE_IP] = "ip",
+                                                [FT_RULE_EQUAL_ANSWERS] = "equal_answers",
+                                                [FT_RULE_PROMPTS_DIFFER] = "prompts_differ",
                                                 [FT_RULE_DUPLICATES] = "duplicates",
                                                 [FT_RULE_NEAR_DUPLICATES] = "near_duplicates",
                                                 [FT_RULE_CONTAMINATION] = "contamination"};
@@ -24,14 +26,18 @@ static const char *const rules[FT_NUM_RULES] = {[FT_RULE_CONTROL_CHARACTERS] = "
 static const char *const actions[FT_NUM_ACTIONS] = {[FT_ACTION_OFF] = "off",
                                                     [FT_ACTION_FLAG] = "flag",
                                                     [FT_ACTION_DROP] = "drop",
-                                                    [FT_ACTION_FIX] = "fix"};
+                                                    [FT_ACTION_FIX] = "fix",
+                                                    [FT_ACTION_REFUSE] = "refuse"};
 
 enum {
   FIXABLE = 1u << FT_RULE_CONTROL_CHARACTERS | 1u << FT_RULE_EMAIL | 1u << FT_RULE_PHONE |
             1u << FT_RULE_CARD | 1u << FT_RULE_IBAN | 1u << FT_RULE_IP,
   PERSONAL = 1u << FT_RULE_EMAIL | 1u << FT_RULE_PHONE | 1u << FT_RULE_CARD | 1u << FT_RULE_IBAN |
              1u << FT_RULE_IP,
-  QUALITY = 1u << FT_RULE_REPETITION | 1u << FT_RULE_SYMBOLS | 1u << FT_RULE_LINES
+  QUALITY = 1u << FT_RULE_REPETITION | 1u << FT_RULE_SYMBOLS | 1u << FT_RULE_LINES,
+  PAIRS = 1u << FT_RULE_EQUAL_ANSWERS | 1u << FT_RULE_PROMPTS_DIFFER,
+  /* what one document trips alone */
+  REFUSABLE = (1u << FT_RULE_DUPLICATES) - 1
 };
 
 const char *ft_rule_name(ft_rule rule) {
@@ -52,14 +58,18 @@ ft_err ft_clean_set(ft_clean_options *options, const char *name, const char *act
     return ft_fail(
         FT_ERR_USAGE,
         "rule \"%.40s\" is unknown: control_characters, empty_answer, too_short, "
-        "too_long, repetition, symbols, lines, email, phone, card, iban, ip, duplicates, "
-        "near_duplicates or contamination was expected",
+        "too_long, repetition, symbols, lines, email, phone, card, iban, ip, equal_answers, "
+        "prompts_differ, duplicates, near_duplicates or contamination was expected",
         name);
   while (a < FT_NUM_ACTIONS && strcmp(actions[a], action) != 0)
     a++;
-  if (a == FT_NUM_ACTIONS || (a == FT_ACTION_FIX && !(FIXABLE & 1u << r)))
-    return ft_fail(FT_ERR_USAGE, "rule %s: action \"%.40s\": off, flag or drop%s was expected",
-                   name, action, FIXABLE & 1u << r ? " or fix" : "");
+  if (a == FT_NUM_ACTIONS || (a == FT_ACTION_FIX && !(FIXABLE & 1u << r)) ||
+      (a == FT_ACTION_REFUSE && !(REFUSABLE & 1u << r)))
+    return ft_fail(FT_ERR_USAGE, "rule %s: action \"%.40s\": off, flag%s was expected", name,
+                   action,
+                   FIXABLE & 1u << r     ? ", drop, fix or refuse"
+                   : REFUSABLE & 1u << r ? ", drop or refuse"
+                                         : " or drop");
   options->actions[r] = (ft_action)a;
   return FT_OK;
 }
@@ -68,7 +78,7 @@ void ft_clean_defaults(ft_clean_options *options) {
   *options = (ft_clean_options){
       .near_threshold = 0.7, .near_shingle = 3, .ngram = 13, .sort_bytes = (size_t)256 << 20};
   for (int r = 0; r <= FT_RULE_DUPLICATES; r++)
-    options->actions[r] = FT_ACTION_FLAG;
+    options->actions[r] = PAIRS & 1u << r ? FT_ACTION_DROP : FT_ACTION_FLAG;
 }
 
 void ft_clean_all(ft_clean_options *options) {
@@ -92,6 +102,17 @@ void ft_finding(const ft_clean_options *options, ft_findings *f, ft_rule rule, c
   f->hits |= 1u << rule;
   if (options->actions[rule] == FT_ACTION_FIX) f->fixed |= 1u << rule;
   if (options->actions[rule] == FT_ACTION_DROP && f->drop == FT_NUM_RULES) f->drop = rule;
+  if (options->actions[rule] == FT_ACTION_REFUSE && f->refuse == FT_NUM_RULES) f->refuse = rule;
+}
+
+void ft_findings_init(ft_findings *f) {
+  *f = (ft_findings){.drop = FT_NUM_RULES, .refuse = FT_NUM_RULES};
+}
+
+ft_err ft_findings_check(const ft_findings *f) {
+  if (f->refuse == FT_NUM_RULES) return FT_OK;
+  return ft_fail(FT_ERR_DATA, "%s, which is to be refused: \"%s\"", rules[f->refuse],
+                 f->excerpt[f->refuse]);
 }
 
 static uint32_t rules_on(const ft_clean_options *options, uint32_t among) {
@@ -191,7 +212,7 @@ out:
 
 ft_err ft_clean_record(const ft_clean_options *o, ft_record *r, ft_findings *f) {
   ft_err err = FT_OK;
-  f->drop = FT_NUM_RULES;
+  ft_findings_init(f);
   FT_TRY(clean_text(o, &r->text, true, f));
   for (ft_record *side = r; side; side = side->rejected)
     for (int64_t i = 0; i < side->num_messages; i++) {
@@ -201,6 +222,9 @@ ft_err ft_clean_record(const ft_clean_options *o, ft_record *r, ft_findings *f) 
       if (m->target && !m->tool_calls && is_blank(m->content))
         ft_finding(o, f, FT_RULE_EMPTY_ANSWER, m->content, strlen(m->content));
     }
+  if (r->prompts_differ)
+    ft_finding(o, f, FT_RULE_PROMPTS_DIFFER, r->messages[0].content,
+               strlen(r->messages[0].content));
 out:
   return err;
 }

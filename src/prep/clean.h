@@ -5,11 +5,12 @@
 #include "normalise.h"
 #include "record.h"
 
-/* What the rules found in one document. Starts zeroed. */
+/* What the rules found in one document. */
 typedef struct ft_findings {
   uint32_t hits;                  /* bit of each rule that was tripped */
   uint32_t fixed;                 /* bit of each rule whose findings were taken out */
   ft_rule drop;                   /* the first rule that drops the document; FT_NUM_RULES: none */
+  ft_rule refuse;                 /* the first that refuses it, likewise */
   char excerpt[FT_NUM_RULES][48]; /* what tripped it */
 } ft_findings;
 
@@ -17,6 +18,13 @@ typedef struct ft_findings {
 ft_err ft_clean_record(const ft_clean_options *options, ft_record *record, ft_findings *findings);
 /* And those that count tokens (of a pair the longer side). */
 void ft_clean_length(const ft_clean_options *options, int64_t tokens, ft_findings *findings);
+/* And those that compare the two documents of a pair, as they are after cutting. */
+ft_err ft_clean_pair(const ft_clean_options *options, const ft_tokenizer *tokenizer,
+                     const ft_document *pair, ft_findings *findings);
+/* Nothing was found so far. */
+void ft_findings_init(ft_findings *findings);
+/* Errors: FT_ERR_DATA naming the rule and what tripped it, if one refuses the document. */
+ft_err ft_findings_check(const ft_findings *findings);
 /* Notes that a rule was tripped, by what. */
 void ft_finding(const ft_clean_options *options, ft_findings *findings, ft_rule rule,
                 const char *text, size_t bytes);

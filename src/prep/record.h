@@ -44,6 +44,7 @@ typedef struct ft_record {
   const cJSON *tools, *documents, *template_kwargs; /* not empty, or NULL; borrowed */
   bool open;                                        /* "add_generation_prompt" */
   struct ft_record *rejected; /* kind preference: the other conversation; owned */
+  bool prompts_differ;        /* kind preference: they answer different things */
   int32_t value;              /* kinds unpaired and classes */
   cJSON *owned;               /* list of what stood as JSON in strings; the above may point in */
   ft_unread unread;

@@ -44,4 +44,7 @@ typedef enum ft_scope { FT_SCOPE_RECORD, FT_SCOPE_MESSAGE } ft_scope;
 ft_err ft_check_members(const ft_record_rules *rules, const cJSON *object, ft_scope scope,
                         const char *const *read, ft_unread *unread);
 
+/* Adds the names of `from`. */
+void ft_unread_merge(ft_unread *to, const ft_unread *from);
+
 #endif

@@ -174,17 +174,19 @@ static const refusal *find_refusal(const char *name, ft_scope scope) {
 }
 
 /* Notes a name once. Where there is no more room, it is left out: one record has that many. */
-static void note(ft_unread *unread, ft_scope scope, const char *name) {
-  char full[96];
-  int length =
-      snprintf(full, sizeof full, "%s%s", scope == FT_SCOPE_MESSAGE ? "messages: " : "", name);
-  size_t bytes = FT_MIN((size_t)length, sizeof full - 1) + 1;
+static void note(ft_unread *unread, const char *name) {
+  size_t bytes = strlen(name) + 1;
   for (size_t at = 0; at < unread->used; at += strlen(unread->names + at) + 1)
-    if (strcmp(unread->names + at, full) == 0) return;
+    if (strcmp(unread->names + at, name) == 0) return;
   if (unread->used + bytes + 1 > sizeof unread->names) return;
-  memcpy(unread->names + unread->used, full, bytes);
+  memcpy(unread->names + unread->used, name, bytes);
   unread->used += bytes;
   unread->names[unread->used] = 0;
+}
+
+void ft_unread_merge(ft_unread *to, const ft_unread *from) {
+  for (size_t at = 0; at < from->used; at += strlen(from->names + at) + 1)
+    note(to, from->names + at);
 }
 
 /* The member is read under the name that the form has for it. */
@@ -205,8 +207,11 @@ ft_err ft_check_members(const ft_record_rules *rules, const cJSON *object, ft_sc
     if (ft_is_empty(item) || is_read(rules, read, item->string)) continue;
     const refusal *r = find_refusal(item->string, scope);
     if (r) return ft_fail(FT_ERR_DATA, "\"%s\": %s", r->name, r->reason);
-    if (!is_among(item->string, harmless, FT_ARRAY_SIZE(harmless)))
-      note(unread, scope, item->string);
+    if (is_among(item->string, harmless, FT_ARRAY_SIZE(harmless))) continue;
+    char full[96];
+    snprintf(full, sizeof full, "%s%s", scope == FT_SCOPE_MESSAGE ? "messages: " : "",
+             item->string);
+    note(unread, full);
   }
   return FT_OK;
 }

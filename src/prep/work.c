@@ -60,6 +60,7 @@ static ft_err count_findings(cJSON *tree, const ft_prep_line *line) {
     FT_TRY(ft_tally_count(node, NULL, "found", 1));
     if (f->fixed & 1u << r) FT_TRY(ft_tally_count(node, NULL, "fixed", 1));
     if (f->drop == (ft_rule)r) FT_TRY(ft_tally_count(node, NULL, "dropped", 1));
+    if (f->refuse == (ft_rule)r) FT_TRY(ft_tally_count(node, NULL, "refused", 1));
     FT_TRY(ft_tally_example(node, NULL, "examples", FT_TALLY_EXAMPLES, line->path, line->number,
                             f->excerpt[r]));
   }

@@ -80,6 +80,41 @@ static void pairs(void **state) {
                "preference 0: u=q+i a=good* / u=q+i a=bad*");
 }
 
+#define CALL                                                                                       \
+  "{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"function_call\",\"value\":\"{\\\"name\\\":"    \
+  "\\\"f\\\"}\"},"                                                                                 \
+  "{\"from\":\"observation\",\"value\":\"o\"},"
+
+/* What both sides begin with is the prompt, whatever it is made of. */
+static void implicit_prompts(void **state) {
+  (void)state;
+  check_record(&plain,
+               "{\"chosen\":\"what is up? the sky is blue\",\"rejected\":\"what is up? the sky is "
+               "black\"}",
+               "preference 0: u=what is up? the sky is a= blue* / u=what is up? the sky is a= "
+               "black*");
+  check_record(
+      &plain,
+      "{\"system\":\"s\",\"chosen\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":"
+      "\"assistant\",\"content\":\"a\"}],\"rejected\":[{\"role\":\"user\",\"content\":\"q\"},"
+      "{\"role\":\"assistant\",\"content\":\"b\"}]}",
+      "preference 0: s=s u=q a=a* / s=s u=q a=b*");
+  check_record(&plain,
+               "{\"chosen\":[" CALL "{\"from\":\"gpt\",\"value\":\"a\"}],\"rejected\":[" CALL
+               "{\"from\":\"gpt\",\"value\":\"b\"}]}",
+               "preference 0: u=q a=! t=o a=a* / u=q a=! t=o a=b*");
+  /* an answer of several messages; one that is the beginning of the other */
+  check_record(
+      &plain,
+      "{\"chosen\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
+      "\"a\"},{\"role\":\"user\",\"content\":\"r\"},{\"role\":\"assistant\",\"content\":\"b\"}],"
+      "\"rejected\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
+      "\"a\"}]}",
+      "preference 0: u=q a=a* u=r a=b* / u=q a=a*");
+  check_record(&plain, "{\"system\":\"s\",\"question\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}",
+               "preference 0: s=s u=q a=a* / s=s u=q a=b*");
+}
+
 static void rated(void **state) {
   (void)state;
   check_record(&plain, "{\"prompt\":\"q\",\"completion\":\"a\",\"label\":false}",
@@ -183,10 +218,15 @@ static void lost_meaning(void **state) {
       {"{\"system\":\"a\",\"messages\":[{\"role\":\"system\",\"content\":\"b\"}]}",
        "beside messages that begin with a system message"},
       {"{\"instruction\":\"q\",\"output\":\"a\",\"text\":\"another\"}", "--form says which"},
-      {"{\"chosen\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
-       "\"a\"}],\"rejected\":[{\"role\":\"user\",\"content\":\"r\"},{\"role\":\"assistant\","
+      {"{\"query\":\"q\",\"chosen\":\"the sky is blue\",\"rejected\":\"the sky is black\"}",
+       "--field prompt=query"},
+      {"{\"chosen\":\"yes\",\"rejected\":\"no\"}", "share no beginning"},
+      {"{\"system\":\"t\",\"chosen\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\","
+       "\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}],\"rejected\":[{\"role\":"
+       "\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"q\"},{\"role\":"
+       "\"assistant\","
        "\"content\":\"b\"}]}",
-       "share no beginning"},
+       "beside messages that begin with a system message"},
       {"{\"text\":\"t\",\"label\":\"yes\"}", "label2id"},
       {"{\"text\":\"t\",\"label\":-1}", "a class (a number from 0)"}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
@@ -311,11 +351,12 @@ static void spelled_tokens(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pairs),           cmocka_unit_test(rated),
-      cmocka_unit_test(classes),         cmocka_unit_test(switches),
-      cmocka_unit_test(meaning_is_kept), cmocka_unit_test(lost_meaning),
-      cmocka_unit_test(layouts_refuse),  cmocka_unit_test(unread_members),
-      cmocka_unit_test(names_and_forms), cmocka_unit_test(spelled_tokens),
+      cmocka_unit_test(pairs),          cmocka_unit_test(implicit_prompts),
+      cmocka_unit_test(rated),          cmocka_unit_test(classes),
+      cmocka_unit_test(switches),       cmocka_unit_test(meaning_is_kept),
+      cmocka_unit_test(lost_meaning),   cmocka_unit_test(layouts_refuse),
+      cmocka_unit_test(unread_members), cmocka_unit_test(names_and_forms),
+      cmocka_unit_test(spelled_tokens),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

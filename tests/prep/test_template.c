@@ -13,7 +13,8 @@ static const char *const bare_tokens[] = {"<|bos|>", "<|eos|>", NULL};
 
 static void names(void **state) {
   (void)state;
-  static const char *const all[] = {"auto", "model", "chatml", "llama2", "llama3", "alpaca", "plain"};
+  static const char *const all[] = {"auto",   "model",  "chatml", "llama2",
+                                    "llama3", "alpaca", "plain"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++) {
     ft_template t;
     assert_ok(ft_template_by_name(all[i], &t));
@@ -373,15 +374,23 @@ static void untrained_turns(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names),           cmocka_unit_test(automatic),
-      cmocka_unit_test(missing_tokens),  cmocka_unit_test(chatml),
-      cmocka_unit_test(llama3),          cmocka_unit_test(llama2),
-      cmocka_unit_test(alpaca),          cmocka_unit_test(plain),
-      cmocka_unit_test(no_end_of_text),  cmocka_unit_test(text),
+      cmocka_unit_test(names),
+      cmocka_unit_test(automatic),
+      cmocka_unit_test(missing_tokens),
+      cmocka_unit_test(chatml),
+      cmocka_unit_test(llama3),
+      cmocka_unit_test(llama2),
+      cmocka_unit_test(alpaca),
+      cmocka_unit_test(plain),
+      cmocka_unit_test(no_end_of_text),
+      cmocka_unit_test(text),
       cmocka_unit_test(end_of_text),
-      cmocka_unit_test(forging),         cmocka_unit_test(borders),
-      cmocka_unit_test(normalized),      cmocka_unit_test(prompt_is_a_prefix),
-      cmocka_unit_test(untrained_turns), cmocka_unit_test(zeros),
+      cmocka_unit_test(forging),
+      cmocka_unit_test(borders),
+      cmocka_unit_test(normalized),
+      cmocka_unit_test(prompt_is_a_prefix),
+      cmocka_unit_test(untrained_turns),
+      cmocka_unit_test(zeros),
       cmocka_unit_test(start_of_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,11 +170,12 @@ typedef struct ft_room {
   int64_t limit_bytes;      /* with what others use */
 } ft_room;
 
-/* Finds the tightest bound of all machines and groups. needed_bytes: all memory that this rank will
- * have in the end, what it has already included (shared memory on one rank of the node). *tightest
- * is the same on every rank. Collective over all ranks; to be called before large memory is taken:
- * what is too much would end the ranks, without a word. Errors: FT_ERR_MEMORY, FT_ERR_STOPPED. */
-ft_err ft_comm_memory_room(ft_comm *comm, int64_t needed_bytes, ft_room *tightest);
+/* Finds the tightest bound of each machine, and of the groups there. needed_bytes: all memory that
+ * this rank will have in the end, what it has already included (shared memory on one rank of the
+ * node). On rank 0 *rooms (to be freed with ft_free) has `*count` of them, the fullest first; NULL
+ * and 0 on the others. Collective over all ranks; to be called before large memory is taken: what
+ * is too much would end the ranks, without a word. Errors: FT_ERR_MEMORY, FT_ERR_STOPPED. */
+ft_err ft_comm_memory_rooms(ft_comm *comm, int64_t needed_bytes, ft_room **rooms, int64_t *count);
 /* FT_ERR_MEMORY if more is needed than there is, naming host, ranks, both numbers and the bound.
  * Not collective. */
 ft_err ft_room_check(const ft_room *room);

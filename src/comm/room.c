@@ -2,6 +2,7 @@
  * control group that bounds some of its ranks. */
 #include "comm_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ft/base_machine.h"
@@ -46,22 +47,46 @@ static bool seen_before(const rank_memory *ranks, int rank, uint64_t group) {
   return false;
 }
 
-static ft_room find_tightest(const rank_memory *ranks, int size) {
+/* Of the bounds that hold for ranks of a machine. */
+static ft_room find_tightest(const rank_memory *ranks, int size, int machine) {
   ft_room tightest = {0};
-  for (int r = 0; r < size; r++)
-    for (int64_t i = 0; i < ranks[r].memory.count; i++) {
-      const ft_memory_bound *bound = &ranks[r].memory.bounds[i];
+  for (int r = 0; r < size; r++) {
+    const ft_memory_bounds *memory = &ranks[r].memory;
+    for (int64_t i = 0; i < memory->count && ranks[r].machine == machine; i++) {
+      const ft_memory_bound *bound = &memory->bounds[i];
       if (seen_before(ranks, r, bound->group)) continue;
       ft_room room = room_of(ranks, size, r, bound);
       if (tightest.num_ranks == 0 || fullness(&room) > fullness(&tightest)) tightest = room;
     }
+  }
   return tightest;
 }
 
-ft_err ft_comm_memory_room(ft_comm *comm, int64_t needed_bytes, ft_room *tightest) {
+static int compare_fullness(const void *a, const void *b) {
+  double x = fullness(a), y = fullness(b);
+  return x > y ? -1 : x < y;
+}
+
+static ft_err list_rooms(const rank_memory *ranks, int size, ft_room **out, int64_t *count) {
+  void *memory = NULL;
+  ft_err err = ft_alloc_array(FT_MEM_OTHER, size, sizeof(ft_room), &memory);
+  if (err != FT_OK) return err;
+  ft_room *rooms = memory;
+  for (int r = 0; r < size; r++) {
+    if (ranks[r].machine != r) continue;
+    rooms[*count] = find_tightest(ranks, size, r);
+    if (rooms[*count].num_ranks > 0) ++*count;
+  }
+  qsort(rooms, (size_t)*count, sizeof *rooms, compare_fullness);
+  *out = rooms;
+  return FT_OK;
+}
+
+ft_err ft_comm_memory_rooms(ft_comm *comm, int64_t needed_bytes, ft_room **rooms, int64_t *count) {
   ft_err err = FT_OK;
   void *mine = NULL, *all = NULL;
-  *tightest = (ft_room){0};
+  *rooms = NULL;
+  *count = 0;
   err = ft_alloc(FT_MEM_OTHER, sizeof(rank_memory), &mine);
   FT_TRY(ft_comm_agree(comm, err));
   rank_memory *self = mine;
@@ -71,8 +96,8 @@ ft_err ft_comm_memory_room(ft_comm *comm, int64_t needed_bytes, ft_room *tightes
   ft_machine_memory("", &self->memory);
   snprintf(self->host, sizeof self->host, "%.63s", comm->host);
   FT_TRY(ft_comm_gather(comm, 0, self, sizeof *self, &all, NULL));
-  if (comm->rank == 0) *tightest = find_tightest(all, comm->size);
-  FT_TRY(ft_comm_broadcast(comm, 0, tightest, sizeof *tightest));
+  err = comm->rank == 0 ? list_rooms(all, comm->size, rooms, count) : FT_OK;
+  FT_TRY(ft_comm_agree(comm, err));
 out:
   ft_free(mine);
   ft_free(all);

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #define GIB 1073741824.0
+#define MOST_ROOMS_TOLD 8
 
 /* ---------------------------------------------------------------- memory */
 
@@ -22,17 +23,28 @@ void ft_before_note(ft_before *before) {
                         .shm_bytes = free_shared_memory()};
 }
 
-/* Beside what is accounted, this rank has what it had before: program, libraries, MPI. */
-static ft_err check_memory(trainer *t) {
-  ft_room room;
-  int64_t accounted = (int64_t)ft_mem_total().current_bytes - t->before.accounted_bytes;
-  ft_err err = ft_comm_memory_room(t->comm, t->before.resident_bytes + accounted, &room);
-  if (err != FT_OK || room.num_ranks == 0) return err;
-  if (t->rank == 0)
+/* Of a large job, the fullest machines are told. Rank 0. */
+static void say_rooms(const ft_room *rooms, int64_t count) {
+  int64_t told = FT_MIN(count, MOST_ROOMS_TOLD);
+  for (int64_t i = 0; i < told; i++)
     ft_log(FT_LOG_INFO, "memory: the %d ranks of %s will take %.2f GiB of %.2f GiB there (%s)",
-           room.num_ranks, room.host, (double)room.needed_bytes / GIB,
-           (double)room.available_bytes / GIB, room.name);
-  return ft_room_check(&room);
+           rooms[i].num_ranks, rooms[i].host, (double)rooms[i].needed_bytes / GIB,
+           (double)rooms[i].available_bytes / GIB, rooms[i].name);
+  if (told < count)
+    ft_log(FT_LOG_INFO, "memory: the other %lld machines are less full", (long long)(count - told));
+}
+
+/* Beside what is accounted, this rank has what it had before: program, libraries, MPI. */
+static ft_err check_memory(trainer *t, ft_mistakes *m) {
+  ft_room *rooms = NULL;
+  int64_t accounted = (int64_t)ft_mem_total().current_bytes - t->before.accounted_bytes, count;
+  ft_err err = ft_comm_memory_rooms(t->comm, t->before.resident_bytes + accounted, &rooms, &count);
+  if (err != FT_OK) return err;
+  say_rooms(rooms, count);
+  for (int64_t i = 0; i < FT_MIN(count, MOST_ROOMS_TOLD); i++)
+    ft_mistakes_note(m, ft_room_check(&rooms[i]));
+  ft_free(rooms);
+  return FT_OK;
 }
 
 /* It is taken already: who has too little of it was refused. */
@@ -90,10 +102,8 @@ out:
 
 ft_err ft_trainer_check_room(trainer *t, ft_mistakes *m) {
   bool planned = m->count == 0;
-  ft_err err = check_memory(t);
-  if (err == FT_ERR_STOPPED) return err;
-  ft_mistakes_note(m, err);
-  err = say_shared_memory(t);
+  ft_err err = check_memory(t, m);
+  if (err == FT_OK) err = say_shared_memory(t);
   if (err != FT_OK) return err;
   if (t->rank == 0 && planned) ft_mistakes_note(m, check_disk(t));
   return ft_comm_agree(t->comm, ft_mistakes_fail(m, NULL));

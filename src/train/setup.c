@@ -2,23 +2,32 @@
 #include <math.h>
 #include <string.h>
 
+#include "ft/tokenizer.h"
 #include "internal.h"
 
-/* SHA-256 of DIR/tokenizer.json, read by rank 0; "" where there is none. */
-static ft_err hash_tokenizer(trainer *t, const char *dir) {
+/* What shards know the model's tokenizer by; "" where there is none. Training needs none: one that
+ * cannot be read is said. */
+static ft_err identify_tokenizer(const char *dir, char out[65]) {
   ft_err err = FT_OK;
-  char *path = NULL, *text = NULL;
-  size_t bytes;
-  if (t->rank == 0) {
-    FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
-    if (ft_path_exists(path)) {
-      FT_TRY(ft_read_file(path, (size_t)1 << 30, &text, &bytes));
-      ft_sha256_hex(text, bytes, t->tokenizer_sha256);
-    }
-  }
+  char *path = NULL;
+  ft_tokenizer *tokenizer = NULL;
+  *out = 0;
+  FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
+  if (!ft_path_exists(path)) goto out;
+  if (ft_tokenizer_open(dir, &tokenizer) == FT_OK)
+    snprintf(out, 65, "%s", ft_tokenizer_sha256(tokenizer));
+  else
+    ft_log(FT_LOG_WARNING, "the data cannot be compared with the model's tokenizer: %s",
+           ft_error_message());
 out:
+  ft_tokenizer_close(tokenizer);
   ft_free(path);
-  ft_free(text);
+  return err;
+}
+
+/* Read by rank 0. */
+static ft_err share_tokenizer(trainer *t, const char *dir) {
+  ft_err err = t->rank == 0 ? identify_tokenizer(dir, t->tokenizer_sha256) : FT_OK;
   err = ft_comm_agree(t->comm, err);
   return err == FT_OK
              ? ft_comm_broadcast(t->comm, 0, t->tokenizer_sha256, sizeof t->tokenizer_sha256)
@@ -174,7 +183,7 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->stopping.started_s = ft_process_started_s();
   t->evaluation.lowest = t->evaluation.yardstick = INFINITY;
   FT_TRY(compare_hosts(t));
-  FT_TRY(hash_tokenizer(t, model_dir));
+  FT_TRY(share_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));
   FT_TRY(ft_trainer_agree(t, model_dir));
   if (training) FT_TRY(ft_trainer_share_run_dir(t));

@@ -70,5 +70,8 @@ status=0
 wait "$loop" || status=$?
 must "the next attempt" [ "$status" -eq 0 ]
 must "the hosts" grep -q "3 ranks on 3 nodes" "$work/said"
+for host in h1 h2 h3; do
+  must "each host's memory" grep -qE "memory: the 1 ranks of $host will take [0-9.]+ GiB of " "$work/said"
+done
 must "the run" equals "$work/run"
 echo "a run over three hosts, one of them cut off, equals the unbroken run"

@@ -10,10 +10,7 @@
 #include <omp.h>
 
 #include "ft/comm.h"
-#include "ft_test.h"
-
-static ft_comm *comm;
-static int rank, size;
+#include "comm_test.h"
 
 /* ---------------------------------------------------------------- who is where */
 
@@ -413,12 +410,6 @@ static void stop_requests_are_remembered(void **state) {
 }
 
 int main(void) {
-  if (ft_comm_new(&comm) != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
-  rank = ft_comm_rank(comm);
-  size = ft_comm_size(comm);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nodes_are_consistent),
       cmocka_unit_test(all_to_all_of_random_sizes),
@@ -434,10 +425,5 @@ int main(void) {
       cmocka_unit_test(threads_follow_the_environment),
       cmocka_unit_test(stop_requests_are_remembered),
   };
-  int failures = cmocka_run_group_tests(tests, NULL, NULL);
-  /* a rank whose test failed in the middle of a collective would leave the others waiting */
-  if (failures > 0)
-    ft_comm_abort(comm, ft_fail(FT_ERR_INTERNAL, "%d tests failed", failures), "tests");
-  ft_comm_free(comm);
-  return 0;
+  return run_comm_tests(tests, FT_ARRAY_SIZE(tests));
 }

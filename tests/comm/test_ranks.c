@@ -1,14 +1,11 @@
 /* Proves that what ranks find out by themselves is compared, and that the memory they will take is
  * held against what there is. Run alone: mpirun -np 3 build/tests/comm/test_ranks */
-#include "ft_test.h"
+#include "comm_test.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "ft/comm.h"
-
-static ft_comm *comm;
-static int rank, size;
 
 /* Facts of a rank: a step that all share, and `mine`. */
 static ft_facts *facts_with(const char *mine) {
@@ -62,27 +59,30 @@ static void a_fact_that_some_lack_differs(void **state) {
   }
 }
 
+/* One machine here, of which rank 0 is told. */
 static void room_is_told_and_checked(void **state) {
   (void)state;
-  ft_room room;
-  assert_ok(ft_comm_memory_room(comm, 1 << 20, &room));
-  assert_true(room.num_ranks > 0 && room.num_ranks <= size);
-  assert_int_equal(room.needed_bytes, (int64_t)room.num_ranks << 20);
-  assert_true(room.available_bytes > 0 && room.available_bytes <= room.limit_bytes);
-  assert_ok(ft_room_check(&room));
+  ft_room *rooms;
+  int64_t count;
+  assert_ok(ft_comm_memory_rooms(comm, 1 << 20, &rooms, &count));
+  assert_int_equal(count, rank == 0);
+  if (rank == 0) {
+    assert_true(rooms->num_ranks > 0 && rooms->num_ranks <= size);
+    assert_int_equal(rooms->needed_bytes, (int64_t)rooms->num_ranks << 20);
+    assert_true(rooms->available_bytes > 0 && rooms->available_bytes <= rooms->limit_bytes);
+    assert_ok(ft_room_check(rooms));
+  }
+  ft_free(rooms);
 
-  assert_ok(ft_comm_memory_room(comm, rank == size - 1 ? (int64_t)1 << 50 : 0, &room));
-  assert_true(room.needed_bytes == (int64_t)1 << 50);
-  assert_fails(ft_room_check(&room), FT_ERR_MEMORY, ft_comm_host(comm));
+  assert_ok(ft_comm_memory_rooms(comm, rank == size - 1 ? (int64_t)1 << 50 : 0, &rooms, &count));
+  if (rank == 0) {
+    assert_true(rooms->needed_bytes == (int64_t)1 << 50);
+    assert_fails(ft_room_check(rooms), FT_ERR_MEMORY, ft_comm_host(comm));
+  }
+  ft_free(rooms);
 }
 
 int main(void) {
-  if (ft_comm_new(&comm) != FT_OK) {
-    fprintf(stderr, "%s\n", ft_error_message());
-    return 1;
-  }
-  rank = ft_comm_rank(comm);
-  size = ft_comm_size(comm);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(equal_facts_pass),
       cmocka_unit_test(whoever_differs_is_named_with_both_values),
@@ -90,9 +90,5 @@ int main(void) {
       cmocka_unit_test(a_fact_that_some_lack_differs),
       cmocka_unit_test(room_is_told_and_checked),
   };
-  int failures = cmocka_run_group_tests(tests, NULL, NULL);
-  if (failures > 0)
-    ft_comm_abort(comm, ft_fail(FT_ERR_INTERNAL, "%d tests failed", failures), "tests");
-  ft_comm_free(comm);
-  return 0;
+  return run_comm_tests(tests, FT_ARRAY_SIZE(tests));
 }

@@ -40,6 +40,29 @@ room() {
   says 'run.dir: .*/proc/nowhere'
 }
 
+# A tokenizer of which one token stands beside tokenizer.json has an identity of its own, in shards too.
+tokens_beside_the_file() {
+  local model=$work/beside
+  cp -r "$work/model" "$model"
+  rm "$model/ftrun.sha256"
+  python3 - "$model" <<'END'
+import json, sys
+path = sys.argv[1] + "/tokenizer.json"
+tokenizer = json.load(open(path))
+tokenizer["added_tokens"] = [t for t in tokenizer["added_tokens"] if t["content"] != "<|reserved_1|>"]
+json.dump(tokenizer, open(path, "w"))
+path = sys.argv[1] + "/tokenizer_config.json"
+config = json.load(open(path))
+config["additional_special_tokens"] = ["<|beside|>"]
+json.dump(config, open(path, "w"))
+END
+  expect 0 "$ftrun" prep --model "$model" --input "$work/questions.jsonl" --out "$work/beside-data"
+  ends 0 --check model.path="$model" "data.train=[{\"path\":\"$work/beside-data/train\"}]" data.validation=[]
+  sed -i 's/<|beside|>/<|besides|>/' "$model/tokenizer_config.json"
+  ends 65 --check model.path="$model" "data.train=[{\"path\":\"$work/beside-data/train\"}]" data.validation=[]
+  says 'was made with another tokenizer'
+}
+
 # What will come of it.
 outlook() {
   ends 0 --check train.steps=null train.epochs=3 train.global_batch=null schedule.warmup_steps=null
@@ -64,6 +87,11 @@ outlook() {
   rm "$work/mute/tokenizer.json"
   ends 0 --check model.path="$work/mute"
   says 'warning: .*mute has no tokenizer.json'
+  printf '{"model": {"type": "none"}}' >"$work/mute/tokenizer.json"
+  rm -f "$work/mute/ftrun.sha256"
+  ends 0 --check model.path="$work/mute"
+  says 'warning: the data cannot be compared with the model.s tokenizer: '
+  says_not 'has no tokenizer.json'
 }
 
 # A refusal writes nothing; a longer run says how its rate goes on.
@@ -137,6 +165,7 @@ cat >"$work/config.json" <<END
  "run": {"dir": "$work/run", "seed": 9}}
 END
 room
+tokens_beside_the_file
 outlook
 going_on
 other_data

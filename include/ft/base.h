@@ -106,6 +106,7 @@ typedef enum ft_owner {
   FT_MEM_MASTER,   /* owned slices of master weights */
   FT_MEM_STATE,    /* owned slices of optimizer state */
   FT_MEM_GRADIENT, /* owned slices of gradient accumulators */
+  FT_MEM_FROZEN,   /* weights that nobody trains, as they are kept */
   FT_MEM_WEIGHTS,  /* gathered compute weights (node-shared windows count on the allocating rank) */
   FT_MEM_EXCHANGE, /* send and receive buffers of gradients */
   FT_MEM_ACTIVATIONS, /* activations kept for the backward pass, and key/value caches */
@@ -294,6 +295,10 @@ typedef enum ft_master {
   FT_MASTER_BF16,   /* the upper 16 bits */
   FT_MASTER_NUM
 } ft_master;
+
+/* How a frozen weight is kept (kernels_packed.h): as it is computed with, or in codes. */
+typedef enum ft_code { FT_CODE_NONE, FT_CODE_INT8, FT_CODE_NF4, FT_CODE_NUM } ft_code;
+const char *ft_code_name(ft_code code); /* "bf16", "int8", "nf4": as model.storage names it */
 
 /* How AdamW's moments are kept (kernels_packed.h). */
 typedef enum ft_moments { FT_MOMENTS_F32, FT_MOMENTS_INT8, FT_MOMENTS_NUM } ft_moments;

@@ -78,22 +78,18 @@ void ft_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *arrays, ui
 
 /* ---------------------------------------------------------------- frozen weights */
 
-/* How a frozen weight is kept in fewer bits than bf16. Elements are coded in packets of
+/* A frozen weight in fewer bits than bf16 (ft_code). Elements are coded in packets of
  * FT_CODE_ELEMENTS, counted from the first; a packet is a scale in f32 and then the codes, and
- * depends on its 64 values alone. */
-typedef enum ft_code {
-  FT_CODE_INT8, /* scale = largest magnitude / 127, codes the nearest whole numbers: 68 bytes */
-  FT_CODE_NF4,  /* scale = largest magnitude, codes of ft_code_nf4: 36 bytes */
-  FT_CODE_NUM
-} ft_code;
+ * depends on its 64 values alone.
+ *   FT_CODE_INT8  scale = largest magnitude / 127, codes the nearest whole numbers: 68 bytes
+ *   FT_CODE_NF4   scale = largest magnitude, codes of ft_code_nf4: 36 bytes
+ * No function below takes FT_CODE_NONE. */
 
 enum { FT_CODE_ELEMENTS = 64 };
 
 /* The 16 numbers of NormalFloat (Dettmers et al. 2023, appendix E), ascending. */
 extern const float ft_code_nf4[16];
 
-/* "int8", "nf4": as model.storage names it. */
-const char *ft_code_name(ft_code code);
 /* Bytes that `count` elements take; the last packet is whole, filled up with zeros. */
 size_t ft_code_bytes(ft_code code, int64_t count);
 

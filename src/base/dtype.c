@@ -26,3 +26,9 @@ uint16_t ft_f16_from_f32(float value) {
   uint32_t rounded = magnitude - (112u << 23) + 0xfffu + (magnitude >> 13 & 1u);
   return (uint16_t)(sign | rounded >> 13);
 }
+
+const char *ft_code_name(ft_code code) {
+  static const char *const names[FT_CODE_NUM] = {"bf16", "int8", "nf4"};
+  FT_ASSERT(code < FT_CODE_NUM);
+  return names[code];
+}

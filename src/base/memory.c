@@ -27,6 +27,7 @@ const char *ft_owner_name(ft_owner owner) {
                                                        [FT_MEM_MASTER] = "master weights",
                                                        [FT_MEM_STATE] = "optimizer state",
                                                        [FT_MEM_GRADIENT] = "gradients",
+                                                       [FT_MEM_FROZEN] = "frozen weights",
                                                        [FT_MEM_WEIGHTS] = "gathered weights",
                                                        [FT_MEM_EXCHANGE] = "exchange buffers",
                                                        [FT_MEM_ACTIVATIONS] = "activations",

@@ -1,4 +1,4 @@
-/* Frozen weights in codes: names, sizes, and packets divided among threads. */
+/* Frozen weights in codes: sizes, and packets divided among threads. */
 #include "internal.h"
 
 const float ft_code_nf4[16] = {-1.0f,
@@ -18,14 +18,8 @@ const float ft_code_nf4[16] = {-1.0f,
                                0.7229568362236023f,
                                1.0f};
 
-const char *ft_code_name(ft_code code) {
-  static const char *const names[FT_CODE_NUM] = {"int8", "nf4"};
-  FT_ASSERT(code < FT_CODE_NUM);
-  return names[code];
-}
-
 static size_t packet_bytes(ft_code code) {
-  FT_ASSERT(code < FT_CODE_NUM);
+  FT_ASSERT(code > FT_CODE_NONE && code < FT_CODE_NUM);
   return sizeof(float) + (code == FT_CODE_INT8 ? FT_CODE_ELEMENTS : FT_CODE_ELEMENTS / 2);
 }
 

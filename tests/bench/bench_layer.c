@@ -169,7 +169,7 @@ void bench_codes(void) {
   const job copy = {run_copy_weights, &x, 2 * whole};
   double copying = best_rate(&copy);
   printf("%-44s %8.1f GB/s\n", "copy", copying / 1e9);
-  for (int code = 0; code < FT_CODE_NUM; code++)
+  for (int code = FT_CODE_INT8; code < FT_CODE_NUM; code++)
     for (int read = 0; read < 2; read++) {
       x.code = (ft_code)code;
       double bytes = whole + (double)ft_code_bytes(x.code, WEIGHTS);

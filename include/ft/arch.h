@@ -234,6 +234,7 @@ typedef struct ft_tensor {
   int64_t rows, cols; /* tensors of fewer dimensions: rows = 1, cols = their length */
   int num_dims;       /* 0, 1 or 2; weight decay applies to 2 */
   int64_t offset;     /* first element in the block's flat array */
+  ft_code storage;    /* of a frozen one: how it is kept (ft_layout_set_storage) */
   float scale;        /* of a low-rank part's A: what its product is multiplied by; else 0 */
 } ft_tensor;
 

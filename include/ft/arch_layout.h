@@ -53,6 +53,11 @@ ft_err ft_layout_new(const ft_arch *arch, const ft_method *method, const ft_choi
                      ft_layout **out);
 void ft_layout_free(ft_layout *layout);
 
+/* How frozen matrices are kept (ft_tensor.storage): so, but where that is FT_CODE_NF4 the one that
+ * makes logits in FT_CODE_INT8. Vectors (norms, biases) stay as they are computed with. Errors:
+ * FT_ERR_CONFIG naming model.storage if it is not FT_CODE_NONE and nothing is frozen. */
+ft_err ft_layout_set_storage(ft_layout *layout, ft_code storage);
+
 /* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */
 int64_t ft_layout_find(const ft_layout *layout, const ft_unit *unit, ft_role role,
                        const ft_tensor **tensor);

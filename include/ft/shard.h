@@ -12,8 +12,10 @@
  * The owner of a slice of a trained block keeps master weights, the registered states and a
  * gradient accumulator, each in f32 or in fewer bytes (kernels_packed.h). Frozen blocks (layout.h;
  * all of them, without training) have none of these: their weights are kept in the compute type
- * only. Stage 3 gathers a block's weights when it is acquired; stage 2 (and 1) keeps a full copy a
- * node; stage 0 keeps what is trained on every rank.
+ * only, or their matrices in codes (ft_tensor.storage). Stage 3 gathers a block's weights when it is
+ * acquired; stage 2 (and 1) keeps a full copy a node; stage 0 keeps what is trained on every rank.
+ * What is in codes is decoded when it is acquired: in stage 3 each slice by its owner, otherwise by
+ * the ranks of a node from the codes that the node has once.
  *
  * Everything here is called by one thread of a rank. Element indices are int64_t. */
 #ifndef FT_SHARD_H
@@ -121,8 +123,9 @@ const ft_shard_options *ft_shard_options_of(const ft_shard *shard);
 
 /* Sets owned elements from f32: flat elements start … start+count-1 of the block, all inside one
  * kept range: to the master (to the nearest value that it can keep), or of a frozen block (rounded)
- * to where the compute weights are kept: then nobody of the node may still read them. Import uses
- * it. Not collective. */
+ * to where the compute weights are kept: then nobody of the node may still read them, and of a
+ * tensor in codes it is whole packets (FT_CODE_ELEMENTS), or up to its end. What a training has
+ * frozen is set once, before the first ft_shard_weights_changed. Import uses it. Not collective. */
 void ft_shard_set_weights(ft_shard *shard, int64_t block, int64_t start, int64_t count,
                           const float *values);
 /* How many updates are behind the weights: names the random numbers of their rounding. 0 at first;

@@ -116,6 +116,25 @@ void ft_layout_free(ft_layout *l) {
   ft_free(l);
 }
 
+static bool makes_logits(const ft_layout *l, const ft_tensor *t) {
+  return t->role == (l->arch.tied ? FT_ROLE_EMBEDDING : FT_ROLE_HEAD);
+}
+
+ft_err ft_layout_set_storage(ft_layout *l, ft_code storage) {
+  if (storage != FT_CODE_NONE && !ft_layout_has_frozen(l))
+    return ft_fail(FT_ERR_CONFIG,
+                   "model.storage is \"%s\", but every weight is trained: it is for frozen ones "
+                   "(train.freeze, or a method that leaves the model as it is)",
+                   ft_code_name(storage));
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    for (int i = 0; !l->blocks[b].trained && i < l->blocks[b].num_tensors; i++) {
+      ft_tensor *t = &l->blocks[b].tensors[i];
+      bool finer = storage == FT_CODE_NF4 && makes_logits(l, t);
+      t->storage = t->num_dims < 2 ? FT_CODE_NONE : finer ? FT_CODE_INT8 : storage;
+    }
+  return FT_OK;
+}
+
 int64_t ft_layout_find(const ft_layout *l, const ft_unit *unit, ft_role role,
                        const ft_tensor **tensor) {
   for (int i = 0; i < unit->num_blocks; i++) {

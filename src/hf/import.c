@@ -84,15 +84,24 @@ out:
   return err;
 }
 
+/* How many rows of a part are set at least at once: where it is kept in codes, whole packets. */
+static int64_t fewest_rows(const ft_hf_part *part, int64_t row_elements) {
+  int64_t rows = 1;
+  while (part->tensor.storage != FT_CODE_NONE && rows * row_elements % FT_CODE_ELEMENTS != 0)
+    rows *= 2;
+  return rows;
+}
+
 /* Elements first … end-1 of a part, whose rows are columns of the file's tensor. */
 static ft_err import_turned(importer *in, const reading *r, const ft_hf_part *part, int64_t first,
                             int64_t end) {
   ft_err err = FT_OK;
-  int64_t rows = r->t->dims[0], at_once = FT_MAX((int64_t)PIECE_ELEMENTS / rows, 1);
-  FT_CHECK(rows <= PIECE_ELEMENTS, FT_ERR_DATA, "%s: %s has %lld rows; at most %d are supported",
+  int64_t rows = r->t->dims[0], fewest = fewest_rows(part, rows);
+  int64_t at_once = PIECE_ELEMENTS / rows / fewest * fewest;
+  FT_CHECK(at_once > 0, FT_ERR_DATA, "%s: %s has %lld rows; at most %lld are supported",
            ft_safetensors_file(in->st, r->source), r->source->name, (long long)rows,
-           PIECE_ELEMENTS);
-  for (int64_t row = first / rows; row * rows < end; row += at_once) {
+           (long long)(PIECE_ELEMENTS / fewest));
+  for (int64_t row = first / rows / fewest * fewest; row * rows < end; row += at_once) {
     int64_t count = FT_MIN(at_once, ft_round_up(end, rows) / rows - row);
     int64_t from = FT_MAX(first, row * rows), to = FT_MIN(end, (row + count) * rows);
     FT_TRY(ft_shard_check(in->shard));

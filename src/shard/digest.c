@@ -181,23 +181,17 @@ out:
 
 /* ---------------------------------------------------------------- checksum of the weights */
 
-/* The bytes that stand for `count` ≤ FT_CHUNK elements of an owned range from `at` on: the values
- * of the master weights, in room, or what there is of them without training. */
-static const void *weight_bytes(const ft_shard *s, const part *b, const ft_range *r, int64_t at,
-                                int64_t count, float room[FT_CHUNK], size_t *bytes) {
-  int64_t element = b->kept_offset + r->local + at;
-  const char *base = s->frozen;
+/* The values that stand for `count` ≤ FT_CHUNK elements of an owned range from `at` on: those of
+ * the master weights, or the weights that nobody trains as they are computed with. */
+static size_t weight_values(const ft_shard *s, int64_t block, const ft_range *r, int64_t at,
+                            int64_t count, float room[FT_CHUNK]) {
+  const part *b = &s->parts[block];
   if (b->trained) {
-    *bytes = (size_t)count * sizeof(float);
     read_master(s, b, r->local + at, count, room);
-    return room;
+    return (size_t)count * sizeof(float);
   }
-  if (!base) {
-    base = ft_comm_window_data(s->weights_window);
-    element = b->full_offset + r->start + at;
-  }
-  *bytes = (size_t)count * s->element_bytes;
-  return base + (size_t)element * s->element_bytes;
+  ft_shard_frozen_read(s, block, r->start + at, count, room);
+  return (size_t)count * s->element_bytes;
 }
 
 /* Sum of the hashes of a range's chunks, each seeded by block and place in it. */
@@ -206,10 +200,9 @@ static uint64_t hash_range(const ft_shard *s, int64_t block, const ft_range *r) 
 #pragma omp parallel for schedule(static) reduction(+ : sum)
   for (int64_t at = 0; at < r->count; at += FT_CHUNK) {
     float room[FT_CHUNK];
-    size_t bytes;
     int64_t count = FT_MIN((int64_t)FT_CHUNK, r->count - at);
-    const void *data = weight_bytes(s, &s->parts[block], r, at, count, room, &bytes);
-    sum += ft_hash64(data, bytes, ft_element_number(block, r->start + at));
+    size_t bytes = weight_values(s, block, r, at, count, room);
+    sum += ft_hash64(room, bytes, ft_element_number(block, r->start + at));
   }
   return sum;
 }

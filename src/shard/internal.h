@@ -1,5 +1,6 @@
 /* What the files of shard share: the parts of a block, the slots of gathered weights, the buffers
- * of gradients. partition.c cuts, shard.c owns the memory, weights.c gathers, gradient.c reduces,
+ * of gradients. partition.c cuts, shard.c owns the memory, frozen.c keeps
+ * what nobody trains, weights.c gathers, gradient.c reduces,
  * digest.c makes norms and checksums. */
 #ifndef FT_SHARD_INTERNAL_H
 #define FT_SHARD_INTERNAL_H
@@ -21,17 +22,19 @@ ft_range ft_shard_piece_slice(const ft_range *piece, int place, int size);
 typedef struct part {
   const ft_block *block; /* borrowed */
   bool trained;          /* has master weights, gradient sums and states */
+  bool coded;            /* some of its tensors are kept in codes */
   int64_t num_pieces;
   ft_range *pieces;      /* [num_pieces] */
   ft_range *slices;      /* [num_pieces] this rank's, empty ones too */
   int64_t *first_chunk;  /* [num_pieces] number of a slice's first chunk among this rank's */
   ft_range *owned;       /* [num_owned] the same without the empty ones */
   ft_range *kept_ranges; /* [num_kept_ranges] */
-  ft_range *converted;   /* [num_converted] what this rank rounds for its node's full copy */
+  ft_range *converted;   /* [num_converted] what this rank rounds or decodes for its node */
   int64_t num_owned, num_kept_ranges, num_converted;
-  int64_t kept;        /* elements this rank keeps */
-  int64_t kept_offset; /* where they begin in arrays over all trained blocks, or over all frozen */
-  int64_t full_offset; /* where the block begins in the node's full copy */
+  int64_t kept;          /* elements this rank keeps */
+  int64_t kept_offset;   /* of a trained block: where they begin in arrays over all of these */
+  int64_t full_offset;   /* … and where the block begins in the node's full copy */
+  int64_t frozen_offset; /* of a frozen one: bytes from ft_shard.frozen on */
 } part;
 
 /* ---------------------------------------------------------------- exchanges */
@@ -90,28 +93,32 @@ struct ft_shard {
   int num_feeders;
 
   int64_t num_blocks;
-  part *parts;                            /* [num_blocks] */
-  int64_t kept_elements, frozen_elements; /* that this rank keeps of all blocks */
-  bool has_frozen;                        /* some block is frozen */
-  bool frozen_is_spread;                  /* full copies have other nodes' frozen weights */
-  int64_t full_elements;                  /* of all blocks, whole */
-  int64_t largest_block;                  /* elements */
-  int64_t largest_piece, largest_slice;   /* of trained blocks; the slice is this rank's */
-  int64_t most_pieces;                    /* of a block */
-  int64_t own_chunks;                     /* of all blocks */
+  part *parts;                          /* [num_blocks] */
+  int64_t kept_elements;                /* that this rank keeps of all trained blocks */
+  int64_t frozen_bytes;                 /* of all frozen ones: this rank's or its node's */
+  bool has_frozen;                      /* some block is frozen */
+  bool frozen_is_spread;                /* stages 0 to 2: nodes have each other's frozen weights */
+  int64_t full_elements;                /* of all trained blocks, whole */
+  int64_t largest_block;                /* elements of the largest that is gathered */
+  int64_t largest_piece, largest_slice; /* of trained blocks; the slice is this rank's */
+  int64_t most_pieces;                  /* of a block */
+  int64_t own_chunks;                   /* of all blocks */
 
   int num_states;
   state states[MAX_STATES];
   char *gradient; /* [kept_elements] of options.gradient */
-  char *frozen;   /* [frozen_elements] of the compute type: stage 3 */
+  char *frozen;   /* [frozen_bytes] stage 3: this rank's; otherwise its node's */
 
-  ft_window *weights_window; /* stage 3: the slots; otherwise the full copy */
+  ft_window *frozen_window;  /* stages 0 to 2 */
+  ft_window *weights_window; /* the slots, and in stages 0 to 2 the full copy of what is trained */
+  char *full;                /* the full copy */
   ft_window *send_window;    /* [node_size][NUM_SEND_BUFFERS][largest_piece] */
   size_t send_buffer_bytes;
   char *receive_buffer; /* contributions of remote ranks to this rank's slice of one piece */
 
   slot slots[MAX_SLOTS];
   int num_slots;
+  char *slot_memory;    /* [num_slots][largest_block] of the compute type */
   uint64_t clock;       /* counts acquires */
   const int64_t *order; /* [num_order] of the pass; borrowed */
   int64_t num_order, next_in_order;
@@ -163,6 +170,28 @@ static inline void read_master(const ft_shard *s, const part *b, int64_t local, 
   ft_master_read(s->options.master, w, low, count, out);
 }
 
+/* Whether the block is gathered into a slot; otherwise its node has all of it ready for reading. */
+static inline bool is_gathered(const ft_shard *s, const part *b) {
+  return s->options.stage == 3 || b->coded;
+}
+
+/* ---------------------------------------------------------------- frozen.c */
+
+/* Where flat element `flat` of a frozen block is kept, in bytes from where the block begins if all
+ * of it is kept; a multiple of FT_TENSOR_ALIGN, or the end. */
+int64_t ft_shard_frozen_at(const ft_shard *s, const ft_block *block, int64_t flat);
+/* What this rank (stage 3) or its node keeps of a frozen block. */
+int64_t ft_shard_frozen_bytes(const ft_shard *s, const part *b);
+/* Sets elements that this rank owns, as ft_shard_set_weights does. */
+void ft_shard_frozen_write(ft_shard *s, int64_t block, int64_t start, int64_t count,
+                           const float *values);
+/* Elements start … in the compute type; of what this rank owns, or (stages 0 to 2) of any. start is
+ * a multiple of FT_TENSOR_ALIGN. */
+void ft_shard_frozen_read(const ft_shard *s, int64_t block, int64_t start, int64_t count,
+                          void *out);
+
+/* ---------------------------------------------------------------- small helpers */
+
 /* With this round the step's sums are complete. */
 static inline bool sums_are_complete(const ft_shard *s) {
   return s->first_contribution + s->contributors == s->num_contributions;
@@ -173,6 +202,8 @@ double ft_shard_square_sums(const ft_shard *s, const void *sums, int64_t count);
 /* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
  * flight still borrow our memory). */
 ft_err ft_shard_wait_for(ft_shard *s, ft_request **request);
+/* weights.c: no slot has a block, or is waited for. */
+void ft_shard_empty_slots(ft_shard *s);
 /* Waits for every gather in flight. */
 ft_err ft_shard_finish_gathers(ft_shard *s);
 /* bad.c: looks at this rank's contribution to a piece, before it leaves. */

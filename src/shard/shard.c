@@ -97,9 +97,11 @@ static ft_err lay_out_ranges(ft_shard *s, part *b) {
     ft_range kept = whole ? b->pieces[i] : own;
     if (whole) kept.local = kept.start;
     if (kept.count > 0) b->kept_ranges[b->num_kept_ranges++] = kept;
-    /* With everything on every rank, the ranks of a node share the rounding of its copy. */
-    ft_range mine = whole ? ft_shard_piece_slice(&b->pieces[i], s->node_rank, s->node_size) : own;
-    if (whole) mine.local = mine.start;
+    /* What is whole on the rank or its node is rounded or decoded by the node's ranks together. */
+    bool together = whole || (s->options.stage < 3 && is_gathered(s, b));
+    ft_range mine = own;
+    if (together) mine = ft_shard_piece_slice(&b->pieces[i], s->node_rank, s->node_size);
+    if (together) mine.local = mine.start;
     if (mine.count > 0) b->converted[b->num_converted++] = mine;
     b->first_chunk[i] = s->own_chunks;
     if (!b->trained) continue;
@@ -123,14 +125,20 @@ static ft_err lay_out(ft_shard *s) {
     part *b = &s->parts[i];
     b->block = &s->layout->blocks[i];
     b->trained = s->options.training && b->block->trained;
+    for (int k = 0; k < b->block->num_tensors; k++)
+      b->coded |= b->block->tensors[k].storage != FT_CODE_NONE;
     FT_TRY(lay_out_ranges(s, b));
-    int64_t *elements = b->trained ? &s->kept_elements : &s->frozen_elements;
-    b->kept_offset = *elements;
+    b->kept_offset = s->kept_elements;
     b->full_offset = s->full_elements;
-    *elements += b->kept;
-    s->has_frozen |= !b->trained;
-    s->full_elements += b->block->num_elements;
-    s->largest_block = FT_MAX(s->largest_block, b->block->num_elements);
+    b->frozen_offset = s->frozen_bytes;
+    if (b->trained) {
+      s->kept_elements += b->kept;
+      s->full_elements += b->block->num_elements;
+    } else {
+      s->frozen_bytes += ft_round_up(ft_shard_frozen_bytes(s, b), 64); /* a cache line */
+      s->has_frozen = true;
+    }
+    if (is_gathered(s, b)) s->largest_block = FT_MAX(s->largest_block, b->block->num_elements);
     s->most_pieces = FT_MAX(s->most_pieces, b->num_pieces);
   }
 out:
@@ -196,7 +204,7 @@ static ft_err new_local(ft_shard *s) {
   if (s->options.training) FT_TRY(new_training_arrays(s));
   if (s->has_frozen && s->options.stage == 3) {
     void *frozen;
-    FT_TRY(ft_alloc_array(FT_MEM_WEIGHTS, s->frozen_elements, s->element_bytes, &frozen));
+    FT_TRY(ft_alloc(FT_MEM_FROZEN, (size_t)s->frozen_bytes, &frozen));
     s->frozen = frozen;
   }
   s->num_slots = count_slots(s->layout);
@@ -210,16 +218,29 @@ out:
   return err;
 }
 
-/* Collective over all ranks. */
+/* Collective over all ranks, as the next two. */
+static ft_err new_weights_windows(ft_shard *s) {
+  ft_err err = FT_OK;
+  size_t slots_bytes = (size_t)s->num_slots * (size_t)s->largest_block * s->element_bytes;
+  size_t full_bytes = s->options.stage == 3 ? 0 : (size_t)s->full_elements * s->element_bytes;
+  if (slots_bytes + full_bytes > 0) {
+    FT_TRY(
+        ft_comm_window_new(s->comm, FT_MEM_WEIGHTS, slots_bytes + full_bytes, &s->weights_window));
+    s->slot_memory = ft_comm_window_data(s->weights_window);
+    s->full = s->slot_memory + slots_bytes;
+  }
+  if (s->has_frozen && s->options.stage < 3) {
+    FT_TRY(ft_comm_window_new(s->comm, FT_MEM_FROZEN, (size_t)s->frozen_bytes, &s->frozen_window));
+    s->frozen = ft_comm_window_data(s->frozen_window);
+  }
+  ft_shard_empty_slots(s);
+out:
+  return err;
+}
+
 static ft_err new_windows(ft_shard *s) {
   ft_err err = FT_OK;
-  size_t slot_bytes = (size_t)s->largest_block * s->element_bytes;
-  size_t weights_bytes = s->options.stage == 3 ? (size_t)s->num_slots * slot_bytes
-                                               : (size_t)s->full_elements * s->element_bytes;
-  FT_TRY(ft_comm_window_new(s->comm, FT_MEM_WEIGHTS, weights_bytes, &s->weights_window));
-  char *weights = ft_comm_window_data(s->weights_window);
-  for (int i = 0; i < s->num_slots && s->options.stage == 3; i++)
-    s->slots[i].data = weights + (size_t)i * slot_bytes;
+  FT_TRY(new_weights_windows(s));
   if (!s->options.training) goto out;
   s->send_buffer_bytes = (size_t)s->largest_piece * s->element_bytes;
   size_t rank_bytes = NUM_SEND_BUFFERS * s->send_buffer_bytes;
@@ -312,6 +333,7 @@ static void free_exchanges(ft_shard *s) {
     ft_free(s->reductions[i].receives.items);
   }
   if (s->send_window) ft_comm_window_free(s->comm, s->send_window);
+  if (s->frozen_window) ft_comm_window_free(s->comm, s->frozen_window);
   if (s->weights_window) ft_comm_window_free(s->comm, s->weights_window);
 }
 
@@ -337,7 +359,7 @@ void ft_shard_free(ft_shard *s) {
   for (int i = 0; i < s->num_states; i++)
     ft_free(s->states[i].data);
   ft_free(s->gradient);
-  ft_free(s->frozen);
+  if (s->options.stage == 3) ft_free(s->frozen);
   ft_free(s->receive_buffer);
   ft_free(s->chunk_sums);
   ft_free(s->sizes);

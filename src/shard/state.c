@@ -109,30 +109,6 @@ const ft_shard_options *ft_shard_options_of(const ft_shard *s) {
 
 /* ---------------------------------------------------------------- setting weights */
 
-/* To the compute type: what nobody trains to nearest, the rest as training does. */
-static void round_kept(const ft_shard *s, int64_t block, int64_t start, int64_t count,
-                       const float *in, void *out) {
-  if (s->layout->blocks[block].trained)
-    ft_shard_round_weights(&s->options, s->version, block, start, count, in, out);
-  else
-    ft_convert(s->options.compute, out, FT_F32, in, count);
-}
-
-/* Of what is frozen, stages 0 to 2 keep only the node's full copy, of which every rank sets its
- * slices. */
-static void set_full_copy(ft_shard *s, int64_t block, int64_t start, int64_t count,
-                          const float *values) {
-  const part *b = &s->parts[block];
-  char *full = ft_comm_window_data(s->weights_window);
-  for (int64_t i = 0; i < b->num_converted; i++) {
-    const ft_range *r = &b->converted[i];
-    int64_t from = FT_MAX(start, r->start), end = FT_MIN(start + count, r->start + r->count);
-    if (from < end)
-      round_kept(s, block, from, end - from, values + (from - start),
-                 full + (size_t)(b->full_offset + from) * s->element_bytes);
-  }
-}
-
 void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t count,
                           const float *values) {
   const part *b = part_of(s, block);
@@ -147,10 +123,7 @@ void ft_shard_set_weights(ft_shard *s, int64_t block, int64_t start, int64_t cou
   if (b->trained) {
     master_at(s, b, local, &w, &low);
     ft_master_write(s->options.master, values, count, w, low);
-  } else if (s->frozen) {
-    round_kept(s, block, start, count, values,
-               s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes);
   } else {
-    set_full_copy(s, block, start, count, values);
+    ft_shard_frozen_write(s, block, start, count, values);
   }
 }

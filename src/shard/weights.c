@@ -1,5 +1,6 @@
 /* Gathered weights. Stage 3: a pool of slots in node-shared memory, filled block by block; stages
- * 0 to 2: a full copy a node, made again when the weights have changed.
+ * 0 to 2: a full copy a node, made again when the weights have changed, and the pool for what is
+ * kept in codes.
  *
  * What a rank decides here (gather or reuse, which slot) follows from the calls alone, which are
  * the same on all ranks: so are the exchanges that they post. */
@@ -35,14 +36,13 @@ void ft_shard_round_weights(const ft_shard_options *options, int64_t updates, in
 }
 
 /* At most FT_CHUNK elements start … of a block, kept from `local` on: master weights to the compute
- * type, unless they were frozen in it. */
+ * type; frozen ones are copied or decoded. */
 static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_t local,
                          int64_t count, char *to) {
   const part *b = &s->parts[block];
   const ft_shard_options *o = &s->options;
   if (!b->trained) {
-    memcpy(to, s->frozen + (size_t)(b->kept_offset + local) * s->element_bytes,
-           (size_t)count * s->element_bytes);
+    ft_shard_frozen_read(s, block, start, count, to);
     return;
   }
   float values[FT_CHUNK];
@@ -59,7 +59,7 @@ static void round_master(const ft_shard *s, int64_t block, int64_t start, int64_
   }
 }
 
-/* Master weights of a range of a block to the compute type, at `to`; on the compute threads if this
+/* Weights of a range of a block in the compute type, at `to`; on the compute threads if this
  * is one of them. */
 static void round_range(const ft_shard *s, int64_t block, const ft_range *r, char *to,
                         bool on_compute_threads) {
@@ -71,43 +71,53 @@ static void round_range(const ft_shard *s, int64_t block, const ft_range *r, cha
 
 /* ---------------------------------------------------------------- moving a block */
 
-/* Rounds (or copies) this rank's slices of the block into its slot. On the communication thread,
- * or, of a rank that is alone, on the compute threads. */
+/* Rounds, copies or decodes this rank's part of the block into its slot. On the communication
+ * thread, or, of a rank that is alone, on the compute threads. */
 static void fill_slot(void *arg) {
   const slot *p = arg;
   const ft_shard *s = p->shard;
   const part *b = &s->parts[p->block];
-  for (int64_t i = 0; i < b->num_owned; i++) {
-    const ft_range *r = &b->owned[i];
+  for (int64_t i = 0; i < b->num_converted; i++) {
+    const ft_range *r = &b->converted[i];
     round_range(s, p->block, r, p->data + (size_t)r->start * s->element_bytes, is_alone(s));
   }
 }
 
+/* Where a range lies in the room of a whole block: of what is kept frozen, or gathered. */
+static char *bytes_of(const slot *p, bool as_kept, const ft_range *r, int64_t *bytes) {
+  const ft_shard *s = p->shard;
+  const part *b = &s->parts[p->block];
+  int64_t width = (int64_t)s->element_bytes, begin = r->start * width;
+  *bytes = r->count * width;
+  if (as_kept && !b->trained) {
+    begin = ft_shard_frozen_at(s, b->block, r->start);
+    *bytes = ft_shard_frozen_at(s, b->block, r->start + r->count) - begin;
+  }
+  return p->data + begin;
+}
+
 /* Lists what crosses between nodes: each rank's slices go once to every other node, to the rank
  * with the same index there (wrapped where that node has fewer). */
-static void list_messages(slot *p) {
+static void list_messages(slot *p, bool as_kept) {
   ft_shard *s = p->shard;
   const part *b = &s->parts[p->block];
-  int64_t bytes = (int64_t)s->element_bytes;
-  p->sends.count = p->receives.count = 0;
+  int64_t bytes;
   for (int64_t i = 0; i < b->num_pieces; i++) {
-    const ft_range *own = &b->slices[i];
+    char *own = bytes_of(p, as_kept, &b->slices[i], &bytes);
     for (int node = 0; node < s->num_nodes; node++) {
       if (node == s->node) continue;
       int index = s->node_rank % ft_comm_node_size(s->comm, node);
-      ft_shard_messages_add(&p->sends, ft_comm_node_member(s->comm, node, index),
-                            p->data + own->start * bytes, own->count * bytes);
+      ft_shard_messages_add(&p->sends, ft_comm_node_member(s->comm, node, index), own, bytes);
     }
     for (int f = 0; f < s->num_feeders; f++) {
       ft_range slice = ft_shard_piece_slice(&b->pieces[i], s->feeders[f], s->size);
-      ft_shard_messages_add(&p->receives, s->rank_at[s->feeders[f]], p->data + slice.start * bytes,
-                            slice.count * bytes);
+      char *theirs = bytes_of(p, as_kept, &slice, &bytes);
+      ft_shard_messages_add(&p->receives, s->rank_at[s->feeders[f]], theirs, bytes);
     }
   }
 }
 
 static void post_gather(slot *p, const ft_exchange *kind) {
-  list_messages(p);
   ft_exchange e = *kind;
   e.name = "gather";
   e.block = p->block;
@@ -161,14 +171,23 @@ static ft_err start_gather(ft_shard *s, slot *p, int64_t block) {
     fill_slot(p);
     ft_time_enter(before);
   } else {
+    p->sends.count = p->receives.count = 0;
+    if (s->options.stage == 3) list_messages(p, false); /* otherwise the node has all of it */
     post_gather(p, &kind);
   }
   return FT_OK;
 }
 
+/* The block of the pass that will be gathered next; -1: none. */
+static int64_t next_gathered(const ft_shard *s) {
+  for (int64_t i = s->next_in_order; i < s->num_order; i++)
+    if (is_gathered(s, &s->parts[s->order[i]])) return s->order[i];
+  return -1;
+}
+
 static ft_err acquire_gathered(ft_shard *s, int64_t block, const void **weights) {
   ft_err err = FT_OK;
-  int64_t next = s->next_in_order < s->num_order ? s->order[s->next_in_order] : -1;
+  int64_t next = next_gathered(s);
   slot *p = find_slot(s, block);
   if (!p) {
     p = free_slot(s, next);
@@ -188,6 +207,22 @@ out:
   return err;
 }
 
+void ft_shard_empty_slots(ft_shard *s) {
+  size_t slot_bytes = (size_t)s->largest_block * s->element_bytes;
+  for (int i = 0; i < s->num_slots; i++) {
+    slot *p = &s->slots[i];
+    FT_ASSERT(p->num_holders == 0);
+    p->block = -1;
+    p->data = s->slot_memory ? s->slot_memory + (size_t)i * slot_bytes : NULL;
+  }
+}
+
+/* Where the node has a whole block: what is kept of a frozen one, otherwise the full copy. */
+static char *whole_block(const ft_shard *s, const part *b) {
+  if (!b->trained) return s->frozen + b->frozen_offset;
+  return s->full + (size_t)b->full_offset * s->element_bytes;
+}
+
 /* ---------------------------------------------------------------- lending */
 
 void ft_shard_begin_pass(ft_shard *s, const int64_t *order, int64_t num) {
@@ -203,14 +238,14 @@ ft_err ft_shard_acquire(ft_shard *s, int64_t block, const void **weights) {
   FT_ASSERT(block >= 0 && block < s->num_blocks);
   FT_ASSERT(s->open_block < 0); /* ranks that contribute nothing post their exchanges at close */
   s->next_in_order++;
-  if (s->options.stage == 3) return acquire_gathered(s, block, weights);
-  const char *full = ft_comm_window_data(s->weights_window);
-  *weights = full + (size_t)s->parts[block].full_offset * s->element_bytes;
+  const part *b = &s->parts[block];
+  if (is_gathered(s, b)) return acquire_gathered(s, block, weights);
+  *weights = whole_block(s, b);
   return FT_OK;
 }
 
 void ft_shard_release(ft_shard *s, int64_t block) {
-  if (s->options.stage < 3) return;
+  if (!is_gathered(s, &s->parts[block])) return;
   slot *p = find_slot(s, block);
   FT_ASSERT(p && p->num_holders > 0);
   p->num_holders--;
@@ -220,12 +255,11 @@ void ft_shard_release(ft_shard *s, int64_t block) {
 
 /* Rounds this rank's part of the node's full copy, on the compute threads. */
 static void convert_full_copy(ft_shard *s) {
-  char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < s->num_blocks; i++) {
     const part *b = &s->parts[i];
     for (int64_t k = 0; b->trained && k < b->num_converted; k++) {
       const ft_range *r = &b->converted[k];
-      round_range(s, i, r, full + (size_t)(b->full_offset + r->start) * s->element_bytes, true);
+      round_range(s, i, r, whole_block(s, b) + (size_t)r->start * s->element_bytes, true);
     }
   }
 }
@@ -237,17 +271,19 @@ static bool comes_from_others(const ft_shard *s, const part *b) {
   return !s->options.training || !s->frozen_is_spread;
 }
 
-/* Brings the other nodes' slices into the full copy, block by block. */
-static ft_err exchange_full_copy(ft_shard *s) {
+/* Brings the other nodes' slices of whole blocks here, block by block. The slots' lists of messages
+ * serve for it. */
+static ft_err exchange_whole_blocks(ft_shard *s) {
   ft_err err = FT_OK;
   static const ft_exchange kind = {.barrier_before = false};
-  char *full = ft_comm_window_data(s->weights_window);
   for (int64_t i = 0; i < s->num_blocks; i++) {
     slot *p = &s->slots[i % s->num_slots];
     if (!comes_from_others(s, &s->parts[i])) continue;
     FT_TRY(ft_shard_wait_for(s, &p->request));
     p->block = i;
-    p->data = full + (size_t)s->parts[i].full_offset * s->element_bytes;
+    p->data = whole_block(s, &s->parts[i]);
+    p->sends.count = p->receives.count = 0;
+    list_messages(p, true);
     post_gather(p, &kind);
   }
   FT_TRY(ft_shard_finish_gathers(s));
@@ -258,17 +294,13 @@ out:
 ft_err ft_shard_weights_changed(ft_shard *s) {
   ft_err err = FT_OK;
   FT_TRY(ft_shard_check(s));
-  if (s->options.stage == 3) {
-    FT_TRY(ft_shard_finish_gathers(s));
-    for (int i = 0; i < s->num_slots; i++) {
-      FT_ASSERT(s->slots[i].num_holders == 0);
-      s->slots[i].block = -1;
-    }
-    goto out;
-  }
+  FT_TRY(ft_shard_finish_gathers(s));
+  ft_shard_empty_slots(s);
+  if (s->options.stage == 3) goto out;
   FT_TRY(ft_shard_node_barrier(s)); /* nobody of the node reads the old copy any more */
   convert_full_copy(s);
-  if (s->num_nodes > 1) FT_TRY(exchange_full_copy(s));
+  if (s->num_nodes > 1) FT_TRY(exchange_whole_blocks(s));
+  ft_shard_empty_slots(s);
   s->frozen_is_spread = true;
   FT_TRY(ft_shard_node_barrier(s));
 out:

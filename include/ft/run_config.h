@@ -58,6 +58,7 @@ typedef struct ft_strings {
  */
 typedef struct ft_config {
   const char *model_path;
+  ft_code storage; /* of what is frozen */
   ft_config_source *train; /* [num_train] */
   int64_t num_train;
   ft_validation_set *validation; /* [num_validation] */

@@ -9,6 +9,11 @@
 const ft_key ft_config_table[] = {
     KEY(STRING, "model.path", AT(model_path), "required",
         .meaning = "Hugging Face model directory to start from"),
+    KEY(CHOICE, "model.storage", AT(storage), "\"bf16\"",
+        .meaning = "how frozen weights are kept: \"bf16\" (as they are computed with: in fp32 4 "
+                   "bytes), \"int8\" (matrices as whole numbers in blocks of 64 with a scale: 1.06 "
+                   "bytes) or \"nf4\" (as 16 numbers: 0.56; what makes the logits as int8)",
+        .choices = {"bf16", "int8", "nf4"}),
     KEY(CHOICE, "objective.name", AT(objective), "\"tokens\"",
         .meaning = "what is learnt: \"tokens\" (the next one), \"masked-tokens\" (BERT and its "
                    "kin) or \"classes\" (of documents)",

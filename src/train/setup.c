@@ -140,6 +140,7 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
   if (found == FT_OK && t->config->freeze.num > 0)
     found = ft_hf_freeze(&t->hf, t->config->freeze.texts, t->config->freeze.num);
+  if (found == FT_OK) found = ft_layout_set_storage(t->hf.layout, t->config->storage);
   ft_mistakes_note(&m, found);
   if (found == FT_OK)
     open_with_model(t, model_dir, training, &m);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Proves train.freeze: what is frozen has the same bytes in the export, what is trained has not; the
 # same bits on 1 and 3 ranks in every sharding stage; a run that goes on elsewhere equals one that was
-# not interrupted; states and checkpoints hold what is trained only; and patterns that mean nothing
-# are refused.
+# not interrupted; states and checkpoints hold what is trained only; patterns that mean nothing are
+# refused; and the same of frozen weights in codes (model.storage), whose export has the files' bytes.
 #
 #   tests/program/freeze.sh FTRUN SAMPLE_DATA
 . "$(dirname "$0")/common.sh"
@@ -66,6 +66,22 @@ for freeze in "$lower" "$matrices"; do
     fail "$freeze: the export evaluates to another loss than the run"
 done
 
+# in codes: other numbers than in bf16, the same on any number of ranks and in every stage
+for storage in int8,bf16 nf4,fp32; do
+  codes=(train.steps=3 "train.freeze=$matrices" "model.storage=${storage%,*}" "train.precision=${storage#*,}")
+  train 1 one "${codes[@]}"
+  cmp -s <(essence "$work/one-2" | head -n 4) <(essence "$work/one") && fail "$storage changes nothing"
+  train 3 three "${codes[@]}" sharding.stage=0
+  train 2 parts "${codes[@]}" sharding.stage=2 train.steps=2
+  train 3 parts "${codes[@]}"
+  for other in three parts; do
+    cmp <(essence "$work/one") <(essence "$work/$other") || fail "$storage: other bits, run $other"
+  done
+  quietly "$ftrun" export "$work/one" --out "$work/out"
+  compare "$model" "$work/out" '*.self_attn.*' '*.gate_proj.*' '*embed_tokens*' || fail "$storage: bytes"
+  rm -rf "$work"/{one,three,parts,out}
+done
+
 train 1 whole
 whole=$(du -sb "$work/whole/checkpoints/step-00000004" | cut -f1)
 part=$(du -sb "$work/one-2/checkpoints/step-00000004" | cut -f1)
@@ -81,4 +97,8 @@ refused() {
 refused '["model.layer.*"]' 'train.freeze: "model.layer.*" matches no tensor of this model; one is named'
 refused '["*"]' 'nothing is left to train'
 refused '"*"' 'a list of texts'
+status=0
+train 1 refused model.storage=nf4 2>/dev/null || status=$?
+[ "$status" -eq 78 ] && grep -qF 'model.storage is "nf4", but every weight is trained' "$work/said" ||
+  fail "nf4 of nothing: status $status, $(cat "$work/said")"
 echo "frozen parts keep their bytes, on any number of ranks"

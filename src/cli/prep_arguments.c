@@ -79,7 +79,7 @@ const struct argp_option ft_prep_argp_options[] = {
     {"clean", CLEAN, NULL, 0,
      "Every rule drops, or fixes what can be fixed, but those of personal data", 0},
     {"rule", RULE, "NAME=ACTION", 0,
-     "What a cleaning rule does: off, flag, drop or fix (docs/data.md lists them; repeat for more)",
+     "What a cleaning rule does: off, flag, drop, fix or refuse (docs/data.md; repeat for more)",
      0},
     {"min-tokens", MIN_TOKENS, "N", 0, "What the rule too_short takes as short (0: nothing)", 0},
     {"max-tokens", MAX_TOKENS, "N", 0, "What the rule too_long takes as long (0: nothing)", 0},

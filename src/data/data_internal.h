@@ -80,6 +80,13 @@ struct ft_data {
   int64_t mask_capacity;
 };
 
+/* ---- mask.c */
+
+/* Number of ones in mask[count]. */
+int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);
+/* data->mask has room for `length` tokens, as bytes or as labels. */
+ft_err ft_data_reserve_mask(ft_data *data, int64_t length);
+
 /* ---- targets.c */
 
 /* A document where it lies: positions start … start+length-1 of a file. */
@@ -106,11 +113,6 @@ ft_err ft_data_count_document(ft_data *data, const ft_data_place *place, ft_data
 /* Notes what of a shard is wrong for the target. */
 void ft_data_check_target(ft_tokens_file *file, const ft_data_options *options,
                           ft_mistakes *mistakes);
-
-/* Number of ones in mask[count]. */
-int64_t ft_data_count_mask(const uint8_t *mask, int64_t count);
-/* data->mask has room for `length` tokens, as bytes or as labels. */
-ft_err ft_data_reserve_mask(ft_data *data, int64_t length);
 
 /* ---- answers.c: documents of a prompt and an answer; data->mask has room for them */
 

@@ -187,6 +187,19 @@ char *ft_config_print(const cJSON *value) {
   return text;
 }
 
+/* How rows are filled stays as it is in a run that goes on, whatever a new one would do. */
+static ft_err keep_filling(ft_config *c) {
+  cJSON *earlier = NULL;
+  ft_err err = FT_OK;
+  if (c->run_dir) err = ft_json_read_if_there(c->run_dir, "config.json", &earlier);
+  if (err == FT_ERR_MEMORY) return err;
+  if (err != FT_OK)
+    ft_log(FT_LOG_WARNING, "%s: data.fit and data.packing are chosen anew", ft_error_message());
+  ft_config_settle_filling(c, earlier);
+  cJSON_Delete(earlier);
+  return FT_OK;
+}
+
 /* ---------------------------------------------------------------- entry points */
 
 ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_overrides,
@@ -203,6 +216,7 @@ ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_over
   for (int64_t i = 0; i < num_overrides; i++)
     apply_override(out->json, overrides[i], mistakes);
   FT_TRY(ft_config_extract(out, mistakes));
+  FT_TRY(keep_filling(out));
 out:
   cJSON_Delete(file);
   if (err != FT_OK) ft_config_fini(out);
@@ -232,6 +246,7 @@ ft_err ft_config_from_json(const cJSON *json, const char *where, ft_config *out)
   out->json = defaults();
   merge(out->json, json, "", &m);
   FT_TRY(ft_config_extract(out, &m));
+  ft_config_settle_filling(out, json); /* who wrote it down decided by the keys of the time */
   FT_TRY(ft_mistakes_fail(&m, where));
 out:
   if (err != FT_OK) ft_config_fini(out);

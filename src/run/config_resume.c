@@ -45,6 +45,31 @@ void ft_config_settle(ft_config *c, int64_t rows, const cJSON *earlier) {
   }
 }
 
+/* Objectives of which a row may hold many items without anybody counting them. */
+static bool counts_rows(const ft_config *c) {
+  static const char *const names[] = {"tokens", "masked-tokens", "classes"};
+  const cJSON *name = ft_config_find(c->json, "objective.name");
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
+    if (cJSON_IsString(name) && strcmp(name->valuestring, names[i]) == 0) return true;
+  return false;
+}
+
+void ft_config_settle_filling(ft_config *c, const cJSON *earlier) {
+  static const char *const names[] = {[FT_FIT_NEXT] = "next", [FT_FIT_BEST] = "best"};
+  if (ft_config_is_open(c, "data.packing")) {
+    const cJSON *was = ft_config_find(earlier, "data.packing");
+    c->packing = cJSON_IsBool(was) ? cJSON_IsTrue(was) : counts_rows(c);
+    ft_config_put(c->json, "data.packing", cJSON_CreateBool(c->packing));
+  }
+  if (ft_config_is_open(c, "data.fit")) {
+    const cJSON *was = ft_config_find(earlier, "data.fit");
+    bool best = cJSON_IsString(was) ? strcmp(was->valuestring, names[FT_FIT_BEST]) == 0
+                                    : !earlier && c->shuffle;
+    c->fit = best ? FT_FIT_BEST : FT_FIT_NEXT;
+    ft_config_put(c->json, "data.fit", cJSON_CreateString(names[c->fit]));
+  }
+}
+
 /* ---------------------------------------------------------------- comparing */
 
 static bool allowed(const char *path, const ft_resume_rules *rules) {

@@ -38,13 +38,16 @@ const ft_key ft_config_table[] = {
                    "each once), \"weights\" (shares of rows; without weights equal ones); null: "
                    "\"concatenate\" where no weight is given",
         .nullable = true, .choices = {"concatenate", "weights"}),
-    KEY(BOOL, "data.packing", AT(packing), "true",
-        .meaning = "fill a row with as many whole documents as fit"),
-    KEY(CHOICE, "data.fit", AT(fit), "\"next\"",
+    KEY(BOOL, "data.packing", AT(packing), "null",
+        .meaning = "fill a row with as many whole documents (or pairs) as fit; null: where single "
+                   "tokens, masked tokens or classes are learnt, so that pairs and rated answers "
+                   "are counted one by one",
+        .nullable = true),
+    KEY(CHOICE, "data.fit", AT(fit), "null",
         .meaning = "how rows are filled: \"next\" (documents in their order, a new row where one "
                    "does not fit) or \"best\" (each document into the fullest row that has room, "
-                   "the longest first)",
-        .choices = {"next", "best"}),
+                   "the longest first); null: \"best\" where data.shuffle is true",
+        .nullable = true, .choices = {"next", "best"}),
     KEY(BOOL, "data.shuffle", AT(shuffle), "true", .meaning = "shuffle rows anew in every epoch"),
     KEY(INT, "train.global_batch", AT(global_batch), "null",
         .meaning = "rows of one step, over all ranks; null: 64, fewer where a pass would have "

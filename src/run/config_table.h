@@ -52,6 +52,12 @@ char *ft_config_print(const cJSON *value);
 /* Fills *c from c->json; what is wrong stays NULL or 0. Errors: FT_ERR_MEMORY. */
 ft_err ft_config_extract(ft_config *c, ft_mistakes *m);
 
+/* ---- config_resume.c */
+/* Decides how rows are filled, where that was left to the program, as `earlier`, the resolved
+ * configuration of the run that goes on, has it; one that lacks the keys is of the time before
+ * them. NULL: a new run. */
+void ft_config_settle_filling(ft_config *c, const cJSON *earlier);
+
 /* ---- duration.c: "24h", "1h30m", "45s", "2d", "12:30:00", "1-12", "1-12:00:00" as seconds */
 bool ft_duration_read(const char *text, double *seconds);
 

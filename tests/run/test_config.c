@@ -56,6 +56,41 @@ static void defaults_are_those_of_the_design(void **state) {
   ft_config_fini(&c);
 }
 
+/* Whether rows are filled best-fit, with these overrides and this run directory. */
+static bool fills_best(const char *dir, char *override, bool *packing) {
+  char run[300];
+  ft_config c;
+  snprintf(run, sizeof run, "run.dir=%s", dir);
+  char *overrides[] = {run, override};
+  assert_ok(load(minimal, overrides, 2, &c));
+  bool best = c.fit == FT_FIT_BEST;
+  *packing = c.packing;
+  assert_string_equal(ft_config_value(&c, "data.fit")->valuestring, best ? "best" : "next");
+  assert_int_equal(cJSON_IsTrue(ft_config_value(&c, "data.packing")), c.packing);
+  ft_config_fini(&c);
+  return best;
+}
+
+/* A new run packs best-fit where nobody asked for an order; one that goes on does what it did. */
+static void how_rows_are_filled(void **state) {
+  (void)state;
+  char dir[] = "/tmp/ft-config-XXXXXX", path[64];
+  bool packing;
+  assert_non_null(mkdtemp(dir));
+  snprintf(path, sizeof path, "%s/config.json", dir);
+  assert_true(fills_best(dir, "run.seed=1", &packing) && packing);
+  assert_false(fills_best(dir, "data.shuffle=false", &packing));
+  assert_false(fills_best(dir, "data.fit=next", &packing));
+  assert_true(fills_best(dir, "data.packing=false", &packing) && !packing);
+  const char next[] = "{\"data\":{\"fit\":\"next\",\"packing\":false}}", old[] = "{\"data\":{}}";
+  assert_ok(ft_write_file(path, next, strlen(next)));
+  assert_false(fills_best(dir, "run.seed=1", &packing) || packing);
+  assert_true(fills_best(dir, "data.fit=best", &packing) && !packing);
+  assert_ok(ft_write_file(path, old, strlen(old)));
+  assert_true(!fills_best(dir, "run.seed=1", &packing) && packing);
+  assert_ok(ft_remove_tree(dir));
+}
+
 static void overrides_win(void **state) {
   (void)state;
   ft_config c;
@@ -345,6 +380,7 @@ static void the_documentation_lists_every_key(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(defaults_are_those_of_the_design),
+      cmocka_unit_test(how_rows_are_filled),
       cmocka_unit_test(overrides_win),
       cmocka_unit_test(memory_modes_are_read),
       cmocka_unit_test(three_mistakes_are_three_lines),

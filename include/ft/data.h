@@ -27,6 +27,7 @@ typedef struct ft_data_options {
   /* Each epoch has every row of every source once: dealt evenly, or without shuffling one source
    * after the other. Else sources are endless, and weights are their shares of rows. */
   bool concatenate;
+  double replay_share; /* of rows, which the last source has whatever `concatenate` says; 0: none */
   int64_t seq_len;
   bool packing, shuffle;
   bool prompt_targets; /* FT_TARGET_PAIR: a chosen document has targets in its prompt, too */
@@ -54,7 +55,8 @@ typedef struct ft_data ft_data;
 ft_err ft_data_open(const ft_data_options *options, ft_data **out);
 void ft_data_close(ft_data *data);
 
-/* Of one epoch, over all sources. A part of a text that was cut counts as a document. */
+/* Of one epoch, over all sources; of the last one, where it is replayed, its share. A part of a
+ * text that was cut counts as a document. */
 int64_t ft_data_num_rows(const ft_data *data);
 /* Of one epoch of one source. */
 int64_t ft_data_source_rows(const ft_data *data, int64_t source);

@@ -20,6 +20,9 @@ typedef enum ft_mix {
 /* How rows are filled with documents. */
 typedef enum ft_fit { FT_FIT_NEXT, FT_FIT_BEST } ft_fit;
 
+/* Name of the validation set of data.replay. */
+#define FT_REPLAY_SET "replay"
+
 typedef struct ft_validation_set {
   const char *name, *path;
 } ft_validation_set;
@@ -58,11 +61,13 @@ typedef struct ft_strings {
  */
 typedef struct ft_config {
   const char *model_path;
-  ft_code storage; /* of what is frozen */
-  ft_config_source *train; /* [num_train] */
+  ft_code storage;         /* of what is frozen */
+  ft_config_source *train; /* [num_train] the last of them data.replay's, if there is one */
   int64_t num_train;
-  ft_validation_set *validation; /* [num_validation] */
+  ft_validation_set *validation; /* [num_validation] likewise */
   int64_t num_validation;
+  double replay_share; /* of rows; 0: nothing is replayed */
+  int64_t replay_set;  /* the validation set of what is replayed; -1: none */
   int64_t seq_len;
   ft_mix mix;
   bool packing, shuffle;

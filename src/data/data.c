@@ -78,9 +78,9 @@ void ft_data_close(ft_data *data) {
 
 int64_t ft_data_num_rows(const ft_data *data) {
   int64_t sum = 0;
-  for (int64_t i = 0; i < data->num_sources; i++)
+  for (int64_t i = 0; i < data->mix.num_sources; i++)
     sum += data->sources[i].num_rows;
-  return sum;
+  return ft_data_mix_length(&data->mix, sum);
 }
 
 int64_t ft_data_source_rows(const ft_data *data, int64_t source) {
@@ -98,17 +98,26 @@ int64_t ft_data_source_tokens(const ft_data *data, int64_t source) {
   return data->sources[source].bases[data->sources[source].num_files];
 }
 
+/* Of an amount that source i has, what comes in one epoch of all. */
+static int64_t in_epoch(const ft_data *data, int64_t i, int64_t amount) {
+  if (i < data->mix.num_sources) return amount;
+  int64_t rows = ft_data_num_rows(data);
+  for (int64_t k = 0; k < data->mix.num_sources; k++)
+    rows -= data->sources[k].num_rows;
+  return (int64_t)((double)amount * (double)rows / (double)data->sources[i].num_rows);
+}
+
 int64_t ft_data_num_documents(const ft_data *data) {
   int64_t sum = 0;
   for (int64_t i = 0; i < data->num_sources; i++)
-    sum += data->sources[i].num_documents;
+    sum += in_epoch(data, i, data->sources[i].num_documents);
   return sum;
 }
 
 int64_t ft_data_num_tokens(const ft_data *data) {
   int64_t sum = 0;
   for (int64_t i = 0; i < data->num_sources; i++)
-    sum += data->sources[i].bases[data->sources[i].num_files];
+    sum += in_epoch(data, i, ft_data_source_tokens(data, i));
   return sum;
 }
 

@@ -57,11 +57,14 @@ typedef struct ft_data_mix {
   ft_data_mix_node *nodes; /* [2 * sources - 1]; the last is the root; NULL: one after the other */
   int64_t num_nodes;
   int64_t *ends; /* [sources] rows of a pass up to the end of each; NULL where there are nodes */
-  int64_t num_sources;
+  int64_t num_sources; /* without the one that is replayed, the last */
+  uint64_t replay;     /* rows of it among 2^40 of the stream */
 } ft_data_mix;
 /* rows [num_sources] of a pass. */
 ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows);
 void ft_data_mix_fini(ft_data_mix *mix);
+/* Rows of the stream in which `rows` come from sources that are not replayed. */
+int64_t ft_data_mix_length(const ft_data_mix *mix, int64_t rows);
 /* *source of row p, and how many of the rows before p came from it. A pure function. */
 void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row);
 

@@ -6,6 +6,9 @@
  * joining the two lightest groups first (Huffman 1952) keeps a source's share at least halving over
  * every second level above it, so that the halves of all levels add up to less than two rows.
  *
+ * A source that is replayed gets its share of all rows by the same formula; what is left is dealt
+ * as if it were alone.
+ *
  * Concatenated sources have the numbers of their rows as weights: at the end of every pass the
  * shares are whole numbers, so that each row came once. Without shuffling they follow each other.
  */
@@ -84,9 +87,20 @@ out:
   return err;
 }
 
+static ft_err take_replay(ft_data_mix *mix, const ft_data_options *options) {
+  double share = options->replay_share;
+  mix->num_sources = options->num_sources - (share != 0);
+  mix->replay = share > 0 ? (uint64_t)rint(share * weight_scale) : 0;
+  if (share == 0 || (share > 0 && share < 1 && mix->num_sources > 0)) return FT_OK;
+  return ft_fail(FT_ERR_CONFIG,
+                 "data.replay has the share %g of the rows of %lld sets: a number "
+                 "between 0 and 1 and a set beside it are expected",
+                 share, (long long)mix->num_sources);
+}
+
 ft_err ft_data_mix_init(ft_data_mix *mix, const ft_data_options *options, const int64_t *rows) {
   ft_err err = FT_OK;
-  mix->num_sources = options->num_sources;
+  FT_TRY(take_replay(mix, options));
   if (!options->concatenate || options->shuffle) return make_tree(mix, options, rows);
   FT_TRY(ft_alloc_array(FT_MEM_DATA, mix->num_sources, sizeof *mix->ends, (void **)&mix->ends));
   for (int64_t i = 0; i < mix->num_sources; i++)
@@ -110,6 +124,20 @@ static void find_in_pass(const ft_data_mix *mix, int64_t p, int64_t *source, int
   *row = p / total * (mix->ends[i] - begin) + at - begin;
 }
 
+/* How many of the first n rows are replayed ones. */
+static int64_t replayed_rows(const ft_data_mix *mix, int64_t n) {
+  static const wide whole = (wide)1 << 40; /* weight_scale */
+  return (int64_t)(((wide)(uint64_t)n * mix->replay + whole / 2) / whole);
+}
+
+int64_t ft_data_mix_length(const ft_data_mix *mix, int64_t rows) {
+  double others = 1 - (double)mix->replay / weight_scale;
+  int64_t length = (int64_t)((double)rows / others);
+  while (length - replayed_rows(mix, length) < rows)
+    length++;
+  return length;
+}
+
 /* How many of a node's first n rows its left child gets. */
 static int64_t left_rows(const ft_data_mix *mix, const ft_data_mix_node *node, int64_t n) {
   wide share = (wide)(uint64_t)n * mix->nodes[node->left].weight + node->weight / 2;
@@ -117,6 +145,13 @@ static int64_t left_rows(const ft_data_mix *mix, const ft_data_mix_node *node, i
 }
 
 void ft_data_mix_at(const ft_data_mix *mix, int64_t p, int64_t *source, int64_t *row) {
+  int64_t replayed = replayed_rows(mix, p);
+  if (replayed_rows(mix, p + 1) > replayed) {
+    *source = mix->num_sources;
+    *row = replayed;
+    return;
+  }
+  p -= replayed;
   if (mix->ends) {
     find_in_pass(mix, p, source, row);
     return;

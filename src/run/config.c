@@ -17,6 +17,7 @@ static const char *type_name(const ft_key *key) {
                                          [KEY_PAIR] = {"two numbers", NULL},
                                          [KEY_TIME] = {"time", "time or null"},
                                          [KEY_MONITOR] = {"name, object or null", NULL},
+                                         [KEY_REPLAY] = {"object or null", NULL},
                                          [KEY_STRINGS] = {"list", NULL},
                                          [KEY_SOURCES] = {"list", NULL},
                                          [KEY_SETS] = {"list", NULL}};

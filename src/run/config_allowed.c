@@ -20,7 +20,7 @@ void ft_config_allowed(const ft_key *key, char *out, size_t size) {
              key->type == KEY_INT ? "a whole number" : "a number", key->min, key->max, or_null);
     break;
   case KEY_BOOL:
-    snprintf(out, size, "true or false");
+    snprintf(out, size, "true or false%s", or_null);
     break;
   case KEY_EVERY:
     snprintf(out, size, "true, false or a whole number between %.16g and %.16g", key->min,
@@ -40,6 +40,11 @@ void ft_config_allowed(const ft_key *key, char *out, size_t size) {
     break;
   case KEY_MONITOR:
     snprintf(out, size, "the name of a validation set, {name: weight}, or null");
+    break;
+  case KEY_REPLAY:
+    snprintf(out, size,
+             "{path: shard or folder, share: a number between 0.01 and 0.99, validation: shard, "
+             "folder or null}, or null");
     break;
   case KEY_STRINGS:
     snprintf(out, size, "a list of texts that are not empty");

@@ -103,6 +103,8 @@ static bool same_weights(const cJSON *a, const cJSON *b) {
 static bool same_content(const ft_key *key, const cJSON *a, const cJSON *b,
                          const ft_resume_rules *rules) {
   if (rules->same_model && strcmp(key->path, "model.path") == 0) return true;
+  if (rules->same_data && strcmp(key->path, "data.replay") == 0)
+    return cJSON_Compare(ft_json_get(a, "share"), ft_json_get(b, "share"), true);
   return rules->same_data && strcmp(key->path, "data.train") == 0 && same_weights(a, b);
 }
 
@@ -136,12 +138,15 @@ static void note_change(cJSON *changes, const ft_key *key, const cJSON *a, const
 void ft_config_compare(const cJSON *earlier, const ft_config *now, const ft_resume_rules *rules,
                        ft_mistakes *m, cJSON *changes) {
   cJSON *mix = ft_config_find(earlier, "data.mix") ? NULL : earlier_mix(earlier);
+  static const cJSON nothing = {.type =
+                                    cJSON_NULL}; /* what a run replayed before there was a key */
   for (int64_t i = 0; i < rules->num_allow; i++)
     ft_config_check_key(rules->allow[i], m);
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const ft_key *key = &ft_config_table[i];
     const cJSON *a = ft_config_find(earlier, key->path), *b = ft_config_find(now->json, key->path);
     if (!a && strcmp(key->path, "data.mix") == 0) a = mix;
+    if (!a && strcmp(key->path, "data.replay") == 0) a = &nothing;
     bool is_name = strcmp(key->path, "run.attempt") == 0; /* each attempt has another */
     if (!a || is_name || cJSON_Compare(a, b, true)) continue;
     bool by_allow = !key->resumable && !is_stored(key->path) && allowed(key->path, rules);

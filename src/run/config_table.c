@@ -29,6 +29,10 @@ const ft_key ft_config_table[] = {
     KEY(SOURCES, "data.train", AT(train), "required",
         .meaning = "training sets: [{\"path\": shard or folder of shards, \"weight\": share of "
                    "rows}]"),
+    KEY(REPLAY, "data.replay", AT(replay_share), "null",
+        .meaning = "against forgetting: {\"path\": a general set, \"share\": of the rows, from "
+                   "0.01, \"validation\": its validation set, by default DIR/validation beside "
+                   "DIR/train}"),
     KEY(SETS, "data.validation", AT(validation), "[]",
         .meaning = "validation sets: [{\"name\": …, \"path\": …}]", .resumable = true),
     KEY(INT, "data.seq_len", AT(seq_len), "4096", .meaning = "longest row in tokens", .min = 1,

@@ -16,7 +16,8 @@ typedef enum ft_key_type {
   KEY_MONITOR, /* null, a set's name, or {name: weight} */
   KEY_STRINGS, /* list of texts that are not empty */
   KEY_SOURCES, /* list of {path, weight} */
-  KEY_SETS     /* list of {name, path} */
+  KEY_SETS,    /* list of {name, path} */
+  KEY_REPLAY   /* null, or {path, share, validation} */
 } ft_key_type;
 
 #define FT_KEY_NOWHERE ((size_t)-1) /* offset of a key that is only checked */
@@ -57,6 +58,11 @@ ft_err ft_config_extract(ft_config *c, ft_mistakes *m);
  * configuration of the run that goes on, has it; one that lacks the keys is of the time before
  * them. NULL: a new run. */
 void ft_config_settle_filling(ft_config *c, const cJSON *earlier);
+
+/* ---- config_replay.c */
+/* Adds what data.replay says to the sets that were read, and writes out its default. Errors:
+ * FT_ERR_MEMORY. */
+ft_err ft_config_add_replay(ft_config *c, ft_mistakes *m);
 
 /* ---- duration.c: "24h", "1h30m", "45s", "2d", "12:30:00", "1-12", "1-12:00:00" as seconds */
 bool ft_duration_read(const char *text, double *seconds);

@@ -207,7 +207,8 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
   case KEY_TIME:
     take_time(m, key, value, to);
     return FT_OK;
-  case KEY_MONITOR: /* once the sets are known: take_monitor */
+  case KEY_MONITOR: /* once the sets are known: take_monitor, */
+  case KEY_REPLAY:  /* ft_config_add_replay */
     return FT_OK;
   case KEY_CHOICE:
     take_choice(m, key, value, c);
@@ -229,6 +230,11 @@ static int64_t num_weights(const ft_config *c) {
   return num;
 }
 
+/* Validation sets but that of data.replay, which is the last. */
+static int64_t own_sets(const ft_config *c) {
+  return c->num_validation - (c->replay_set >= 0);
+}
+
 static void add_to_monitor(ft_mistakes *m, ft_config *c, const char *name, double weight) {
   for (int64_t i = 0; i < c->num_validation; i++)
     if (strcmp(c->validation[i].name, name) == 0) {
@@ -246,7 +252,8 @@ static ft_err take_monitor(ft_mistakes *m, ft_config *c) {
   ft_err err = ft_alloc_array(FT_MEM_OTHER, c->num_validation, sizeof *c->monitor, &p);
   if (err != FT_OK) return err;
   c->monitor = p;
-  if ((!value || cJSON_IsNull(value)) && c->num_validation > 0) c->monitor[0] = 1;
+  bool own = own_sets(c) > 0; /* what is not to be forgotten is not what is to become lower */
+  if ((!value || cJSON_IsNull(value)) && own) c->monitor[0] = 1;
   if (cJSON_IsString(value)) add_to_monitor(m, c, value->valuestring, 1);
   bool good = !value || cJSON_IsNull(value) || cJSON_IsString(value) ||
               (cJSON_IsObject(value) && value->child);
@@ -287,7 +294,7 @@ static void check_together(ft_mistakes *m, const ft_config *c) {
     ft_mistakes_add(m, FT_ERR_CONFIG,
                     "train.global_batch (%lld) must be a multiple of train.micro_batch (%lld)",
                     (long long)c->global_batch, (long long)c->micro_batch);
-  if (c->patience > 0 && c->num_validation == 0)
+  if (c->patience > 0 && own_sets(c) == 0)
     ft_mistakes_add(m, FT_ERR_CONFIG, "validation.patience: needs a set in data.validation");
 }
 
@@ -296,8 +303,9 @@ ft_err ft_config_extract(ft_config *c, ft_mistakes *m) {
   ft_err err = FT_OK;
   for (int64_t i = 0; i < ft_config_table_size; i++)
     FT_TRY(take(m, &ft_config_table[i], ft_config_find(c->json, ft_config_table[i].path), c));
-  FT_TRY(take_monitor(m, c));
   resolve_mix(c);
+  FT_TRY(ft_config_add_replay(c, m));
+  FT_TRY(take_monitor(m, c));
   if (m->count == 0) check_together(m, c);
 out:
   return err;

@@ -146,6 +146,9 @@ ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validatio
     const cJSON *loss = ft_json_get(set, "loss");
     snprintf(curve, sizeof curve, "loss/validation/%s", set->string);
     draw(run, curve, step, cJSON_IsNumber(loss) ? loss->valuedouble : NAN);
+    const cJSON *change = ft_json_get(set, "change");
+    snprintf(curve, sizeof curve, "change/validation/%s", set->string);
+    if (change) draw(run, curve, step, change->valuedouble);
   }
 out:
   ft_free(line);

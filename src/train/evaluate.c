@@ -76,13 +76,16 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored) {
   cJSON *object = cJSON_CreateObject();
   const char *before = ft_comm_enter(t->comm, "evaluates");
   *out = NULL;
-  *monitored = t->config->num_validation > 0 ? 0 : NAN;
+  double sum = 0;
+  bool any = false;
+  *monitored = NAN;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
     set_result r;
     FT_TRY(evaluate_set(t, t->validation[i], &r));
     cJSON *set = cJSON_AddObjectToObject(object, t->config->validation[i].name);
     double loss = r.targets > 0 ? r.loss_sum / (double)r.targets : NAN;
-    if (t->config->monitor[i] > 0) *monitored += t->config->monitor[i] * loss;
+    any |= t->config->monitor[i] > 0;
+    if (t->config->monitor[i] > 0) sum += t->config->monitor[i] * loss;
     if (isfinite(loss)) {
       cJSON_AddNumberToObject(set, "loss", loss);
       cJSON_AddNumberToObject(set, "perplexity", exp(loss));
@@ -93,6 +96,7 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored) {
     cJSON_AddNumberToObject(set, "targets", (double)r.targets);
     add_scores(set, &r.scores);
   }
+  if (any) *monitored = sum;
   if (t->rank == 0) {
     *out = object;
     object = NULL;
@@ -165,11 +169,22 @@ static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) 
   return err;
 }
 
+/* What was forgotten since step 0, in nats a target of the general set. On rank 0. */
+static void add_change(trainer *t, cJSON *validation) {
+  cJSON *set = t->config->replay_set >= 0 ? ft_json_get(validation, FT_REPLAY_SET) : NULL;
+  const cJSON *loss = set ? ft_json_get(set, "loss") : NULL;
+  if (!cJSON_IsNumber(loss)) return;
+  if (t->step == 0) t->evaluation.replay_loss = loss->valuedouble;
+  double change = loss->valuedouble - t->evaluation.replay_loss;
+  if (isfinite(change)) cJSON_AddNumberToObject(set, "change", change);
+}
+
 ft_err ft_trainer_evaluate_now(trainer *t) {
   ft_err err = FT_OK;
   cJSON *validation = NULL;
   double loss;
   FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
+  if (validation) add_change(t, validation);
   FT_TRY(take_evaluation(t, validation, loss));
   FT_TRY(ft_trainer_note_best(t));
 out:
@@ -184,6 +199,7 @@ void ft_evaluation_write(const ft_evaluation *e, cJSON *extra) {
   }
   if (isfinite(e->lowest)) cJSON_AddNumberToObject(extra, "lowest_loss", e->lowest);
   if (isfinite(e->yardstick)) cJSON_AddNumberToObject(extra, "patience_loss", e->yardstick);
+  if (isfinite(e->replay_loss)) cJSON_AddNumberToObject(extra, "replay_loss", e->replay_loss);
   if (e->made) cJSON_AddNumberToObject(extra, "evaluated_step", (double)e->step);
   cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)e->without_gain);
 }
@@ -195,6 +211,7 @@ void ft_evaluation_read(ft_evaluation *e, const cJSON *extra) {
   *e = (ft_evaluation){.made = step >= 0,
                        .step = (int64_t)step,
                        .lowest = lowest,
+                       .replay_loss = ft_extra_number(extra, "replay_loss", NAN),
                        .yardstick = ft_extra_number(extra, "patience_loss", lowest),
                        .without_gain =
                            (int64_t)ft_extra_number(extra, "evaluations_without_gain", 0),

@@ -30,6 +30,7 @@ typedef struct ft_evaluation {
   int64_t without_gain; /* evaluations since the one that set it */
   bool to_be_saved;     /* it is the best so far, and its step gets a checkpoint */
   ft_scored best;       /* among steps with a checkpoint */
+  double replay_loss;   /* of the set of data.replay at step 0; NaN: not known. Rank 0's */
 } ft_evaluation;
 
 /* ---- saving.c: checkpoints of a run */

@@ -13,20 +13,20 @@ enum { FEW_STEPS = 16 };
 static void say_sets(const trainer *t) {
   const ft_config *c = t->config;
   double sum = 0, drawn = (double)t->steps * (double)c->global_batch;
-  double all_rows = (double)ft_data_num_rows(t->train);
-  bool weights = c->mix == FT_MIX_WEIGHTS;
-  for (int64_t i = 0; i < c->num_train; i++)
-    sum += c->train[i].weight;
+  bool weights = c->mix == FT_MIX_WEIGHTS, replays = c->replay_share > 0;
+  for (int64_t i = 0; i < c->num_train - replays; i++)
+    sum += weights ? c->train[i].weight : (double)ft_data_source_rows(t->train, i);
   ft_log(FT_LOG_INFO, weights ? "the sets have shares of the rows, whatever their sizes (data.mix):"
                               : "a pass has every row of every set once (data.mix):");
   for (int64_t i = 0; i < c->num_train; i++) {
     double rows = (double)ft_data_source_rows(t->train, i);
-    double share = weights ? c->train[i].weight / sum : rows / all_rows;
+    double share = (1 - c->replay_share) * (weights ? c->train[i].weight : rows) / sum;
+    if (replays && i + 1 == c->num_train) share = c->replay_share;
     ft_log(FT_LOG_INFO,
-           "  %s: %.1f %% of the rows; its %.0f rows (%lld documents) are passed %.2f "
+           "  %s%s: %.1f %% of the rows; its %.0f rows (%lld documents) are passed %.2f "
            "times",
-           c->train[i].path, 100 * share, rows, (long long)ft_data_source_documents(t->train, i),
-           drawn * share / rows);
+           c->train[i].path, replays && i + 1 == c->num_train ? " (data.replay)" : "", 100 * share,
+           rows, (long long)ft_data_source_documents(t->train, i), drawn * share / rows);
   }
 }
 

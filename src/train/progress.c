@@ -93,6 +93,11 @@ void ft_progress_validation(int64_t step, const cJSON *validation) {
       used = strlen(line);
       snprintf(line + used, sizeof line - used, " accuracy %.4f", accuracy->valuedouble);
     }
+    const cJSON *change = ft_json_get(set, "change");
+    if (cJSON_IsNumber(change)) {
+      used = strlen(line);
+      snprintf(line + used, sizeof line - used, " %+.4f nats since step 0", change->valuedouble);
+    }
     if (!cJSON_IsNumber(loss))
       snprintf(line + used, sizeof line - used, "  %s: %s", set->string,
                ft_json_get(set, "targets")->valuedouble > 0 ? "not finite" : "no targets");
@@ -158,6 +163,19 @@ static void say_set(const ft_table *rows, const ft_column *loss, char *out, size
              (long long)rows->steps[last], loss->values[lowest], (long long)rows->steps[lowest]);
 }
 
+/* What the run cost on what it should not forget. */
+static void say_forgetting(const ft_table *rows) {
+  const ft_column *change = ft_table_find(rows, FT_REPLAY_SET, "change");
+  int64_t last = rows->num_rows - 1;
+  while (change && last >= 0 && !isfinite(change->values[last]))
+    last--;
+  if (change && last >= 0)
+    ft_log(FT_LOG_INFO,
+           "forgetting: the loss of the replayed set's validation changed by %+.4f "
+           "nats from step 0 to step %lld",
+           change->values[last], (long long)rows->steps[last]);
+}
+
 static void say_losses(const trainer *t) {
   ft_history history;
   char line[2048] = "";
@@ -178,6 +196,7 @@ static void say_losses(const trainer *t) {
            loss->values[0], (long long)history.steps.steps[0],
            loss->values[history.steps.num_rows - 1],
            (long long)history.steps.steps[history.steps.num_rows - 1]);
+  if (read) say_forgetting(rows);
   ft_history_fini(&history);
 }
 

@@ -34,8 +34,9 @@ static ft_err share_tokenizer(trainer *t, const char *dir) {
              : err;
 }
 
+/* replay: the share of the last source, where that one is replayed. */
 static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_sources, bool shuffle,
-                       ft_data **out) {
+                       double replay, ft_data **out) {
   const ft_config *c = t->config;
   static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
                                            [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
@@ -45,6 +46,7 @@ static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_so
                              .target = targets[t->objective.kind],
                              .num_classes = t->hf.arch.num_labels,
                              .concatenate = c->mix == FT_MIX_CONCATENATE,
+                             .replay_share = replay,
                              .seq_len = c->seq_len,
                              .packing = c->packing,
                              .best_fit = c->fit == FT_FIT_BEST,
@@ -64,7 +66,7 @@ static ft_err open_training(trainer *t) {
   ft_data_source *sources = memory;
   for (int64_t i = 0; i < c->num_train; i++)
     sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
-  err = open_set(t, sources, c->num_train, c->shuffle, &t->train);
+  err = open_set(t, sources, c->num_train, c->shuffle, c->replay_share, &t->train);
   if (err != FT_OK) ft_fail_prefix(err, "data.train");
 out:
   ft_free(memory);
@@ -78,7 +80,7 @@ static ft_err open_validation(trainer *t, ft_mistakes *m) {
   t->validation = p;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
     ft_data_source source = {.path = t->config->validation[i].path, .weight = 1};
-    err = open_set(t, &source, 1, false, &t->validation[i]);
+    err = open_set(t, &source, 1, false, 0, &t->validation[i]);
     if (err != FT_OK) ft_fail_prefix(err, "data.validation");
     ft_mistakes_note(m, err);
     err = FT_OK;
@@ -183,6 +185,7 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   t->size = ft_comm_size(comm);
   t->stopping.started_s = ft_process_started_s();
   t->evaluation.lowest = t->evaluation.yardstick = INFINITY;
+  t->evaluation.replay_loss = NAN;
   FT_TRY(compare_hosts(t));
   FT_TRY(share_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));

@@ -188,10 +188,11 @@ static void file_order_wraps_around(void **state) {
   ft_data_close(data);
 }
 
-static void assert_same_batches(ft_data *a, ft_data *b, int64_t first, int64_t num_rows) {
+static void assert_same_from(ft_data *a, int64_t first, ft_data *b, int64_t first_b,
+                             int64_t num_rows) {
   ft_batch x = {0}, y = {0};
   assert_ok(ft_data_rows(a, first, num_rows, &x));
-  assert_ok(ft_data_rows(b, first, num_rows, &y));
+  assert_ok(ft_data_rows(b, first_b, num_rows, &y));
   assert_int_equal(x.num_tokens, y.num_tokens);
   assert_int_equal(x.num_documents, y.num_documents);
   assert_int_equal(x.num_targets, y.num_targets);
@@ -201,6 +202,10 @@ static void assert_same_batches(ft_data *a, ft_data *b, int64_t first, int64_t n
   assert_memory_equal(x.positions, y.positions, n * sizeof *x.positions);
   ft_batch_fini(&x);
   ft_batch_fini(&y);
+}
+
+static void assert_same_batches(ft_data *a, ft_data *b, int64_t first, int64_t num_rows) {
+  assert_same_from(a, first, b, first, num_rows);
 }
 
 /* One walks from row 0 on, the other jumps about: epochs back and forth, batches over their ends.
@@ -318,6 +323,38 @@ static void far_shares_are_kept(void **state) {
   ft_data_close(data);
 }
 
+/* A set that is replayed has its share of every stretch of rows, and what is left of the stream is
+ * the stream without it. */
+static void a_replayed_source_has_its_share(void **state) {
+  (void)state;
+  mixture m;
+  ft_data *plain = open_mixture(&m, NULL, 3, true);
+  write_many("general.h5", 9000, 40, 6);
+  m.sources[3] = (ft_data_source){in_root("general.h5"), 1};
+  ft_data_options options = options_of(m.sources, 4);
+  options.shuffle = options.concatenate = true;
+  ft_batch batch = {0};
+  ft_data *data;
+  for (double share = 0.01; share < 1; share += 0.07) {
+    options.replay_share = share;
+    assert_ok(ft_data_open(&options, &data));
+    int64_t rows = ft_data_num_rows(data), general = 0;
+    assert_true(fabs((double)rows * (1 - share) - (double)ft_data_num_rows(plain)) < 2);
+    for (int64_t p = 0; p < 2000; p++) {
+      assert_true(fabs((double)general - (double)p * share) <= 0.5001);
+      if (source_of(data, p, &batch) == 9)
+        general++;
+      else
+        assert_same_from(data, p, plain, p - general, 1);
+    }
+    ft_data_close(data);
+  }
+  options.replay_share = 1;
+  assert_fails(ft_data_open(&options, &data), FT_ERR_CONFIG, "data.replay");
+  ft_batch_fini(&batch);
+  ft_data_close(plain);
+}
+
 /* Each pass has every row of every source once, near the beginning and far out; no source waits for
  * the end of a pass. */
 static void concatenated_passes_have_every_row_once(void **state) {
@@ -395,6 +432,7 @@ int main(void) {
       cmocka_unit_test(sources_keep_to_their_shares),
       cmocka_unit_test(far_positions_are_exact),
       cmocka_unit_test(far_shares_are_kept),
+      cmocka_unit_test(a_replayed_source_has_its_share),
       cmocka_unit_test(concatenated_passes_have_every_row_once),
       cmocka_unit_test(concatenated_files_keep_their_order),
       cmocka_unit_test(a_folder_is_read_in_name_order),

@@ -2,7 +2,8 @@
 # Proves that a run goes on from its newest checkpoint that is whole: one that is not is named and set
 # aside, with `best` following, and nothing is touched where none is whole; that --step chooses one;
 # that what is no checkpoint's folder confuses nobody; and that `inspect --latest` tells scripts the
-# newest step, whether the run is finished, and whose attempt wrote it. What is trained again has the
+# newest step, whether the run is finished, and whose attempt wrote it; and that a replayed set goes on
+# as well. What is trained again has the
 # unbroken run's bits.
 #
 #   tests/program/resume.sh FTRUN SAMPLE_DATA
@@ -102,7 +103,26 @@ others_beside() {
   must "no run" [ "$("$ftrun" inspect "$work/nothing" --latest)" = "-1 no -" ]
 }
 
+# A set that is replayed, in two attempts on two numbers of ranks: its rows, and the change of its loss
+# since step 0, are the unbroken run's.
+replayed() {
+  local replay="data.replay={\"path\":\"$work/data/train\",\"share\":0.25}"
+  rm -rf "$work/run"
+  must "replay" train 1 "$replay"
+  essence "$work/run" >"$work/replayed"
+  must "replay: the change is 0 at step 0" grep -q '"step":0,.*"replay":{.*"change":0}' "$work/replayed"
+  must "replay: the change is told" grep -Eq '"step":7,.*"replay":.*"change":-?[0-9.e-]+}' "$work/replayed"
+  must "replay: the end tells it" grep -q "forgetting: .* nats from step 0 to step 7" "$work/said"
+  rm -rf "$work/run"
+  must "replay: four steps" train 2 "$replay" train.steps=4
+  must "replay: the rest" train 1 "$replay"
+  essence "$work/run" | diff "$work/replayed" - >&2 || fail "replay: metrics differ from the unbroken run's"
+  must "replay taken away" [ "$(train 1 train.steps=8; echo $?)" -eq 78 ]
+  must "replay taken away" grep -q "data.replay: the run had .* so far, now it is null" "$work/said"
+}
+
 prepare_broken
+replayed
 newest_is_damaged
 none_is_whole
 chosen

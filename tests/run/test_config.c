@@ -91,6 +91,32 @@ static void how_rows_are_filled(void **state) {
   assert_ok(ft_remove_tree(dir));
 }
 
+/* data.replay is the last set of both lists, and its validation set lies beside it. */
+static void replay_joins_the_sets(void **state) {
+  (void)state;
+  static const struct {
+    const char *override, *validation;
+  } good[] = {{"data.replay={\"path\":\"general/train\",\"share\":0.05}", "general/validation"},
+              {"data.replay={\"path\":\"a/train/\",\"share\":0.05}", "a/validation"},
+              {"data.replay={\"path\":\"g.h5\",\"share\":0.05}", NULL},
+              {"data.replay={\"path\":\"g/train\",\"share\":0.05,\"validation\":null}", NULL},
+              {"data.replay={\"path\":\"g\",\"share\":0.05,\"validation\":\"v\"}", "v"}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(good); i++) {
+    char *overrides[] = {(char *)(uintptr_t)good[i].override};
+    ft_config c, again;
+    assert_ok(load(minimal, overrides, 1, &c));
+    assert_true(c.num_train == 2 && c.replay_share == 0.05);
+    assert_int_equal(c.num_validation, good[i].validation ? 1 : 0);
+    assert_int_equal(c.replay_set, good[i].validation ? 0 : -1);
+    if (good[i].validation) assert_string_equal(c.validation[0].path, good[i].validation);
+    if (good[i].validation) assert_true(c.monitor[0] == 0);
+    assert_ok(ft_config_from_json(c.json, "itself", &again));
+    assert_true(cJSON_Compare(c.json, again.json, true) && again.num_train == 2);
+    ft_config_fini(&c);
+    ft_config_fini(&again);
+  }
+}
+
 static void overrides_win(void **state) {
   (void)state;
   ft_config c;
@@ -170,7 +196,11 @@ static void single_mistakes_are_named(void **state) {
       {"data.train=[{\"path\":\"x\",\"weight\":0}]", "positive"},
       {"data.validation=[{\"name\":\"a\",\"path\":\"x\"},{\"name\":\"a\",\"path\":\"y\"}]",
        "two sets"},
-      {"data.packing=1", "true or false"},
+      {"data.packing=1", "true or false, or null"},
+      {"data.replay={\"path\":\"a\",\"share\":0.009}", "between 0.01 and 0.99"},
+      {"data.replay={\"path\":\"a\"}", "data.replay: found"},
+      {"data.replay={\"path\":\"a\",\"share\":0.1,\"weight\":1}", "data.replay: found"},
+      {"data.replay=0.1", "expected {\"path\""},
       {"run.dir=", "not empty"},
       {"data.mix=both", "\"concatenate\" or \"weights\""},
       {"schedule.steps=0", "between 1"},
@@ -381,6 +411,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(defaults_are_those_of_the_design),
       cmocka_unit_test(how_rows_are_filled),
+      cmocka_unit_test(replay_joins_the_sets),
       cmocka_unit_test(overrides_win),
       cmocka_unit_test(memory_modes_are_read),
       cmocka_unit_test(three_mistakes_are_three_lines),

@@ -19,10 +19,14 @@ ft_err ft_run_open(const char *dir, ft_run **out);
  * the rest, all of which is given back. Errors: FT_ERR_CREATE, FT_ERR_IO naming what is needed and
  * what is free. */
 ft_err ft_run_check_room(const ft_run *run, int64_t bytes);
-/* FT_ERR_CREATE if another job has taken over meanwhile. NULL is FT_OK. */
+/* FT_ERR_CREATE if another job has taken over meanwhile. Where the directory was renamed, a link in
+ * its old place leads there afterwards. NULL is FT_OK. */
 ft_err ft_run_check(const ft_run *run);
 /* Whether somebody has put a file `stop` into the directory. */
 bool ft_run_asked_to_stop(const char *dir);
+/* Calls `asked` once, on another thread, within about a second of that file being there; not after
+ * ft_run_give_up. */
+void ft_run_on_stop(ft_run *run, void (*asked)(void *arg), void *arg);
 /* Makes the folders of logs, checkpoints and curves. Before that a directory that ft_run_open has
  * made goes away again when the run is closed: a run that is refused leaves nothing. Errors:
  * FT_ERR_CREATE. */

@@ -2,13 +2,14 @@
  *
  * Rank 0 holds a lock (flock) on the file for as long as it lives; the kernel drops it however the
  * process ends, and network filesystems that know such locks do so for a dead client after a while.
- * The file says who holds it. Its modification time is the sign of life, renewed every HEARTBEAT_S
- * by the filesystem's own clock, so hosts' clocks do not matter; where locks are each host's own
+ * The file says who holds it. Its modification time is the sign of life, renewed (watch.c) by the
+ * filesystem's own clock, so hosts' clocks do not matter; where locks are each host's own
  * (NFS mounted with nolock or local_lock), the sign of life is all there is, so a fresh one counts
  * more than a lock that could be had. The file that is locked must be the one that has the name:
  * whoever takes over from a silent holder writes its name into the old file and makes a new one. A
  * holder that finds the name leading elsewhere has lost the lock only if another holder can be read
- * there: files are removed by hand, and handles of network filesystems go stale. */
+ * there: files are removed by hand, and handles of network filesystems go stale. A directory that
+ * was renamed gets a link in its old place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +25,6 @@
 #include "ft/run_read.h"
 #include "lock.h"
 
-#define HEARTBEAT_S 10
 /* A holder without a sign of life for that long is taken to be gone. */
 #define SILENCE_S 120.0
 /* A living holder has given another sign after that long. */
@@ -35,14 +35,12 @@
 #define LOOK_PATIENCE_S 30.0
 
 struct ft_run_lock {
-  char *path, *probe;    /* probe: a file whose time is the filesystem's now */
-  pthread_t thread;      /* renews the sign of life */
-  pthread_mutex_t mutex; /* guards what follows */
+  char *dir, *path, *probe; /* probe: a file whose time is the filesystem's now */
+  pthread_mutex_t mutex;    /* guards what follows */
   int fd;
-  double beat_s;  /* when the last sign was given, by ft_now_s */
-  double started; /* as the file says of this holder */
-  pthread_cond_t wake;
-  bool running, ending;
+  double beat_s;    /* when the last sign was given, by ft_now_s */
+  double started;   /* as the file says of this holder */
+  char moved[4096]; /* where the directory is now, while its name leads elsewhere */
 };
 
 /* What the file says of its holder. */
@@ -293,12 +291,51 @@ static hold take_back(ft_run_lock *l) {
   return write_self(l) == FT_OK ? HOLD_MINE : HOLD_UNKNOWN;
 }
 
+/* Whether the file that is open lies in another directory than before, by the kernel's knowledge:
+ * the run directory, or one above it, was renamed. Sets l->moved. */
+static bool find_moved(ft_run_lock *l) {
+  char link[64];
+  struct stat opened, there;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", l->fd);
+  ssize_t length = l->fd >= 0 ? readlink(link, l->moved, sizeof l->moved - 1) : -1;
+  l->moved[FT_MAX(length, 0)] = 0;
+  bool moved = ft_ends_with(l->moved, "/lock") && fstat(l->fd, &opened) == 0 &&
+               stat(l->moved, &there) == 0 && opened.st_ino == there.st_ino &&
+               opened.st_dev == there.st_dev;
+  l->moved[moved ? length - 5 : 0] = 0;
+  return moved;
+}
+
+/* The run goes on by a link in the directory's old place, which leads all ranks there, and whoever
+ * starts the run again. */
+static hold follow(ft_run_lock *l) {
+  struct stat old;
+  char parent[4096];
+  if (lstat(l->dir, &old) == 0) return HOLD_LOST; /* another has the name */
+  snprintf(parent, sizeof parent, "%s", l->dir);
+  char *slash = strrchr(parent, '/');
+  if (slash && slash > parent) {
+    *slash = 0;
+    if (ft_make_dirs(parent) != FT_OK) return HOLD_UNKNOWN;
+  }
+  if (symlink(l->moved, l->dir) != 0 || !is_named(l)) return HOLD_UNKNOWN;
+  ft_log(FT_LOG_WARNING,
+         "the run directory %s was renamed to %s: a link is left in its old place, by which the "
+         "run goes on",
+         l->dir, l->moved);
+  *l->moved = 0;
+  return HOLD_MINE;
+}
+
 /* The mutex is held. */
 static hold look(ft_run_lock *l) {
   struct stat named;
   holder h;
   if (is_named(l)) return HOLD_MINE;
-  if (stat(l->path, &named) != 0) return errno == ENOENT ? take_back(l) : HOLD_UNKNOWN;
+  if (stat(l->path, &named) != 0) {
+    if (errno != ENOENT) return HOLD_UNKNOWN;
+    return find_moved(l) ? follow(l) : take_back(l);
+  }
   int fd = open(l->path, O_RDWR | O_CLOEXEC);
   bool known = fd >= 0 && read_holder(fd, 0, &h);
   if (known && is_self(l, &h)) { /* a stale handle, or a directory that was copied */
@@ -311,35 +348,11 @@ static hold look(ft_run_lock *l) {
   return known ? HOLD_LOST : HOLD_UNKNOWN;
 }
 
-static void *renew(void *arg) {
-  ft_run_lock *l = arg;
+void ft_run_lock_renew(ft_run_lock *l) {
   pthread_mutex_lock(&l->mutex);
-  while (!l->ending) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += HEARTBEAT_S;
-    if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) == 0) continue;
-    if (futimens(l->fd, NULL) == 0 || (look(l) == HOLD_MINE && futimens(l->fd, NULL) == 0))
-      l->beat_s = ft_now_s();
-  }
+  (void)look(l);
+  if (futimens(l->fd, NULL) == 0) l->beat_s = ft_now_s();
   pthread_mutex_unlock(&l->mutex);
-  return NULL;
-}
-
-static ft_err start_renewing(ft_run_lock *l) {
-  sigset_t all, old;
-  pthread_condattr_t monotonic; /* a clock that nobody sets */
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_mutex_init(&l->mutex, NULL);
-  pthread_cond_init(&l->wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &old);
-  int failed = pthread_create(&l->thread, NULL, renew, l);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  l->running = failed == 0;
-  return failed ? ft_fail(FT_ERR_INTERNAL, "cannot start a thread: %s", strerror(failed)) : FT_OK;
 }
 
 ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out) {
@@ -349,10 +362,13 @@ ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out) {
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(ft_run_lock), &memory));
   ft_run_lock *l = memory;
   l->fd = -1;
+  pthread_mutex_init(&l->mutex, NULL);
+  FT_TRY(ft_strdup(run_dir, &l->dir));
+  for (char *end = l->dir + strlen(l->dir); end > l->dir + 1 && end[-1] == '/';)
+    *--end = 0; /* a link's name has none */
   FT_TRY(ft_path_join(run_dir, "lock", &l->path));
   FT_TRY(ft_format(&l->probe, "%s.now-%d", l->path, (int)getpid()));
   FT_TRY(take(l, run_dir));
-  FT_TRY(start_renewing(l));
   *out = l;
   memory = NULL;
 out:
@@ -373,6 +389,11 @@ ft_err ft_run_lock_check(ft_run_lock *l) {
   if (found == HOLD_UNKNOWN)
     return ft_fail(FT_ERR_IO, "%s: cannot be looked at for %.0f s: %s", l->path, LOOK_PATIENCE_S,
                    strerror(errno));
+  if (*l->moved)
+    return ft_fail(FT_ERR_CREATE,
+                   "the run directory was renamed to %s, and %s is another one now: this run ends "
+                   "and writes nothing; go on with run.dir=%s",
+                   l->moved, l->dir, l->moved);
   return ft_fail(FT_ERR_CREATE,
                  "another job has taken over the run directory (%s is not this job's any more, "
                  "which was silent for too long): this one ends and writes nothing",
@@ -381,19 +402,12 @@ ft_err ft_run_lock_check(ft_run_lock *l) {
 
 void ft_run_lock_release(ft_run_lock *l) {
   if (!l) return;
-  if (l->running) {
-    pthread_mutex_lock(&l->mutex);
-    l->ending = true;
-    pthread_cond_signal(&l->wake);
-    pthread_mutex_unlock(&l->mutex);
-    pthread_join(l->thread, NULL);
-    pthread_cond_destroy(&l->wake);
-    pthread_mutex_destroy(&l->mutex);
-  }
   if (l->fd >= 0) {
     if (is_named(l)) (void)unlink(l->path);
     close(l->fd);
   }
+  pthread_mutex_destroy(&l->mutex);
+  ft_free(l->dir);
   ft_free(l->path);
   ft_free(l->probe);
   ft_free(l);

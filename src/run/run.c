@@ -43,6 +43,7 @@ ft_err ft_run_open(const char *dir, ft_run **out) {
   run->made = missing_levels(dir);
   FT_TRY(ft_make_dirs(dir));
   FT_TRY(ft_run_lock_take(dir, &run->lock));
+  FT_TRY(ft_run_watch_begin(run->dir, run->lock, &run->watch));
   *out = run;
   memory = NULL;
 out:
@@ -60,6 +61,10 @@ bool ft_run_asked_to_stop(const char *dir) {
   bool asked = ft_path_join(dir, "stop", &path) == FT_OK && ft_path_exists(path);
   ft_free(path);
   return asked;
+}
+
+void ft_run_on_stop(ft_run *run, void (*asked)(void *arg), void *arg) {
+  ft_run_watch_stop(run->watch, asked, arg);
 }
 
 ft_err ft_run_prepare(ft_run *run) {
@@ -80,6 +85,8 @@ out:
 
 void ft_run_give_up(ft_run *run) {
   if (!run) return;
+  ft_run_watch_end(run->watch);
+  run->watch = NULL;
   ft_run_lock_release(run->lock);
   run->lock = NULL;
 }

@@ -2,6 +2,8 @@
 #ifndef FT_TRAIN_INTERNAL_H
 #define FT_TRAIN_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "ft/kernels.h"
 #include "ft/train.h"
 
@@ -57,7 +59,7 @@ typedef struct ft_stopping {
   double started_s;       /* clock when the process began */
   double slurm_end_s;     /* when Slurm ends the job; 0: not known */
   double shortest_step_s; /* wall time; 0: none yet */
-  bool by_file;           /* rank 0: a file `stop` was found */
+  atomic_bool by_file;    /* rank 0: a file `stop` was found, by another thread */
   bool finished;          /* nothing is left to do */
   bool keep_last; /* the run ends with an error, and the last finished step is worth keeping */
 } ft_stopping;

@@ -75,16 +75,16 @@ static void prepare_answers(const trainer *t) {
 
 static void set_deadline(trainer *t) {
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
-  if (end_s <= 0 || t->stopping.by_file) return;
+  if (end_s <= 0) return;
   double deadline_s = end_s - reserve_s(t, end_s), now_s = ft_now_s();
   /* A step that cannot end in time need not begin. */
   if (t->step > 0 && now_s + t->stopping.shortest_step_s > deadline_s) deadline_s = now_s;
   ft_comm_set_deadline(t->comm, deadline_s);
 }
 
-/* Where no signal can be sent, a file asks. */
-static void look_for_stop_file(trainer *t) {
-  if (t->rank != 0 || t->stopping.by_file || !ft_run_asked_to_stop(t->config->run_dir)) return;
+/* Where no signal can be sent, a file asks. Another thread calls this. */
+static void stop_by_file(void *arg) {
+  trainer *t = arg;
   t->stopping.by_file = true;
   ft_comm_set_deadline(t->comm, ft_now_s());
 }
@@ -92,7 +92,7 @@ static void look_for_stop_file(trainer *t) {
 void ft_trainer_plan_stop(trainer *t) {
   prepare_answers(t);
   set_deadline(t);
-  look_for_stop_file(t);
+  if (t->stopping.by_file) stop_by_file(t); /* whatever the time limit is */
 }
 
 static double estimate_checkpoint_s(const trainer *t) {
@@ -102,6 +102,7 @@ static double estimate_checkpoint_s(const trainer *t) {
 void ft_trainer_prepare_stop(trainer *t) {
   if (t->saving.seconds == 0) t->saving.seconds = estimate_checkpoint_s(t);
   if (t->rank == 0) t->stopping.slurm_end_s = slurm_end_s(); /* once: the time of day may be set */
+  if (t->rank == 0) ft_run_on_stop(t->run, stop_by_file, t);
   double end_s = t->rank == 0 ? end_of_time(t) : 0;
   if (end_s > 0)
     ft_log(FT_LOG_INFO, "the run may last %.0f s more; %.0f s of it are kept for a checkpoint",

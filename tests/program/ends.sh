@@ -62,14 +62,16 @@ ctrl_c() {
 
 # A file stops the run, and holds it until it is removed; a terminal has one line that is updated.
 stop_file() {
-  local pid status=0
+  local pid status=0 begin
   : >"$work/said"
-  FT_FAULT="backward=slow:0.2" "$ftrun" train "$work/config.json" run.dir="$work/filed" \
+  FT_FAULT="backward@9=slow:60" "$ftrun" train "$work/config.json" run.dir="$work/filed" \
     >"$work/said" 2>&1 </dev/null &
   pid=$!
   within 20 'step 1/60'
-  touch "$work/filed/stop"
+  touch "$work/filed/stop" # in the middle of a step of a minute
+  begin=$SECONDS
   wait "$pid" || status=$?
+  [ $((SECONDS - begin)) -le 20 ] || fail "the file was seen after the step"
   [ "$status" -eq 75 ] || { cat "$work/said" >&2; fail "status $status of a run with a file stop"; }
   says 'stopped by the file .*/filed/stop \(remove it to go on\) after step'
   status=0

@@ -92,6 +92,27 @@ removed_is_taken_again() {
   go_on "a restored lock" 1
 }
 
+# The directory is renamed: a link is left in its old place, by which all ranks go on, and resumes too.
+# Where another directory has the name meanwhile, nothing is written there.
+renamed_is_followed() {
+  local status=0
+  begin_slow "forward@40=slow:2"
+  mv "$work/run" "$work/renamed"
+  wait "$pid" || fail "a renamed directory ended the run: $(cat "$work/first")"
+  grep -q "run was renamed to .*/renamed: a link is left in its old place" "$work/first" || fail "not said: renamed"
+  [ -L "$work/run" ] && [ -d "$work/renamed/checkpoints" ] || fail "renamed: no link, or no directory"
+  equals "$work/renamed" || fail "renamed: not the unbroken run"
+  rm -rf "$work/run" "$work/renamed"
+  begin_slow "forward@40=slow:2"
+  mv "$work/run" "$work/renamed"
+  mkdir "$work/run"
+  wait "$pid" || status=$?
+  [ "$status" -eq 73 ] || fail "replaced directory: status $status: $(cat "$work/first")"
+  grep -q "was renamed to .*/renamed, and .*/run is another one now" "$work/first" || fail "not said: replaced"
+  [ -z "$(ls "$work/run")" ] || fail "replaced directory: $(ls "$work/run")"
+  rm -rf "$work/run" "$work/renamed"
+}
+
 # Silent for ten minutes, though its process lives: it is stopped, and goes on later.
 silent_is_taken_over() {
   local status=0
@@ -115,5 +136,6 @@ stale_is_taken_over
 fresh_is_waited_for
 signs_beat_locks
 removed_is_taken_again
+renamed_is_followed
 silent_is_taken_over
 echo "one writer at a time: $num_good runs equal the unbroken one"

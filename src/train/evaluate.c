@@ -127,15 +127,21 @@ bool ft_trainer_checkpoint_due(const trainer *t) {
   return t->step < t->steps && (is_regular(t) || best);
 }
 
-/* Writing the best steps must not become what a run does: a tenth of its time at most, but a second
- * is never too much, and never two steps in a row. Rank 0's clock counts. */
-#define WRITING_SHARE 0.1
-#define LITTLE_S 1.0
+/* Writing the best steps must not become what a run does: a quarter of checkpoint.every after the
+ * last one that was to be written, unless it is little that is written, and never two steps in a
+ * row. Neither a clock nor a checkpoint that a stop has left counts: which step is the best must
+ * not depend on how fast a disk is, nor on what happened to the run. */
+#define LITTLE_BYTES ((int64_t)1 << 30)
+bool ft_best_is_worth_saving(int64_t step, int64_t every, int64_t best_step, int64_t bytes) {
+  int64_t last = FT_MAX((step - 1) / every * every, best_step);
+  int64_t apart = bytes <= LITTLE_BYTES ? 0 : ft_ceil_div(every, 4);
+  return step > 0 && (last == 0 || step - last >= FT_MAX(apart, 2));
+}
+
 static bool is_worth_saving(const trainer *t) {
-  const ft_saving *s = &t->saving;
-  if (t->step == 0 || (s->begun_s > 0 && t->step - s->step < 2)) return false;
-  double since_s = ft_now_s() - (s->begun_s > 0 ? s->begun_s : t->stopping.started_s);
-  return s->seconds <= fmax(WRITING_SHARE * since_s, LITTLE_S);
+  const ft_scored *best = &t->evaluation.best;
+  return ft_best_is_worth_saving(t->step, t->config->checkpoint_every,
+                                 best->exists ? best->step : 0, ft_trainer_checkpoint_bytes(t));
 }
 
 static void note(trainer *t, double loss, bool lowest, bool saved) {
@@ -154,16 +160,14 @@ static void note(trainer *t, double loss, bool lowest, bool saved) {
 /* Rank 0's row, and the bookkeeping, which the next checkpoint carries, belong together. */
 static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
   bool lowest = isfinite(loss) && loss < t->evaluation.lowest;
-  uint8_t saved = is_regular(t);
+  bool saved = is_regular(t) || (lowest && is_worth_saving(t));
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   if (t->rank == 0) {
     ft_progress_validation(t->step, validation);
     err = ft_run_write_validation(t->run, t->step, validation);
-    if (lowest && is_worth_saving(t)) saved = true;
   }
   err = ft_comm_agree(t->comm, err);
-  if (err == FT_OK) err = ft_comm_broadcast(t->comm, 0, &saved, sizeof saved);
   ft_comm_section_end(t->comm);
   if (err == FT_OK) note(t, loss, lowest, saved);
   return err;

@@ -41,7 +41,6 @@ typedef struct ft_saving {
   /* the one begun last */
   ft_checkpoint_writer *writer; /* NULL: it is not being written any more */
   int64_t step;
-  double begun_s;        /* when; 0: none was */
   uint64_t checksum;     /* of its weights */
   bool knows_evaluation; /* of its own step */
   bool knows_end;        /* it says that the run is finished, by this plan */
@@ -199,6 +198,8 @@ typedef struct step_result {
   double flops;            /* model FLOPs of the global batch */
   double seconds;
 } step_result;
+/* `mfu`: the step's model FLOP/s by the peak of all ranks together; NaN where one is not known. */
+double ft_share_of_peak(const step_result *r, double peak_flops);
 /* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
  * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
 ft_err ft_trainer_step(trainer *t);
@@ -238,6 +239,10 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored);
  * ranks or on none. Collective over all ranks. Errors: FT_ERR_STOPPED and those of writing rows. */
 ft_err ft_trainer_evaluate_now(trainer *t);
 bool ft_trainer_evaluation_due(const trainer *t, int64_t step);
+/* Whether a step that is the best so far gets a checkpoint that is not due, of so many bytes: by
+ * the steps since the last one that was to be written, the best's before it among them (0: none).
+ */
+bool ft_best_is_worth_saving(int64_t step, int64_t every, int64_t best_step, int64_t bytes);
 /* Whether the step that is done gets a checkpoint: it is its turn, or the best so far. The last
  * step's is written at the end. */
 bool ft_trainer_checkpoint_due(const trainer *t);
@@ -338,6 +343,10 @@ void ft_signals_answer(const char *first, const char *second);
 double ft_process_started_s(void);
 
 /* ---- progress.c: lines for people, on rank 0 */
+/* Seconds that the steps to come will take, evaluations and checkpoints between them included, if
+ * they take as long as the last FT_WINDOW ones; of the first step only its own time, step_s, is
+ * known. To be called at the end of each step. */
+double ft_time_left(ft_progress *p, double now_s, int64_t step, int64_t steps, double step_s);
 void ft_progress_step(trainer *t, int64_t step, const step_result *r);
 void ft_progress_validation(int64_t step, const cJSON *validation);
 /* Peak memory by owner, and the memory of the node that has most. Collective over all ranks. */

@@ -45,10 +45,8 @@ static void duration(double s, char *out, size_t size) {
              (long long)(whole % 3600 / 60));
 }
 
-/* Seconds that the steps to come will take, evaluations and checkpoints between them included, if
- * they take as long as the last ones. */
-static double time_left(ft_progress *p, int64_t step, int64_t steps, double step_s) {
-  p->ended_s[step % FT_WINDOW] = ft_now_s();
+double ft_time_left(ft_progress *p, double now_s, int64_t step, int64_t steps, double step_s) {
+  p->ended_s[step % FT_WINDOW] = now_s;
   if (p->first == 0) p->first = step;
   int64_t from = FT_MAX(p->first, step - FT_WINDOW + 1);
   double since_s = p->ended_s[step % FT_WINDOW] - p->ended_s[from % FT_WINDOW];
@@ -58,16 +56,16 @@ static double time_left(ft_progress *p, int64_t step, int64_t steps, double step
 
 /* One line that is updated, on a terminal. */
 static bool show_status(const trainer *t, int64_t step, const step_result *r, const char *left) {
-  double peak = t->peak_flops, share = peak > 0 ? r->flops / r->seconds / peak : 0;
+  double share = ft_share_of_peak(r, t->peak_flops);
   return ft_log_status(
       "step %lld/%lld  loss %.4f  lr %.3g  %.0f tokens/s  %.0f %% of peak  %.1f GiB"
       "  about %s left",
       (long long)step, (long long)t->steps, r->loss, r->lr, (double)r->tokens / r->seconds,
-      100 * share, (double)ft_rss_bytes() / 1073741824.0, left);
+      isfinite(share) ? 100 * share : 0, (double)ft_rss_bytes() / 1073741824.0, left);
 }
 
 void ft_progress_step(trainer *t, int64_t step, const step_result *r) {
-  double now = ft_now_s(), left_s = time_left(&t->progress, step, t->steps, r->seconds);
+  double now = ft_now_s(), left_s = ft_time_left(&t->progress, now, step, t->steps, r->seconds);
   bool last = step == t->steps;
   char left[32];
   duration(left_s, left, sizeof left);

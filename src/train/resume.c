@@ -91,7 +91,6 @@ static void take_meta(trainer *t, const ft_checkpoint_meta *meta) {
   t->tokens = meta->tokens;
   ft_evaluation_read(&t->evaluation, meta->extra);
   t->saving.step = meta->step;
-  t->saving.begun_s = ft_now_s();
   t->saving.committed = true;
   t->saving.committed_step = meta->step;
   t->saving.knows_evaluation = t->evaluation.made && t->evaluation.step == meta->step;

@@ -72,7 +72,6 @@ ft_err ft_trainer_begin_checkpoint(trainer *t) {
     if (err == FT_OK)
       err = ft_checkpoint_begin(t->comm, t->shard, t->config->run_dir, &meta, &t->saving.writer);
     t->saving.step = t->step;
-    t->saving.begun_s = ft_now_s();
     if (err != FT_OK && err != FT_ERR_STOPPED) forget_best(t, t->step);
     ft_comm_section_end(t->comm);
   }

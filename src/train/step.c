@@ -124,10 +124,14 @@ out:
   return err;
 }
 
+double ft_share_of_peak(const step_result *r, double peak_flops) {
+  return peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / peak_flops : NAN;
+}
+
 /* docs/formats.md describes the columns. */
 static ft_err write_row(const trainer *t, const step_result *r, int64_t rss_bytes) {
   double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
-  double share = t->peak_flops > 0 && r->seconds > 0 ? r->flops / r->seconds / t->peak_flops : NAN;
+  double share = ft_share_of_peak(r, t->peak_flops);
   const ft_metric metrics[] = {
       {"loss", "loss/train", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN},
       {"grad_norm", "train/grad_norm", FT_METRIC_EXACT, r->has_targets ? r->grad_norm : NAN},

@@ -38,7 +38,7 @@ best_has_a_checkpoint() {
   says "taking step 60 of .*; by the first validation set, step $lowest is the best \(--step best\)"
   "$ftrun" export "$work/run" --out "$work/best" --step best >"$work/said" 2>&1
   says "taking step $lowest of .*, which is the best"
-  # two steps in a row are not written, and a disk that is slow is spared
+  # two steps in a row are not written
   train run.dir="$work/dense" validation.every=1 train.steps=6 schedule.name=linear optimizer.lr=1e-3
   [ "$(grep -c 'checkpoint of step' "$work/said")" -le 4 ] || { cat "$work/said" >&2; fail "too many"; }
 }

@@ -40,6 +40,20 @@ room() {
   says 'run.dir: .*/proc/nowhere'
 }
 
+# The node that takes most is told, of nodes with unequal ranks; and that weights of which nothing says
+# their type are trained as what they are.
+told() {
+  ranks=3 FT_FAKE_NODE_SIZE=2 ends 0 --check
+  says 'memory of the 2 ranks of the fullest node, MiB: accounted [0-9.]+, resident [0-9.]+'
+  expect 0 "$ftrun" init --config "$here/identity-tied.json" --dtype fp32 --out "$work/untyped"
+  sed -zi -E 's/,\s*"(torch_)?dtype": *"[a-z0-9]+"//' "$work/untyped/config.json"
+  rm "$work/untyped/ftrun.sha256"
+  ends 0 --check model.path="$work/untyped"
+  says "the model's weights are F32, and are trained as such; .* round them to bf16 \\(train.precision\\)"
+  ends 0 --check model.path="$work/untyped" train.precision=fp32
+  says_not 'are F32'
+}
+
 # A tokenizer of which one token stands beside tokenizer.json has an identity of its own, in shards too.
 tokens_beside_the_file() {
   local model=$work/beside
@@ -165,6 +179,7 @@ cat >"$work/config.json" <<END
  "run": {"dir": "$work/run", "seed": 9}}
 END
 room
+told
 tokens_beside_the_file
 outlook
 going_on

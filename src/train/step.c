@@ -235,8 +235,11 @@ static ft_schedule_name course(ft_rate_course name) {
 double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
   const ft_config_schedule *s = &config->schedule;
   int64_t end = s->steps > 0 ? s->steps : steps;
-  ft_schedule schedule = {
-      .name = course(s->name), .warmup_steps = s->warmup_steps, .min_lr_ratio = s->min_lr_ratio};
+  const ft_schedule schedule = {.name = course(s->name),
+                                .warmup_steps = s->warmup_steps,
+                                .decay_steps =
+                                    s->decay_steps > 0 ? s->decay_steps : ft_ceil_div(end, 10),
+                                .min_lr_ratio = s->min_lr_ratio};
   return ft_schedule_lr(&schedule, config->lr, step, end);
 }
 

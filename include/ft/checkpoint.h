@@ -83,10 +83,12 @@ const char *ft_checkpoint_state(const ft_checkpoint *checkpoint, int index, int6
 ft_err ft_checkpoint_read(ft_checkpoint *checkpoint, const char *block, const char *state,
                           int64_t start, int64_t count, int64_t group_elements, size_t group_bytes,
                           void *out);
-/* Values of the master weights, in whatever form they were saved. Verified as it is
- * read. */
-ft_err ft_checkpoint_read_weights(ft_checkpoint *checkpoint, const char *block, int64_t start,
-                                  int64_t count, float *out);
+/* Whether there is a state of that name. */
+bool ft_checkpoint_has(const ft_checkpoint *checkpoint, const char *state);
+/* Values of the master weights, in whatever form they were saved (state NULL), or of a state in f32
+ * that stands for them. Verified as it is read. */
+ft_err ft_checkpoint_read_weights(ft_checkpoint *checkpoint, const char *block, const char *state,
+                                  int64_t start, int64_t count, float *out);
 /* Reads every byte of every file and compares checksums; names the file and dataset of the first
  * difference. Not collective. */
 ft_err ft_checkpoint_verify(ft_checkpoint *checkpoint);
@@ -100,5 +102,9 @@ ft_err ft_checkpoint_fits(const ft_checkpoint *checkpoint, const ft_shard *shard
  * over all ranks; errors are agreed. */
 ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
                              bool states_too);
+/* Sets the weights of a shard without training from a state in f32 (NULL: the master weights).
+ * Otherwise as above. */
+ft_err ft_checkpoint_restore_weights(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                                     const char *state);
 
 #endif

@@ -76,6 +76,14 @@ typedef struct ft_adamw_arrays {
 void ft_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *arrays, uint64_t seed,
                             uint64_t step, uint64_t first, int64_t count);
 
+/* ---------------------------------------------------------------- moving average */
+
+/* average[i] += (1 − decay) · (value of w[i] (and low[i]) − average[i]), each operation rounded to
+ * f32 on its own: the exponential moving average of torch.optim.swa_utils.get_ema_multi_avg_fn. All
+ * threads work. */
+void ft_average_update(double decay, ft_master kind, const void *restrict w,
+                       const uint8_t *restrict low, int64_t count, float *restrict average);
+
 /* ---------------------------------------------------------------- frozen weights */
 
 /* A frozen weight in fewer bits than bf16 (ft_code). Elements are coded in packets of

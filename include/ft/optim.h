@@ -1,4 +1,5 @@
-/* optim: AdamW on owned slices, gradient clipping, learning-rate schedules. */
+/* optim: AdamW on owned slices, gradient clipping, learning-rate schedules, and the moving average
+ * of the weights. */
 #ifndef FT_OPTIM_H
 #define FT_OPTIM_H
 
@@ -28,18 +29,27 @@ typedef struct ft_optim_options {
   double beta1, beta2, eps, weight_decay;
   double grad_clip; /* 0: no clipping */
   ft_moments state; /* how the moments are kept */
+  double average;   /* decay of the moving average of the weights; 0: none */
 } ft_optim_options;
+
+/* The state of shard that is the average of the weights, in f32. */
+#define FT_OPTIM_AVERAGE "ema"
 
 typedef struct ft_optim ft_optim;
 
-/* Registers states "m" and "v" in shard, and in int8 their scales, "m.scale" and "v.scale".
- * Collective over all ranks. shard is borrowed. */
+/* Registers states "m" and "v" in shard, in int8 their scales, "m.scale" and "v.scale", and with an
+ * average FT_OPTIM_AVERAGE. Collective over all ranks. shard is borrowed. */
 ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim **out);
 void ft_optim_free(ft_optim *optim);
 
+/* The weights have been set, and no update was made yet: the average, if there is one, begins as
+ * they are. Not collective. */
+void ft_optim_begin_average(ft_optim *optim);
+
 /* Update t (from 1; it names the random numbers of weights that are kept in fewer bits) with
  * learning rate lr, of gradients whose global norm is `norm`. Changes master weights and states of
- * everything kept; touches no collective (call ft_shard_weights_changed after). Not collective. */
+ * everything kept; then average += (1 − options.average) · (weight − average), in f32. Touches no
+ * collective (call ft_shard_weights_changed after). Not collective. */
 void ft_optim_step(ft_optim *optim, int64_t t, double lr, double norm);
 
 #endif

@@ -42,6 +42,7 @@ void ft_train_look(const ft_config *config, ft_mistakes *mistakes);
 typedef struct ft_eval_options {
   const char *model_dir; /* a model directory, or NULL: */
   const char *step;      /* a checkpoint of config->run_dir: a number, "best" or "latest" (NULL) */
+  bool average;          /* of it the average of the weights (train.ema) */
 } ft_eval_options;
 
 /* Evaluates all validation sets; on rank 0 *out is {"step":…,"validation":{…}} (cJSON_Delete),
@@ -58,6 +59,7 @@ typedef struct ft_export_options {
   const char *run_dir;
   const char *step; /* as of ft_train_find_step */
   const char *out_dir;
+  bool average;            /* of the weights (train.ema), rather than the last ones */
   const ft_dtype *dtype;   /* NULL: that of the model the run started from */
   const atomic_bool *stop; /* once true, nothing is left of the export; NULL: it is not looked at */
 } ft_export_options;

@@ -85,9 +85,12 @@ out:
   return err;
 }
 
-/* Frozen weights are kept in the compute type: they are set from the master weights in pieces. */
-static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, float *buffer) {
+/* Frozen weights are kept in the compute type: they are set from the master weights, or from what
+ * stands for them, in pieces. */
+static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, const char *state,
+                             float *buffer) {
   ft_err err = FT_OK;
+  const char *name = ft_shard_block(shard, block)->name;
   int64_t num;
   const ft_range *ranges = ft_shard_ranges(shard, block, &num);
   for (int64_t i = 0; i < num; i++)
@@ -95,22 +98,21 @@ static ft_err restore_frozen(ft_checkpoint *c, ft_shard *shard, int64_t block, f
       FT_TRY(ft_shard_check(shard));
       int64_t start = ranges[i].start + at;
       int64_t count = FT_MIN(FROZEN_ELEMENTS, ranges[i].count - at);
-      FT_TRY(
-          ft_checkpoint_read_weights(c, ft_shard_block(shard, block)->name, start, count, buffer));
+      FT_TRY(ft_checkpoint_read_weights(c, name, state, start, count, buffer));
       ft_shard_set_weights(shard, block, start, count, buffer);
     }
 out:
   return err;
 }
 
-static ft_err restore(ft_checkpoint *c, ft_shard *shard, bool states_too) {
+static ft_err restore(ft_checkpoint *c, ft_shard *shard, bool states_too, const char *weights) {
   ft_err err = FT_OK;
   void *buffer = NULL;
   bool training = ft_shard_num_states(shard) > 0;
   if (!training) FT_TRY(ft_alloc(FT_MEM_IO, FROZEN_ELEMENTS * sizeof(float), &buffer));
   for (int64_t b = 0; b < ft_shard_num_blocks(shard); b++) {
     if (!ft_shard_block(shard, b)->trained) continue;
-    if (!training) FT_TRY(restore_frozen(c, shard, b, buffer));
+    if (!training) FT_TRY(restore_frozen(c, shard, b, weights, buffer));
     int num_masters = 1 + (int)ft_master_low_bytes(ft_shard_options_of(shard)->master);
     int num_states = states_too ? ft_shard_num_states(shard) : training ? num_masters : 0;
     for (int s = 0; s < num_states; s++)
@@ -121,14 +123,25 @@ out:
   return err;
 }
 
-ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
-                             bool states_too) {
+static ft_err restore_together(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                               bool states_too, const char *weights) {
   ft_err err = FT_OK;
   FT_TRY(ft_comm_agree(comm, ft_checkpoint_fits(checkpoint, shard, states_too)));
   ft_shard_set_version(shard, ft_checkpoint_meta_of(checkpoint)->updates);
-  FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too)));
+  FT_TRY(ft_comm_agree(comm, restore(checkpoint, shard, states_too, weights)));
   FT_TRY(ft_shard_spread(shard));
   FT_TRY(ft_shard_weights_changed(shard));
 out:
   return err;
+}
+
+ft_err ft_checkpoint_restore(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                             bool states_too) {
+  return restore_together(comm, checkpoint, shard, states_too, NULL);
+}
+
+ft_err ft_checkpoint_restore_weights(ft_comm *comm, ft_checkpoint *checkpoint, ft_shard *shard,
+                                     const char *state) {
+  FT_ASSERT(ft_shard_num_states(shard) == 0);
+  return restore_together(comm, checkpoint, shard, false, state);
 }

@@ -9,6 +9,10 @@ static const saved_state *find(const ft_checkpoint *c, const char *name) {
   return NULL;
 }
 
+bool ft_checkpoint_has(const ft_checkpoint *c, const char *state) {
+  return find(c, state) != NULL;
+}
+
 ft_err ft_checkpoint_master(const ft_checkpoint *c, ft_master *kind) {
   const saved_state *high = find(c, "master"), *low = find(c, "master.low");
   for (int k = 0; high && k < FT_MASTER_NUM; k++) {
@@ -43,10 +47,11 @@ out:
   return err;
 }
 
-ft_err ft_checkpoint_read_weights(ft_checkpoint *c, const char *block, int64_t start, int64_t count,
-                                  float *out) {
+ft_err ft_checkpoint_read_weights(ft_checkpoint *c, const char *block, const char *state,
+                                  int64_t start, int64_t count, float *out) {
   ft_err err = FT_OK;
   ft_master kind;
+  if (state) return ft_checkpoint_read(c, block, state, start, count, 1, sizeof(float), out);
   FT_TRY(ft_checkpoint_master(c, &kind));
   if (kind == FT_MASTER_F32)
     err = ft_checkpoint_read(c, block, "master", start, count, 1, sizeof(float), out);

@@ -1,4 +1,4 @@
-/* ftrun eval CONFIG [KEY=VALUE …] [--model DIR | --step N|best|latest] */
+/* ftrun eval CONFIG [KEY=VALUE …] [--model DIR | --step N|best|latest] [--ema] */
 #include "commands.h"
 #include "run_arguments.h"
 
@@ -10,6 +10,7 @@ typedef struct arguments {
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "Evaluate a model directory instead of a checkpoint", 0},
     {"step", 's', "N|best|latest", 0, "Which checkpoint of run.dir (latest)", 0},
+    {"ema", 'e', NULL, 0, "The average of the checkpoint's weights (train.ema)", 0},
     {0}};
 
 static error_t take(int key, char *argument, struct argp_state *state) {
@@ -21,6 +22,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   case 's':
     a->eval.step = argument;
     return 0;
+  case 'e':
+    a->eval.average = true;
+    return 0;
   case ARGP_KEY_ARG:
     ft_cli_take_run_argument(&a->run, state, argument);
     return 0;
@@ -30,6 +34,8 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   case ARGP_KEY_END:
     if (a->eval.model_dir && a->eval.step)
       argp_error(state, "--model and --step exclude each other: a model directory has no steps");
+    if (a->eval.model_dir && a->eval.average)
+      argp_error(state, "--model and --ema exclude each other: a checkpoint has an average");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;

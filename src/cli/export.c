@@ -1,4 +1,4 @@
-/* ftrun export RUN --out DIR [--step N|best|latest] [--dtype bf16|fp32] */
+/* ftrun export RUN --out DIR [--step N|best|latest] [--ema] [--dtype bf16|fp32] */
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -9,13 +9,14 @@
 
 typedef struct arguments {
   const char *run, *out, *step;
-  bool has_dtype;
+  bool ema, has_dtype;
   ft_dtype dtype;
 } arguments;
 
 static const struct argp_option options[] = {
     {"out", 'o', "DIR", 0, "The model directory to write; new or empty", 0},
     {"step", 's', "N|best|latest", 0, "Which checkpoint (latest)", 0},
+    {"ema", 'e', NULL, 0, "The average of the weights (train.ema) instead of the last ones", 0},
     {"dtype", 'd', "bf16|fp32", 0, "Type of the weights (that of the model it was trained from)",
      0},
     {0}};
@@ -28,6 +29,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case 's':
     a->step = argument;
+    return 0;
+  case 'e':
+    a->ema = true;
     return 0;
   case 'd':
     a->dtype = ft_cli_dtype(state, "--dtype", argument);
@@ -59,6 +63,7 @@ static ft_err export_run(const arguments *a) {
   const ft_export_options export = {.run_dir = a->run,
                                     .step = a->step,
                                     .out_dir = a->out,
+                                    .average = a->ema,
                                     .dtype = a->has_dtype ? &a->dtype : NULL,
                                     .stop = &stop};
   FT_TRY(ft_train_export(&export, &config));

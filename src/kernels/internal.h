@@ -122,6 +122,8 @@ typedef struct ft_vector {
   void (*loss_row)(const ft_loss *l, ft_dtype type, int64_t columns, float *z, int32_t target,
                    float weight, float *nll, float *loss, void *dlogits);
   void (*adamw)(const ft_adamw *a, int64_t count, float *w, float *m, float *v, const float *g);
+  /* x += weight · (to − x) */
+  void (*lerp)(float weight, int64_t count, float *x, const float *to);
 
   /* ---- packed.c; kernels_packed.h says what they do */
   void (*master_read)(ft_master kind, const void *w, const uint8_t *low, int64_t count, float *out);

@@ -126,3 +126,20 @@ void ft_adamw_update_packed(const ft_adamw *a, const ft_adamw_arrays *arrays, ui
   for (int64_t i = 0; i < count; i += PIECE)
     vector->adamw_packed(a, arrays, key, step, first, i, FT_MIN((int64_t)PIECE, count - i));
 }
+
+/* ---------------------------------------------------------------- moving average */
+
+void ft_average_update(double decay, ft_master kind, const void *restrict w,
+                       const uint8_t *restrict low, int64_t count, float *restrict average) {
+  enum { PIECE = 4096 };
+  const ft_vector *vector = ft_vector_used();
+  const float weight = (float)(1.0 - decay);
+#pragma omp parallel for schedule(static) if (count > FT_PARALLEL_ELEMENTS)
+  for (int64_t i = 0; i < count; i += PIECE) {
+    float values[PIECE];
+    int64_t n = FT_MIN((int64_t)PIECE, count - i);
+    const char *from = (const char *)w + (size_t)i * ft_master_bytes(kind);
+    vector->master_read(kind, from, low ? low + i : NULL, n, values);
+    vector->lerp(weight, n, average + i, values);
+  }
+}

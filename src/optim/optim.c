@@ -1,15 +1,7 @@
 /* AdamW (Loshchilov & Hutter 2019) on the slices this rank keeps, with clipping by global norm. */
-#include "ft/optim.h"
-
 #include <math.h>
 
-#include "ft/kernels_packed.h"
-
-struct ft_optim {
-  ft_shard *shard; /* borrowed */
-  ft_optim_options options;
-  int m, v, m_scale, v_scale; /* states of shard: first and second moment */
-};
+#include "internal.h"
 
 static ft_err add_states(ft_optim *o) {
   ft_err err = FT_OK;
@@ -25,6 +17,7 @@ static ft_err add_states(ft_optim *o) {
   if (coded) FT_TRY(ft_shard_add_state(o->shard, &m_scale, &o->m_scale));
   FT_TRY(ft_shard_add_state(o->shard, &v, &o->v));
   if (coded) FT_TRY(ft_shard_add_state(o->shard, &v_scale, &o->v_scale));
+  if (o->options.average > 0) FT_TRY(ft_average_add_state(o));
 out:
   return err;
 }
@@ -120,4 +113,5 @@ void ft_optim_step(ft_optim *o, int64_t t, double lr, double norm) {
     for (int64_t i = 0; i < num; i++)
       update_range(o, t, block, &ranges[i], &common);
   }
+  if (p->average > 0) ft_average_weights(o, p->average);
 }

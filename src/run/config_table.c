@@ -83,6 +83,11 @@ const ft_key ft_config_table[] = {
     KEY(NUMBER, "train.grad_clip", AT(grad_clip), "1.0",
         .meaning = "largest global gradient norm; null or 0: no clipping", .min = 0, .max = 1e30,
         .nullable = true),
+    KEY(NUMBER, "train.ema", AT(ema), "null",
+        .meaning = "decay d of an average of the weights, average += (1 - d) (weights - average) "
+                   "after each update (4 bytes a parameter more; export --ema, eval --ema); null: "
+                   "none",
+        .min = 0.5, .max = 0.9999999, .nullable = true),
     KEY(EVERY, "train.activation_checkpointing", AT(activation_checkpointing), "true",
         .meaning = "true: keep only each layer's input and compute the rest again (less memory, "
                    "about a third more compute); k: of every k-th layer; false: of none",

@@ -4,11 +4,12 @@
 #include "ft/checkpoint.h"
 #include "ft/hf.h"
 #include "ft/run.h"
-#include "ft/train.h"
+#include "internal.h"
 
 typedef struct reader {
   ft_checkpoint *checkpoint;
   const ft_layout *layout;
+  const char *state; /* that stands for the weights; NULL: the master weights */
   int64_t updates;
   bool round; /* to bf16, as the run's own compute weights of that step */
   ft_shard_options rounding;
@@ -33,7 +34,7 @@ static ft_err read_master(void *arg, int64_t block, int64_t start, int64_t count
   if (r->stop && atomic_load(r->stop))
     return ft_fail(FT_ERR_STOPPED, "export was interrupted: nothing is left of it; run it again");
   const char *name = r->layout->blocks[block].name;
-  ft_err err = ft_checkpoint_read_weights(r->checkpoint, name, start, count, out);
+  ft_err err = ft_checkpoint_read_weights(r->checkpoint, name, r->state, start, count, out);
   if (err == FT_OK && r->round) round_as_trained(r, block, start, count, out);
   return err;
 }
@@ -55,9 +56,20 @@ static void say_step(const char *run_dir, int64_t step) {
 static void set_reader(reader *r, const ft_config *config, const ft_hf_config *hf, ft_dtype dtype) {
   r->layout = hf->layout;
   r->updates = ft_checkpoint_meta_of(r->checkpoint)->updates;
-  r->round = dtype == FT_BF16 && config->rounding == FT_ROUND_STOCHASTIC;
+  /* no pass was ever made with an average: it is rounded to nearest */
+  r->round = dtype == FT_BF16 && config->rounding == FT_ROUND_STOCHASTIC && !r->state;
   r->rounding = (ft_shard_options){
       .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config->seed};
+}
+
+ft_err ft_train_average_state(const ft_checkpoint *checkpoint, const char *run_dir, bool average,
+                              const char **state) {
+  *state = average ? FT_OPTIM_AVERAGE : NULL;
+  if (!average || ft_checkpoint_has(checkpoint, FT_OPTIM_AVERAGE)) return FT_OK;
+  return ft_fail(FT_ERR_USAGE,
+                 "--ema: %s keeps no average of its weights, which it does from its beginning on "
+                 "where its configuration has train.ema (0.999, say): leave --ema away",
+                 run_dir);
 }
 
 ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
@@ -68,6 +80,7 @@ ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
   FT_TRY(ft_train_find_step(o->run_dir, o->step, &step));
   say_step(o->run_dir, step);
   FT_TRY(ft_checkpoint_open(o->run_dir, step, &r.checkpoint));
+  FT_TRY(ft_train_average_state(r.checkpoint, o->run_dir, o->average, &r.state));
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, o->run_dir, config));
   FT_TRY(ft_hf_check_sums(config->model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config->model_path, &hf));
@@ -76,7 +89,9 @@ ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
   set_reader(&r, config, &hf, dtype);
   ft_hf_source source = {.read = read_master, .arg = &r};
   FT_TRY(ft_hf_export(config->model_path, &hf, &source, dtype, 0, o->out_dir));
-  ft_log(FT_LOG_INFO, "step %lld of %s exported to %s", (long long)step, o->run_dir, o->out_dir);
+  ft_log(FT_LOG_INFO, "%sstep %lld of %s exported to %s",
+         o->average ? "the average of the weights at " : "", (long long)step, o->run_dir,
+         o->out_dir);
 out:
   ft_checkpoint_close(r.checkpoint);
   ft_hf_config_fini(&hf);

@@ -138,8 +138,14 @@ double ft_trainer_patience_s(void);
 /* Opens config.json, tokenizer and data; for a training run checks the weights' headers too. */
 ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,
                        bool training);
-/* Allocates shard, optimizer and model. */
-ft_err ft_trainer_allocate(trainer *t, bool training);
+typedef enum ft_purpose_of_run {
+  FT_FOR_TRAINING,
+  FT_FOR_EVALUATION,
+  FT_FOR_AVERAGE /* evaluation of averaged weights: rounded to nearest, whatever train.rounding says
+                  */
+} ft_purpose_of_run;
+/* Allocates shard and model, and to train the optimizer. */
+ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose);
 void ft_trainer_close(trainer *t);
 /* What was read last, as the model takes it. Borrowed. Not collective. */
 ft_model_batch ft_trainer_batch(const trainer *t);
@@ -272,6 +278,12 @@ enum { FT_CHECKSUM_BYTES = 17 };
 void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]);
 /* A number among what a checkpoint carries; where it is missing, another. */
 double ft_extra_number(const cJSON *extra, const char *name, double otherwise);
+
+/* ---- export.c: the state of a checkpoint that stands for the weights: with `average` that of
+ * train.ema; NULL: the master weights. Errors: FT_ERR_USAGE where it has no such. Not collective.
+ */
+ft_err ft_train_average_state(const ft_checkpoint *checkpoint, const char *run_dir, bool average,
+                              const char **state);
 
 /* ---- inputs.c: what the run learns from, known by content. Rank 0's, not collective. */
 /* {"model": {digests}, "train": [{"path", "identity", "documents", "tokens"}], "validation": […]}.

@@ -145,6 +145,7 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
     FT_TRY(restore(t, config, options));
   } else {
     FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
+    ft_optim_begin_average(t->optim);
     FT_TRY(ft_shard_checksum(t->shard, &checksum));
     ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);
   }

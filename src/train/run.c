@@ -70,7 +70,7 @@ out:
 /* All that is known before the first step: what cannot go on, and what there is no room for. */
 static ft_err get_ready(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_mistakes m = {0};
-  ft_err err = ft_trainer_allocate(t, true);
+  ft_err err = ft_trainer_allocate(t, FT_FOR_TRAINING);
   if (err != FT_OK) return err;
   err = ft_trainer_find_start(t, config, options);
   if (err == FT_ERR_STOPPED) return err;
@@ -155,11 +155,29 @@ out:
   return err;
 }
 
+/* Weights of a checkpoint, and what it does not hold from the model. An average is rounded to
+ * nearest, as its export is. */
+static ft_err load_checkpoint(trainer *t, const ft_eval_options *options, const char *model_dir,
+                              int64_t *step) {
+  ft_err err = FT_OK;
+  const char *run_dir = t->config->run_dir, *state;
+  ft_checkpoint *checkpoint = NULL;
+  FT_TRY(ft_comm_agree(t->comm, ft_train_find_step(run_dir, options->step, step)));
+  FT_TRY(ft_checkpoint_open_together(t->comm, run_dir, *step, &checkpoint));
+  FT_TRY(ft_train_average_state(checkpoint, run_dir, options->average, &state));
+  FT_TRY(ft_trainer_allocate(t, options->average ? FT_FOR_AVERAGE : FT_FOR_EVALUATION));
+  if (ft_layout_has_frozen(t->hf.layout))
+    FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, t->comm));
+  FT_TRY(ft_checkpoint_restore_weights(t->comm, checkpoint, t->shard, state));
+out:
+  ft_checkpoint_close(checkpoint);
+  return err;
+}
+
 ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options *options,
                    cJSON **out) {
   ft_err err = FT_OK;
   void *memory = NULL;
-  ft_checkpoint *checkpoint = NULL;
   int64_t step = 0;
   double monitored;
   const char *model_dir = options->model_dir ? options->model_dir : config->model_path;
@@ -169,15 +187,11 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   FT_CHECK(config->num_validation > 0, FT_ERR_CONFIG,
            "data.validation is empty: nothing to evaluate");
   FT_TRY(ft_trainer_open(t, comm, config, model_dir, false));
-  if (!options->model_dir)
-    FT_TRY(ft_comm_agree(comm, ft_train_find_step(config->run_dir, options->step, &step)));
-  FT_TRY(ft_trainer_allocate(t, false));
-  if (options->model_dir)
+  if (options->model_dir) {
+    FT_TRY(ft_trainer_allocate(t, FT_FOR_EVALUATION));
     FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
-  else {
-    if (ft_layout_has_frozen(t->hf.layout)) FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
-    FT_TRY(ft_checkpoint_open_together(comm, config->run_dir, step, &checkpoint));
-    FT_TRY(ft_checkpoint_restore(comm, checkpoint, t->shard, false));
+  } else {
+    FT_TRY(load_checkpoint(t, options, model_dir, &step));
   }
   cJSON *validation;
   FT_TRY(ft_trainer_evaluate(t, &validation, &monitored));
@@ -187,7 +201,6 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
     cJSON_AddItemToObject(*out, "validation", validation);
   }
 out:
-  ft_checkpoint_close(checkpoint);
   if (memory) ft_trainer_close(memory);
   ft_free(memory);
   return err;

@@ -204,13 +204,15 @@ static int64_t max_tokens(const trainer *t) {
   return most;
 }
 
-ft_err ft_trainer_allocate(trainer *t, bool training) {
+ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose) {
   ft_err err = FT_OK;
   const ft_config *c = t->config;
+  bool training = purpose == FT_FOR_TRAINING;
+  bool stochastic = c->rounding == FT_ROUND_STOCHASTIC && purpose != FT_FOR_AVERAGE;
   ft_before_note(&t->before);
   ft_shard_options shard = {.stage = (int)c->stage,
                             .training = training,
-                            .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
+                            .stochastic_rounding = stochastic,
                             .seed = (uint64_t)c->seed,
                             .compute = c->precision,
                             .master = c->master,
@@ -225,7 +227,8 @@ ft_err ft_trainer_allocate(trainer *t, bool training) {
                             .eps = c->eps,
                             .weight_decay = c->weight_decay,
                             .grad_clip = c->grad_clip,
-                            .state = c->state};
+                            .state = c->state,
+                            .average = c->ema};
   FT_TRY(ft_shard_new(t->comm, t->hf.layout, &shard, &t->shard));
   if (training) FT_TRY(ft_optim_new(t->shard, &optim, &t->optim));
   FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &model, &t->model)));

@@ -56,7 +56,7 @@ static void check_numbers(ft_checkpoint *checkpoint, ft_master kind) {
     float *values = kept_values(kind, b, &block);
     int64_t start = block.num_elements / 3, count = block.num_elements / 2;
     float *found = malloc((size_t)count * sizeof *found);
-    assert_ok(ft_checkpoint_read_weights(checkpoint, block.name, start, count, found));
+    assert_ok(ft_checkpoint_read_weights(checkpoint, block.name, NULL, start, count, found));
     assert_memory_equal(found, values + start, (size_t)count * sizeof *found);
     free(found);
     free(values);

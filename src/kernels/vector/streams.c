@@ -191,3 +191,9 @@ void FT_V(adamw)(const ft_adamw *a, int64_t count, float *restrict w, float *res
     w[i] = decayed - lr * (m[i] / correction1) / (sqrtf(v[i] / correction2) + eps);
   }
 }
+
+/* The same is true of this. */
+void FT_V(lerp)(float weight, int64_t count, float *restrict x, const float *restrict to) {
+  for (int64_t i = 0; i < count; i++)
+    x[i] += weight * (to[i] - x[i]);
+}

@@ -12,7 +12,7 @@
 /* clang-format off */
 #define FT_VECTOR_FUNCTIONS(X)                                                                     \
   X(convert) X(round_stochastic) X(accumulate) X(store_far) X(sum_of_squares) X(column_sums)       \
-  X(add_scaled) X(scale) X(sum_scaled) X(adamw)                                                    \
+  X(add_scaled) X(scale) X(sum_scaled) X(adamw) X(lerp)                                            \
   X(activation_forward) X(activation_backward) X(gated_forward) X(gated_backward)                  \
   X(norm_forward) X(norm_backward) X(angles) X(rotate) X(rotate_neighbours)                        \
   X(soft_cap) X(loss_row)                                                                          \

@@ -110,6 +110,18 @@ enum { FT_EMBEDDINGS_MOST = 4 };
 /* out [tokens, n] = Σ over `num` ≤ FT_EMBEDDINGS_MOST embeddings of scale · table[id]. */
 void ft_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
                            int64_t tokens, int64_t n);
+/* Noise on the embeddings of a training pass (NEFTune: Jain et al. 2023, arXiv 2310.05914). */
+typedef struct ft_noise {
+  double alpha;         /* 0: none */
+  uint64_t seed, step;  /* name the random numbers, as FT_RANDOM_NOISE has it, … */
+  uint64_t micro_batch; /* … below 2^24 */
+} ft_noise;
+/* x [tokens, n] += factor · u · alpha / √(length · n) for the `num_documents` documents that lie
+ * end to end: `length` is that of a token's document, u uniform in [−1, 1), 24 bits: element c of
+ * token t has word c mod 4 of index micro_batch · 2^39 + t · ⌈n/4⌉ + ⌊c/4⌋. Summed in f32, rounded
+ * once. */
+void ft_add_noise(ft_dtype type, void *x, const ft_noise *noise, float factor,
+                  const int64_t *offsets, int64_t num_documents, int64_t n);
 /* Entries first … first+num_entries-1 of the gradient of e's table (which is not read):
  * out [num_entries, n] of out_type = (base, f32 [num_entries, n]; NULL: zero) + scale · Σ of dx
  * [tokens, n] (f32) over the tokens with that id, in token order, in f32, rounded once. Entry

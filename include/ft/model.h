@@ -3,6 +3,7 @@
 #ifndef FT_MODEL_H
 #define FT_MODEL_H
 
+#include "ft/kernels_layer.h"
 #include "ft/kernels_loss.h"
 #include "ft/shard.h"
 
@@ -30,6 +31,7 @@ typedef struct ft_model_batch {
   const int32_t *positions; /* [num_tokens] */
   const int64_t *offsets;   /* [num_documents + 1] */
   const int32_t *labels;    /* [num_documents] class of each, for a head of labels; else NULL */
+  ft_noise noise;           /* on the embeddings, in ft_model_train only */
 } ft_model_batch;
 
 /* Rows of the last evaluated batch: what was to be predicted, and what had the largest logit. */

@@ -82,6 +82,7 @@ typedef struct ft_config {
   int objective;     /* ft_objective_kind */
   double label_smoothing, z_loss;
   double grad_clip;                 /* 0: none */
+  double neftune_alpha;             /* of noise on embeddings; 0: none */
   double ema;                       /* decay of the average of the weights; 0: none */
   int64_t activation_checkpointing; /* of every so many layers; 0: none */
   ft_not_finite not_finite;

@@ -1,4 +1,6 @@
 /* Embedding: sums of rows of tables, and the sums of gradients that belong to each row. */
+#include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "internal.h"
@@ -36,6 +38,40 @@ void ft_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddi
       memcpy(row, ft_at(type, embeddings->table, entry_of(embeddings, t) * n), bytes);
     else
       one_token(type, row, embeddings, num, t, n);
+  }
+}
+
+/* ---------------------------------------------------------------- noise */
+
+/* One token's row; index: of its first four numbers. */
+static void noisy_row(ft_dtype type, void *row, const ft_noise *noise, float magnitude,
+                      uint64_t index, int64_t n) {
+  const ft_vector *vector = ft_vector_used();
+  float values[COLUMNS];
+  for (int64_t c = 0; c < n; c += COLUMNS) {
+    int64_t columns = FT_MIN((int64_t)COLUMNS, n - c);
+    vector->convert(FT_F32, values, type, ft_at(type, row, c), columns);
+    for (int64_t i = 0; i < columns; i += 4) {
+      uint32_t words[4];
+      ft_random_words(noise->seed, FT_RANDOM_NOISE, noise->step, index + (uint64_t)(c + i) / 4,
+                      words);
+      for (int64_t k = 0; k < FT_MIN((int64_t)4, columns - i); k++)
+        values[i + k] += magnitude * ((float)(words[k] >> 8) * 0x1p-23f - 1.0f);
+    }
+    vector->convert(type, ft_at_out(type, row, c), FT_F32, values, columns);
+  }
+}
+
+void ft_add_noise(ft_dtype type, void *x, const ft_noise *noise, float factor,
+                  const int64_t *offsets, int64_t num_documents, int64_t n) {
+  const uint64_t first = noise->micro_batch << 39, row = (uint64_t)ft_ceil_div(n, 4);
+  static_assert(COLUMNS % 4 == 0, "a random index belongs to one piece of a row");
+#pragma omp parallel for schedule(dynamic, 1) if (num_documents > 1)
+  for (int64_t d = 0; d < num_documents; d++) {
+    double elements = (double)(offsets[d + 1] - offsets[d]) * (double)n;
+    float magnitude = factor * (float)(noise->alpha / sqrt(elements));
+    for (int64_t t = offsets[d]; t < offsets[d + 1]; t++)
+      noisy_row(type, ft_at_out(type, x, t * n), noise, magnitude, first + (uint64_t)t * row, n);
   }
 }
 

@@ -35,16 +35,24 @@ static int list_tables(const ft_model *m, const unit_weights *w, const uint32_t 
   return num;
 }
 
-void ft_embed(ft_model *m, const unit_weights *w, int64_t tokens, const uint32_t *ids,
-              const int32_t *positions, void *out) {
+/* transformers adds noise to what the module of the tokens' table gives: Gemma multiplies in there,
+ * Granite behind it. */
+static void add_noise(const ft_model *m, const ft_model_batch *batch, void *x) {
+  float factor = m->arch.round_embedding_scale ? 1.0f : scale_of(m);
+  ft_add_noise(m->type, x, &batch->noise, factor, batch->offsets, batch->num_documents, m->d);
+}
+
+void ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
+              void *out) {
   ft_embedding tables[FT_EMBEDDINGS_MOST];
   ft_role roles[FT_EMBEDDINGS_MOST];
-  int num = list_tables(m, w, ids, positions, tables, roles);
+  int num = list_tables(m, w, batch->tokens, batch->positions, tables, roles);
   void *sum = m->arch.embedding_norm ? m->embedding_sum : out;
   ft_time_enter(FT_TIME_ELEMENTWISE);
-  ft_embeddings_forward(m->type, sum, tables, num, tokens, m->d);
+  ft_embeddings_forward(m->type, sum, tables, num, batch->num_tokens, m->d);
+  if (noisy && batch->noise.alpha > 0) add_noise(m, batch, sum);
   if (m->arch.embedding_norm)
-    ft_norm_rows(m, &embedding_norm, w, tokens, sum, out, m->embedding_stats);
+    ft_norm_rows(m, &embedding_norm, w, batch->num_tokens, sum, out, m->embedding_stats);
 }
 
 /* ---------------------------------------------------------------- backward */

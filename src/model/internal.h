@@ -320,9 +320,9 @@ ft_err ft_head_tied_rows(ft_model *m, const void *head, const head_rest *rest, i
 
 /* ---------------------------------------------------------------- embedding.c */
 
-/* out [T, D] from the tokens. */
-void ft_embed(ft_model *m, const unit_weights *w, int64_t tokens, const uint32_t *ids,
-              const int32_t *positions, void *out);
+/* out [T, D] from the tokens of a batch; noisy: with its noise. */
+void ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
+              void *out);
 /* Sends the gradients of the embedding's tensors from m->dx and m->dx16; tied: with the head's
  * added in f32. w: the unit's weights, as far as ft_model_needs_embedding_again says. */
 ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,

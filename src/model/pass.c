@@ -32,20 +32,20 @@ static ft_err begin_layer(const ft_model *m, const char *point) {
   return ft_shard_check(m->shard);
 }
 
-static ft_err forward_embedding(ft_model *m, const ft_model_batch *batch) {
+static ft_err forward_embedding(ft_model *m, const ft_model_batch *batch, bool noisy) {
   unit_weights w;
   ft_err err = ft_unit_acquire(m, &m->layout->embedding, &w);
   if (err != FT_OK) return err;
-  if (batch) ft_embed(m, &w, batch->num_tokens, batch->tokens, batch->positions, input_of(m, 0));
+  if (batch) ft_embed(m, &w, batch, noisy, input_of(m, 0));
   ft_unit_release(m, &m->layout->embedding);
   return FT_OK;
 }
 
-/* Embedding and layers. batch NULL: only the collectives. */
-static ft_err forward_layers(ft_model *m, const ft_model_batch *batch) {
+/* Embedding and layers. batch NULL: only the collectives. noisy: with the batch's noise. */
+static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, bool noisy) {
   ft_err err = FT_OK;
   if (batch) ft_rope_choose_tables(m, batch);
-  FT_TRY(forward_embedding(m, batch));
+  FT_TRY(forward_embedding(m, batch, noisy));
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     const ft_unit *unit = &m->layout->layers[layer];
     unit_weights w;
@@ -124,7 +124,7 @@ ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *r
   *loss = 0;
   m->predicts = false;
   ft_shard_begin_pass(m->shard, m->train_order, m->num_train_order);
-  FT_TRY(forward_layers(m, batch));
+  FT_TRY(forward_layers(m, batch, true));
   FT_TRY(backward_head(m, batch, row_loss, loss, &rest));
   FT_TRY(backward_layers(m, batch));
   FT_TRY(backward_embedding(m, batch, &rest));
@@ -143,7 +143,7 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
   *loss = 0;
   m->predicts = predictions != NULL;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
-  FT_TRY(forward_layers(m, batch));
+  FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_acquire(m, &w, &head));
   if (batch)
     FT_TRY(
@@ -161,7 +161,7 @@ ft_err ft_model_logits(ft_model *m, const ft_model_batch *batch, const int64_t *
                        int64_t num_rows, float *logits) {
   ft_err err = FT_OK;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
-  FT_TRY(forward_layers(m, batch));
+  FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_logits(m, input_of(m, m->arch.layers), rows, num_rows, logits));
 out:
   return err;

@@ -88,6 +88,11 @@ const ft_key ft_config_table[] = {
                    "after each update (4 bytes a parameter more; export --ema, eval --ema); null: "
                    "none",
         .min = 0.5, .max = 0.9999999, .nullable = true),
+    KEY(NUMBER, "train.neftune_alpha", AT(neftune_alpha), "null",
+        .meaning = "noise on embeddings in training (NEFTune, Jain et al. 2023, who take 5 to 15): "
+                   "uniform within +-alpha / sqrt(document's tokens * hidden width); null or 0: "
+                   "none",
+        .min = 0, .max = 1e6, .nullable = true),
     KEY(EVERY, "train.activation_checkpointing", AT(activation_checkpointing), "true",
         .meaning = "true: keep only each layer's input and compute the rest again (less memory, "
                    "about a third more compute); k: of every k-th layer; false: of none",

@@ -80,7 +80,12 @@ static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *lo
   a->r->tokens += t->batch.num_tokens;
   a->r->flops += batch_flops(t, &t->batch);
   loss->weight = (float)spoiled("gradient", a, micro_batch, loss->weight);
-  return ft_trainer_batch(t);
+  ft_model_batch batch = ft_trainer_batch(t);
+  batch.noise = (ft_noise){.alpha = t->config->neftune_alpha,
+                           .seed = (uint64_t)t->config->seed,
+                           .step = (uint64_t)a->step,
+                           .micro_batch = (uint64_t)micro_batch};
+  return batch;
 }
 
 static void note_batch(void *context, int64_t micro_batch, double *loss,

@@ -112,6 +112,94 @@ static void a_batch_without_targets_gives_zero(void **state) {
   }
 }
 
+/* ---------------------------------------------------------------- noise */
+
+/* The formula for element c of token t, from its definition. */
+static float noise_at(const ft_noise *noise, int64_t length, int64_t width, int64_t t, int64_t c) {
+  uint32_t words[4];
+  uint64_t index = (noise->micro_batch << 39) + (uint64_t)(t * ((width + 3) / 4) + c / 4);
+  ft_random_words(noise->seed, FT_RANDOM_NOISE, noise->step, index, words);
+  float u = (float)((double)(words[c % 4] >> 8) / 8388608.0 - 1);
+  return (float)(noise->alpha / sqrt((double)(length * width))) * u;
+}
+
+/* Every token is another one, so that noise on what is looked up can be put into the table. */
+static void put_noise_into_table(setup *s, const ft_noise *noise) {
+  const ft_tensor *table = ft_block_tensor(ft_shard_block(s->shard, 0), FT_ROLE_EMBEDDING);
+  float *rows = ft_shard_master(s->shard, 0) + table->offset;
+  const batch *b = &s->batch;
+  for (int d = 0; d < DOCUMENTS; d++)
+    for (int64_t t = b->offsets[d]; t < b->offsets[d + 1]; t++)
+      for (int64_t c = 0; c < table->cols; c++)
+        rows[b->tokens[t] * table->cols + c] +=
+            noise_at(noise, b->offsets[d + 1] - b->offsets[d], table->cols, t, c);
+  assert_ok(ft_shard_weights_changed(s->shard));
+}
+
+static void noise_is_that_of_its_formula_and_has_no_gradient(void **state) {
+  (void)state;
+  const ft_noise noise = {.alpha = 5, .seed = 4, .step = 7, .micro_batch = 3};
+  setup s[2];
+  float *gradients[2];
+  double loss[2], plain, evaluated;
+  int64_t count;
+  for (int in_table = 0; in_table < 2; in_table++) {
+    setup *one = &s[in_table];
+    open_setup(one, &base, in_table, 700);
+    for (int t = 0; t < TOKENS; t++)
+      one->batch.tokens[t] = (uint32_t)t * 2;
+    evaluated = loss_of(one);
+    plain = train(one);
+    if (in_table)
+      put_noise_into_table(one, &noise);
+    else
+      one->batch.view.noise = noise;
+    assert_true(in_table || loss_of(one) == evaluated);
+    loss[in_table] = train(one);
+    gradients[in_table] = all_gradients(one, &count);
+  }
+  assert_true(loss[0] != plain && loss[0] == loss[1]);
+  assert_memory_equal(gradients[0], gradients[1], (size_t)count * sizeof(float));
+  for (int i = 0; i < 2; i++) {
+    free(gradients[i]);
+    close_setup(&s[i]);
+  }
+}
+
+/* Of each document by its own length: bounds, mean 0 and the variance of a uniform distribution, as
+ * transformers' neftune_post_forward_hook has them. Other steps and micro-batches have other noise,
+ * also where a row's width is no multiple of four. */
+static void noise_is_uniform_within_its_bounds(void **state) {
+  (void)state;
+  enum { D = 70, N = 2000 };
+  static const int64_t offsets[] = {0, 400, N};
+  const ft_noise noise = {.alpha = 5, .seed = 1, .step = 1};
+  static float x[N * D], other[N * D];
+  ft_add_noise(FT_F32, x, &noise, 1, offsets, 2, D);
+  for (int d = 0; d < 2; d++) {
+    int64_t length = offsets[d + 1] - offsets[d], count = length * D;
+    double bound = 5 / sqrt((double)count), sum = 0, squares = 0;
+    for (int64_t i = offsets[d] * D; i < offsets[d + 1] * D; i++) {
+      assert_true(fabs((double)x[i]) <= bound * (1 + 1e-6));
+      sum += (double)x[i] / bound;
+      squares += (double)x[i] / bound * (double)x[i] / bound;
+    }
+    assert_true(fabs(sum) < 4 * sqrt((double)count / 3));
+    assert_true(fabs(squares / (double)count * 3 - 1) < 0.02);
+  }
+  const ft_noise others[] = {{.alpha = 5, .seed = 2, .step = 1},
+                             {.alpha = 5, .seed = 1, .step = 2},
+                             {.alpha = 5, .seed = 1, .step = 1, .micro_batch = 1}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(others); i++) {
+    memset(other, 0, sizeof other);
+    ft_add_noise(FT_F32, other, &others[i], 1, offsets, 2, D);
+    int64_t equal = 0;
+    for (int64_t k = 0; k < N * D; k++)
+      equal += other[k] == x[k];
+    assert_true(equal < 20);
+  }
+}
+
 /* ---------------------------------------------------------------- pieces of the vocabulary */
 
 static ft_arch large_head(bool tied) {
@@ -231,6 +319,8 @@ int main(void) {
       cmocka_unit_test(sliding_window_in_later_layers),
       cmocka_unit_test(activation_checkpointing_changes_no_bit),
       cmocka_unit_test(a_batch_without_targets_gives_zero),
+      cmocka_unit_test(noise_is_that_of_its_formula_and_has_no_gradient),
+      cmocka_unit_test(noise_is_uniform_within_its_bounds),
       cmocka_unit_test(head_in_pieces),
       cmocka_unit_test(head_in_pieces_agrees_with_the_head_at_once),
       cmocka_unit_test(generation_agrees_with_the_whole_pass),

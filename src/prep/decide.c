@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "run.h"
+#include "scratch.h"
 #include "sorter.h"
 #include "store.h"
 
@@ -13,7 +14,8 @@ typedef struct court {
   ft_prep_run *run;
   int64_t *firsts; /* [num_pieces + 1] number of each piece's first document */
   int64_t num_documents;
-  uint8_t *decisions; /* [num_documents] 0: kept, else 1 + the rule */
+  ft_scratch verdicts;
+  uint8_t *decisions; /* [num_documents] in verdicts; 0: kept, else 1 + the rule */
   ft_sorter *sorter;
 } court;
 
@@ -41,14 +43,17 @@ static int64_t piece_of(const court *c, int64_t document) {
 
 /* File and line of a document. */
 static ft_err place_of(const court *c, int64_t document, const char **file, int64_t *line) {
-  int64_t piece = piece_of(c, document), count;
-  ft_entry *entries = NULL;
-  ft_err err = ft_store_entries(c->run->output.work, piece, &entries, &count);
-  if (err != FT_OK) return err;
+  ft_err err = FT_OK;
+  int64_t piece = piece_of(c, document);
+  ft_entry entry;
+  ft_store_reader reader = {.piece = -1};
+  FT_TRY(ft_store_reader_open(&reader, c->run->output.work, piece));
+  FT_TRY(ft_store_read_entry(&reader, document - c->firsts[piece], &entry));
   *file = c->run->inputs.files[c->run->inputs.pieces[piece].file].path;
-  *line = entries[document - c->firsts[piece]].line + c->run->line_bases[piece];
-  ft_free(entries);
-  return FT_OK;
+  *line = entry.line + c->run->line_bases[piece];
+out:
+  ft_store_reader_close(&reader);
+  return err;
 }
 
 /* Counts a document that tripped a rule because of another one (-1: nobody in particular), and
@@ -80,6 +85,15 @@ out:
   return err;
 }
 
+/* An array of elements of this size, one for every document. */
+static ft_err new_scratch(const court *c, const char *name, size_t size, ft_scratch *out) {
+  char *path = NULL;
+  ft_err err = ft_path_join(c->run->output.work, name, &path);
+  if (err == FT_OK) err = ft_scratch_new(path, c->num_documents, size, out);
+  ft_free(path);
+  return err;
+}
+
 static ft_err begin_sort(court *c, const char *name) {
   char *path = NULL;
   ft_err err = ft_path_join(c->run->output.work, name, &path);
@@ -96,21 +110,18 @@ static ft_err each_document(court *c,
                                             const ft_entry *entry, void *arg),
                             void *arg) {
   ft_err err = FT_OK;
-  ft_entry *entries = NULL;
+  ft_entry entry;
   ft_store_reader reader = {.piece = -1};
   for (int64_t p = 0; p < c->run->inputs.num_pieces; p++) {
-    int64_t count;
-    ft_free(entries);
-    entries = NULL;
-    FT_TRY(ft_store_entries(c->run->output.work, p, &entries, &count));
     FT_TRY(ft_store_reader_open(&reader, c->run->output.work, p));
-    for (int64_t i = 0; i < count; i++)
-      if (c->decisions[c->firsts[p] + i] == 0)
-        FT_TRY(visit(c, &reader, c->firsts[p] + i, &entries[i], arg));
+    for (int64_t document = c->firsts[p]; document < c->firsts[p + 1]; document++) {
+      if (c->decisions[document] != 0) continue;
+      FT_TRY(ft_store_read_entry(&reader, document - c->firsts[p], &entry));
+      FT_TRY(visit(c, &reader, document, &entry, arg));
+    }
   }
 out:
   ft_store_reader_close(&reader);
-  ft_free(entries);
   return err;
 }
 
@@ -191,35 +202,18 @@ out:
 
 /* Pieces whose signatures were asked for last stay open. */
 enum { SHELVES = 64 };
-typedef struct shelf {
-  ft_store_reader reader;
-  ft_entry *entries; /* NULL: empty */
-  int64_t piece;
-} shelf;
 
-static ft_err fetch(const court *c, shelf shelves[SHELVES], int64_t document,
+static ft_err fetch(const court *c, ft_store_reader shelves[SHELVES], int64_t document,
                     ft_signature *signature) {
   ft_err err = FT_OK;
-  int64_t piece = piece_of(c, document), count;
-  shelf *s = &shelves[piece % SHELVES];
-  if (!s->entries || s->piece != piece) {
-    ft_free(s->entries);
-    s->entries = NULL;
-    FT_TRY(ft_store_entries(c->run->output.work, piece, &s->entries, &count));
-    FT_TRY(ft_store_reader_open(&s->reader, c->run->output.work, piece));
-    s->piece = piece;
-  }
-  FT_TRY(ft_store_read_signature(&s->reader, s->entries[document - c->firsts[piece]].signature,
-                                 signature));
+  int64_t piece = piece_of(c, document);
+  ft_store_reader *reader = &shelves[piece % SHELVES];
+  ft_entry entry;
+  FT_TRY(ft_store_reader_open(reader, c->run->output.work, piece));
+  FT_TRY(ft_store_read_entry(reader, document - c->firsts[piece], &entry));
+  FT_TRY(ft_store_read_signature(reader, entry.signature, signature));
 out:
   return err;
-}
-
-static void put_back(shelf shelves[SHELVES]) {
-  for (int i = 0; i < SHELVES; i++) {
-    ft_store_reader_close(&shelves[i].reader);
-    ft_free(shelves[i].entries);
-  }
 }
 
 /* The first document of a group; parents come before their children. */
@@ -233,7 +227,7 @@ static int64_t root_of(int64_t *parents, int64_t document) {
 
 static ft_err join_near(const court *c, ft_sorter *pairs, int64_t *parents) {
   ft_err err = FT_OK;
-  shelf shelves[SHELVES] = {{.piece = -1}};
+  ft_store_reader shelves[SHELVES] = {{.piece = 0}};
   ft_signature a, b;
   ft_pair pair, before = {UINT64_MAX, UINT64_MAX};
   bool found;
@@ -250,16 +244,18 @@ static ft_err join_near(const court *c, ft_sorter *pairs, int64_t *parents) {
       parents[FT_MAX(x, y)] = FT_MIN(x, y);
   }
 out:
-  put_back(shelves);
+  for (int i = 0; i < SHELVES; i++)
+    ft_store_reader_close(&shelves[i]);
   return err;
 }
 
 static ft_err find_near_duplicates(court *c) {
   ft_err err = FT_OK;
   ft_sorter *pairs = NULL;
-  int64_t *parents = NULL;
+  ft_scratch groups = {0};
   FT_TRY(find_candidates(c, &pairs));
-  FT_TRY(ft_alloc_array(FT_MEM_PREP, c->num_documents, sizeof *parents, (void **)&parents));
+  FT_TRY(new_scratch(c, "groups", sizeof(int64_t), &groups));
+  int64_t *parents = groups.data;
   for (int64_t i = 0; i < c->num_documents; i++)
     parents[i] = i;
   FT_TRY(join_near(c, pairs, parents));
@@ -267,7 +263,7 @@ static ft_err find_near_duplicates(court *c) {
     if (root_of(parents, i) != i) FT_TRY(judge(c, FT_RULE_NEAR_DUPLICATES, i, root_of(parents, i)));
 out:
   ft_sorter_free(pairs);
-  ft_free(parents);
+  ft_scratch_free(&groups);
   return err;
 }
 
@@ -344,7 +340,9 @@ static const ft_pair *look_up(const table *t, uint64_t key) {
 typedef struct search {
   table table;
   ft_grams grams;
-  uint64_t *found; /* [num_documents] 0: nothing shared; else the least value of a slot it hit */
+  ft_scratch shared;
+  uint64_t *found; /* [num_documents] in shared; 0: nothing shared; else the least value of a slot
+                      it hit */
 } search;
 
 static ft_err check_train(court *c, ft_store_reader *reader, int64_t document,
@@ -369,8 +367,8 @@ static ft_err make_search(court *c, search *s) {
   s->table.mask = s->table.size - 1;
   FT_TRY(ft_alloc_array(FT_MEM_PREP, (int64_t)s->table.size, sizeof(ft_pair),
                         (void **)&s->table.slots));
-  FT_TRY(ft_alloc_array(FT_MEM_PREP, FT_MAX(c->num_documents, 1), sizeof *s->found,
-                        (void **)&s->found));
+  FT_TRY(new_scratch(c, "shared", sizeof *s->found, &s->shared));
+  s->found = s->shared.data;
 out:
   return err;
 }
@@ -403,7 +401,7 @@ static ft_err find_contamination(court *c) {
 out:
   ft_grams_fini(&s.grams);
   ft_free(s.table.slots);
-  ft_free(s.found);
+  ft_scratch_free(&s.shared);
   return err;
 }
 
@@ -414,14 +412,13 @@ static ft_err count_documents(court *c) {
   int64_t pieces = c->run->inputs.num_pieces;
   FT_TRY(ft_alloc_array(FT_MEM_PREP, pieces + 1, sizeof *c->firsts, (void **)&c->firsts));
   for (int64_t p = 0; p < pieces; p++) {
-    ft_entry *entries = NULL;
     int64_t count;
-    FT_TRY(ft_store_entries(c->run->output.work, p, &entries, &count));
-    ft_free(entries);
+    FT_TRY(ft_store_count(c->run->output.work, p, &count));
     c->firsts[p + 1] = c->firsts[p] + count;
   }
   c->num_documents = c->firsts[pieces];
-  FT_TRY(ft_alloc_array(FT_MEM_PREP, FT_MAX(c->num_documents, 1), 1, (void **)&c->decisions));
+  FT_TRY(new_scratch(c, "verdicts", 1, &c->verdicts));
+  c->decisions = c->verdicts.data;
 out:
   return err;
 }
@@ -439,7 +436,7 @@ ft_err ft_prep_decide(ft_prep_run *run) {
 out:
   ft_sorter_free(c.sorter);
   ft_free(c.firsts);
-  ft_free(c.decisions);
+  ft_scratch_free(&c.verdicts);
   ft_free(path);
   return err;
 }

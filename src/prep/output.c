@@ -34,7 +34,18 @@ static ft_err set_path(const char *dir, ft_split set, char **out) {
   return ft_path_join(dir, ft_split_name(set), out);
 }
 
+/* What says that sets of this preparation are being put into OUT: one that was killed then finds
+ * its own there. */
+static ft_err commit_mark(const ft_prep_output *o, char **out) {
+  return ft_path_join(o->work, "committing", out);
+}
+
 ft_err ft_prep_output_check(const ft_prep_output *o, bool overwrite) {
+  char *mark = NULL;
+  ft_err found = commit_mark(o, &mark);
+  if (found != FT_OK) return found;
+  overwrite = overwrite || ft_path_exists(mark);
+  ft_free(mark);
   if (ft_path_exists(o->out) && !ft_path_is_dir(o->out))
     return ft_fail(FT_ERR_CREATE, "%s: is not a folder, token shards go there", o->out);
   for (int set = 0; set < FT_NUM_SPLITS; set++) {
@@ -156,9 +167,11 @@ static ft_err replace(ft_prep_output *o, const char *name) {
   FT_TRY(ft_path_join(o->result, name, &from));
   FT_TRY(ft_path_join(o->out, name, &to));
   FT_TRY(ft_format(&old, "%s/old-%s", o->work, name));
+  FT_TRY(ft_remove_tree(old)); /* of an attempt that was killed here */
   FT_CHECK(rename(to, old) == 0 || errno == ENOENT, FT_ERR_IO, "%s: cannot be moved to %s: %s", to,
            old, strerror(errno));
   FT_TRY(ft_commit_file(from, to));
+  (void)ft_fault("prep.commit");
 out:
   ft_free(from);
   ft_free(to);
@@ -168,13 +181,17 @@ out:
 
 ft_err ft_prep_output_commit(ft_prep_output *o, const char *const *names, int64_t num_names) {
   ft_err err = FT_OK;
+  char *mark = NULL;
   if (!o->inside) return ft_commit_file(o->result, o->out);
+  FT_TRY(commit_mark(o, &mark));
+  FT_TRY(ft_write_file(mark, "", 0));
   for (int64_t i = 0; i < num_names; i++)
     FT_TRY(replace(o, names[i]));
   /* train, without which nothing can be run, comes last */
   for (int set = FT_NUM_SPLITS; set-- > 0;)
     FT_TRY(replace(o, ft_split_name((ft_split)set)));
 out:
+  ft_free(mark);
   return err;
 }
 

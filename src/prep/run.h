@@ -35,7 +35,7 @@ void ft_prep_progress(ft_prep_run *run, int64_t bytes_done);
 ft_err ft_prep_gather(ft_prep_run *run);
 
 /* Which documents are left out because of others (src/prep/decide.c): writes "decisions", a byte a
- * document in order: 0, or 1 + the rule. Memory: 9 bytes a document and sort_bytes. Rank 0. */
+ * document in order: 0, or 1 + the rule. Memory: sort_bytes. Rank 0. */
 ft_err ft_prep_decide(ft_prep_run *run);
 
 /* Writes the shards that fall to this rank, of the documents that are left; rank 0 counts sets. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { IDS, INDEX, SIGNATURES, GRAMS, NUM_STREAMS };
@@ -119,18 +120,16 @@ ft_err ft_store_report(const char *folder, int64_t piece, cJSON **out) {
   return err;
 }
 
-ft_err ft_store_entries(const char *folder, int64_t piece, ft_entry **entries, int64_t *count) {
+ft_err ft_store_count(const char *folder, int64_t piece, int64_t *count) {
   ft_err err = FT_OK;
-  char *path = NULL, *data = NULL;
-  size_t bytes;
+  char *path = NULL;
+  struct stat facts;
   FT_TRY(path_of(folder, piece, ends[INDEX], &path));
-  FT_TRY(ft_read_file(path, SIZE_MAX / 4, &data, &bytes));
-  FT_CHECK(bytes % sizeof(ft_entry) == 0, FT_ERR_DATA, "%s: is damaged: remove its folder", path);
-  *entries = (ft_entry *)(void *)data;
-  *count = (int64_t)(bytes / sizeof(ft_entry));
-  data = NULL;
+  FT_CHECK(stat(path, &facts) == 0, FT_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+  FT_CHECK(facts.st_size % (off_t)sizeof(ft_entry) == 0, FT_ERR_DATA,
+           "%s: is damaged: remove its folder", path);
+  *count = facts.st_size / (off_t)sizeof(ft_entry);
 out:
-  ft_free(data);
   ft_free(path);
   return err;
 }
@@ -140,6 +139,7 @@ ft_err ft_store_reader_open(ft_store_reader *r, const char *folder, int64_t piec
   if (r->piece == piece && r->ids) return FT_OK;
   ft_store_reader_close(r);
   FT_TRY(open_stream(folder, piece, IDS, "rb", &r->ids));
+  FT_TRY(open_stream(folder, piece, INDEX, "rb", &r->index));
   FT_TRY(open_stream(folder, piece, SIGNATURES, "rb", &r->signatures));
   FT_TRY(open_stream(folder, piece, GRAMS, "rb", &r->grams));
   r->piece = piece;
@@ -148,7 +148,7 @@ out:
 }
 
 void ft_store_reader_close(ft_store_reader *r) {
-  FILE *files[] = {r->ids, r->signatures, r->grams};
+  FILE *files[] = {r->ids, r->index, r->signatures, r->grams};
   for (size_t i = 0; i < FT_ARRAY_SIZE(files); i++)
     if (files[i]) fclose(files[i]);
   *r = (ft_store_reader){.piece = -1};
@@ -177,6 +177,10 @@ static ft_err get_ids(FILE *file, int64_t at, int64_t count, ft_ids *out) {
   out->count = count;
 out:
   return err;
+}
+
+ft_err ft_store_read_entry(ft_store_reader *r, int64_t number, ft_entry *out) {
+  return get(r->index, number * (int64_t)sizeof *out, out, sizeof *out);
 }
 
 ft_err ft_store_read_document(ft_store_reader *r, const ft_entry *e, ft_document *out) {

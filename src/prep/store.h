@@ -29,18 +29,19 @@ ft_err ft_store_close(ft_store *store, const cJSON *report);
 
 bool ft_store_is_complete(const char *folder, int64_t piece);
 ft_err ft_store_report(const char *folder, int64_t piece, cJSON **out);
-/* All entries of a piece; free with ft_free. Errors: FT_ERR_IO, FT_ERR_DATA. */
-ft_err ft_store_entries(const char *folder, int64_t piece, ft_entry **entries, int64_t *count);
+/* Entries of a piece. Errors: FT_ERR_IO, FT_ERR_DATA. */
+ft_err ft_store_count(const char *folder, int64_t piece, int64_t *count);
 
 /* Reads what belongs to entries of one piece. */
 typedef struct ft_store_reader {
   int64_t piece;
-  FILE *ids, *signatures, *grams;
+  FILE *ids, *index, *signatures, *grams;
 } ft_store_reader;
 /* Opens another piece, unless it is the one already open. Starts zeroed. */
 ft_err ft_store_reader_open(ft_store_reader *reader, const char *folder, int64_t piece);
 void ft_store_reader_close(ft_store_reader *reader);
 /* Errors: FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_store_read_entry(ft_store_reader *reader, int64_t number, ft_entry *out);
 ft_err ft_store_read_document(ft_store_reader *reader, const ft_entry *entry, ft_document *out);
 ft_err ft_store_read_signature(ft_store_reader *reader, int64_t number, ft_signature *out);
 ft_err ft_store_read_grams(ft_store_reader *reader, const ft_entry *entry, ft_grams *out);

@@ -1,4 +1,5 @@
 /* Documents of all pieces, in order, to their shards, and what the sets hold. */
+#include <errno.h>
 #include <string.h>
 
 #include "run.h"
@@ -9,15 +10,15 @@ typedef struct carrier {
   ft_prep_run *run;
   ft_store_reader reader;
   int64_t piece;
-  const ft_entry *entry;
+  ft_entry entry;
   ft_document document;
+  bool any; /* one was kept */
 } carrier;
 
 static ft_err bring(void *arg, const ft_document **out) {
   ft_err err = FT_OK;
   carrier *c = arg;
-  FT_TRY(ft_store_reader_open(&c->reader, c->run->output.work, c->piece));
-  FT_TRY(ft_store_read_document(&c->reader, c->entry, &c->document));
+  FT_TRY(ft_store_read_document(&c->reader, &c->entry, &c->document));
   *out = &c->document;
 out:
   return err;
@@ -51,7 +52,7 @@ static ft_err list_dropped(ft_prep_run *run, const carrier *c, int rule, FILE *l
   ft_err err = FT_OK;
   char *text = NULL;
   cJSON *json = cJSON_CreateObject();
-  int64_t line = c->entry->line + run->line_bases[c->piece];
+  int64_t line = c->entry.line + run->line_bases[c->piece];
   FT_CHECK(json && cJSON_AddStringToObject(json, "rule", ft_rule_name((ft_rule)rule)) &&
                cJSON_AddStringToObject(json, "file",
                                        run->inputs.files[run->inputs.pieces[c->piece].file].path) &&
@@ -82,44 +83,57 @@ static ft_err show(ft_prep_run *run, carrier *c) {
   return run->options->show_first(run->options->show_arg, run->tokenizer, &document->ids);
 }
 
+/* One document: 0 decides that it stays. */
+static ft_err write_entry(carrier *c, int decision, FILE *list) {
+  ft_err err = FT_OK;
+  ft_prep_run *run = c->run;
+  const ft_entry *e = &c->entry;
+  bool counts = run->options->rank == 0;
+  if (decision > 0) return counts ? list_dropped(run, c, decision - 1, list) : FT_OK;
+  if (counts && !c->any && run->options->show_first) FT_TRY(show(run, c));
+  c->any = true;
+  if (counts) FT_TRY(count(run, e));
+  FT_TRY(ft_prep_output_add(&run->output, (ft_split)e->set, (ft_tokens_kind)e->kind,
+                            e->num_ids + e->num_rejected, bring, c));
+out:
+  return err;
+}
+
+static ft_err write_piece(carrier *c, FILE *decisions, FILE *list) {
+  ft_err err = FT_OK;
+  int64_t num_entries;
+  FT_TRY(ft_store_count(c->run->output.work, c->piece, &num_entries));
+  FT_TRY(ft_store_reader_open(&c->reader, c->run->output.work, c->piece));
+  for (int64_t i = 0; i < num_entries; i++) {
+    int decision = getc(decisions);
+    FT_CHECK(decision != EOF, FT_ERR_IO, "%s/decisions: ends early", c->run->output.work);
+    FT_TRY(ft_store_read_entry(&c->reader, i, &c->entry));
+    FT_TRY(write_entry(c, decision, list));
+  }
+out:
+  return err;
+}
+
 ft_err ft_prep_write(ft_prep_run *run) {
   ft_err err = FT_OK;
   carrier c = {.run = run};
-  char *path = NULL, *decisions = NULL;
-  ft_entry *entries = NULL;
-  size_t bytes;
-  int64_t at = 0;
-  bool counts = run->options->rank == 0, any = false;
-  FILE *list = NULL;
+  char *path = NULL;
+  FILE *list = NULL, *decisions = NULL;
   FT_TRY(ft_path_join(run->output.work, "decisions", &path));
-  FT_TRY(ft_read_file(path, SIZE_MAX / 4, &decisions, &bytes));
-  if (counts) FT_TRY(open_list(run, &list));
+  FT_CHECK((decisions = fopen(path, "rb")), FT_ERR_IO, "%s: cannot be opened: %s", path,
+           strerror(errno));
+  if (run->options->rank == 0) FT_TRY(open_list(run, &list));
   for (c.piece = 0; c.piece < run->inputs.num_pieces; c.piece++) {
-    int64_t num_entries;
-    ft_free(entries);
-    entries = NULL;
-    FT_TRY(ft_store_entries(run->output.work, c.piece, &entries, &num_entries));
-    for (int64_t i = 0; i < num_entries; i++, at++) {
-      const ft_entry *e = c.entry = &entries[i];
-      FT_CHECK(at < (int64_t)bytes, FT_ERR_IO, "%s: ends early", path);
-      if (decisions[at] && counts) FT_TRY(list_dropped(run, &c, decisions[at] - 1, list));
-      if (decisions[at]) continue;
-      if (counts && !any && run->options->show_first) FT_TRY(show(run, &c));
-      any = true;
-      if (counts) FT_TRY(count(run, e));
-      FT_TRY(ft_prep_output_add(&run->output, (ft_split)e->set, (ft_tokens_kind)e->kind,
-                                e->num_ids + e->num_rejected, bring, &c));
-    }
+    FT_TRY(write_piece(&c, decisions, list));
     FT_CHECK(!run->options->stop || !atomic_load(run->options->stop), FT_ERR_STOPPED, "stopped");
   }
   FT_TRY(ft_prep_output_close(&run->output));
 out:
   if (list && fclose(list) != 0 && err == FT_OK)
     err = ft_fail(FT_ERR_IO, "%s: cannot be written to", run->output.result);
+  if (decisions) fclose(decisions);
   ft_store_reader_close(&c.reader);
   ft_document_fini(&c.document);
-  ft_free(entries);
-  ft_free(decisions);
   ft_free(path);
   return err;
 }

@@ -79,6 +79,16 @@ static size_t matching_prompt(const ft_chat_run *run, const char *turn, size_t t
   return common;
 }
 
+/* Where the prompt ends in what the template itself writes before a turn's first word: at its end,
+ * if all of the prompt stands there (a first turn may have a beginning of the text before it, or a
+ * system message that nobody gave), else behind as much of it as the turn begins with. */
+static size_t prompt_in_turn(const ft_chat_run *run, const char *turn, size_t turn_bytes,
+                             const char *prompt, size_t prompt_bytes) {
+  bool last = prompt_bytes > 0 && prompt_bytes <= turn_bytes &&
+              memcmp(turn + turn_bytes - prompt_bytes, prompt, prompt_bytes) == 0;
+  return last ? turn_bytes : matching_prompt(run, turn, turn_bytes, prompt, prompt_bytes);
+}
+
 /* `at`, or the begin of the control token that it lies in. */
 static size_t outside_of_tokens(const ft_chat_run *run, const ft_jinja_text *text, size_t begin,
                                 size_t at) {
@@ -109,8 +119,8 @@ static ft_err find_start(ft_chat_run *run, int32_t turn, size_t begin, size_t en
   /* history is written in another way: the prompt alone is what follows the last turn */
   from = last_turn_end(part);
   size_t own = FT_MIN(own_until(whole, begin), end);
-  *start = begin + matching_prompt(run, whole->text + begin, own - begin, part->text + from,
-                                   part->bytes - from);
+  *start = begin + prompt_in_turn(run, whole->text + begin, own - begin, part->text + from,
+                                  part->bytes - from);
   return FT_OK;
 }
 

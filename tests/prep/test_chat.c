@@ -97,6 +97,23 @@ static void which_turns(void **state) {
   close_model(&m);
 }
 
+/* Before a conversation that the assistant begins, a template may write what nobody gave: a begin
+ * of the text, a system message. */
+static void assistant_begins(void **state) {
+  (void)state;
+  model m = open_chat("{% for m in messages %}{% if loop.first and m.role != 'system' %}"
+                      "<|im_start|>system\nhelp<|im_end|>\n{% endif %}<|im_start|>{{ m.role }}\n"
+                      "{{ m.content }}<|im_end|>\n{% endfor %}"
+                      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+                      NULL, NULL);
+  check(&m,
+        "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"},{\"role\":\"user\",\"content\":"
+        "\"q\"},{\"role\":\"assistant\",\"content\":\"b\"}]}",
+        "<|im_start|>system\nhelp<|im_end|>\n<|im_start|>assistant\n[a<|im_end|>]\n"
+        "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>]\n");
+  close_model(&m);
+}
+
 /* A template that marks what the model writes is taken at its word. */
 static void generation(void **state) {
   (void)state;
@@ -380,6 +397,7 @@ int main(void) {
                                      cmocka_unit_test(reasoning_and_history),
                                      cmocka_unit_test(tools),
                                      cmocka_unit_test(which_turns),
+                                     cmocka_unit_test(assistant_begins),
                                      cmocka_unit_test(generation),
                                      cmocka_unit_test(odd_templates),
                                      cmocka_unit_test(results_inside),

@@ -4,6 +4,9 @@
 
 #include "record.h"
 
+/* Names of a system message beside messages. */
+#define FT_SYSTEM_NAMES "system", "system_prompt", "system_message"
+
 /* The member that stands for `name`, under the name that the rules give it. NULL: there is none. */
 const cJSON *ft_member(const ft_record_rules *rules, const cJSON *object, const char *name);
 /* Missing or null. */
@@ -18,6 +21,10 @@ ft_err ft_string_of(const ft_record_rules *rules, const cJSON *object, const cha
 ft_err ft_optional_string(const ft_record_rules *rules, const cJSON *object, const char *name,
                           const char **out);
 
+/* The system message that stands beside a record's messages, under any of the names in use; NULL:
+ * there is none. Errors: FT_ERR_DATA if two names say different things. */
+ft_err ft_system_of(const ft_record_rules *rules, const cJSON *object, const char **out);
+
 /* Appends a message, whose content is copied. */
 ft_err ft_add_message(ft_record *r, ft_speaker role, const char *content);
 /* Reads one message or a list of them. The names are OpenAI's or ShareGPT's (sharegpt). */
@@ -30,6 +37,15 @@ ft_err ft_read_messages(const ft_record_rules *rules, const cJSON *list, const c
 ft_err ft_add_system(ft_record *r, const char *system);
 ft_err ft_check_system(const ft_record *r, bool added);
 
+/* Readers of forms (record_forms.c): fill a record. Errors: FT_ERR_DATA, FT_ERR_MEMORY. */
+ft_err ft_read_text(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+ft_err ft_read_classes(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+ft_err ft_read_openai(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+ft_err ft_read_sharegpt(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+ft_err ft_read_alpaca(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+ft_err ft_read_completion(const ft_record_rules *rules, const cJSON *json, ft_record *r);
+/* Makes a rated answer of a chat that has a label. */
+ft_err ft_read_rating(const ft_record_rules *rules, const cJSON *json, ft_record *r);
 /* Fills a preference record. */
 ft_err ft_read_preference(const ft_record_rules *rules, const cJSON *json, ft_record *r);
 /* Fills a record of tokens: "input_ids" with the lists beside it. */

@@ -200,12 +200,29 @@ static bool is_read(const ft_record_rules *rules, const char *const *read, const
   return false;
 }
 
+/* Of a message: a name that sounds as if it said whether it is learnt. "off" matters as much as
+ * "on", so it is refused whatever it says. */
+static bool sounds_like_a_switch(const char *name) {
+  static const char *const parts[] = {"loss", "mask", "train", "weight", "learn", "superv"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
+    if (strstr(name, parts[i])) return true;
+  return false;
+}
+
 ft_err ft_check_members(const ft_record_rules *rules, const cJSON *object, ft_scope scope,
                         const char *const *read, ft_unread *unread) {
   const cJSON *item;
   cJSON_ArrayForEach(item, object) {
-    if (ft_is_empty(item) || is_read(rules, read, item->string)) continue;
+    if (is_read(rules, read, item->string)) continue;
     const refusal *r = find_refusal(item->string, scope);
+    if (!r && scope == FT_SCOPE_MESSAGE && !ft_is_absent(item) &&
+        sounds_like_a_switch(item->string))
+      return ft_fail(
+          FT_ERR_DATA,
+          "\"%s\" sounds as if it said whether the message is learnt, and is none of the "
+          "names that are known: call it \"train\"",
+          item->string);
+    if (ft_is_empty(item)) continue;
     if (r) return ft_fail(FT_ERR_DATA, "\"%s\": %s", r->name, r->reason);
     if (is_among(item->string, harmless, FT_ARRAY_SIZE(harmless))) continue;
     char full[96];

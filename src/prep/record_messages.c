@@ -23,7 +23,11 @@ static ft_err role_by_name(const char *name, ft_speaker *out) {
   } roles[] = {{"system", FT_SPEAKER_SYSTEM},      {"user", FT_SPEAKER_USER},
                {"human", FT_SPEAKER_USER},         {"assistant", FT_SPEAKER_ASSISTANT},
                {"gpt", FT_SPEAKER_ASSISTANT},      {"function_call", FT_SPEAKER_ASSISTANT},
+               {"chatgpt", FT_SPEAKER_ASSISTANT},  {"bing", FT_SPEAKER_ASSISTANT},
+               {"bard", FT_SPEAKER_ASSISTANT},     {"bot", FT_SPEAKER_ASSISTANT},
+               {"model", FT_SPEAKER_ASSISTANT},    {"ai", FT_SPEAKER_ASSISTANT},
                {"tool", FT_SPEAKER_TOOL},          {"observation", FT_SPEAKER_TOOL},
+               {"function", FT_SPEAKER_TOOL},      {"ipython", FT_SPEAKER_TOOL},
                {"developer", FT_SPEAKER_DEVELOPER}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++)
     if (strcmp(name, roles[i].name) == 0) {
@@ -100,31 +104,30 @@ out:
 
 /* ---------------------------------------------------------------- what is learnt */
 
-/* Switches in use elsewhere, and what "on" means. */
-static const struct {
-  const char *name;
-  bool on_is_target;
-} switches[] = {{"weight", true},    {"loss", true},      {"train", true}, {"training", true},
-                {"trainable", true}, {"train_on", true},  {"learn", true}, {"loss_weight", true},
-                {"is_target", true}, {"masked", false},   {"mask", false}, {"ignore", false},
-                {"no_train", false}, {"skip_loss", false}};
+/* Switches in use elsewhere: those that say that a message is learnt, and those that say it is not.
+ */
+#define ON_SWITCHES                                                                                \
+  "weight", "loss", "train", "training", "trainable", "train_on", "learn", "loss_weight",          \
+      "is_target", "loss_mask", "train_on_turn", "trained", "training_weight", "loss_fn_weight",   \
+      "compute_loss", "do_train", "learnable", "supervised"
+#define OFF_SWITCHES "masked", "mask", "ignore", "no_train", "skip_loss", "no_loss", "is_masked"
 
 /* Obeys the message's switch. Two that contradict each other are refused. */
 static ft_err read_switches(const cJSON *json, ft_message *m) {
+  static const char *const names[] = {ON_SWITCHES, OFF_SWITCHES};
+  static const char *const on[] = {ON_SWITCHES};
   const char *first = NULL;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(switches); i++) {
-    const cJSON *item = ft_json_get(json, switches[i].name);
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++) {
+    const cJSON *item = ft_json_get(json, names[i]);
     if (ft_is_absent(item)) continue;
     double value = cJSON_IsBool(item) ? cJSON_IsTrue(item) : item->valuedouble;
     if (!(cJSON_IsBool(item) || cJSON_IsNumber(item)) || (value != 0 && value != 1))
       return ft_fail(FT_ERR_DATA,
-                     "\"%s\" is neither true nor false, 1 nor 0 (whether it is learnt)",
-                     switches[i].name);
-    bool target = (value != 0) == switches[i].on_is_target;
+                     "\"%s\" is neither true nor false, 1 nor 0 (whether it is learnt)", names[i]);
+    bool target = (value != 0) == (i < FT_ARRAY_SIZE(on));
     if (first && target != m->target && m->role == FT_SPEAKER_ASSISTANT)
-      return ft_fail(FT_ERR_DATA, "\"%s\" and \"%s\" contradict each other", first,
-                     switches[i].name);
-    first = switches[i].name;
+      return ft_fail(FT_ERR_DATA, "\"%s\" and \"%s\" contradict each other", first, names[i]);
+    first = names[i];
     m->marked = true;
     m->target = target && m->role == FT_SPEAKER_ASSISTANT;
   }
@@ -173,11 +176,8 @@ out:
 ft_err ft_read_message(const ft_record_rules *rules, const cJSON *json, bool sharegpt,
                        ft_record *r) {
   static const char *const read[] = {
-      "role",         "content",  "from",      "value",    "tool_calls", "reasoning_content",
-      "reasoning",    "thinking", "thought",   "name",     "weight",     "loss",
-      "train",        "training", "trainable", "train_on", "learn",      "loss_weight",
-      "is_target",    "masked",   "mask",      "ignore",   "no_train",   "skip_loss",
-      "tool_call_id", NULL};
+      "role",     "content", "from", "value",        "tool_calls", "reasoning_content", "reasoning",
+      "thinking", "thought", "name", "tool_call_id", ON_SWITCHES,  OFF_SWITCHES,        NULL};
   const char *role_key = sharegpt ? "from" : "role", *content_key = sharegpt ? "value" : "content";
   ft_err err = FT_OK;
   const char *name;

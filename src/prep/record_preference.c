@@ -119,7 +119,7 @@ static ft_err read_prompt(const ft_record_rules *rules, const cJSON *json, ft_re
   ft_err err = FT_OK;
   const cJSON *list = ft_member(rules, json, "prompt");
   const char *system, *text, *input;
-  FT_TRY(ft_optional_string(rules, json, "system", &system));
+  FT_TRY(ft_system_of(rules, json, &system));
   FT_TRY(ft_add_system(prompt, system));
   if (cJSON_IsArray(list)) {
     FT_TRY(ft_read_messages(rules, list, "prompt", false, prompt));
@@ -230,7 +230,7 @@ static ft_err read_conversations(const ft_record_rules *rules, const cJSON *json
     mark_last(chosen);
     mark_last(rejected);
   }
-  FT_TRY(ft_optional_string(rules, json, "system", &system));
+  FT_TRY(ft_system_of(rules, json, &system));
   bool begins_with_it = system && chosen->messages[0].role == FT_SPEAKER_SYSTEM &&
                         strcmp(chosen->messages[0].content, system) == 0;
   if (!begins_with_it) FT_TRY(ft_add_system(prompt, system));
@@ -255,7 +255,7 @@ static ft_err read_answers(const ft_record_rules *rules, const cJSON *json, ft_r
              "has \"chosen\" and \"rejected\" answers and no \"prompt\": if \"%s\" is it, say so "
              "(--field prompt=%s)",
              r->unread.names, r->unread.names);
-    FT_TRY(ft_optional_string(rules, json, "system", &system));
+    FT_TRY(ft_system_of(rules, json, &system));
     FT_TRY(ft_add_system(prompt, system));
     FT_TRY(split_strings(chosen, rejected, prompt));
     r->is_continuation = true;

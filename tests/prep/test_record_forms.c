@@ -85,6 +85,40 @@ static void pairs(void **state) {
   "\\\"f\\\"}\"},"                                                                                 \
   "{\"from\":\"observation\",\"value\":\"o\"},"
 
+/* A system message, a switch and a speaker have many names. */
+static void other_names_in_use(void **state) {
+  (void)state;
+  static const char *const systems[] = {"system", "system_prompt", "system_message"};
+  static const char *const off[] = {"loss_mask\":0",   "train_on_turn\":false",
+                                    "trained\":false", "loss_fn_weight\":0",
+                                    "no_loss\":true",  "is_masked\":1"};
+  static const char *const roles[] = {"gpt", "chatgpt", "bing", "bard", "bot", "model", "ai"};
+  char text[300];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(systems); i++) {
+    snprintf(text, sizeof text, "{\"%s\":\"s\",\"instruction\":\"q\",\"output\":\"a\"}",
+             systems[i]);
+    check_record(&plain, text, "sft 0: s=s u=q a=a*");
+    snprintf(text, sizeof text,
+             "{\"%s\":\"s\",\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}", systems[i]);
+    check_record(&plain, text, "preference 0: s=s u=q a=a* / s=s u=q a=b*");
+  }
+  for (size_t i = 0; i < FT_ARRAY_SIZE(off); i++) {
+    snprintf(
+        text, sizeof text,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
+        "\"a\",\"%s},{\"role\":\"assistant\",\"content\":\"b\"}]}",
+        off[i]);
+    check_record(&plain, text, "sft 0: u=q a=a a=b*");
+  }
+  for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++) {
+    snprintf(text, sizeof text,
+             "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"%s\",\"value\":"
+             "\"a\"}]}",
+             roles[i]);
+    check_record(&plain, text, "sft 0: u=q a=a*");
+  }
+}
+
 /* What both sides begin with is the prompt, whatever it is made of. */
 static void implicit_prompts(void **state) {
   (void)state;
@@ -210,6 +244,10 @@ static void lost_meaning(void **state) {
       {"{\"messages\":[{\"role\":\"user\",\"content\":\"q\",\"image\":\"x\"}]}",
        "message 1: \"image\""},
       {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"q\",\"loss\":0.5}]}", "\"loss\""},
+      {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"q\",\"use_for_training\":false}]}",
+       "\"use_for_training\" sounds as if"},
+      {"{\"system\":\"a\",\"system_prompt\":\"b\",\"instruction\":\"q\",\"output\":\"a\"}",
+       "\"system_prompt\" says something else than \"system\""},
       {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"q\",\"loss\":true,\"mask\":true}]}",
        "contradict"},
       {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"q\",\"thinking\":\"a\",\"reasoning\":"
@@ -351,11 +389,17 @@ static void spelled_tokens(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pairs),          cmocka_unit_test(implicit_prompts),
-      cmocka_unit_test(rated),          cmocka_unit_test(classes),
-      cmocka_unit_test(switches),       cmocka_unit_test(meaning_is_kept),
-      cmocka_unit_test(lost_meaning),   cmocka_unit_test(layouts_refuse),
-      cmocka_unit_test(unread_members), cmocka_unit_test(names_and_forms),
+      cmocka_unit_test(pairs),
+      cmocka_unit_test(implicit_prompts),
+      cmocka_unit_test(other_names_in_use),
+      cmocka_unit_test(rated),
+      cmocka_unit_test(classes),
+      cmocka_unit_test(switches),
+      cmocka_unit_test(meaning_is_kept),
+      cmocka_unit_test(lost_meaning),
+      cmocka_unit_test(layouts_refuse),
+      cmocka_unit_test(unread_members),
+      cmocka_unit_test(names_and_forms),
       cmocka_unit_test(spelled_tokens),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,19 +341,6 @@ const ft_safetensor *ft_safetensors_at(const ft_safetensors *st, int64_t i) {
   return &st->entries[i].tensor;
 }
 
-const ft_safetensor *ft_safetensors_find(const ft_safetensors *st, const char *name) {
-  int64_t low = 0, high = st->count;
-  while (low < high) {
-    int64_t middle = low + (high - low) / 2;
-    if (strcmp(st->entries[middle].tensor.name, name) < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  bool found = low < st->count && strcmp(st->entries[low].tensor.name, name) == 0;
-  return found ? &st->entries[low].tensor : NULL;
-}
-
 const char *ft_safetensors_remarks(const ft_safetensors *st) {
   return st->remarks;
 }
@@ -364,11 +351,6 @@ const char *ft_safetensors_file(const ft_safetensors *st, const ft_safetensor *t
 
 int64_t ft_safetensors_num_files(const ft_safetensors *st) {
   return st->num_files;
-}
-
-ft_safetensors_source *ft_safetensors_source_at(ft_safetensors *st, int64_t i) {
-  FT_ASSERT(i >= 0 && i < st->num_files);
-  return &st->files[i];
 }
 
 const char *ft_safetensors_file_at(const ft_safetensors *st, int64_t i) {

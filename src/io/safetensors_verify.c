@@ -23,16 +23,6 @@ static void find_members(const cJSON *header, const char *values[NUM_MEMBERS], b
   }
 }
 
-bool ft_safetensors_read_hash(const char *text, uint64_t *hash) {
-  *hash = 0;
-  for (int i = 0; i < FT_SAFETENSORS_DIGITS; i++) {
-    char c = text[i];
-    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
-    *hash = *hash << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-  }
-  return true;
-}
-
 static ft_err check_header(const ft_safetensors_source *f, const char *digits, char *text,
                            uint64_t length) {
   ft_err err = FT_OK;

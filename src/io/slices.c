@@ -270,3 +270,10 @@ ft_err ft_slices_metadata_hash(const char *path, const ft_slice_dataset *dataset
   ft_file_close(&fd);
   return err;
 }
+
+int64_t ft_slices_num_hashes(const int64_t *counts, int64_t num_ranges, int64_t chunk_elements) {
+  int64_t hashes = 0;
+  for (int64_t r = 0; r < num_ranges; r++)
+    hashes += ft_ceil_div(counts[r], chunk_elements);
+  return hashes;
+}

@@ -21,13 +21,6 @@ typedef struct writer {
   char **hash_names;     /* [count] */
 } writer;
 
-int64_t ft_slices_num_hashes(const int64_t *counts, int64_t num_ranges, int64_t chunk_elements) {
-  int64_t hashes = 0;
-  for (int64_t r = 0; r < num_ranges; r++)
-    hashes += ft_ceil_div(counts[r], chunk_elements);
-  return hashes;
-}
-
 /* ---------------------------------------------------------------- layout */
 
 /* Checks what a caller got wrong, and fills num_hashes. */

@@ -8,43 +8,6 @@
 #include "h5_read.h"
 #include "tokens.h"
 
-static const char *const kinds[FT_TOKENS_NUM_KINDS] = {[FT_TOKENS_TEXT] = "text",
-                                                       [FT_TOKENS_SFT] = "sft",
-                                                       [FT_TOKENS_PREFERENCE] = "preference",
-                                                       [FT_TOKENS_UNPAIRED] = "unpaired",
-                                                       [FT_TOKENS_MASKED] = "masked",
-                                                       [FT_TOKENS_CLASSES] = "classes"};
-
-/* Other programs' words for two of them. */
-static const struct {
-  const char *name;
-  ft_tokens_kind kind;
-} synonyms[] = {{"mlm", FT_TOKENS_MASKED}, {"classification", FT_TOKENS_CLASSES}};
-
-const char *ft_tokens_kind_name(ft_tokens_kind kind) {
-  FT_ASSERT(kind < FT_TOKENS_NUM_KINDS);
-  return kinds[kind];
-}
-
-bool ft_tokens_is_shard_name(const char *name) {
-  return name[0] != '.' && ft_ends_with(name, ".h5");
-}
-
-const ft_tokens_set ft_tokens_sets[FT_TOKENS_SETS] = {
-    [FT_SET_IDS] = {"tokens", {.width = 4}, 1},
-    [FT_SET_MASK] = {"loss_mask", {.width = 1}, 1},
-    [FT_SET_OFFSETS] = {"offsets", {.width = 8}, -1},
-    [FT_SET_LABEL] = {"label", {.width = 1}, 0},
-    [FT_SET_CLASSES] = {"classes", {.width = 4, .is_signed = true}, 0},
-    [FT_SET_LABELS] = {"labels", {.width = 4, .is_signed = true}, 1}};
-
-int ft_tokens_extra_set(ft_tokens_kind kind) {
-  return kind == FT_TOKENS_UNPAIRED  ? FT_SET_LABEL
-         : kind == FT_TOKENS_CLASSES ? FT_SET_CLASSES
-         : kind == FT_TOKENS_MASKED  ? FT_SET_LABELS
-                                     : -1;
-}
-
 bool ft_tokens_is_sha256(const char *text) {
   size_t length = strlen(text);
   return length == 0 || (length == 64 && strspn(text, "0123456789abcdef") == 64);
@@ -98,20 +61,6 @@ out:
   return err;
 }
 
-static bool find_kind(const char *name, ft_tokens_kind *kind) {
-  for (int i = 0; i < FT_TOKENS_NUM_KINDS; i++)
-    if (strcmp(name, kinds[i]) == 0) {
-      *kind = (ft_tokens_kind)i;
-      return true;
-    }
-  for (size_t i = 0; i < FT_ARRAY_SIZE(synonyms); i++)
-    if (strcmp(name, synonyms[i].name) == 0) {
-      *kind = synonyms[i].kind;
-      return true;
-    }
-  return false;
-}
-
 static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft_tokens_file *f) {
   ft_err err = FT_OK;
   char format[32], kind[32];
@@ -125,7 +74,7 @@ static ft_err read_attributes(ft_h5_reader *reader, const ft_h5_object *root, ft
            (unsigned long long)version, FT_TOKENS_VERSION);
   FT_TRY(ft_h5_get_text(reader, root, "kind", kind, sizeof kind));
   FT_CHECK(
-      find_kind(kind, &f->kind), FT_ERR_DATA,
+      ft_tokens_find_kind(kind, &f->kind), FT_ERR_DATA,
       "%s: its kind is \"%s\"; text, sft, preference, unpaired, masked or classes was expected",
       f->path, kind);
   FT_TRY(ft_h5_get_number(reader, root, "vocab_size", UINT32_MAX, &vocab_size));

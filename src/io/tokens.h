@@ -30,6 +30,8 @@ typedef struct ft_tokens_set {
   int per_token; /* elements: 1 a token, 0 a document, -1 one more than documents */
 } ft_tokens_set;
 extern const ft_tokens_set ft_tokens_sets[FT_TOKENS_SETS];
+/* The kind of that name, or of another program's word for it. False: there is none. */
+bool ft_tokens_find_kind(const char *name, ft_tokens_kind *kind);
 /* The dataset that a kind has beside those of every shard, or -1. */
 int ft_tokens_extra_set(ft_tokens_kind kind);
 

@@ -1,31 +1,5 @@
-/* Frozen weights in codes: sizes, and packets divided among threads. */
+/* Frozen weights in codes: packets divided among threads. */
 #include "internal.h"
-
-const float ft_code_nf4[16] = {-1.0f,
-                               -0.6961928009986877f,
-                               -0.5250730514526367f,
-                               -0.39491748809814453f,
-                               -0.28444138169288635f,
-                               -0.18477343022823334f,
-                               -0.09105003625154495f,
-                               0.0f,
-                               0.07958029955625534f,
-                               0.16093020141124725f,
-                               0.24611230194568634f,
-                               0.33791524171829224f,
-                               0.44070982933044434f,
-                               0.5626170039176941f,
-                               0.7229568362236023f,
-                               1.0f};
-
-static size_t packet_bytes(ft_code code) {
-  FT_ASSERT(code > FT_CODE_NONE && code < FT_CODE_NUM);
-  return sizeof(float) + (code == FT_CODE_INT8 ? FT_CODE_ELEMENTS : FT_CODE_ELEMENTS / 2);
-}
-
-size_t ft_code_bytes(ft_code code, int64_t count) {
-  return (size_t)ft_ceil_div(count, FT_CODE_ELEMENTS) * packet_bytes(code);
-}
 
 /* Packets that one thread takes at a time. */
 enum { PACKETS = 64, PIECE = PACKETS * FT_CODE_ELEMENTS };

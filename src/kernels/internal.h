@@ -200,6 +200,8 @@ extern const ft_vector ft_vector_plain, ft_vector_avx2, ft_vector_avx512, ft_vec
 
 /* The one that this CPU has (or that FTRUN_CPU asks for); plain before ft_kernels_init. */
 const ft_vector *ft_vector_used(void);
+/* From now on this one. */
+void ft_vector_use(const ft_vector *vector);
 
 /* The best that this CPU (and its operating system) has, or what FTRUN_CPU=LEVEL asks for: less, to
  * test, or to have the bits of another CPU. Errors: FT_ERR_CONFIG for what it does not have. */

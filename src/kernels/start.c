@@ -1,23 +1,19 @@
 /* The module's beginning and end, and what is known of it in between. */
 #include "internal.h"
 
-static const ft_vector *used = &ft_vector_plain;
-atomic_bool ft_kernels_stopped;
 static char description[512] = "kernels not initialised";
-
-const ft_vector *ft_vector_used(void) {
-  return used;
-}
 
 ft_err ft_kernels_init(void) {
   ft_err err = FT_OK;
-  FT_TRY(ft_cpu_choose(&used));
+  const ft_vector *vector;
+  FT_TRY(ft_cpu_choose(&vector));
+  ft_vector_use(vector);
   FT_TRY(ft_own_init());
   FT_TRY(ft_blas_init());
   FT_TRY(ft_onednn_init());
   char model[128];
   ft_cpu_model(model, sizeof model);
-  snprintf(description, sizeof description, "%s, %s, bf16 by %s, f32 by %s", model, used->name,
+  snprintf(description, sizeof description, "%s, %s, bf16 by %s, f32 by %s", model, vector->name,
            ft_own_has(FT_BF16)        ? "own kernels"
            : ft_kernels_native_bf16() ? ft_onednn_version()
                                       : "f32",
@@ -31,14 +27,6 @@ void ft_kernels_fini(void) {
   ft_scratch_fini();
 }
 
-void ft_kernels_stop(void) {
-  atomic_store(&ft_kernels_stopped, true);
-}
-
-bool ft_kernels_native_bf16(void) {
-  return used->multiply_bf16 != NULL;
-}
-
 const char *ft_kernels_describe(void) {
   return description;
 }
@@ -49,7 +37,7 @@ double ft_kernels_dot_products(ft_dtype type, int64_t rounds) {
 #pragma omp parallel reduction(+ : flops)
   {
     float out;
-    flops += used->dot_products(pairs, rounds, &out);
+    flops += ft_vector_used()->dot_products(pairs, rounds, &out);
   }
   return flops;
 }

@@ -5,10 +5,6 @@
 
 #include "internal.h"
 
-ft_logits ft_head_logits_form(const ft_model *m) {
-  return (ft_logits){.scale = m->arch.logits_scale, .cap = m->arch.logits_softcap};
-}
-
 /* Logits of rows first … first+rows-1 into m->logits, before their scale and cap. */
 static ft_err make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
                           int64_t rows, float *logits) {

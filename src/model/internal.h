@@ -300,7 +300,9 @@ ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t n
 ft_err ft_head_acquire(ft_model *m, unit_weights *w, const void **head);
 void ft_head_release(ft_model *m);
 /* What lies between the head's product and the softmax. */
-ft_logits ft_head_logits_form(const ft_model *m);
+static inline ft_logits ft_head_logits_form(const ft_model *m) {
+  return (ft_logits){.scale = m->arch.logits_scale, .cap = m->arch.logits_softcap};
+}
 
 /* ---- head_pieces.c: head, as above. Where m->num_vocab_pieces is 0, only plan and tied_rows are
  * called. */

@@ -3,18 +3,6 @@
 
 #include "internal.h"
 
-ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out) {
-  ft_err err = FT_OK;
-  void *list = m->allocations;
-  FT_TRY(ft_grow(FT_MEM_OTHER, m->num_allocations + 1, sizeof *m->allocations, &m->room_allocations,
-                 &list));
-  m->allocations = list;
-  FT_TRY(ft_alloc_array(owner, count, size, out));
-  m->allocations[m->num_allocations++] = *out;
-out:
-  return err;
-}
-
 /* One buffer: where its pointer goes, how many elements, of what size. */
 typedef struct buffer {
   void *pointer; /* a `T **` */

@@ -42,90 +42,7 @@ const ft_config_key *ft_config_keys(int64_t *count) {
   return keys;
 }
 
-static const ft_key *find_key(const char *path) {
-  for (int64_t i = 0; i < ft_config_table_size; i++)
-    if (strcmp(ft_config_table[i].path, path) == 0) return &ft_config_table[i];
-  return NULL;
-}
-
-/* Levenshtein distance, for "did you mean". */
-static size_t distance(const char *a, const char *b) {
-  size_t row[128], n = strlen(b);
-  if (n >= FT_ARRAY_SIZE(row)) return 1000;
-  for (size_t j = 0; j <= n; j++)
-    row[j] = j;
-  for (size_t i = 1; a[i - 1]; i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= n; j++) {
-      size_t above = row[j], change = diagonal + (a[i - 1] != b[j - 1]);
-      row[j] = FT_MIN(FT_MIN(above, row[j - 1]) + 1, change);
-      diagonal = above;
-    }
-  }
-  return row[n];
-}
-
-static void unknown_key(ft_mistakes *m, const char *path) {
-  const char *best = NULL, *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
-  size_t least = 4;
-  for (int64_t i = 0; i < ft_config_table_size; i++) {
-    const char *known = ft_config_table[i].path;
-    /* the right name in the wrong section, or without one, is nearly as near */
-    size_t d = FT_MIN(distance(path, known), distance(name, strrchr(known, '.') + 1) + 1);
-    if (d < least) {
-      least = d;
-      best = known;
-    }
-  }
-  if (best)
-    ft_mistakes_add(m, FT_ERR_CONFIG, "%s: there is no such key; did you mean %s?", path, best);
-  else
-    ft_mistakes_add(m, FT_ERR_CONFIG, "%s: there is no such key (ftrun train --help lists them)",
-                    path);
-}
-
-void ft_config_check_key(const char *path, ft_mistakes *m) {
-  if (!find_key(path)) unknown_key(m, path);
-}
-
 /* ---------------------------------------------------------------- merging */
-
-/* The object that holds the last part of a dotted path, made where missing; *last is that part.
- * NULL if something on the way is not an object. */
-static cJSON *section_of(cJSON *root, const char *path, const char **last) {
-  const char *dot = strchr(path, '.');
-  if (!dot) {
-    *last = path;
-    return root;
-  }
-  char name[64];
-  snprintf(name, sizeof name, "%.*s", (int)FT_MIN(dot - path, 63), path);
-  cJSON *section = ft_json_get(root, name);
-  if (!section) section = cJSON_AddObjectToObject(root, name);
-  return cJSON_IsObject(section) ? section_of(section, dot + 1, last) : NULL;
-}
-
-void ft_config_put(cJSON *root, const char *path, cJSON *value) {
-  const char *last;
-  cJSON *section = section_of(root, path, &last);
-  if (!section) {
-    cJSON_Delete(value);
-    return;
-  }
-  cJSON_DeleteItemFromObjectCaseSensitive(section, last);
-  cJSON_AddItemToObject(section, last, value);
-}
-
-const cJSON *ft_config_find(const cJSON *root, const char *path) {
-  char copy[128];
-  snprintf(copy, sizeof copy, "%s", path);
-  const cJSON *at = root;
-  char *rest = NULL;
-  for (char *part = strtok_r(copy, ".", &rest); part && at; part = strtok_r(NULL, ".", &rest))
-    at = ft_json_get(at, part);
-  return at;
-}
 
 static cJSON *defaults(void) {
   cJSON *root = cJSON_CreateObject();
@@ -145,10 +62,10 @@ static void merge(cJSON *root, const cJSON *object, const char *prefix, ft_mista
     char path[128];
     snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", item->string);
     const cJSON *known = ft_config_find(root, path);
-    if (find_key(path))
+    if (ft_config_is_key(path))
       ft_config_put(root, path, cJSON_Duplicate(item, true));
     else if (!known)
-      unknown_key(m, path);
+      ft_config_check_key(path, m);
     else if (!cJSON_IsObject(item))
       ft_mistakes_add(m, FT_ERR_CONFIG,
                       "%s: this is a section; an object with its keys was expected", path);
@@ -166,8 +83,8 @@ static void apply_override(cJSON *root, const char *override, ft_mistakes *m) {
     return;
   }
   snprintf(path, sizeof path, "%.*s", (int)(equals - override), override);
-  if (!find_key(path)) {
-    unknown_key(m, path);
+  if (!ft_config_is_key(path)) {
+    ft_config_check_key(path, m);
     return;
   }
   cJSON *value = cJSON_ParseWithOpts(equals + 1, NULL, true);
@@ -175,17 +92,6 @@ static void apply_override(cJSON *root, const char *override, ft_mistakes *m) {
   /* one length replaces the other */
   if (strcmp(path, "train.steps") == 0) ft_config_put(root, "train.epochs", cJSON_CreateNull());
   if (strcmp(path, "train.epochs") == 0) ft_config_put(root, "train.steps", cJSON_CreateNull());
-}
-
-bool ft_config_is_open(const ft_config *c, const char *path) {
-  const cJSON *value = ft_config_find(c->json, path);
-  return !value || cJSON_IsNull(value);
-}
-
-char *ft_config_print(const cJSON *value) {
-  char *text = cJSON_PrintUnformatted(value);
-  if (text && strlen(text) > 200) memcpy(text + 196, " ...", 5);
-  return text;
 }
 
 /* How rows are filled stays as it is in a run that goes on, whatever a new one would do. */
@@ -272,5 +178,5 @@ cJSON *ft_config_plan(const cJSON *json) {
 }
 
 const cJSON *ft_config_value(const ft_config *config, const char *path) {
-  return find_key(path) ? ft_config_find(config->json, path) : NULL;
+  return ft_config_is_key(path) ? ft_config_find(config->json, path) : NULL;
 }

@@ -40,7 +40,7 @@ enum { FT_ALLOWED_BYTES = 256 };
 /* "a whole number between 1 and 64, or null". */
 void ft_config_allowed(const ft_key *key, char *out, size_t size);
 
-/* ---- config.c */
+/* ---- config_members.c */
 /* The value at a dotted path; NULL: there is none. Borrowed. */
 const cJSON *ft_config_find(const cJSON *root, const char *path);
 /* Sets it (value is taken over), making sections where they are missing. */
@@ -67,7 +67,8 @@ ft_err ft_config_add_replay(ft_config *c, ft_mistakes *m);
 /* ---- duration.c: "24h", "1h30m", "45s", "2d", "12:30:00", "1-12", "1-12:00:00" as seconds */
 bool ft_duration_read(const char *text, double *seconds);
 
-/* ---- config.c */
+/* ---- config_names.c */
+bool ft_config_is_key(const char *path);
 /* A mistake where there is no such key. */
 void ft_config_check_key(const char *path, ft_mistakes *m);
 

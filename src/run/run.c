@@ -56,13 +56,6 @@ ft_err ft_run_check(const ft_run *run) {
   return run ? ft_run_lock_check(run->lock) : FT_OK;
 }
 
-bool ft_run_asked_to_stop(const char *dir) {
-  char *path = NULL;
-  bool asked = ft_path_join(dir, "stop", &path) == FT_OK && ft_path_exists(path);
-  ft_free(path);
-  return asked;
-}
-
 void ft_run_on_stop(ft_run *run, void (*asked)(void *arg), void *arg) {
   ft_run_watch_stop(run->watch, asked, arg);
 }

@@ -22,6 +22,13 @@ struct ft_run_watch {
   void *arg;
 };
 
+bool ft_run_asked_to_stop(const char *dir) {
+  char *path = NULL;
+  bool asked = ft_path_join(dir, "stop", &path) == FT_OK && ft_path_exists(path);
+  ft_free(path);
+  return asked;
+}
+
 /* The mutex is held. */
 static void look_for_stop(ft_run_watch *w) {
   if (!w->asked || !ft_run_asked_to_stop(w->run_dir)) return;

@@ -1,7 +1,7 @@
 /* What the files of shard share: the parts of a block, the slots of gathered weights, the buffers
- * of gradients. partition.c cuts, shard.c owns the memory, frozen.c keeps
- * what nobody trains, weights.c gathers, gradient.c reduces,
- * digest.c makes norms and checksums. */
+ * of gradients. partition.c cuts, shard.c owns the memory, frozen.c keeps what nobody trains,
+ * round.c rounds, wait.c waits for others, weights.c gathers, gradient.c reduces, digest.c makes
+ * norms and checksums. */
 #ifndef FT_SHARD_INTERNAL_H
 #define FT_SHARD_INTERNAL_H
 
@@ -199,7 +199,7 @@ static inline bool sums_are_complete(const ft_shard *s) {
 /* digest.c: sum of squares of `count` gradient sums, at most FT_CHUNK. */
 double ft_shard_square_sums(const ft_shard *s, const void *sums, int64_t count);
 
-/* Waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
+/* wait.c: waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
  * flight still borrow our memory). */
 ft_err ft_shard_wait_for(ft_shard *s, ft_request **request);
 /* weights.c: no slot has a block, or is waited for. */

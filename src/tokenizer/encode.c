@@ -4,38 +4,6 @@
 
 #include "unicode.h"
 
-/* ---------------------------------------------------------------- ids */
-
-ft_err ft_ids_reserve(ft_ids *ids, int64_t more) {
-  ft_err err = FT_OK;
-  if (more <= ids->capacity - ids->count) return FT_OK;
-  int64_t capacity = 2 * ids->capacity + more + 64;
-  void *values = ids->ids, *mask = ids->mask;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *ids->ids, &values));
-  ids->ids = values;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity, &mask));
-  ids->mask = mask;
-  ids->capacity = capacity;
-out:
-  return err;
-}
-
-ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask) {
-  if (count <= 0) return FT_OK;
-  ft_err err = ft_ids_reserve(ids, count);
-  if (err != FT_OK) return err;
-  memcpy(ids->ids + ids->count, values, (size_t)count * sizeof *values);
-  memset(ids->mask + ids->count, mask, (size_t)count);
-  ids->count += count;
-  return FT_OK;
-}
-
-void ft_ids_fini(ft_ids *ids) {
-  ft_free(ids->ids);
-  ft_free(ids->mask);
-  *ids = (ft_ids){0};
-}
-
 /* ---------------------------------------------------------------- workspaces */
 
 static ft_err workspace_new(const ft_tokenizer *t, ft_workspace **out) {

@@ -55,7 +55,7 @@ ft_err ft_code_set_add_kind(ft_code_set *set, char kind);
  */
 ft_err ft_code_set_add_property(ft_code_set *set, const char *name, const char **pcre2);
 
-/* A growing string. */
+/* A growing string (regex_text.c). */
 typedef struct ft_regex_text {
   char *text; /* [length + 1] */
   size_t length, capacity;

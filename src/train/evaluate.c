@@ -109,24 +109,6 @@ out:
 
 /* ---------------------------------------------------------------- inside a run */
 
-bool ft_trainer_evaluation_due(const trainer *t, int64_t step) {
-  return t->config->num_validation > 0 &&
-         (step == 0 || step == t->steps || step % t->config->validation_every == 0);
-}
-
-bool ft_trainer_patience_over(const trainer *t) {
-  return t->config->patience > 0 && t->evaluation.without_gain >= t->config->patience;
-}
-
-static bool is_regular(const trainer *t) {
-  return t->step > 0 && (t->step % t->config->checkpoint_every == 0 || t->step == t->steps);
-}
-
-bool ft_trainer_checkpoint_due(const trainer *t) {
-  bool best = t->evaluation.to_be_saved && t->evaluation.step == t->step;
-  return t->step < t->steps && (is_regular(t) || best);
-}
-
 /* Writing the best steps must not become what a run does: a quarter of checkpoint.every after the
  * last one that was to be written, unless it is little that is written, and never two steps in a
  * row. Neither a clock nor a checkpoint that a stop has left counts: which step is the best must
@@ -160,7 +142,7 @@ static void note(trainer *t, double loss, bool lowest, bool saved) {
 /* Rank 0's row, and the bookkeeping, which the next checkpoint carries, belong together. */
 static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
   bool lowest = isfinite(loss) && loss < t->evaluation.lowest;
-  bool saved = is_regular(t) || (lowest && is_worth_saving(t));
+  bool saved = ft_trainer_checkpoint_is_regular(t) || (lowest && is_worth_saving(t));
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   if (t->rank == 0) {
@@ -194,36 +176,4 @@ ft_err ft_trainer_evaluate_now(trainer *t) {
 out:
   cJSON_Delete(validation);
   return err;
-}
-
-void ft_evaluation_write(const ft_evaluation *e, cJSON *extra) {
-  if (e->best.exists) {
-    cJSON_AddNumberToObject(extra, "best_step", (double)e->best.step);
-    cJSON_AddNumberToObject(extra, "best_loss", e->best.loss);
-  }
-  if (isfinite(e->lowest)) cJSON_AddNumberToObject(extra, "lowest_loss", e->lowest);
-  if (isfinite(e->yardstick)) cJSON_AddNumberToObject(extra, "patience_loss", e->yardstick);
-  if (isfinite(e->replay_loss)) cJSON_AddNumberToObject(extra, "replay_loss", e->replay_loss);
-  if (e->made) cJSON_AddNumberToObject(extra, "evaluated_step", (double)e->step);
-  cJSON_AddNumberToObject(extra, "evaluations_without_gain", (double)e->without_gain);
-}
-
-void ft_evaluation_read(ft_evaluation *e, const cJSON *extra) {
-  double lowest = ft_extra_number(extra, "lowest_loss", INFINITY);
-  double best_step = ft_extra_number(extra, "best_step", -1);
-  double step = ft_extra_number(extra, "evaluated_step", -1);
-  *e = (ft_evaluation){.made = step >= 0,
-                       .step = (int64_t)step,
-                       .lowest = lowest,
-                       .replay_loss = ft_extra_number(extra, "replay_loss", NAN),
-                       .yardstick = ft_extra_number(extra, "patience_loss", lowest),
-                       .without_gain =
-                           (int64_t)ft_extra_number(extra, "evaluations_without_gain", 0),
-                       .best = {.exists = best_step >= 0,
-                                .step = (int64_t)best_step,
-                                .loss = ft_extra_number(extra, "best_loss", INFINITY)}};
-}
-
-void ft_evaluation_forget(ft_evaluation *e, int64_t step, const ft_scored *before) {
-  if (e->best.exists && e->best.step == step) e->best = *before;
 }

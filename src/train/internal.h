@@ -15,7 +15,7 @@ typedef struct ft_spike {
   double mean, variance;
 } ft_spike;
 
-/* ---- evaluate.c: what the evaluations of a run have found */
+/* ---- evaluation.c: what the evaluations of a run have found */
 
 /* A step that has a checkpoint, with its monitored loss (validation.monitor). */
 typedef struct ft_scored {
@@ -195,7 +195,7 @@ ft_err ft_passes_gradients(const ft_passes *passes, double *losses, double *norm
 /* The weights' update number `step`. Collective over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_passes_update(const ft_passes *passes, int64_t step, double lr, double norm);
 
-/* ---- step.c */
+/* ---- gradients.c: what a step learns from its rows. Collective over all ranks. */
 typedef struct step_result {
   bool has_targets;
   bool skipped; /* not finite, and left out */
@@ -206,12 +206,6 @@ typedef struct step_result {
 } step_result;
 /* `mfu`: the step's model FLOP/s by the peak of all ranks together; NaN where one is not known. */
 double ft_share_of_peak(const step_result *r, double peak_flops);
-/* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
- * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
-ft_err ft_trainer_step(trainer *t);
-/* Learning rate of an update, from 1, of a run of `steps`. */
-double ft_lr_at(const ft_config *config, int64_t steps, int64_t step);
-
 /* Where a number was not finite first: of a rank's micro-batches, then of all. */
 typedef struct ft_bad_report {
   bool found, is_loss;
@@ -222,10 +216,21 @@ typedef struct ft_bad_report {
   int64_t element;
   double value;
 } ft_bad_report;
+/* Targets of the global batch of a step. Errors are agreed. */
+ft_err ft_trainer_count_targets(trainer *t, int64_t step, int64_t *targets);
+/* A run's passes, but for what a step is to learn from. Not collective. */
+ft_passes ft_trainer_passes(const trainer *t);
 /* Forward and backward passes of a step that has targets: its loss, gradients and their norm. bad
  * (NULL: not wanted) gets the first number of this rank that is not finite. Collective over all
  * ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_report *bad);
+
+/* ---- step.c */
+/* The next optimizer step: t->step counts on, and metrics.jsonl has its row. Collective over all
+ * ranks. Errors: FT_ERR_STOPPED; then all ranks have finished it or none. */
+ft_err ft_trainer_step(trainer *t);
+/* Learning rate of an update, from 1, of a run of `steps`. */
+double ft_lr_at(const ft_config *config, int64_t steps, int64_t step);
 
 /* ---- finite.c */
 bool ft_step_is_finite(const step_result *r);
@@ -244,6 +249,8 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored);
 /* Evaluates inside a run: its row in metrics.jsonl and what it changes in t->evaluation, on all
  * ranks or on none. Collective over all ranks. Errors: FT_ERR_STOPPED and those of writing rows. */
 ft_err ft_trainer_evaluate_now(trainer *t);
+
+/* ---- evaluation.c: what evaluations have found, and what follows. Not collective. */
 bool ft_trainer_evaluation_due(const trainer *t, int64_t step);
 /* Whether a step that is the best so far gets a checkpoint that is not due, of so many bytes: by
  * the steps since the last one that was to be written, the best's before it among them (0: none).
@@ -252,6 +259,8 @@ bool ft_best_is_worth_saving(int64_t step, int64_t every, int64_t best_step, int
 /* Whether the step that is done gets a checkpoint: it is its turn, or the best so far. The last
  * step's is written at the end. */
 bool ft_trainer_checkpoint_due(const trainer *t);
+/* It is the step's turn, or it is the last. */
+bool ft_trainer_checkpoint_is_regular(const trainer *t);
 /* No gain for validation.patience evaluations. */
 bool ft_trainer_patience_over(const trainer *t);
 /* What a checkpoint carries of it. */
@@ -260,7 +269,7 @@ void ft_evaluation_read(ft_evaluation *e, const cJSON *extra);
 /* The best step turns out to have no checkpoint: `before` is the best again. */
 void ft_evaluation_forget(ft_evaluation *e, int64_t step, const ft_scored *before);
 
-/* ---- saving.c: checkpoints, what they carry beside the shard's state, and the file `best` */
+/* ---- saving.c: checkpoints and the file `best` */
 ft_err ft_trainer_begin_checkpoint(trainer *t);
 /* Errors: FT_ERR_STOPPED; then it can be finished later. Others: the checkpoint does not exist, and
  * is not the best one any more. */
@@ -273,6 +282,8 @@ void ft_trainer_say_unsaved(const trainer *t);
 /* `best` names the newest checkpoint if it is the best; where that cannot be written, it is not.
  * Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_note_best(trainer *t);
+
+/* ---- extra.c: what a checkpoint carries beside the shard's state */
 /* A checksum as 16 hexadecimal digits. */
 enum { FT_CHECKSUM_BYTES = 17 };
 void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]);
@@ -336,17 +347,20 @@ void ft_outlook_say(const trainer *t);
  * does not fail for it. Not collective: rank 0's. */
 void ft_trainer_note_usage(const trainer *t);
 
-/* ---- stop.c: the end before the end */
+/* ---- deadline.c: when to stop */
 /* Before the first step: says how long the run may last. Not collective, as the next. */
 void ft_trainer_prepare_stop(trainer *t);
 /* After each step and each checkpoint: when to stop, so that a checkpoint still fits the limit, and
  * what a signal would be answered with. */
 void ft_trainer_plan_stop(trainer *t);
+
+/* ---- stop.c: the end before the end */
 /* After FT_ERR_STOPPED: commits the last finished step. Returns FT_ERR_STOPPED with what to tell
  * the user, why there is no checkpoint, or FT_OK where nothing was left to do. Collective over all
  * ranks.
  */
 ft_err ft_trainer_commit_stop(trainer *t);
+
 /* ---- signals.c */
 /* What a signal is answered with on stderr, at once, and what a second one, which ends the process:
  * one line each. From one thread. */

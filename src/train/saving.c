@@ -8,10 +8,6 @@
 
 #define WRITE_POLL_S 2e-3 /* between two looks at a checkpoint that is being written */
 
-void ft_print_checksum(uint64_t checksum, char out[FT_CHECKSUM_BYTES]) {
-  snprintf(out, FT_CHECKSUM_BYTES, "%016llx", (unsigned long long)checksum);
-}
-
 /* Nothing is left to be done of the plan. */
 static bool is_end(const trainer *t) {
   bool evaluated = t->evaluation.made && t->evaluation.step == t->step;
@@ -35,11 +31,6 @@ static cJSON *extra_of(const trainer *t) {
   if (rows) cJSON_AddItemToObject(extra, "unwritten_rows", rows);
   if (is_end(t)) cJSON_AddItemToObject(extra, "finished", ft_config_plan(t->config->json));
   return extra;
-}
-
-double ft_extra_number(const cJSON *extra, const char *name, double otherwise) {
-  const cJSON *value = ft_json_get(extra, name);
-  return cJSON_IsNumber(value) ? value->valuedouble : otherwise;
 }
 
 /* A best step without a checkpoint is none: the one before stands. */

@@ -53,36 +53,70 @@ static void workspace_release(const ft_tokenizer *t, ft_workspace *w) {
 
 /* ---------------------------------------------------------------- encoding */
 
+enum { WORDS = 512 };
+
 typedef struct encoding {
   const ft_tokenizer *t;
   ft_workspace *w;
   bool specials; /* text may become special tokens */
   bool behind;   /* a control token stands before the text */
   ft_ids *out;
+  /* words that the pre-tokenizer's steps cut out of a piece, one behind the other */
+  const ft_piece *piece; /* NULL: words are not parts of it */
+  size_t start, end;     /* of these words in the piece */
+  size_t ends[WORDS];    /* [num_ends] from their start on */
+  int64_t num_ends;
 } encoding;
 
+/* Encodes the words that were kept back. */
+static ft_err encode_kept(encoding *e) {
+  int64_t count = e->num_ends;
+  e->num_ends = 0;
+  if (count == 0) return FT_OK;
+  return ft_words_encode(e->t, e->w, e->specials, e->piece->text + e->start,
+                         e->piece->bytes - e->start, e->ends, count, e->out);
+}
+
+/* Takes a word from the pre-tokenizer's steps. */
 static ft_err encode_word(void *arg, const ft_piece *word) {
   encoding *e = arg;
   if (word->bytes == 0) return FT_OK;
-  return ft_words_encode(e->t, e->w, e->specials, word->text, word->bytes, &word->bytes, 1, e->out);
+  if (!e->piece)
+    return ft_words_encode(e->t, e->w, e->specials, word->text, word->bytes, &word->bytes, 1,
+                           e->out);
+  size_t at = (size_t)(word->text - e->piece->text);
+  if (e->num_ends == WORDS || (e->num_ends > 0 && at != e->end)) {
+    ft_err err = encode_kept(e);
+    if (err != FT_OK) return err;
+  }
+  if (e->num_ends == 0) e->start = at;
+  e->end = at + word->bytes;
+  e->ends[e->num_ends++] = e->end - e->start;
+  return FT_OK;
+}
+
+static ft_err encode_by_steps(encoding *e, const ft_piece *piece) {
+  e->piece = e->t->takes_bytes && ft_pretokenizer_keeps_text(e->t->pretokenizer) ? piece : NULL;
+  e->num_ends = 0;
+  ft_err err = ft_pretokenizer_apply(&e->w->run, piece);
+  return err == FT_OK ? encode_kept(e) : err;
 }
 
 /* Words by hand, or by the pre-tokenizer's steps. */
 static ft_err encode_words(encoding *e, const ft_piece *piece) {
-  enum { WORDS = 512 };
-  size_t ends[WORDS], from = 0, at = 0;
+  size_t from = 0, at;
   const ft_splitter *splitter =
       e->t->takes_bytes ? ft_pretokenizer_splitter(e->t->pretokenizer) : NULL;
   const ft_joints *joints = &e->t->joints;
-  if (!splitter && !joints->usable) return ft_pretokenizer_apply(&e->w->run, piece);
+  if (!splitter && !joints->usable) return encode_by_steps(e, piece);
   for (;;) {
     const char *text = piece->text + from;
     size_t bytes = piece->bytes - from;
     at = 0;
-    int64_t count = splitter ? ft_splitter_cut(splitter, text, bytes, &at, ends, WORDS)
-                             : ft_joints_cut(joints, text, bytes, &at, ends, WORDS);
+    int64_t count = splitter ? ft_splitter_cut(splitter, text, bytes, &at, e->ends, WORDS)
+                             : ft_joints_cut(joints, text, bytes, &at, e->ends, WORDS);
     if (count == 0) return FT_OK;
-    ft_err err = ft_words_encode(e->t, e->w, e->specials, text, bytes, ends, count, e->out);
+    ft_err err = ft_words_encode(e->t, e->w, e->specials, text, bytes, e->ends, count, e->out);
     if (err != FT_OK) return err;
     from += at;
   }

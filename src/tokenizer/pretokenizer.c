@@ -254,6 +254,12 @@ const ft_splitter *ft_pretokenizer_splitter(const ft_pretokenizer *p) {
   return p->splitter;
 }
 
+bool ft_pretokenizer_keeps_text(const ft_pretokenizer *p) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->steps[i].kind == METASPACE || p->steps[i].prefix_space) return false;
+  return p->count > 0 && p->steps[p->count - 1].kind == BYTES;
+}
+
 bool ft_pretokenizer_is_empty(const ft_pretokenizer *p) {
   return p->count == 0;
 }

@@ -15,6 +15,8 @@ bool ft_pretokenizer_ends_in_bytes(const ft_pretokenizer *p);
 
 /* Text is one word. */
 bool ft_pretokenizer_is_empty(const ft_pretokenizer *p);
+/* Words are parts of the text itself, where bytes are kept (ft_pretokenizer_run). */
+bool ft_pretokenizer_keeps_text(const ft_pretokenizer *p);
 /* What cuts the same words, as bytes, by hand; NULL: nothing does. */
 const ft_splitter *ft_pretokenizer_splitter(const ft_pretokenizer *p);
 

@@ -192,8 +192,13 @@ out:
 
 ft_err ft_words_encode(const ft_tokenizer *t, ft_workspace *w, bool specials, const char *text,
                        size_t bytes, const size_t *ends, int64_t count, ft_ids *out) {
-  speller s = {.t = t, .w = w, .specials = specials, .out = out};
+  speller s; /* its new words are not cleared: this may be called for a single word */
   size_t start = 0;
+  s.t = t;
+  s.w = w;
+  s.specials = specials;
+  s.out = out;
+  s.num_new = 0;
   s.whole_words = ft_model_whole_words(&t->model, t->takes_bytes);
   s.groups = t->model.bpe && ft_bpe_is_short(t->model.bpe, FT_SHORT_WORD);
   for (int64_t i = 0; i < count; i += BATCH) {
@@ -202,5 +207,5 @@ ft_err ft_words_encode(const ft_tokenizer *t, ft_workspace *w, bool specials, co
     if (err != FT_OK) return err;
     start = ends[i + now - 1];
   }
-  return settle(&s);
+  return s.num_new > 0 ? settle(&s) : FT_OK;
 }

@@ -43,6 +43,28 @@ static ft_err hdf5_failed(const foreign *f, const char *what) {
   return ft_fail(FT_ERR_DATA, "%s: HDF5 cannot read %s: %s", f->path, what, why);
 }
 
+/* Refuses by name what the library here cannot unpack: filters come as plugins, too. */
+static ft_err check_filters(const foreign *f, const column *c) {
+  ft_err err = FT_OK;
+  hid_t made = H5Dget_create_plist(c->id);
+  int count = made < 0 ? 0 : H5Pget_nfilters(made);
+  for (int i = 0; i < count; i++) {
+    char name[64] = "";
+    unsigned flags, config;
+    size_t num = 0;
+    H5Z_filter_t filter =
+        H5Pget_filter2(made, (unsigned)i, &flags, &num, NULL, sizeof name, name, &config);
+    FT_CHECK(
+        filter < 0 || H5Zfilter_avail(filter) > 0, FT_ERR_DATA,
+        "%s: dataset \"%s\" is packed with the filter %d%s%s%s, which HDF5 does not have here: "
+        "pack it with GZIP where the filter is there (h5repack -f GZIP=4 %s OUT.h5)",
+        f->path, c->name, (int)filter, name[0] ? " (" : "", name, name[0] ? ")" : "", f->path);
+  }
+out:
+  if (made >= 0) H5Pclose(made);
+  return err;
+}
+
 /* Opens the first dataset of these names that there is. */
 static ft_err open_column(foreign *f, const char *const *names, column *c) {
   static const char *const groups[] = {"", "train/", "data/"};
@@ -70,6 +92,7 @@ static ft_err open_column(foreign *f, const char *const *names, column *c) {
            "%s: dataset \"%s\" does not hold integers", f->path, c->name);
   FT_CHECK(c->rank == 1 || c->rank == 2, FT_ERR_DATA,
            "%s: dataset \"%s\" has %d dimensions, 1 or 2 were expected", f->path, c->name, c->rank);
+  FT_TRY(check_filters(f, c));
   H5Sget_simple_extent_dims(space, c->dims, NULL);
   c->type = c->bytes ? type : H5T_NATIVE_INT64;
 out:
@@ -91,9 +114,10 @@ static ft_err load(foreign *f, column *c, int64_t first, int64_t count) {
   hid_t space = H5Dget_space(c->id), memory = H5Screate_simple(1, &all, NULL);
   H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
   herr_t result = H5Dread(c->id, c->type, memory, space, H5P_DEFAULT, c->values);
+  if (result < 0) err = hdf5_failed(f, c->name); /* before another call forgets why */
   H5Sclose(space);
   H5Sclose(memory);
-  if (result < 0) return hdf5_failed(f, c->name);
+  if (err != FT_OK) return err;
   for (int64_t i = count * width; c->bytes && i-- > 0;)
     c->values[i] = ((const uint8_t *)c->values)[i];
   c->first = first;

@@ -224,7 +224,38 @@ static void refusals(void **state) {
   close_bench(b);
 }
 
+static size_t pass_on(unsigned flags, size_t num, const unsigned values[], size_t bytes,
+                      size_t *capacity, void **data) {
+  (void)flags, (void)num, (void)values, (void)capacity, (void)data;
+  return bytes;
+}
+
+/* A filter that is there when the file is written, as a plugin is, and not when it is read. */
+static void filters_of_others(void **state) {
+  (void)state;
+  static const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 300, 1, 1, "squeeze", NULL, NULL, pass_on};
+  static const int64_t ids[] = {10, 11, 12, 13, 14, 15};
+  const hsize_t dims[] = {2, 3};
+  workbench *b = open_tokens();
+  assert_true(H5Zregister(&filter) >= 0);
+  hid_t file = make_file(b, "squeezed.h5"), how = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t space = H5Screate_simple(2, dims, NULL);
+  H5Pset_chunk(how, 2, dims);
+  H5Pset_filter(how, 300, 0, 0, NULL);
+  hid_t set = H5Dcreate2(file, "input_ids", H5T_STD_I32LE, space, H5P_DEFAULT, how, H5P_DEFAULT);
+  assert_true(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ids) >= 0);
+  H5Dclose(set);
+  H5Sclose(space);
+  H5Pclose(how);
+  H5Fclose(file);
+  H5Zunregister(300);
+  assert_fails(run_alone(b), FT_ERR_DATA, "\"input_ids\" is packed with the filter 300 (squeeze)");
+  drop_input(b);
+  close_bench(b);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(layouts), cmocka_unit_test(refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(layouts), cmocka_unit_test(refusals),
+                                     cmocka_unit_test(filters_of_others)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,9 @@ ft_err ft_attention_forward(const ft_attention *a, const ft_attention_in *in,
 /* dq, dk and dv from d_o; of `out`, only read, what the forward pass gave. */
 ft_err ft_attention_backward(const ft_attention *a, const ft_attention_in *in,
                              const ft_attention_out *out, const ft_attention_gradient *gradient);
+/* Bytes of scratch that ft_attention_backward takes and keeps for these documents, with the compute
+ * threads that this process has. */
+int64_t ft_attention_scratch(const ft_attention *a);
 /* One new query row against a cache: o [heads, head_dim] from q [heads, head_dim] and the
  * `num_keys` rows of k and v [num_keys, kv_heads, head_dim] (row stride kv_stride); the query is
  * the last of them. Of `a`, ahead and documents play no part. */

@@ -44,6 +44,11 @@ typedef struct ft_predictions {
  * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES). */
 ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out);
 void ft_model_free(ft_model *model);
+/* What ft_model_new allocates for the model of a layout, to the byte, and what attention takes
+ * beside it for the longest document that max_tokens allow; without shard and MPI. Not collective.
+ * Errors: those of ft_model_new. */
+ft_err ft_model_footprint(const ft_layout *layout, const ft_model_options *options,
+                          ft_footprint *out);
 
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
  * takes part in the collectives. row_loss: what a row (a token with a target, or a document with a

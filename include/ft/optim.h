@@ -37,6 +37,11 @@ typedef struct ft_optim_options {
 
 typedef struct ft_optim ft_optim;
 
+enum { FT_OPTIM_MAX_STATES = 5 };
+/* The states that ft_optim_new registers, in this order; out [FT_OPTIM_MAX_STATES]. Returns how
+ * many. Not collective. */
+int ft_optim_states(const ft_optim_options *options, ft_state_info *out);
+
 /* Registers states "m" and "v" in shard, in int8 their scales, "m.scale" and "v.scale", and with an
  * average FT_OPTIM_AVERAGE. Collective over all ranks. shard is borrowed. */
 ft_err ft_optim_new(ft_shard *shard, const ft_optim_options *options, ft_optim **out);

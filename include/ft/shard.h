@@ -21,6 +21,7 @@
 #ifndef FT_SHARD_H
 #define FT_SHARD_H
 
+#include "ft/base_footprint.h"
 #include "ft/comm.h"
 #include "ft/kernels_packed.h"
 #include "ft/arch_layout.h"
@@ -101,6 +102,13 @@ typedef struct ft_state_info {
                              blocks) */
   size_t group_bytes;     /* bytes of an entry */
 } ft_state_info;
+
+/* What ft_shard_new and ft_shard_add_state of `states` [num_states] allocate on a rank that stands
+ * at `at`, without MPI: of large arrays and lists of messages, to the byte. Not collective. Errors:
+ * FT_ERR_MEMORY. */
+ft_err ft_shard_footprint(const ft_layout *layout, const ft_shard_options *options,
+                          const ft_placement *at, const ft_state_info *states, int num_states,
+                          ft_footprint *out);
 
 /* Registers and allocates (zeroed) a state over all kept elements. *index names it from then on.
  * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY. */

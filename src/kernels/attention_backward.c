@@ -259,33 +259,45 @@ static void make_delta(const backward *b) {
     }
 }
 
-static ft_err share_memory(backward *b) {
+/* What the threads share, carved from `memory` (NULL: only measured). Returns its floats. */
+static int64_t shared_layout(backward *b, float *memory, float **done, float **first) {
   const ft_attention *a = b->a;
   int64_t blocks = 0, at = 0;
   for (int64_t d = 0; d < a->num_documents; d++)
     blocks += ft_ceil_div(a->offsets[d + 1] - a->offsets[d], FT_QUERY_BLOCK);
   b->num_query_blocks = blocks;
+  ft_carve(memory, &at, a->heads * b->tokens, &b->delta);
+  ft_carve(memory, &at, a->heads * blocks * b->e.head_dim * FT_QUERY_BLOCK, &b->dq_sums);
+  ft_carve(memory, &at, a->heads * blocks * 2, done); /* two words each, at most */
+  ft_carve(memory, &at, (a->num_documents + 1) * 2, first);
+  return at;
+}
+
+static ft_err share_memory(backward *b) {
+  const ft_attention *a = b->a;
   float *memory = NULL, *done = NULL, *first = NULL;
-  for (int pass = 0; pass < 2; pass++) {
-    at = 0;
-    ft_carve(memory, &at, a->heads * b->tokens, &b->delta);
-    ft_carve(memory, &at, a->heads * blocks * b->e.head_dim * FT_QUERY_BLOCK, &b->dq_sums);
-    ft_carve(memory, &at, a->heads * blocks * 2, &done); /* two words each, at most */
-    ft_carve(memory, &at, (a->num_documents + 1) * 2, &first);
-    if (pass == 0) {
-      ft_err err = ft_scratch_shared((size_t)at * sizeof(float), (void **)&memory);
-      if (err != FT_OK) return err;
-    }
-  }
+  size_t bytes = (size_t)shared_layout(b, NULL, &done, &first) * sizeof(float);
+  ft_err err = ft_scratch_shared(bytes, (void **)&memory);
+  if (err != FT_OK) return err;
+  shared_layout(b, memory, &done, &first);
   b->done = (atomic_int_fast32_t *)(void *)done;
   int64_t *numbers = (int64_t *)(void *)first;
-  for (int64_t i = 0; i < a->heads * blocks; i++)
+  for (int64_t i = 0; i < a->heads * b->num_query_blocks; i++)
     atomic_init(&b->done[i], 0);
   numbers[0] = 0;
   for (int64_t d = 0; d < a->num_documents; d++)
     numbers[d + 1] = numbers[d] + ft_ceil_div(a->offsets[d + 1] - a->offsets[d], FT_QUERY_BLOCK);
   b->query_first = numbers;
   return FT_OK;
+}
+
+int64_t ft_attention_scratch(const ft_attention *a) {
+  backward b = {.a = a, .e = ft_engine_of(a), .tokens = a->offsets[a->num_documents]};
+  float *done, *first;
+  backward_scratch layout;
+  int64_t floats = shared_layout(&b, NULL, &done, &first) +
+                   omp_get_max_threads() * backward_layout(&b, NULL, &layout);
+  return floats * (int64_t)sizeof(float);
 }
 
 ft_err ft_attention_backward(const ft_attention *a, const ft_attention_in *in,

@@ -57,9 +57,6 @@ ft_err ft_head_plan(ft_model *m) {
   m->num_d_logits = tokens * (m->vocab_columns + REST_COLUMNS);
   m->num_logits = FT_MAX(m->num_logits, m->num_d_logits);
   m->d_head_rows = m->arch.tied ? FT_MIN(FT_MAX(bytes / 4 / (m->d * f32), 1), vocab) : 0;
-  if (ft_comm_rank(ft_shard_comm(m->shard)) == 0)
-    ft_log(FT_LOG_INFO, "the output head's gradient is made in %lld pieces of the vocabulary",
-           (long long)m->num_vocab_pieces);
   return FT_OK;
 }
 

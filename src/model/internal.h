@@ -99,7 +99,8 @@ struct ft_model {
   double *log_sums;   /* [T, num_vocab_pieces] log of each piece's sum of exponentials */
   int32_t *piece_ids; /* [T] targets counted from where a piece begins */
 
-  void **allocations; /* everything above, to free */
+  ft_footprint *footprint; /* borrowed: buffers are counted there, not allocated; else NULL */
+  void **allocations;      /* everything above, to free */
   int64_t num_allocations, room_allocations;
 };
 
@@ -111,7 +112,7 @@ static inline void *ft_model_at_mut(const ft_model *m, void *p, int64_t i) {
   return (char *)p + (size_t)i * ft_dtype_bytes(m->type);
 }
 
-/* *out = memory that ft_model_free frees. */
+/* *out = memory that ft_model_free frees; NULL where it is only counted. */
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out);
 
 /* ---------------------------------------------------------------- order.c */

@@ -135,7 +135,7 @@ static ft_err alloc_ropes(ft_model *m, int64_t t) {
     const ft_rope_form *form = &m->arch.ropes[i];
     int64_t tables = ft_rope_tables(form);
     FT_TRY(ft_model_alloc(m, FT_MEM_WORKSPACE, tables * form->width / 2, sizeof(float), &p));
-    ft_rope_frequencies(form, p);
+    if (p) ft_rope_frequencies(form, p);
     m->ropes[i] = (ft_rope){.width = form->width,
                             .neighbours = form->neighbours,
                             .attention_factor = (float)form->attention_factor,
@@ -150,18 +150,12 @@ out:
   return err;
 }
 
-ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out) {
+/* Everything that a model allocates, or its bytes where m->footprint is set. */
+static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_options *options) {
   ft_err err = FT_OK;
-  const ft_layout *layout = ft_shard_layout(shard);
   const ft_arch *arch = &layout->arch;
-  void *p;
-  ft_model *m = NULL;
-  *out = NULL;
-  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *m, &p));
-  m = p;
   m->arch = *arch;
   m->layout = layout;
-  m->shard = shard;
   m->options = *options;
   m->type = options->compute;
   m->d = arch->hidden;
@@ -176,8 +170,44 @@ ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model *
   FT_TRY(alloc_scratch(m, options->max_tokens));
   FT_TRY(alloc_head(m, options->max_tokens));
   FT_TRY(alloc_ropes(m, options->max_tokens));
+out:
+  return err;
+}
+
+ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out) {
+  ft_err err = FT_OK;
+  void *p;
+  ft_model *m = NULL;
+  *out = NULL;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *m, &p));
+  m = p;
+  m->shard = shard;
+  FT_TRY(make_buffers(m, ft_shard_layout(shard), options));
+  if (m->num_vocab_pieces > 0 && ft_comm_rank(ft_shard_comm(shard)) == 0)
+    ft_log(FT_LOG_INFO, "the output head's gradient is made in %lld pieces of the vocabulary",
+           (long long)m->num_vocab_pieces);
   *out = m;
   m = NULL;
+out:
+  ft_model_free(m);
+  return err;
+}
+
+ft_err ft_model_footprint(const ft_layout *layout, const ft_model_options *options,
+                          ft_footprint *out) {
+  ft_err err = FT_OK;
+  void *p;
+  ft_model *m = NULL;
+  *out = (ft_footprint){0};
+  FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *m, &p));
+  m = p;
+  m->footprint = out;
+  FT_TRY(make_buffers(m, layout, options));
+  if (options->training && m->arch.layers > 0) {
+    const int64_t whole[] = {0, options->max_tokens};
+    const ft_attention attention = ft_layer_attention(m, 0, 1, whole);
+    out->rank[FT_MEM_WORKSPACE] += ft_attention_scratch(&attention);
+  }
 out:
   ft_model_free(m);
   return err;

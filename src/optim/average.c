@@ -3,12 +3,6 @@
  * of timm (ModelEmaV3) and diffusers do, so that its first steps need no correction. */
 #include "internal.h"
 
-ft_err ft_average_add_state(ft_optim *o) {
-  const ft_state_info info = {
-      .name = FT_OPTIM_AVERAGE, .group_elements = 1, .group_bytes = sizeof(float)};
-  return ft_shard_add_state(o->shard, &info, &o->average);
-}
-
 /* The kept elements of a block lie in one array, tensors and padding, and padding is zero. */
 void ft_average_weights(ft_optim *o, double decay) {
   for (int64_t block = 0; block < ft_shard_num_blocks(o->shard); block++) {

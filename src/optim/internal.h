@@ -13,8 +13,6 @@ struct ft_optim {
 };
 
 /* ---- average.c */
-/* Collective, as ft_shard_add_state. */
-ft_err ft_average_add_state(ft_optim *o);
 /* average += (1 − decay) · (weight − average), of all that is kept. Not collective. */
 void ft_average_weights(ft_optim *o, double decay);
 

@@ -3,21 +3,32 @@
 
 #include "internal.h"
 
+int ft_optim_states(const ft_optim_options *options, ft_state_info *out) {
+  bool coded = options->state == FT_MOMENTS_INT8;
+  const size_t bytes = coded ? 1 : sizeof(float);
+  const char *const names[][2] = {{"m", "m.scale"}, {"v", "v.scale"}};
+  int num = 0;
+  for (int i = 0; i < 2; i++) {
+    out[num++] = (ft_state_info){.name = names[i][0], .group_elements = 1, .group_bytes = bytes};
+    if (coded)
+      out[num++] = (ft_state_info){
+          .name = names[i][1], .group_elements = FT_QUANTUM, .group_bytes = sizeof(float)};
+  }
+  if (options->average > 0)
+    out[num++] = (ft_state_info){
+        .name = FT_OPTIM_AVERAGE, .group_elements = 1, .group_bytes = sizeof(float)};
+  return num;
+}
+
 static ft_err add_states(ft_optim *o) {
   ft_err err = FT_OK;
   bool coded = o->options.state == FT_MOMENTS_INT8;
-  const size_t bytes = coded ? 1 : sizeof(float);
-  const ft_state_info m = {.name = "m", .group_elements = 1, .group_bytes = bytes};
-  const ft_state_info v = {.name = "v", .group_elements = 1, .group_bytes = bytes};
-  const ft_state_info m_scale = {
-      .name = "m.scale", .group_elements = FT_QUANTUM, .group_bytes = sizeof(float)};
-  const ft_state_info v_scale = {
-      .name = "v.scale", .group_elements = FT_QUANTUM, .group_bytes = sizeof(float)};
-  FT_TRY(ft_shard_add_state(o->shard, &m, &o->m));
-  if (coded) FT_TRY(ft_shard_add_state(o->shard, &m_scale, &o->m_scale));
-  FT_TRY(ft_shard_add_state(o->shard, &v, &o->v));
-  if (coded) FT_TRY(ft_shard_add_state(o->shard, &v_scale, &o->v_scale));
-  if (o->options.average > 0) FT_TRY(ft_average_add_state(o));
+  ft_state_info states[FT_OPTIM_MAX_STATES];
+  int *const coded_ids[] = {&o->m, &o->m_scale, &o->v, &o->v_scale, &o->average};
+  int *const ids[] = {&o->m, &o->v, &o->average};
+  int num = ft_optim_states(&o->options, states);
+  for (int i = 0; i < num; i++)
+    FT_TRY(ft_shard_add_state(o->shard, &states[i], coded ? coded_ids[i] : ids[i]));
 out:
   return err;
 }

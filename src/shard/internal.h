@@ -1,7 +1,7 @@
 /* What the files of shard share: the parts of a block, the slots of gathered weights, the buffers
- * of gradients. partition.c cuts, shard.c owns the memory, frozen.c keeps what nobody trains,
- * round.c rounds, wait.c waits for others, weights.c gathers, gradient.c reduces, digest.c makes
- * norms and checksums. */
+ * of gradients. partition.c cuts, footprint.c sizes, shard.c owns the memory, frozen.c keeps what
+ * nobody trains, round.c rounds, wait.c waits for others, weights.c gathers, gradient.c reduces,
+ * digest.c makes norms and checksums. */
 #ifndef FT_SHARD_INTERNAL_H
 #define FT_SHARD_INTERNAL_H
 
@@ -78,6 +78,12 @@ typedef struct state {
 
 /* ---------------------------------------------------------------- the shard */
 
+/* Of arrays and windows; 0 where there is none. */
+typedef struct array_bytes {
+  size_t gradient, chunk_sums, receive; /* this rank's */
+  size_t slots, full, send;             /* the node's */
+} array_bytes;
+
 struct ft_shard {
   ft_comm *comm;           /* borrowed */
   const ft_layout *layout; /* borrowed */
@@ -103,6 +109,8 @@ struct ft_shard {
   int64_t largest_piece, largest_slice; /* of trained blocks; the slice is this rank's */
   int64_t most_pieces;                  /* of a block */
   int64_t own_chunks;                   /* of all blocks */
+  int64_t most_gather_sends, most_gather_receives; /* messages of a gather */
+  array_bytes bytes;
 
   int num_states;
   state states[MAX_STATES];
@@ -113,8 +121,8 @@ struct ft_shard {
   ft_window *weights_window; /* the slots, and in stages 0 to 2 the full copy of what is trained */
   char *full;                /* the full copy */
   ft_window *send_window;    /* [node_size][NUM_SEND_BUFFERS][largest_piece] */
-  size_t send_buffer_bytes;
-  char *receive_buffer; /* contributions of remote ranks to this rank's slice of one piece */
+  size_t send_buffer_bytes;  /* of one */
+  char *receive_buffer;      /* contributions of remote ranks to this rank's slice of one piece */
 
   slot slots[MAX_SLOTS];
   int num_slots;
@@ -175,6 +183,18 @@ static inline bool is_gathered(const ft_shard *s, const part *b) {
   return s->options.stage == 3 || b->coded;
 }
 
+/* ---------------------------------------------------------------- footprint.c */
+
+ft_shard_options ft_shard_with_defaults(const ft_shard_options *options);
+/* Ranges of every block and the bytes of every array, from layout, options and where the rank
+ * stands. ft_shard_forget_layout frees what it has made, after an error too. */
+ft_err ft_shard_lay_out(ft_shard *s);
+void ft_shard_forget_layout(ft_shard *s);
+/* The states that master weights are kept in; out [2]. Returns how many. */
+int ft_shard_master_states(ft_master kind, ft_state_info *out);
+/* Of a state's array over all that this rank keeps. */
+size_t ft_shard_state_bytes(const ft_shard *s, const ft_state_info *info);
+
 /* ---------------------------------------------------------------- frozen.c */
 
 /* Where flat element `flat` of a frozen block is kept, in bytes from where the block begins if all
@@ -199,8 +219,8 @@ static inline bool sums_are_complete(const ft_shard *s) {
 /* digest.c: sum of squares of `count` gradient sums, at most FT_CHUNK. */
 double ft_shard_square_sums(const ft_shard *s, const void *sums, int64_t count);
 
-/* wait.c: waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests in
- * flight still borrow our memory). */
+/* wait.c: waits for a request and forgets it. Errors: FT_ERR_STOPPED, from then on always (requests
+ * in flight still borrow our memory). */
 ft_err ft_shard_wait_for(ft_shard *s, ft_request **request);
 /* weights.c: no slot has a block, or is waited for. */
 void ft_shard_empty_slots(ft_shard *s);

@@ -1,5 +1,4 @@
-/* The shard's life: the layout of all blocks for this rank, the arrays over what it keeps, the
- * registered states. */
+/* The shard's life: the arrays over what a rank keeps, windows and buffers. */
 #include "internal.h"
 
 /* ---------------------------------------------------------------- small helpers */
@@ -37,96 +36,13 @@ out:
   return err;
 }
 
-/* ---------------------------------------------------------------- the layout */
-
-static ft_err new_ranges(int64_t count, ft_range **out) {
-  void *p;
-  ft_err err = ft_alloc_array(FT_MEM_OTHER, count, sizeof(ft_range), &p);
-  *out = p;
-  return err;
-}
-
-/* This rank's slices of a block and what it keeps and converts of it. */
-static ft_err lay_out_ranges(ft_shard *s, part *b) {
-  ft_err err = FT_OK;
-  bool whole = s->options.stage == 0 && b->trained;
-  int64_t limit = s->options.piece_elements;
-  void *numbers;
-  b->num_pieces = ft_shard_cut_pieces(b->block, limit, NULL);
-  FT_TRY(new_ranges(b->num_pieces, &b->pieces));
-  FT_TRY(new_ranges(b->num_pieces, &b->slices));
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, b->num_pieces, sizeof(int64_t), &numbers));
-  b->first_chunk = numbers;
-  FT_TRY(new_ranges(b->num_pieces, &b->owned));
-  FT_TRY(new_ranges(b->num_pieces, &b->kept_ranges));
-  FT_TRY(new_ranges(b->num_pieces, &b->converted));
-  ft_shard_cut_pieces(b->block, limit, b->pieces);
-  int64_t local = 0;
-  for (int64_t i = 0; i < b->num_pieces; i++) {
-    ft_range own = ft_shard_piece_slice(&b->pieces[i], s->my_place, s->size);
-    own.local = whole ? own.start : local;
-    local += own.count;
-    b->slices[i] = own;
-    if (own.count > 0) b->owned[b->num_owned++] = own;
-    ft_range kept = whole ? b->pieces[i] : own;
-    if (whole) kept.local = kept.start;
-    if (kept.count > 0) b->kept_ranges[b->num_kept_ranges++] = kept;
-    /* What is whole on the rank or its node is rounded or decoded by the node's ranks together. */
-    bool together = whole || (s->options.stage < 3 && is_gathered(s, b));
-    ft_range mine = own;
-    if (together) mine = ft_shard_piece_slice(&b->pieces[i], s->node_rank, s->node_size);
-    if (together) mine.local = mine.start;
-    if (mine.count > 0) b->converted[b->num_converted++] = mine;
-    b->first_chunk[i] = s->own_chunks;
-    if (!b->trained) continue;
-    s->largest_piece = FT_MAX(s->largest_piece, b->pieces[i].count);
-    s->largest_slice = FT_MAX(s->largest_slice, own.count);
-    s->own_chunks += ft_ceil_div(own.count, FT_CHUNK);
-  }
-  b->kept = whole ? b->block->num_elements : local;
-out:
-  return err;
-}
-
-static ft_err lay_out(ft_shard *s) {
-  ft_err err = FT_OK;
-  void *parts;
-  int64_t num_blocks = s->layout->num_blocks;
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, num_blocks, sizeof(part), &parts));
-  s->parts = parts;
-  s->num_blocks = num_blocks;
-  for (int64_t i = 0; i < num_blocks; i++) {
-    part *b = &s->parts[i];
-    b->block = &s->layout->blocks[i];
-    b->trained = s->options.training && b->block->trained;
-    for (int k = 0; k < b->block->num_tensors; k++)
-      b->coded |= b->block->tensors[k].storage != FT_CODE_NONE;
-    FT_TRY(lay_out_ranges(s, b));
-    b->kept_offset = s->kept_elements;
-    b->full_offset = s->full_elements;
-    b->frozen_offset = s->frozen_bytes;
-    if (b->trained) {
-      s->kept_elements += b->kept;
-      s->full_elements += b->block->num_elements;
-    } else {
-      s->frozen_bytes += ft_round_up(ft_shard_frozen_bytes(s, b), 64); /* a cache line */
-      s->has_frozen = true;
-    }
-    if (is_gathered(s, b)) s->largest_block = FT_MAX(s->largest_block, b->block->num_elements);
-    s->most_pieces = FT_MAX(s->most_pieces, b->num_pieces);
-  }
-out:
-  return err;
-}
-
 /* ---------------------------------------------------------------- arrays and buffers */
 
 static ft_err new_state_array(ft_shard *s, ft_owner owner, const ft_state_info *info) {
   FT_ASSERT(s->num_states < MAX_STATES);
   FT_ASSERT(info->group_elements > 0 && FT_TENSOR_ALIGN % info->group_elements == 0);
   void *data;
-  ft_err err =
-      ft_alloc_array(owner, s->kept_elements / info->group_elements, info->group_bytes, &data);
+  ft_err err = ft_alloc(owner, ft_shard_state_bytes(s, info), &data);
   if (err == FT_OK) s->states[s->num_states++] = (state){.info = *info, .data = data};
   return err;
 }
@@ -134,19 +50,15 @@ static ft_err new_state_array(ft_shard *s, ft_owner owner, const ft_state_info *
 static ft_err new_training_arrays(ft_shard *s) {
   ft_err err = FT_OK;
   void *gradient, *receive, *sums, *sizes;
-  ft_master kind = s->options.master;
-  const ft_state_info master = {
-      .name = "master", .group_elements = 1, .group_bytes = ft_master_bytes(kind)};
-  const ft_state_info low = {.name = "master.low", .group_elements = 1, .group_bytes = 1};
-  int64_t num_remote = s->size - s->node_size;
-  FT_TRY(new_state_array(s, FT_MEM_MASTER, &master));
-  if (ft_master_low_bytes(kind)) FT_TRY(new_state_array(s, FT_MEM_MASTER, &low));
-  FT_TRY(ft_alloc_array(FT_MEM_GRADIENT, s->kept_elements, gradient_bytes(s), &gradient));
+  ft_state_info masters[2];
+  int num = ft_shard_master_states(s->options.master, masters);
+  for (int i = 0; i < num; i++)
+    FT_TRY(new_state_array(s, FT_MEM_MASTER, &masters[i]));
+  FT_TRY(ft_alloc(FT_MEM_GRADIENT, s->bytes.gradient, &gradient));
   s->gradient = gradient;
-  FT_TRY(
-      ft_alloc_array(FT_MEM_EXCHANGE, num_remote * s->largest_slice, s->element_bytes, &receive));
+  FT_TRY(ft_alloc(FT_MEM_EXCHANGE, s->bytes.receive, &receive));
   s->receive_buffer = receive;
-  FT_TRY(ft_alloc_array(FT_MEM_GRADIENT, s->own_chunks, sizeof(double), &sums));
+  FT_TRY(ft_alloc(FT_MEM_GRADIENT, s->bytes.chunk_sums, &sums));
   s->chunk_sums = sums;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, s->size, sizeof(size_t), &sizes));
   s->sizes = sizes;
@@ -161,32 +73,21 @@ out:
   return err;
 }
 
-/* The most blocks that a pass holds at once, and one that is on its way. */
-static int count_slots(const ft_layout *l) {
-  int most = FT_MAX(l->embedding.num_blocks,
-                    l->head.num_blocks + (l->arch.tied ? l->embedding.num_blocks : 0));
-  for (int64_t i = 0; i < l->arch.layers; i++)
-    most = FT_MAX(most, l->layers[i].num_blocks);
-  FT_ASSERT(most + 1 <= MAX_SLOTS);
-  return most + 1;
-}
-
 static ft_err new_local(ft_shard *s) {
   ft_err err = FT_OK;
   FT_TRY(map_ranks(s));
-  FT_TRY(lay_out(s));
+  FT_TRY(ft_shard_lay_out(s));
   if (s->options.training) FT_TRY(new_training_arrays(s));
   if (s->has_frozen && s->options.stage == 3) {
     void *frozen;
     FT_TRY(ft_alloc(FT_MEM_FROZEN, (size_t)s->frozen_bytes, &frozen));
     s->frozen = frozen;
   }
-  s->num_slots = count_slots(s->layout);
   for (int i = 0; i < s->num_slots; i++) {
     slot *p = &s->slots[i];
     *p = (slot){.shard = s, .block = -1};
-    FT_TRY(messages_new(&p->sends, s->most_pieces * (s->num_nodes - 1)));
-    FT_TRY(messages_new(&p->receives, s->most_pieces * s->num_feeders));
+    FT_TRY(messages_new(&p->sends, s->most_gather_sends));
+    FT_TRY(messages_new(&p->receives, s->most_gather_receives));
   }
 out:
   return err;
@@ -195,13 +96,11 @@ out:
 /* Collective over all ranks, as the next two. */
 static ft_err new_weights_windows(ft_shard *s) {
   ft_err err = FT_OK;
-  size_t slots_bytes = (size_t)s->num_slots * (size_t)s->largest_block * s->element_bytes;
-  size_t full_bytes = s->options.stage == 3 ? 0 : (size_t)s->full_elements * s->element_bytes;
-  if (slots_bytes + full_bytes > 0) {
-    FT_TRY(
-        ft_comm_window_new(s->comm, FT_MEM_WEIGHTS, slots_bytes + full_bytes, &s->weights_window));
+  if (s->bytes.slots + s->bytes.full > 0) {
+    FT_TRY(ft_comm_window_new(s->comm, FT_MEM_WEIGHTS, s->bytes.slots + s->bytes.full,
+                              &s->weights_window));
     s->slot_memory = ft_comm_window_data(s->weights_window);
-    s->full = s->slot_memory + slots_bytes;
+    s->full = s->slot_memory + s->bytes.slots;
   }
   if (s->has_frozen && s->options.stage < 3) {
     FT_TRY(ft_comm_window_new(s->comm, FT_MEM_FROZEN, (size_t)s->frozen_bytes, &s->frozen_window));
@@ -216,11 +115,9 @@ static ft_err new_windows(ft_shard *s) {
   ft_err err = FT_OK;
   FT_TRY(new_weights_windows(s));
   if (!s->options.training) goto out;
-  s->send_buffer_bytes = (size_t)s->largest_piece * s->element_bytes;
-  size_t rank_bytes = NUM_SEND_BUFFERS * s->send_buffer_bytes;
-  FT_TRY(ft_comm_window_new(s->comm, FT_MEM_EXCHANGE, (size_t)s->node_size * rank_bytes,
-                            &s->send_window));
-  char *mine = (char *)ft_comm_window_data(s->send_window) + (size_t)s->node_rank * rank_bytes;
+  FT_TRY(ft_comm_window_new(s->comm, FT_MEM_EXCHANGE, s->bytes.send, &s->send_window));
+  char *mine = (char *)ft_comm_window_data(s->send_window) +
+               (size_t)s->node_rank * NUM_SEND_BUFFERS * s->send_buffer_bytes;
   for (int i = 0; i < NUM_SEND_BUFFERS; i++)
     s->reductions[i].data = mine + (size_t)i * s->send_buffer_bytes;
 out:
@@ -246,14 +143,6 @@ out:
   return err;
 }
 
-static ft_shard_options with_defaults(const ft_shard_options *options) {
-  const int64_t piece_bytes = (int64_t)128 << 20;
-  ft_shard_options o = *options;
-  if (o.stage == 0 && !o.training) o.stage = 2; /* one copy a node: there is nothing else to keep */
-  if (o.piece_elements == 0) o.piece_elements = piece_bytes / (int64_t)ft_dtype_bytes(o.compute);
-  return o;
-}
-
 ft_err ft_shard_new(ft_comm *comm, const ft_layout *layout, const ft_shard_options *options,
                     ft_shard **out) {
   void *memory = NULL;
@@ -265,7 +154,7 @@ ft_err ft_shard_new(ft_comm *comm, const ft_layout *layout, const ft_shard_optio
     int node = ft_comm_node(comm);
     *s = (ft_shard){.comm = comm,
                     .layout = layout,
-                    .options = with_defaults(options),
+                    .options = ft_shard_with_defaults(options),
                     .element_bytes = ft_dtype_bytes(options->compute),
                     .rank = ft_comm_rank(comm),
                     .size = ft_comm_size(comm),
@@ -282,19 +171,6 @@ ft_err ft_shard_new(ft_comm *comm, const ft_layout *layout, const ft_shard_optio
 out:
   if (err != FT_OK) ft_shard_free(s);
   return err;
-}
-
-static void free_parts(ft_shard *s) {
-  for (int64_t i = 0; i < s->num_blocks; i++) {
-    part *b = &s->parts[i];
-    ft_free(b->pieces);
-    ft_free(b->slices);
-    ft_free(b->first_chunk);
-    ft_free(b->owned);
-    ft_free(b->kept_ranges);
-    ft_free(b->converted);
-  }
-  ft_free(s->parts);
 }
 
 static void free_exchanges(ft_shard *s) {
@@ -326,7 +202,7 @@ void ft_shard_free(ft_shard *s) {
   /* Once the job stops, requests in flight borrow our memory until the process ends. */
   if (finish_requests(s) != FT_OK) return;
   free_exchanges(s);
-  free_parts(s);
+  ft_shard_forget_layout(s);
   ft_free(s->rank_at);
   ft_free(s->node_index);
   ft_free(s->feeders);

@@ -52,8 +52,7 @@ ft_err ft_shard_add_state(ft_shard *s, const ft_state_info *info, int *index) {
   FT_ASSERT(s->options.training && s->num_states < MAX_STATES);
   FT_ASSERT(info->group_elements > 0 && FT_TENSOR_ALIGN % info->group_elements == 0);
   void *data;
-  ft_err err = ft_alloc_array(FT_MEM_STATE, s->kept_elements / info->group_elements,
-                              info->group_bytes, &data);
+  ft_err err = ft_alloc(FT_MEM_STATE, ft_shard_state_bytes(s, info), &data);
   ft_err agreed = ft_comm_agree(s->comm, err);
   if (agreed != FT_OK) {
     ft_free(data);

@@ -94,7 +94,8 @@ static void add_model(const layout *l, bytes *b) {
   double layer = t * (w * (3 * d + qkv + q + 2 * f) + 4 * (2 + (double)a->heads));
   double again = l->every ? (double)ft_ceil_div(a->layers, l->every) : 0;
   b->activations = (layers + 1) * t * d * w + layer * (layers - again + (again > 0));
-  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4 + 4) + head_workspace(l) +
+  b->workspace = t * (w * (5 * d + f + qkv + q - d) + 4 * 2 * d + 8 + 4 + 4 + 4) +
+                 head_workspace(l) +
                  4 * (d + qkv - (double)(a->kv_heads * a->head_dim) + (double)(a->head_dim / 2));
 }
 
@@ -107,9 +108,43 @@ static bytes predict(const layout *l, int place) {
 
 /* ---------------------------------------------------------------- against what is accounted */
 
+/* Attention's scratch is not there before it is used. */
+static int64_t attention_scratch(const layout *l) {
+  const int64_t whole[] = {0, l->tokens};
+  const ft_arch *a = &l->arch;
+  return ft_attention_scratch(&(ft_attention){.type = l->compute,
+                                              .heads = a->heads,
+                                              .kv_heads = a->kv_heads,
+                                              .head_dim = a->head_dim,
+                                              .num_documents = 1,
+                                              .offsets = whole});
+}
+
 static void assert_bytes(const char *what, double predicted, ft_owner owner) {
   double found = (double)ft_mem_of(owner).current_bytes;
   if (found != predicted) fail_msg("%s: %.0f bytes, predicted were %.0f", what, found, predicted);
+}
+
+/* What shard, optim and model say without MPI is what they have allocated. */
+static void footprint_is_what_is_accounted(const layout *l, const ft_shard_options *options,
+                                           const ft_optim_options *o, const ft_model_options *m) {
+  ft_footprint shard, model;
+  ft_state_info states[FT_OPTIM_MAX_STATES];
+  int num = ft_optim_states(o, states), rank = ft_comm_rank(comm), node = ft_comm_node(comm);
+  const ft_placement at =
+      ft_placement_regular(ft_comm_size(comm), ft_comm_node_size(comm, 0), rank);
+  assert_int_equal(at.node_size, ft_comm_node_size(comm, node));
+  assert_ok(ft_shard_footprint(layout_of(&l->arch), options, &at, states, num, &shard));
+  assert_ok(ft_model_footprint(layout_of(&l->arch), m, &model));
+  ft_footprint_add(&shard, &model);
+  for (int owner = FT_MEM_MASTER; owner <= FT_MEM_WORKSPACE; owner++) {
+    double found = (double)ft_mem_of((ft_owner)owner).current_bytes;
+    double said = (double)shard.rank[owner] + (at.node_rank ? 0 : (double)shard.node[owner]);
+    if (owner == FT_MEM_WORKSPACE) found += (double)attention_scratch(l);
+    if (found != said)
+      fail_msg("%s: %.0f bytes, its footprint is %.0f", ft_owner_name((ft_owner)owner), found,
+               said);
+  }
 }
 
 static void check(const layout *l) {
@@ -132,6 +167,7 @@ static void check(const layout *l) {
   assert_ok(ft_shard_new(comm, layout_of(&l->arch), &options, &shard));
   assert_ok(ft_optim_new(shard, &o, &optim));
   assert_ok(ft_model_new(shard, &m, &model));
+  footprint_is_what_is_accounted(l, &options, &o, &m);
   bytes b = predict(l, ft_comm_rank(comm));
   assert_bytes("master", b.master, FT_MEM_MASTER);
   assert_bytes("state", b.state, FT_MEM_STATE);

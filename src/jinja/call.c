@@ -256,7 +256,7 @@ static ft_err match(const ft_jinja_builtin *builtin, const ft_jinja_arguments *a
 
 ft_err ft_jinja_run_builtin(ft_jinja_state *s, const ft_jinja_builtin *builtin, ft_jinja_value self,
                             const ft_jinja_arguments *arguments, ft_jinja_value *out) {
-  ft_jinja_given given = {.all = arguments};
+  ft_jinja_given given = {.all = arguments, .variant = builtin->variant};
   ft_err err = builtin->parameters ? match(builtin, arguments, &given) : FT_OK;
   return err == FT_OK ? builtin->run(s, self, &given, out) : err;
 }

@@ -60,10 +60,12 @@ out:
   return err;
 }
 
-/* Members for which a test (or their truth) is as wanted; of an attribute if by_attribute. */
+/* Members for which a test (or their truth) is as wanted. */
+enum { BY_ATTRIBUTE = 1, REJECTED = 2 };
 static ft_err choose(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     bool by_attribute, bool wanted, ft_jinja_value *out) {
+                     ft_jinja_value *out) {
   ft_err err = FT_OK;
+  bool by_attribute = g->variant & BY_ATTRIBUTE, wanted = !(g->variant & REJECTED);
   char *name = NULL;
   ft_jinja_list *members;
   ft_jinja_path p = {0};
@@ -89,29 +91,10 @@ out:
   return err;
 }
 
-static ft_err select_members(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                             ft_jinja_value *out) {
-  return choose(s, v, g, false, true, out);
-}
-
-static ft_err reject(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     ft_jinja_value *out) {
-  return choose(s, v, g, false, false, out);
-}
-
-static ft_err selectattr(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                         ft_jinja_value *out) {
-  return choose(s, v, g, true, true, out);
-}
-
-static ft_err rejectattr(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                         ft_jinja_value *out) {
-  return choose(s, v, g, true, false, out);
-}
-
-const ft_jinja_builtin ft_jinja_choosing_filters[] = {{"map", NULL, 0, map},
-                                                      {"reject", NULL, 0, reject},
-                                                      {"rejectattr", NULL, 0, rejectattr},
-                                                      {"select", NULL, 0, select_members},
-                                                      {"selectattr", NULL, 0, selectattr},
-                                                      {0}};
+const ft_jinja_builtin ft_jinja_choosing_filters[] = {
+    {"map", NULL, 0, map, 0},
+    {"reject", NULL, 0, choose, REJECTED},
+    {"rejectattr", NULL, 0, choose, BY_ATTRIBUTE | REJECTED},
+    {"select", NULL, 0, choose, 0},
+    {"selectattr", NULL, 0, choose, BY_ATTRIBUTE},
+    {0}};

@@ -40,7 +40,8 @@ static ft_err last(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
   return FT_OK;
 }
 
-static ft_err extreme(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, int wanted,
+/* The variant is the order, to the best so far, of one that is better. */
+static ft_err extreme(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                       ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_list *members;
@@ -51,25 +52,15 @@ static ft_err extreme(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given 
   FT_TRY(ft_jinja_work(s, members->count));
   *out = ft_jinja_undefined("an extreme of no items");
   for (int64_t i = 0; i < members->count; i++) {
-    int order = wanted;
+    int order = g->variant;
     FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &key));
     if (i > 0) FT_TRY(ft_jinja_order(key, best, 0, &order));
-    if (order != wanted) continue;
+    if (order != g->variant) continue;
     best = key;
     *out = members->items[i];
   }
 out:
   return err;
-}
-
-static ft_err min(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                  ft_jinja_value *out) {
-  return extreme(s, v, g, -1, out);
-}
-
-static ft_err max(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                  ft_jinja_value *out) {
-  return extreme(s, v, g, 1, out);
 }
 
 static ft_err sum(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
@@ -318,21 +309,21 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_list_filters[] = {
-    {"batch", "linecount,fill_with", 1, batch},
-    {"count", "", 0, length},
-    {"dictsort", "case_sensitive,by,reverse", 0, dictsort},
-    {"first", "", 0, first},
-    {"groupby", "attribute,default,case_sensitive", 1, groupby},
-    {"items", "", 0, items},
-    {"join", "d,attribute", 0, join},
-    {"last", "", 0, last},
-    {"length", "", 0, length},
-    {"list", "", 0, list},
-    {"max", "case_sensitive,attribute", 0, max},
-    {"min", "case_sensitive,attribute", 0, min},
-    {"reverse", "", 0, reverse},
-    {"slice", "slices,fill_with", 1, slice},
-    {"sort", "reverse,case_sensitive,attribute", 0, sort},
-    {"sum", "attribute,start", 0, sum},
-    {"unique", "case_sensitive,attribute", 0, unique},
+    {"batch", "linecount,fill_with", 1, batch, 0},
+    {"count", "", 0, length, 0},
+    {"dictsort", "case_sensitive,by,reverse", 0, dictsort, 0},
+    {"first", "", 0, first, 0},
+    {"groupby", "attribute,default,case_sensitive", 1, groupby, 0},
+    {"items", "", 0, items, 0},
+    {"join", "d,attribute", 0, join, 0},
+    {"last", "", 0, last, 0},
+    {"length", "", 0, length, 0},
+    {"list", "", 0, list, 0},
+    {"max", "case_sensitive,attribute", 0, extreme, 1},
+    {"min", "case_sensitive,attribute", 0, extreme, -1},
+    {"reverse", "", 0, reverse, 0},
+    {"slice", "slices,fill_with", 1, slice, 0},
+    {"sort", "reverse,case_sensitive,attribute", 0, sort, 0},
+    {"sum", "attribute,start", 0, sum, 0},
+    {"unique", "case_sensitive,attribute", 0, unique, 0},
     {0}};

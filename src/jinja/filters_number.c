@@ -158,8 +158,9 @@ out:
   return err;
 }
 
-const ft_jinja_builtin ft_jinja_number_filters[] = {{"abs", "", 0, absolute},
-                                                    {"float", "default", 0, to_float},
-                                                    {"int", "default,base", 0, to_int},
-                                                    {"round", "precision,method", 0, round_number},
-                                                    {0}};
+const ft_jinja_builtin ft_jinja_number_filters[] = {
+    {"abs", "", 0, absolute, 0},
+    {"float", "default", 0, to_float, 0},
+    {"int", "default,base", 0, to_int, 0},
+    {"round", "precision,method", 0, round_number, 0},
+    {0}};

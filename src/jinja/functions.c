@@ -138,14 +138,14 @@ static ft_err unsupported(ft_jinja_state *s, ft_jinja_value self, const ft_jinja
 
 const ft_jinja_function *ft_jinja_find_function(const char *name) {
   static const ft_jinja_function functions[] = {
-      {{"range", "/start,stop,step", 1, range}},
-      {{"dict", NULL, 0, dict}},
-      {{"namespace", NULL, 0, namespace}},
-      {{"raise_exception", "message", 1, raise_exception}},
-      {{"strftime_now", "format", 1, strftime_now}},
-      {{"cycler", NULL, 0, unsupported}},
-      {{"joiner", NULL, 0, unsupported}},
-      {{"lipsum", NULL, 0, unsupported}}};
+      {{"range", "/start,stop,step", 1, range, 0}},
+      {{"dict", NULL, 0, dict, 0}},
+      {{"namespace", NULL, 0, namespace, 0}},
+      {{"raise_exception", "message", 1, raise_exception, 0}},
+      {{"strftime_now", "format", 1, strftime_now, 0}},
+      {{"cycler", NULL, 0, unsupported, 0}},
+      {{"joiner", NULL, 0, unsupported, 0}},
+      {{"lipsum", NULL, 0, unsupported, 0}}};
   for (size_t i = 0; i < FT_ARRAY_SIZE(functions); i++)
     if (strcmp(functions[i].builtin.name, name) == 0) return &functions[i];
   return NULL;

@@ -63,8 +63,8 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_dict_methods[] = {
-    {"copy", "", 0, copy_dict}, {"get", "/key,default", 1, get}, {"items", "", 0, items},
-    {"keys", "", 0, keys},      {"values", "", 0, values},       {0}};
+    {"copy", "", 0, copy_dict, 0}, {"get", "/key,default", 1, get, 0}, {"items", "", 0, items, 0},
+    {"keys", "", 0, keys, 0},      {"values", "", 0, values, 0},       {0}};
 
 /* ---------------------------------------------------------------- lists */
 
@@ -95,9 +95,9 @@ static ft_err index_of(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
   return ft_fail(FT_ERR_DATA, "the value is not in the list");
 }
 
-const ft_jinja_builtin ft_jinja_list_methods[] = {{"copy", "", 0, copy_list},
-                                                  {"count", "/value", 1, count},
-                                                  {"index", "/value", 1, index_of},
+const ft_jinja_builtin ft_jinja_list_methods[] = {{"copy", "", 0, copy_list, 0},
+                                                  {"count", "/value", 1, count, 0},
+                                                  {"index", "/value", 1, index_of, 0},
                                                   {0}};
 
 /* ---------------------------------------------------------------- loops */
@@ -124,4 +124,4 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_loop_methods[] = {
-    {"changed", NULL, 0, changed}, {"cycle", NULL, 0, cycle}, {0}};
+    {"changed", NULL, 0, changed, 0}, {"cycle", NULL, 0, cycle, 0}, {0}};

@@ -108,7 +108,8 @@ out:
   return err;
 }
 
-static ft_err cut(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool from_right,
+enum { FROM_RIGHT = 1 };
+static ft_err cut(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                   ft_jinja_value *out) {
   ft_err err = FT_OK;
   const ft_jinja_string *border = NULL;
@@ -121,22 +122,12 @@ static ft_err cut(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, 
   if (most < 0) most = -1;
   FT_TRY(ft_jinja_work(s, (int64_t)v.string->bytes));
   FT_TRY(parts_init(&p, s, out));
-  if (!from_right)
+  if (!(g->variant & FROM_RIGHT))
     return border ? split_at(&p, v.string, border, most) : split_space(&p, v.string, most);
   FT_TRY(border ? rsplit_at(&p, v.string, border, most) : rsplit_space(&p, v.string, most));
   reverse(out->list);
 out:
   return err;
-}
-
-static ft_err split(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  return cut(s, v, g, false, out);
-}
-
-static ft_err rsplit(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     ft_jinja_value *out) {
-  return cut(s, v, g, true, out);
 }
 
 /* Bytes of the line's end at s, or 0. */
@@ -167,9 +158,10 @@ out:
   return err;
 }
 
-static ft_err cut_once(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool last,
+static ft_err cut_once(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                        ft_jinja_value *out) {
   ft_err err = FT_OK;
+  bool last = g->variant & FROM_RIGHT;
   const ft_jinja_string *border, *text = v.string;
   FT_TRY(ft_jinja_want_string(g->at[0], "the separator", &border));
   FT_CHECK(border->bytes > 0, FT_ERR_DATA, "empty separator");
@@ -183,16 +175,6 @@ static ft_err cut_once(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
   FT_TRY(ft_jinja_string_part(s->arena, text, end, text->bytes, &out->list->items[2]));
 out:
   return err;
-}
-
-static ft_err partition(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                        ft_jinja_value *out) {
-  return cut_once(s, v, g, false, out);
-}
-
-static ft_err rpartition(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                         ft_jinja_value *out) {
-  return cut_once(s, v, g, true, out);
 }
 
 /* ---------------------------------------------------------------- putting together */
@@ -362,15 +344,16 @@ out:
   return err;
 }
 
-const ft_jinja_builtin ft_jinja_string_split_methods[] = {{"center", "/width,fillchar", 1, center},
-                                                          {"format", NULL, 0, format},
-                                                          {"join", "/iterable", 1, join},
-                                                          {"ljust", "/width,fillchar", 1, ljust},
-                                                          {"partition", "/sep", 1, partition},
-                                                          {"rjust", "/width,fillchar", 1, rjust},
-                                                          {"rpartition", "/sep", 1, rpartition},
-                                                          {"rsplit", "sep,maxsplit", 0, rsplit},
-                                                          {"split", "sep,maxsplit", 0, split},
-                                                          {"splitlines", "keepends", 0, splitlines},
-                                                          {"zfill", "/width", 1, zfill},
-                                                          {0}};
+const ft_jinja_builtin ft_jinja_string_split_methods[] = {
+    {"center", "/width,fillchar", 1, center, 0},
+    {"format", NULL, 0, format, 0},
+    {"join", "/iterable", 1, join, 0},
+    {"ljust", "/width,fillchar", 1, ljust, 0},
+    {"partition", "/sep", 1, cut_once, 0},
+    {"rjust", "/width,fillchar", 1, rjust, 0},
+    {"rpartition", "/sep", 1, cut_once, FROM_RIGHT},
+    {"rsplit", "sep,maxsplit", 0, cut, FROM_RIGHT},
+    {"split", "sep,maxsplit", 0, cut, 0},
+    {"splitlines", "keepends", 0, splitlines, 0},
+    {"zfill", "/width", 1, zfill, 0},
+    {0}};

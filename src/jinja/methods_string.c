@@ -196,9 +196,13 @@ static size_t cut(const ft_jinja_string *chars, const char *s, size_t room) {
   return is_in(chars, s, bytes) ? bytes : 0;
 }
 
-static ft_err strip_ends(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool left,
-                         bool right, ft_jinja_value *out) {
+/* Which end of a string a method is about. */
+enum { AT_START = 1, AT_END = 2 };
+
+static ft_err strip_ends(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                         ft_jinja_value *out) {
   ft_err err = FT_OK;
+  bool left = g->variant & AT_START, right = g->variant & AT_END;
   const ft_jinja_string *text = v.string, *chars = NULL;
   size_t begin = 0, end = text->bytes, bytes;
   if (g->has[0] && g->at[0].type != JINJA_NONE)
@@ -213,21 +217,6 @@ static ft_err strip_ends(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_giv
   FT_TRY(ft_jinja_string_part(s->arena, text, begin, end, out));
 out:
   return err;
-}
-
-static ft_err strip(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  return strip_ends(s, v, g, true, true, out);
-}
-
-static ft_err lstrip(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     ft_jinja_value *out) {
-  return strip_ends(s, v, g, true, false, out);
-}
-
-static ft_err rstrip(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     ft_jinja_value *out) {
-  return strip_ends(s, v, g, false, true, out);
 }
 
 static bool has_end(const ft_jinja_string *text, size_t begin, size_t end,
@@ -254,11 +243,12 @@ out:
   return err;
 }
 
-static ft_err has_affix(ft_jinja_value v, const ft_jinja_given *g, bool at_start,
+static ft_err has_affix(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                         ft_jinja_value *out) {
+  (void)s;
   ft_err err = FT_OK;
   size_t begin, end;
-  bool empty, is = false;
+  bool empty, is = false, at_start = g->variant & AT_START;
   const ft_jinja_string *part;
   FT_TRY(bounds(g, v.string, &begin, &end, &empty));
   bool several = g->at[0].type == JINJA_TUPLE;
@@ -273,20 +263,9 @@ out:
   return err;
 }
 
-static ft_err startswith(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                         ft_jinja_value *out) {
-  (void)s;
-  return has_affix(v, g, true, out);
-}
-
-static ft_err endswith(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  return has_affix(v, g, false, out);
-}
-
 static ft_err remove_affix(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                           bool prefix, ft_jinja_value *out) {
+                           ft_jinja_value *out) {
+  bool prefix = g->variant & AT_START;
   const ft_jinja_string *part, *text = v.string;
   ft_err err = ft_jinja_want_string(g->at[0], "the affix", &part);
   if (err != FT_OK) return err;
@@ -298,21 +277,12 @@ static ft_err remove_affix(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_g
   return ft_jinja_string_part(s->arena, text, begin, end, out);
 }
 
-static ft_err removeprefix(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                           ft_jinja_value *out) {
-  return remove_affix(s, v, g, true, out);
-}
-
-static ft_err removesuffix(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                           ft_jinja_value *out) {
-  return remove_affix(s, v, g, false, out);
-}
-
 /* ---------------------------------------------------------------- looking for parts */
 
-static ft_err look_for(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool last,
+static ft_err look_for(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                        ft_jinja_value *out) {
   ft_err err = FT_OK;
+  bool last = g->variant & AT_END;
   size_t begin, end;
   bool empty;
   const ft_jinja_string *part, *text = v.string;
@@ -328,31 +298,11 @@ out:
   return err;
 }
 
-static ft_err find(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                   ft_jinja_value *out) {
-  return look_for(s, v, g, false, out);
-}
-
-static ft_err rfind(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  return look_for(s, v, g, true, out);
-}
-
-static ft_err must_find(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g, bool last,
+static ft_err must_find(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                         ft_jinja_value *out) {
-  ft_err err = look_for(s, v, g, last, out);
+  ft_err err = look_for(s, v, g, out);
   if (err == FT_OK && out->integer < 0) return ft_fail(FT_ERR_DATA, "substring not found");
   return err;
-}
-
-static ft_err index_of(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  return must_find(s, v, g, false, out);
-}
-
-static ft_err rindex_of(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                        ft_jinja_value *out) {
-  return must_find(s, v, g, true, out);
 }
 
 static ft_err count(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
@@ -419,31 +369,31 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_string_methods[] = {
-    {"capitalize", "", 0, capitalize},
-    {"count", "/sub,start,end", 1, count},
-    {"endswith", "/suffix,start,end", 1, endswith},
-    {"find", "/sub,start,end", 1, find},
-    {"index", "/sub,start,end", 1, index_of},
-    {"isalnum", "", 0, isalnum_},
-    {"isalpha", "", 0, isalpha_},
-    {"isascii", "", 0, isascii_},
-    {"isdecimal", "", 0, isdecimal},
-    {"isdigit", "", 0, isdigit_},
-    {"islower", "", 0, islower_},
-    {"isnumeric", "", 0, isnumeric},
-    {"isspace", "", 0, isspace_},
-    {"isupper", "", 0, isupper_},
-    {"lower", "", 0, lower},
-    {"lstrip", "/chars", 0, lstrip},
-    {"removeprefix", "/prefix", 1, removeprefix},
-    {"removesuffix", "/suffix", 1, removesuffix},
-    {"replace", "/old,new,count", 2, replace},
-    {"rfind", "/sub,start,end", 1, rfind},
-    {"rindex", "/sub,start,end", 1, rindex_of},
-    {"rstrip", "/chars", 0, rstrip},
-    {"startswith", "/prefix,start,end", 1, startswith},
-    {"strip", "/chars", 0, strip},
-    {"swapcase", "", 0, swapcase},
-    {"title", "", 0, title},
-    {"upper", "", 0, upper},
+    {"capitalize", "", 0, capitalize, 0},
+    {"count", "/sub,start,end", 1, count, 0},
+    {"endswith", "/suffix,start,end", 1, has_affix, AT_END},
+    {"find", "/sub,start,end", 1, look_for, AT_START},
+    {"index", "/sub,start,end", 1, must_find, AT_START},
+    {"isalnum", "", 0, isalnum_, 0},
+    {"isalpha", "", 0, isalpha_, 0},
+    {"isascii", "", 0, isascii_, 0},
+    {"isdecimal", "", 0, isdecimal, 0},
+    {"isdigit", "", 0, isdigit_, 0},
+    {"islower", "", 0, islower_, 0},
+    {"isnumeric", "", 0, isnumeric, 0},
+    {"isspace", "", 0, isspace_, 0},
+    {"isupper", "", 0, isupper_, 0},
+    {"lower", "", 0, lower, 0},
+    {"lstrip", "/chars", 0, strip_ends, AT_START},
+    {"removeprefix", "/prefix", 1, remove_affix, AT_START},
+    {"removesuffix", "/suffix", 1, remove_affix, AT_END},
+    {"replace", "/old,new,count", 2, replace, 0},
+    {"rfind", "/sub,start,end", 1, look_for, AT_END},
+    {"rindex", "/sub,start,end", 1, must_find, AT_END},
+    {"rstrip", "/chars", 0, strip_ends, AT_END},
+    {"startswith", "/prefix,start,end", 1, has_affix, AT_START},
+    {"strip", "/chars", 0, strip_ends, AT_START | AT_END},
+    {"swapcase", "", 0, swapcase, 0},
+    {"title", "", 0, title, 0},
+    {"upper", "", 0, upper, 0},
     {0}};

@@ -279,6 +279,11 @@ out:
   return err;
 }
 
+static ft_err call_of(ft_jinja_parser *p, ft_jinja_node *what, ft_jinja_node **out) {
+  ft_err err = ft_jinja_binary_node(p, JINJA_CALL, what, NULL, out);
+  return err == FT_OK ? parse_call(p, &(*out)->call) : err;
+}
+
 ft_err ft_jinja_parse_postfix(ft_jinja_parser *p, ft_jinja_node **node) {
   ft_err err = FT_OK;
   for (;;) {
@@ -288,8 +293,7 @@ ft_err ft_jinja_parse_postfix(ft_jinja_parser *p, ft_jinja_node **node) {
     } else if (ft_jinja_skip_operator(p, "[")) {
       FT_TRY(parse_item(p, inside, node));
     } else if (ft_jinja_is_operator(p, "(")) {
-      FT_TRY(ft_jinja_binary_node(p, JINJA_CALL, inside, NULL, node));
-      FT_TRY(parse_call(p, &(*node)->call));
+      FT_TRY(call_of(p, inside, node));
     } else {
       return FT_OK;
     }
@@ -373,8 +377,7 @@ ft_err ft_jinja_parse_filters_and_tests(ft_jinja_parser *p, ft_jinja_node **node
     } else if (ft_jinja_skip_word(p, "is")) {
       FT_TRY(parse_test(p, inside, node));
     } else if (ft_jinja_is_operator(p, "(")) {
-      FT_TRY(ft_jinja_binary_node(p, JINJA_CALL, inside, NULL, node));
-      FT_TRY(parse_call(p, &(*node)->call));
+      FT_TRY(call_of(p, inside, node));
     } else {
       return FT_OK;
     }

@@ -131,6 +131,7 @@ typedef struct ft_jinja_given {
   ft_jinja_value at[JINJA_MAX_ARGUMENTS];
   bool has[JINJA_MAX_ARGUMENTS];
   const ft_jinja_arguments *all;
+  int variant; /* of the builtin */
 } ft_jinja_given;
 
 /* A filter, test, method or function. */
@@ -143,6 +144,7 @@ typedef struct ft_jinja_builtin {
   /* self: what is filtered or tested, the method's object. */
   ft_err (*run)(ft_jinja_state *s, ft_jinja_value self, const ft_jinja_given *given,
                 ft_jinja_value *out);
+  int variant; /* tells apart those that share `run`: its file says how */
 } ft_jinja_builtin;
 
 ft_err ft_jinja_run_builtin(ft_jinja_state *s, const ft_jinja_builtin *builtin, ft_jinja_value self,

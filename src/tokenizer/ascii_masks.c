@@ -25,11 +25,12 @@ static inline void fill16(bytes16 v, size_t at, ft_ascii_masks *out) {
   bytes16 apostrophe = (bytes16)(v == '\'');
   bytes16 letter = (bytes16)(((v | 0x20) - 'a') < 26), digit = (bytes16)((v - '0') < 10);
   bytes16 newline = (bytes16)(v == '\n') | (bytes16)(v == '\r');
-  bytes16 space = (bytes16)(v == ' ') | (bytes16)((v - '\t') < 5);
+  bytes16 gap = (bytes16)(v == ' '), space = gap | (bytes16)((v - '\t') < 5);
   put(out->letter, at, top_bits(letter));
   put(out->lower, at, top_bits(letter & (v << 2)));
   put(out->digit, at, top_bits(digit));
   put(out->space, at, top_bits(space));
+  put(out->gap, at, top_bits(gap));
   put(out->newline, at, top_bits(newline));
   put(out->other, at, top_bits(~(letter | digit | space | v)));
   put(out->front, at, top_bits(~(letter | digit | newline | apostrophe | v)));
@@ -55,8 +56,8 @@ void ft_ascii_masks_fill(const char *text, size_t bytes, size_t start, ft_ascii_
     at += sizeof v;
     out->is_ascii = false;
   }
-  uint8_t *const masks[] = {out->letter,  out->lower, out->digit, out->space,
-                            out->newline, out->other, out->front};
+  uint8_t *const masks[] = {out->letter, out->lower,   out->digit, out->space,
+                            out->gap,    out->newline, out->other, out->front};
   for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++)
     memset(masks[i] + at / 8, 0, FT_MASK_BYTES - at / 8);
   memset(out->high + at / 8, 0xFF, FT_MASK_BYTES - at / 8);

@@ -17,6 +17,7 @@ typedef struct ft_ascii_masks {
   uint8_t letter[FT_MASK_BYTES], lower[FT_MASK_BYTES]; /* of both cases; of these the lower one */
   uint8_t digit[FT_MASK_BYTES];
   uint8_t space[FT_MASK_BYTES];   /* white space, ends of lines included */
+  uint8_t gap[FT_MASK_BYTES];     /* ' ' */
   uint8_t newline[FT_MASK_BYTES]; /* \r and \n */
   uint8_t other[FT_MASK_BYTES];   /* other ASCII */
   uint8_t front[FT_MASK_BYTES];   /* other and white space, but for ends of lines and apostrophes */

@@ -3,6 +3,7 @@
 #include "splitter.h"
 
 #include "splitter_runs.h"
+#include "splitter_starts.h"
 
 /* ---------------------------------------------------------------- GPT-2 */
 
@@ -72,18 +73,6 @@ INLINE bool has_letters(uint64_t letter, uint64_t fronts, unsigned *front) {
   return has(letter, *front) && has(letter | fronts, 0);
 }
 
-INLINE unsigned cl100k_window(const reading *r, bool is_ascii, size_t at, unsigned most_numbers) {
-  window w = {r->masks, at - r->masks->start, is_ascii};
-  unsigned front, space = r->text[at] == ' ';
-  uint64_t letter = BITS(&w, letter);
-  if (has_letters(letter, BITS(&w, front), &front)) return window_letters(&w, letter, front);
-  if (r->text[at] == '\'') return 0;
-  if (has(BITS(&w, other), space)) return window_signs(&w, space, true);
-  uint64_t digit = BITS(&w, digit);
-  if (has(digit, 0)) return checked(&w, FT_MIN(ft_mask_run(digit, 0), most_numbers));
-  return has(BITS(&w, space), 0) ? window_spaces(&w, true, 0) : 0;
-}
-
 INLINE size_t cl100k_any(const reading *r, size_t at, unsigned letters, int most_numbers) {
   size_t length, next_length;
   unsigned class = class_at(r, at, &length);
@@ -105,27 +94,12 @@ RARE size_t llama3_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER, 3);
 }
 
-INLINE size_t llama3_word(const reading *r, bool is_ascii, size_t at) {
-  unsigned quick = cl100k_window(r, is_ascii, at, 3);
-  return quick ? at + quick : llama3_any(r, at);
-}
-
 RARE size_t qwen2_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER, 1);
 }
 
-INLINE size_t qwen2_word(const reading *r, bool is_ascii, size_t at) {
-  unsigned quick = cl100k_window(r, is_ascii, at, 1);
-  return quick ? at + quick : qwen2_any(r, at);
-}
-
 RARE size_t qwen35_any(const reading *r, size_t at) {
   return cl100k_any(r, at, FT_LETTER | FT_MARK, 1);
-}
-
-INLINE size_t qwen35_word(const reading *r, bool is_ascii, size_t at) {
-  unsigned quick = cl100k_window(r, is_ascii, at, 1);
-  return quick ? at + quick : qwen35_any(r, at);
 }
 
 /* ---------------------------------------------------------------- o200k and Tekken */
@@ -323,12 +297,33 @@ INLINE size_t deepseek_word(const reading *r, bool is_ascii, size_t at) {
   }
 CUTTER(plain_gpt2)
 CUTTER(digits_gpt2)
-CUTTER(llama3)
-CUTTER(qwen2)
-CUTTER(qwen35)
 CUTTER(o200k)
 CUTTER(tekken)
 CUTTER(deepseek)
+
+/* The same where all words of a window are found at once; the word that ends none of them is left
+ * to the code for any text. */
+#define WINDOW_CUTTER(NAME, MOST_NUMBERS)                                                          \
+  static int64_t cut_##NAME(const reading *r, size_t stop, size_t *at, size_t *ends,               \
+                            int64_t room) {                                                        \
+    int64_t count = 0;                                                                             \
+    size_t now = *at;                                                                              \
+    while (count < room && now < stop) {                                                           \
+      uint64_t starts = room - count >= FT_WINDOW ? cl100k_starts(r, now, MOST_NUMBERS) : 0;       \
+      if (!starts) {                                                                               \
+        ends[count++] = now = NAME##_any(r, now);                                                  \
+        continue;                                                                                  \
+      }                                                                                            \
+      size_t from = now;                                                                           \
+      for (; starts; starts &= starts - 1)                                                         \
+        ends[count++] = now = from + (size_t)__builtin_ctzll(starts);                              \
+    }                                                                                              \
+    *at = now;                                                                                     \
+    return count;                                                                                  \
+  }
+WINDOW_CUTTER(llama3, 3)
+WINDOW_CUTTER(qwen2, 1)
+WINDOW_CUTTER(qwen35, 1)
 
 enum { MOST_PATTERNS = 3 };
 

@@ -72,13 +72,6 @@ const ft_tokens_preparation *ft_data_preparation(const ft_data *data);
  * any of them, not with their paths. Reads shards of other programs whole. Errors: FT_ERR_DATA,
  * FT_ERR_IO. */
 ft_err ft_data_identity(ft_data *data, int64_t source, uint64_t *out);
-/* Reads every token and mask once: what is not a token or a mask is refused, naming the shard.
- * Takes as long as reading all files, so it is for checks and for one rank, not for every start. */
-ft_err ft_data_scan(ft_data *data);
-/* Tokens (or documents with a class) a loss is taken at in one epoch, the first where masks are
- * drawn. The first call scans; -1 if that fails. */
-int64_t ft_data_num_targets(ft_data *data);
-
 /* What a document of a micro-batch is. */
 typedef enum ft_batch_part {
   FT_PART_WHOLE, /* of every target but the following */

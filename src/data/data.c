@@ -1,6 +1,4 @@
 /* A training stream: its sources opened, checked, packed and mixed; counts. */
-#include <string.h>
-
 #include "data_internal.h"
 
 static ft_err check_options(const ft_data_options *options) {
@@ -55,7 +53,6 @@ ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
   data->prompt_targets = options->prompt_targets;
   data->vocab = options->model_vocab;
   data->seed = options->seed;
-  data->num_targets = -1;
   FT_TRY(open_sources(data, options));
   *out = data;
   data = NULL;
@@ -128,53 +125,4 @@ int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
   int64_t most = num_rows * longest;
   /* the mismatched have its prompts, and its answers but for the first one's */
   return data->target == FT_TARGET_RATED ? 2 * most + data->seq_len : most;
-}
-
-/* ---------------------------------------------------------------- scan */
-
-enum { SCAN_TOKENS = 1 << 18 };
-
-/* Targets of one shard; *document walks along its documents, whose first tokens are no targets. */
-static ft_err scan_shard(const ft_data_shards *shards, int64_t index, uint32_t *tokens,
-                         uint8_t *mask, int64_t *document, int64_t *targets) {
-  ft_err err = FT_OK;
-  ft_tokens_file *file = shards->files[index];
-  for (int64_t at = 0; at < file->num_tokens; at += SCAN_TOKENS) {
-    int64_t count = FT_MIN((int64_t)SCAN_TOKENS, file->num_tokens - at);
-    int64_t base = shards->bases[index] + at;
-    FT_TRY(ft_tokens_read(file, at, count, tokens, mask));
-    *targets += ft_data_count_mask(mask, count);
-    for (; *document < shards->num_documents && shards->starts[*document] < base + count;
-         ++*document)
-      *targets -= mask[shards->starts[*document] - base];
-  }
-out:
-  return err;
-}
-
-ft_err ft_data_scan(ft_data *data) {
-  ft_err err = FT_OK;
-  uint32_t *tokens = NULL;
-  uint8_t *mask = NULL;
-  int64_t targets = 0;
-  FT_TRY(ft_alloc_array(FT_MEM_DATA, SCAN_TOKENS, sizeof *tokens, (void **)&tokens));
-  FT_TRY(ft_alloc_array(FT_MEM_DATA, SCAN_TOKENS, sizeof *mask, (void **)&mask));
-  for (int64_t i = 0; i < data->num_sources; i++) {
-    int64_t document = 0;
-    for (int64_t s = 0; s < data->sources[i].num_files; s++)
-      FT_TRY(scan_shard(&data->sources[i], s, tokens, mask, &document, &targets));
-  }
-  ft_data_counts counts = {.targets = targets};
-  if (data->target != FT_TARGET_NEXT)
-    FT_TRY(ft_data_count(data, 0, ft_data_num_rows(data), &counts));
-  data->num_targets = counts.targets;
-out:
-  ft_free(tokens);
-  ft_free(mask);
-  return err;
-}
-
-int64_t ft_data_num_targets(ft_data *data) {
-  if (data->num_targets < 0 && ft_data_scan(data) != FT_OK) return -1;
-  return data->num_targets;
 }

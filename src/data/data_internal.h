@@ -78,8 +78,7 @@ struct ft_data {
   uint32_t vocab; /* of the model */
   bool shuffle;
   uint64_t seed;
-  int64_t num_targets; /* -1: not counted yet */
-  uint8_t *mask;       /* of one document: [mask_capacity], or as many labels */
+  uint8_t *mask; /* of one document: [mask_capacity], or as many labels */
   int64_t mask_capacity;
 };
 

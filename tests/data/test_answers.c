@@ -73,7 +73,7 @@ static void check_pairs(ft_data *data, bool in_prompt) {
   assert_int_equal(counts.items, b.num_items);
   assert_int_equal(counts.chosen_answers, sum.chosen_answers);
   assert_int_equal(counts.chosen_tokens, sum.chosen_tokens);
-  assert_int_equal(ft_data_num_targets(data), b.num_targets);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), b.num_targets);
   ft_batch_fini(&b);
 }
 

@@ -23,7 +23,7 @@ static void targets_stay_inside_documents(void **state) {
   assert_int_equal(ft_data_num_rows(data), 1);
   assert_int_equal(ft_data_num_documents(data), 2);
   assert_int_equal(ft_data_num_tokens(data), 6);
-  assert_int_equal(ft_data_num_targets(data), 3);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), 3);
   assert_int_equal(ft_data_max_tokens(data, 2), 12);
   assert_ok(ft_data_rows(data, 0, 2, &batch)); /* the only row, twice */
   const int32_t targets[] = {-1, 12, 13, -1, 21, -1}, positions[] = {0, 1, 2, 3, 0, 1};
@@ -79,7 +79,7 @@ static void text_is_cut_at_multiples_of_seq_len(void **state) {
   assert_int_equal(ft_data_num_documents(data), 7);
   assert_int_equal(ft_data_num_rows(data), 7);
   assert_int_equal(ft_data_num_tokens(data), 20);
-  assert_int_equal(ft_data_num_targets(data), 20 - 7);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), 20 - 7);
   assert_ok(ft_data_rows(data, 0, 7, &batch));
   for (int i = 0; i < 7; i++)
     assert_int_equal(batch.offsets[i + 1] - batch.offsets[i], expected[i]);
@@ -125,7 +125,7 @@ static void every_document_comes_once_an_epoch(void **state) {
         assert_int_equal(seen[d], 1);
       count = targets_of(data, epoch * rows, rows);
       assert_int_equal(count, batch.num_targets);
-      assert_int_equal(count, ft_data_num_targets(data));
+      assert_int_equal(count, targets_of(data, 0, ft_data_num_rows(data)));
       tokens = batch.num_tokens;
     }
     assert_int_equal(tokens, ft_data_num_tokens(data));
@@ -415,7 +415,7 @@ static void a_folder_is_read_in_name_order(void **state) {
   first_tokens(data, 0, 5, tokens);
   const uint32_t expected[] = {10 * STRIDE, 11 * STRIDE, 30 * STRIDE, 31 * STRIDE, 40 * STRIDE};
   assert_memory_equal(tokens, expected, sizeof expected);
-  assert_int_equal(ft_data_num_targets(data), 6);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), 6);
   ft_data_close(data);
 }
 

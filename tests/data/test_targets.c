@@ -65,7 +65,7 @@ static void labels_are_taken_as_they_stand(void **state) {
   assert_int_equal(b.num_targets, 2 * 4);
   targets = targets_of(data, 3, 2);
   assert_int_equal(targets, b.num_targets);
-  assert_int_equal(ft_data_num_targets(data), DOCUMENTS * 4);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), DOCUMENTS * 4);
   ft_batch_fini(&b);
   ft_data_close(data);
 }
@@ -109,7 +109,7 @@ static void masks_are_drawn_anew_in_each_epoch(void **state) {
   assert_true(fabs((double)first.targets / (double)candidates - 0.15) < 0.015);
   assert_true(fabs((double)first.masked / (double)first.targets - 0.8) < 0.04);
   assert_true(fabs((double)first.other / (double)first.targets - 0.1) < 0.03);
-  assert_int_equal(ft_data_num_targets(data), first.targets);
+  assert_int_equal(targets_of(data, 0, ft_data_num_rows(data)), first.targets);
   ft_data_close(data);
 }
 

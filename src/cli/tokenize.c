@@ -120,34 +120,42 @@ out:
   return err;
 }
 
-/* The digits of a number, up to 10, before `end`; returns where they begin. */
-static char *digits_before(char *end, uint32_t number) {
-  for (; number >= 100; number /= 100) {
-    uint32_t two = number % 100;
-    *--end = (char)('0' + two % 10);
-    *--end = (char)('0' + two / 10);
+/* 0000 to 9999, one behind the other; four bytes more can be read. */
+static const char *four_digits(void) {
+  static char digits[4 * 10000 + 4];
+  static bool made;
+  for (int i = 0; !made && i < 10000; i++)
+    for (int k = 3, rest = i; k >= 0; k--, rest /= 10)
+      digits[4 * i + k] = (char)('0' + rest % 10);
+  made = true;
+  return digits;
+}
+
+/* Writes a number in up to 10 digits; 3 bytes behind it may be overwritten. Returns its end. */
+static char *put_number(char *to, uint32_t number, const char *digits) {
+  if (number >= 10000) {
+    to = put_number(to, number / 10000, digits);
+    memcpy(to, digits + 4 * (number % 10000), 4);
+    return to + 4;
   }
-  if (number >= 10) *--end = (char)('0' + number % 10);
-  *--end = (char)('0' + (number >= 10 ? number / 10 : number));
-  return end;
+  int zeros = 3 - (number > 9) - (number > 99) - (number > 999);
+  memcpy(to, digits + 4 * number + zeros, 4);
+  return to + 4 - zeros;
 }
 
 /* Numbers with commas between them. */
 static void print_numbers(const uint32_t *numbers, int64_t count) {
-  enum { ROOM = 4096, MOST = 11 };
-  char text[ROOM + MOST], digits[MOST];
-  size_t used = 0;
+  enum { ROOM = 1 << 14, MOST = 16 };
+  char text[ROOM + MOST], *to = text;
+  const char *digits = four_digits();
   for (int64_t i = 0; i < count; i++) {
-    char *from = digits_before(digits + sizeof digits, numbers[i]);
-    size_t length = (size_t)(digits + sizeof digits - from);
-    if (i > 0) text[used++] = ',';
-    memcpy(text + used, from, length);
-    used += length;
-    if (used < ROOM - MOST) continue;
-    fwrite(text, 1, used, stdout);
-    used = 0;
+    if (i > 0) *to++ = ',';
+    to = put_number(to, numbers[i], digits);
+    if (to < text + ROOM) continue;
+    fwrite(text, 1, (size_t)(to - text), stdout);
+    to = text;
   }
-  fwrite(text, 1, used, stdout);
+  fwrite(text, 1, (size_t)(to - text), stdout);
 }
 
 static void print_ids(const ft_ids *ids, bool with_mask, const char *prefix) {

@@ -120,13 +120,34 @@ static ft_err unicode_escape(parser *p, char *out, size_t *used) {
   return FT_OK;
 }
 
+/* What a letter behind a backslash stands for; 0: nothing. */
+static char meaning(char letter) {
+  switch (letter) {
+  case '"':
+  case '\\':
+  case '/':
+    return letter;
+  case 'b':
+    return '\b';
+  case 'f':
+    return '\f';
+  case 'n':
+    return '\n';
+  case 'r':
+    return '\r';
+  case 't':
+    return '\t';
+  default:
+    return 0;
+  }
+}
+
 static ft_err escape(parser *p, char *out, size_t *used) {
-  static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
   char c = p->at + 1 < p->length ? p->text[p->at + 1] : 0;
   if (c == 'u') return unicode_escape(p, out, used);
-  const char *found = c ? strchr(letters, c) : NULL;
-  if (!found) return mistake(p, p->at, "an escape that JSON does not know");
-  out[(*used)++] = meanings[found - letters];
+  char meant = meaning(c);
+  if (!meant) return mistake(p, p->at, "an escape that JSON does not know");
+  out[(*used)++] = meant;
   p->at += 2;
   return FT_OK;
 }
@@ -153,32 +174,36 @@ static uint64_t special_bytes(uint64_t eight) {
   return (eight | control | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
 }
 
-/* How many bytes from p->at on are plain ASCII. */
-static size_t plain_run(const parser *p) {
+/* Copies plain ASCII from p->at on, as far as there is, to s + *used. The string ends at `end`, and
+ * s has room for as much as stands before, so eight bytes may be copied where fewer count. */
+static void copy_plain(parser *p, size_t end, char *s, size_t *used) {
   size_t at = p->at;
+  char *to = s + *used;
   uint64_t eight;
-  for (; at + sizeof eight <= p->length; at += sizeof eight) {
+  for (; at + sizeof eight <= end; at += sizeof eight, to += sizeof eight) {
     memcpy(&eight, p->text + at, sizeof eight);
+    memcpy(to, &eight, sizeof eight);
     uint64_t special = special_bytes(eight);
-    if (special) return at + (size_t)__builtin_ctzll(special) / 8 - p->at;
+    if (!special) continue;
+    at += (size_t)__builtin_ctzll(special) / 8;
+    goto out;
   }
-  while (at < p->length && (unsigned char)p->text[at] < 0x80 &&
-         (unsigned char)p->text[at] >= 0x20 && p->text[at] != '"' && p->text[at] != '\\')
-    at++;
-  return at - p->at;
+  while (at < end && (unsigned char)p->text[at] < 0x80 && (unsigned char)p->text[at] >= 0x20 &&
+         p->text[at] != '"' && p->text[at] != '\\')
+    *to++ = p->text[at++];
+out:
+  *used += at - p->at;
+  p->at = at;
 }
 
 /* At the opening quote: *out is the string, from cJSON_malloc. */
 static ft_err parse_string(parser *p, char **out) {
-  size_t open = p->at++, used = 0, valid;
+  size_t open = p->at++, used = 0, valid, length, end = string_end(p, p->at);
   ft_err err = FT_OK;
-  char *s = cJSON_malloc(string_end(p, p->at) - p->at + 1); /* escapes only get shorter */
+  char *s = cJSON_malloc(end - p->at + 1); /* escapes only get shorter */
   if (!s) return no_memory(p);
   for (;;) {
-    size_t length = plain_run(p);
-    memcpy(s + used, p->text + p->at, length);
-    used += length;
-    p->at += length;
+    copy_plain(p, end, s, &used);
     if (p->at >= p->length) FT_TRY(mistake(p, open, "a string that is not closed"));
     unsigned char c = (unsigned char)p->text[p->at];
     if (c == '"') break;

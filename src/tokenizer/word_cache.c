@@ -7,7 +7,7 @@ static_assert(sizeof(ft_short_word) == 32, "two to a cache line");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a key's last byte is its length");
 
 enum { FIRST_BUCKETS = 512, MAX_BUCKETS = 1 << 18 }; /* 32 KiB to 16 MiB */
-enum { LONG_SLOTS = 1 << 15, FIRST_HEAP = 1 << 12, MAX_HEAP = 1 << 20 };
+enum { LONG_SLOTS = 1 << 17, FIRST_HEAP = 1 << 12, MAX_HEAP = 1 << 22 };
 
 ft_err ft_word_cache_init(ft_word_cache *c) {
   ft_err err = FT_OK;

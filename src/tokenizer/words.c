@@ -7,8 +7,9 @@ enum { BATCH = 64, GROUP = 8 };
 typedef struct new_word {
   const char *text;
   size_t bytes;
-  ft_word_key key;
-  int64_t at; /* where its ids will begin */
+  ft_word_key key; /* of a short word */
+  uint64_t hash;   /* of a long one */
+  int64_t at;      /* where its ids will begin */
 } new_word;
 
 /* What a run of words shares. */
@@ -41,21 +42,6 @@ static ft_err ask_model(speller *s, const char *word, size_t bytes, bool *lastin
   return ft_model_encode(&s->t->model, &s->w->model, word, bytes, s->t->takes_bytes, s->out);
 }
 
-static ft_err encode_long(speller *s, const char *word, size_t bytes) {
-  ft_err err = FT_OK;
-  bool lasting;
-  int64_t count = 0, before = s->out->count;
-  uint64_t hash = bytes <= FT_LONG_WORD ? ft_hash64(word, bytes, 0) : 0;
-  const uint32_t *ids = hash ? ft_long_word_find(&s->w->cache, hash, word, bytes, &count) : NULL;
-  if (ids) return ft_ids_append(s->out, ids, count, 0);
-  FT_TRY(ask_model(s, word, bytes, &lasting));
-  count = s->out->count - before;
-  if (hash && lasting && count <= FT_LONG_WORD)
-    FT_TRY(ft_long_word_remember(&s->w->cache, hash, word, bytes, s->out->ids + before, count));
-out:
-  return err;
-}
-
 /* A short word that is not known, or whose ids are many. */
 static ft_err encode_short(speller *s, const char *word, size_t bytes, ft_word_key key,
                            const ft_short_word *known) {
@@ -75,7 +61,11 @@ out:
  * Merging waits for memory most of the time, so several new words are merged together, and their
  * ids put where room was left. */
 
-enum { MOST_IDS = FT_SHORT_WORD + 1 };
+static ft_err remember(ft_word_cache *c, const new_word *n, const uint32_t *ids, int64_t count) {
+  return n->bytes <= FT_SHORT_WORD
+             ? ft_word_remember(c, n->key, ids, count)
+             : ft_long_word_remember(c, n->hash, n->text, n->bytes, ids, count);
+}
 
 /* Puts the ids of new words in place, and closes what room they leave. ids of word i begin at
  * ids[i]. */
@@ -83,7 +73,7 @@ static void fill_gaps(speller *s, const uint32_t *const *ids, const int64_t *cou
   ft_ids *out = s->out;
   int64_t end = s->num_new > 0 ? s->news[0].at : 0;
   for (int64_t i = 0; i < s->num_new; i++) {
-    int64_t behind = s->news[i].at + MOST_IDS;
+    int64_t behind = s->news[i].at + FT_BPE_FEW;
     int64_t next = i + 1 < s->num_new ? s->news[i + 1].at : out->count;
     memcpy(out->ids + end, ids[i], (size_t)counts[i] * sizeof *out->ids);
     end += counts[i];
@@ -121,18 +111,37 @@ static ft_err settle(speller *s) {
   }
   fill_gaps(s, ids, counts);
   for (int64_t i = 0; i < s->num_new; i++)
-    if (lasting[i]) FT_TRY(ft_word_remember(&s->w->cache, s->news[i].key, ids[i], counts[i]));
+    if (lasting[i]) FT_TRY(remember(&s->w->cache, &s->news[i], ids[i], counts[i]));
 out:
   s->num_new = 0;
   return err;
 }
 
-static ft_err put_off(speller *s, const char *text, size_t bytes, ft_word_key key) {
+/* The word's place in the output is that at the end. */
+static ft_err put_off(speller *s, new_word n) {
   ft_err err = FT_OK;
   if (s->num_new == GROUP) FT_TRY(settle(s));
-  FT_TRY(ft_ids_reserve(s->out, MOST_IDS));
-  s->news[s->num_new++] = (new_word){.text = text, .bytes = bytes, .key = key, .at = s->out->count};
-  s->out->count += MOST_IDS;
+  FT_TRY(ft_ids_reserve(s->out, FT_BPE_FEW));
+  n.at = s->out->count;
+  s->news[s->num_new++] = n;
+  s->out->count += FT_BPE_FEW;
+out:
+  return err;
+}
+
+static ft_err encode_long(speller *s, const char *word, size_t bytes) {
+  ft_err err = FT_OK;
+  bool lasting;
+  int64_t count = 0, before = s->out->count;
+  uint64_t hash = bytes <= FT_LONG_WORD ? ft_hash64(word, bytes, 0) : 0;
+  const uint32_t *ids = hash ? ft_long_word_find(&s->w->cache, hash, word, bytes, &count) : NULL;
+  if (ids) return ft_ids_append(s->out, ids, count, 0);
+  if (hash && s->groups && ft_bpe_is_short(s->t->model.bpe, bytes))
+    return put_off(s, (new_word){.text = word, .bytes = bytes, .hash = hash});
+  FT_TRY(ask_model(s, word, bytes, &lasting));
+  count = s->out->count - before;
+  if (hash && lasting && count <= FT_LONG_WORD)
+    FT_TRY(ft_long_word_remember(&s->w->cache, hash, word, bytes, s->out->ids + before, count));
 out:
   return err;
 }
@@ -156,7 +165,7 @@ static void look_ahead(const ft_word_cache *c, const char *text, size_t bytes, s
 static ft_err encode_other(speller *s, const char *word, size_t bytes, const ft_word_key *key,
                            const ft_short_word *known) {
   if (bytes > FT_SHORT_WORD) return encode_long(s, word, bytes);
-  if (!known && s->groups) return put_off(s, word, bytes, *key);
+  if (!known && s->groups) return put_off(s, (new_word){.text = word, .bytes = bytes, .key = *key});
   return encode_short(s, word, bytes, *key, known);
 }
 

@@ -247,7 +247,9 @@ typedef enum ft_purpose {
   FT_RANDOM_MASTER = 7,   /* master weights that are kept in fewer bits: step = update */
   FT_RANDOM_GRADIENT = 8, /* gradient sums in bf16: step = update and micro-batch */
   FT_RANDOM_MASK = 9,     /* which tokens are masked: step = epoch and source, index = token */
-  FT_RANDOM_NOISE = 10    /* noise on embeddings: step = update, index = micro-batch and element */
+  FT_RANDOM_NOISE = 10,   /* noise on embeddings: step = update, index = micro-batch and element */
+  FT_RANDOM_DROPOUT = 11, /* elements left out: step = update and micro-batch */
+  FT_RANDOM_ADAPTER = 12  /* first values of what a method adds: step = tensor, index = element */
 } ft_purpose;
 
 /* Philox4x32-10 (Salmon et al., SC'11) keyed by (seed, purpose), at counter (step, index):

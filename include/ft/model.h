@@ -21,6 +21,7 @@ typedef struct ft_model_options {
   bool bounded_head;    /* where the head's gradient would be summed in f32 in more than four times
                            logits_bytes, it is made in pieces of the vocabulary, from logits that
                            are computed once more (tied: twice) */
+  uint64_t seed;        /* of what training draws */
 } ft_model_options;
 
 /* A micro-batch as the model sees it; everything borrowed. */
@@ -32,6 +33,7 @@ typedef struct ft_model_batch {
   const int64_t *offsets;   /* [num_documents + 1] */
   const int32_t *labels;    /* [num_documents] class of each, for a head of labels; else NULL */
   ft_noise noise;           /* on the embeddings, in ft_model_train only */
+  uint64_t draw;            /* names what training draws for it: another one each time */
 } ft_model_batch;
 
 /* Rows of the last evaluated batch: what was to be predicted, and what had the largest logit. */

@@ -3,16 +3,16 @@
 #include "internal.h"
 
 static linear query(const ft_model *m) {
-  return (linear){FT_ROLE_Q, FT_ROLE_Q_BIAS, m->d, m->q};
+  return (linear){FT_ROLE_Q, FT_ROLE_Q_BIAS, m->d, m->q, MAP_Q, FT_ROLE_Q, MAP_Q};
 }
 static linear key(const ft_model *m) {
-  return (linear){FT_ROLE_K, FT_ROLE_K_BIAS, m->d, m->kv};
+  return (linear){FT_ROLE_K, FT_ROLE_K_BIAS, m->d, m->kv, MAP_K, FT_ROLE_Q, MAP_Q};
 }
 static linear value(const ft_model *m) {
-  return (linear){FT_ROLE_V, FT_ROLE_V_BIAS, m->d, m->kv};
+  return (linear){FT_ROLE_V, FT_ROLE_V_BIAS, m->d, m->kv, MAP_V, FT_ROLE_Q, MAP_Q};
 }
 static linear output(const ft_model *m) {
-  return (linear){FT_ROLE_O, FT_ROLE_O_BIAS, m->q, m->d};
+  return (linear){FT_ROLE_O, FT_ROLE_O_BIAS, m->q, m->d, MAP_O, FT_ROLE_O, MAP_O};
 }
 
 /* Columns of q, k and v inside a row of a joint array. */
@@ -113,9 +113,9 @@ ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w,
   int64_t tokens = batch->num_tokens;
   bool norm_last = m->arch.qk_norm == FT_QK_NORM_HEADS_ROTATED;
   void *raw = a->qk ? a->qk : a->qkv; /* v goes straight to its place */
-  FT_TRY(ft_linear_forward(m, &q, w, tokens, h, m->d, raw, m->qkv));
-  FT_TRY(ft_linear_forward(m, &k, w, tokens, h, m->d, keys(m, raw), m->qkv));
-  FT_TRY(ft_linear_forward(m, &v, w, tokens, h, m->d, values(m, a->qkv), m->qkv));
+  FT_TRY(ft_linear_forward(m, &q, w, tokens, h, m->d, raw, m->qkv, a));
+  FT_TRY(ft_linear_forward(m, &k, w, tokens, h, m->d, keys(m, raw), m->qkv, a));
+  FT_TRY(ft_linear_forward(m, &v, w, tokens, h, m->d, values(m, a->qkv), m->qkv, a));
   ft_time_enter(FT_TIME_ELEMENTWISE);
   if (norm_last) rotate(m, layer, batch, a->qk, false);
   if (a->qk) norm_heads(m, w, tokens, a);
@@ -136,7 +136,7 @@ ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *bat
 ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
                            void *out) {
   const linear o = output(m);
-  return ft_linear_forward(m, &o, w, tokens, a->attended, m->q, out, m->d);
+  return ft_linear_forward(m, &o, w, tokens, a->attended, m->q, out, m->d, a);
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -161,27 +161,28 @@ out:
   return err;
 }
 
-static ft_err send_projections(ft_model *m, int64_t tokens, const void *h) {
-  const linear maps[] = {query(m), key(m), value(m)};
-  const void *d[] = {m->d_qkv, keys(m, m->d_qkv), values(m, m->d_qkv)};
+/* From m->d_qkv, which output scales change in place. */
+static ft_err projections_backward(ft_model *m, const unit_weights *w, int64_t tokens,
+                                   const layer_activations *a, const linear maps[3],
+                                   linear_gradient g[3]) {
   ft_err err = FT_OK;
+  void *d[] = {m->d_qkv, keys(m, m->d_qkv), values(m, m->d_qkv)};
   for (int i = 0; i < 3; i++)
-    FT_TRY(ft_linear_send_weight(m, &maps[i], tokens, d[i], m->qkv, h, m->d));
-  for (int i = 0; i < 3; i++)
-    FT_TRY(ft_linear_send_bias(m, &maps[i], tokens, d[i], m->qkv));
-  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_Q_NORM, m->d_q_norm));
-  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_K_NORM, m->d_k_norm));
+    FT_TRY(ft_linear_backward(m, &maps[i], w, tokens, a, d[i], m->qkv, d[i], &g[i]));
 out:
   return err;
 }
 
-static ft_err input_gradient(ft_model *m, const unit_weights *w, int64_t tokens) {
-  const linear q = query(m), k = key(m), v = value(m);
-  const void *dk = keys(m, m->d_qkv), *dv = values(m, m->d_qkv);
+static ft_err send_projections(ft_model *m, const linear_gradient g[3], const unit_weights *w,
+                               const void *h) {
   ft_err err = FT_OK;
-  FT_TRY(ft_linear_backward_input(m, &q, w, tokens, m->d_qkv, m->qkv, m->branch, m->d, false));
-  FT_TRY(ft_linear_backward_input(m, &k, w, tokens, dk, m->qkv, m->branch, m->d, true));
-  FT_TRY(ft_linear_backward_input(m, &v, w, tokens, dv, m->qkv, m->branch, m->d, true));
+  for (int i = 0; i < 3; i++)
+    FT_TRY(ft_linear_send_weight(m, &g[i], h, m->d));
+  for (int i = 0; i < 3; i++)
+    FT_TRY(ft_linear_send_bias(m, &g[i]));
+  FT_TRY(ft_beside_send(m, g, 3, w, h));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_Q_NORM, m->d_q_norm));
+  FT_TRY(ft_gradient_send_vector(m, FT_ROLE_K_NORM, m->d_k_norm));
 out:
   return err;
 }
@@ -190,14 +191,19 @@ ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights 
                                  const ft_model_batch *batch, const void *h, layer_activations *a,
                                  const void *d_out, bool input_too) {
   ft_err err = FT_OK;
-  const linear o = output(m);
+  const linear o = output(m), maps[] = {query(m), key(m), value(m)};
+  linear_gradient g_o, g[3];
   int64_t tokens = batch->num_tokens;
-  FT_TRY(ft_linear_backward_input(m, &o, w, tokens, d_out, m->d, m->d_attended, m->q, false));
-  FT_TRY(ft_linear_send_weight(m, &o, tokens, d_out, m->d, a->attended, m->q));
-  FT_TRY(ft_linear_send_bias(m, &o, tokens, d_out, m->d));
+  FT_TRY(ft_linear_backward(m, &o, w, tokens, a, d_out, m->d, m->scaled, &g_o));
+  FT_TRY(ft_linear_backward_input(m, &g_o, w, m->d_attended, m->q, false));
+  FT_TRY(ft_linear_send_weight(m, &g_o, a->attended, m->q));
+  FT_TRY(ft_linear_send_bias(m, &g_o));
+  FT_TRY(ft_beside_send(m, &g_o, 1, w, a->attended));
   FT_TRY(heads_backward(m, layer, w, batch, a));
-  FT_TRY(send_projections(m, tokens, h));
-  if (input_too) FT_TRY(input_gradient(m, w, tokens));
+  FT_TRY(projections_backward(m, w, tokens, a, maps, g));
+  FT_TRY(send_projections(m, g, w, h));
+  for (int i = 0; input_too && i < 3; i++)
+    FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, m->d, i > 0));
 out:
   return err;
 }

@@ -15,7 +15,11 @@ static const norm_roles final_norm = {FT_ROLE_FINAL_NORM, FT_ROLE_FINAL_NORM_BIA
 static const norm_roles transform_norm = {FT_ROLE_HEAD_NORM, FT_ROLE_HEAD_NORM_BIAS};
 
 static linear dense(const ft_model *m) {
-  return (linear){FT_ROLE_HEAD_DENSE, FT_ROLE_HEAD_DENSE_BIAS, m->d, m->d};
+  return (linear){.weight = FT_ROLE_HEAD_DENSE,
+                  .bias = FT_ROLE_HEAD_DENSE_BIAS,
+                  .in = m->d,
+                  .out = m->d,
+                  .slot = MAP_NONE};
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -127,7 +131,7 @@ ft_err ft_head_input(ft_model *m, const ft_model_batch *batch, const unit_weight
                  m->head_stats);
   if (takes_mean(m)) mean_forward(m, batch);
   if (m->arch.transform.dense) {
-    FT_TRY(ft_linear_forward(m, &d, w, rows, m->head_p, m->d, m->head_t, m->d));
+    FT_TRY(ft_linear_forward(m, &d, w, rows, m->head_p, m->d, m->head_t, m->d, NULL));
     ft_time_enter(FT_TIME_ELEMENTWISE);
     ft_activation_forward(&act, m->type, m->head_a, m->head_t, rows * m->d);
   }
@@ -142,6 +146,7 @@ static ft_err transform_backward(ft_model *m, const unit_weights *w, int64_t row
                                  const void **d_pooled) {
   ft_err err = FT_OK;
   const linear d = dense(m);
+  linear_gradient g;
   const ft_activation act = {.kind = m->arch.transform.activation};
   *d_pooled = m->branch;
   if (m->arch.transform.norm)
@@ -149,9 +154,10 @@ static ft_err transform_backward(ft_model *m, const unit_weights *w, int64_t row
                                  m->head_transform_stats, NULL, false, m->branch));
   if (!m->arch.transform.dense) goto out;
   ft_activation_backward(&act, m->type, m->branch, NULL, NULL, m->branch, m->head_t, rows * m->d);
-  FT_TRY(ft_linear_send_weight(m, &d, rows, m->branch, m->d, m->head_p, m->d));
-  FT_TRY(ft_linear_send_bias(m, &d, rows, m->branch, m->d));
-  FT_TRY(ft_linear_backward_input(m, &d, w, rows, m->branch, m->d, m->head_t, m->d, false));
+  FT_TRY(ft_linear_backward(m, &d, w, rows, NULL, m->branch, m->d, NULL, &g));
+  FT_TRY(ft_linear_send_weight(m, &g, m->head_p, m->d));
+  FT_TRY(ft_linear_send_bias(m, &g));
+  FT_TRY(ft_linear_backward_input(m, &g, w, m->head_t, m->d, false));
   *d_pooled = m->head_t;
 out:
   return err;

@@ -5,6 +5,7 @@
  *   layer.c         one layer: norms, attention, feed-forward part and the sums between them
  *   norm.c          norms of the residual stream
  *   linear.c        one linear map
+ *   beside.c        what a method puts beside one: a low-rank part, scales
  *   attention.c     q, k, v: projections, norms, rotation, attention
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
@@ -16,11 +17,25 @@
 #ifndef FT_MODEL_INTERNAL_H
 #define FT_MODEL_INTERNAL_H
 
+#include "ft/kernels_beside.h"
 #include "ft/kernels_layer.h"
 #include "ft/kernels_loss.h"
 #include "ft/model.h"
 
 /* ---------------------------------------------------------------- buffers */
+
+/* The maps of a layer, which something can stand beside. */
+typedef enum map_slot {
+  MAP_NONE, /* a map that nothing stands beside */
+  MAP_Q,
+  MAP_K,
+  MAP_V,
+  MAP_O,
+  MAP_GATE,
+  MAP_UP,
+  MAP_DOWN,
+  NUM_MAPS
+} map_slot;
 
 /* What a layer's backward pass needs of its forward pass; NULL where the model has no such thing.
  * Statistics are what a norm's backward pass needs of each row. */
@@ -39,6 +54,8 @@ typedef struct layer_activations {
   float *attention_output_stats, *mlp_stats, *mlp_output_stats;
   float *q_stats, *k_stats; /* [T, H], [T, K] */
   float *lse;               /* [H, T] */
+  void *reduced[NUM_MAPS];  /* [T, r] s · A x of a low-rank part */
+  void *unscaled[NUM_MAPS]; /* [T, out] what an output scale multiplies */
 } layer_activations;
 
 struct ft_model {
@@ -74,6 +91,17 @@ struct ft_model {
   void *dx16;       /* [T, D] the same in the compute type */
   float *d_norm, *d_norm_bias; /* [D] gradients of a norm's weight and bias */
   float *d_q_norm, *d_k_norm;  /* [H·W], [K·W] at most */
+
+  /* beside maps (beside.c); NULL where there is no such thing */
+  float dropout;              /* of the pass at hand */
+  uint64_t draw;              /* names its random numbers */
+  void *scaled;               /* [T, widest] a map's input or gradient after a scale */
+  void *dropped;              /* [T, widest] a low-rank part's input after dropout */
+  void *d_reduced[NUM_MAPS];  /* [T, r] gradient of A x */
+  float *factors[NUM_MAPS];   /* [2, out] what an output scale multiplies by; norms of rows */
+  float *d_factors[NUM_MAPS]; /* [out], or of an input scale [in] its gradient */
+  float *d_bias[NUM_MAPS];    /* [out] of a bias behind a scale */
+  float *beside_room;         /* of ft_low_rank_row_norms */
 
   /* the head, over rows with something to predict (head_input.c) */
   int64_t columns;      /* logits of a row: V, or num_labels */
@@ -130,6 +158,7 @@ bool ft_model_needs_embedding_again(const ft_model *m);
 typedef struct unit_weights {
   const void *of[FT_ROLE_ALL];
   const ft_tensor *shape[FT_ROLE_ALL];
+  int64_t layer; /* whose they are; -1 outside of layers */
 } unit_weights;
 
 /* Lends a unit's weights, which come next in the pass. Collective, as ft_shard_acquire. */
@@ -158,19 +187,69 @@ ft_err ft_gradient_send_column_sums(ft_model *m, ft_role role, int64_t tokens, c
 typedef struct linear {
   ft_role weight, bias; /* [out, in], [out] */
   int64_t in, out;
+  map_slot slot;
+  ft_role a_of; /* the map whose A it uses if it has none of its own, and that one's slot */
+  map_slot a_slot;
 } linear;
 
-/* y [T, out] = x [T, in] · Wᵀ + b; strides in elements. */
+/* y [T, out] = x [T, in] · Wᵀ + b with what stands beside it; strides in elements. a: its layer's
+ * activations, NULL of a map outside of layers. y NULL: only what the backward pass needs of it,
+ * when a layer is computed again. */
 ft_err ft_linear_forward(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
-                         const void *x, int64_t x_stride, void *y, int64_t y_stride);
-/* dx [T, in] (+)= dy [T, out] · W. */
-ft_err ft_linear_backward_input(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
-                                const void *dy, int64_t dy_stride, void *dx, int64_t dx_stride,
-                                bool accumulate);
-ft_err ft_linear_send_weight(ft_model *m, const linear *l, int64_t tokens, const void *dy,
-                             int64_t dy_stride, const void *x, int64_t x_stride);
-ft_err ft_linear_send_bias(ft_model *m, const linear *l, int64_t tokens, const void *dy,
-                           int64_t dy_stride);
+                         const void *x, int64_t x_stride, void *y, int64_t y_stride,
+                         const layer_activations *a);
+/* The gradient of a map's output, through what scales it: what the functions below work on. */
+typedef struct linear_gradient {
+  const linear *map;
+  const layer_activations *a;
+  int64_t tokens;
+  const void *dy; /* [T, out] of x · Wᵀ */
+  int64_t stride;
+  const float *d_bias; /* [out] of a bias behind the scale, or NULL */
+} linear_gradient;
+
+/* Begins the backward pass of a map from dy [T, out]. scaled: where the gradient goes if an output
+ * scale changes it, with the same stride; it may be dy. */
+ft_err ft_linear_backward(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
+                          const layer_activations *a, const void *dy, int64_t stride, void *scaled,
+                          linear_gradient *g);
+/* dx [T, in] (+)= dy · W, with what stands beside it. */
+ft_err ft_linear_backward_input(ft_model *m, const linear_gradient *g, const unit_weights *w,
+                                void *dx, int64_t dx_stride, bool accumulate);
+/* Send gradients; x [T, in] is the map's input. */
+ft_err ft_linear_send_weight(ft_model *m, const linear_gradient *g, const void *x,
+                             int64_t x_stride);
+ft_err ft_linear_send_bias(ft_model *m, const linear_gradient *g);
+
+/* ---------------------------------------------------------------- beside.c */
+
+/* beside_room.c: allocates what the method needs, for the model and for each layer's activations.
+ */
+ft_err ft_beside_alloc(ft_model *m, int64_t tokens);
+ft_err ft_beside_alloc_layer(ft_model *m, int64_t tokens, layer_activations *a);
+/* Whether anything stands beside the map. */
+bool ft_beside_any(const linear *l, const unit_weights *w);
+
+/* The input that the map's matrix is multiplied with: x, or x after its scale, in m->scaled. */
+const void *ft_beside_input(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
+                            const void *x);
+/* Adds the low-rank part of x to y, and keeps A x; y NULL: only keeps it. */
+ft_err ft_beside_add(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
+                     const void *x, void *y, int64_t y_stride, const layer_activations *a);
+/* Whether the map's output is scaled; then its bias (with_bias false) comes after the scale. */
+bool ft_beside_scales(const linear *l, const unit_weights *w, bool *with_bias);
+/* y = y ⊙ factors (+ bias), and keeps y as it was. */
+ft_err ft_beside_scale(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens, void *y,
+                       int64_t y_stride, const layer_activations *a);
+/* Their parts of the backward pass: of ft_linear_backward (g->dy changes if there is an output
+ * scale), and of ft_linear_backward_input, after the matrix' own product. */
+ft_err ft_beside_backward(ft_model *m, const unit_weights *w, void *scaled, linear_gradient *g);
+ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const unit_weights *w,
+                                void *dx, int64_t dx_stride);
+/* Sends the gradients of what stands beside maps of one input x [T, in], after those of the maps
+ * themselves and ft_linear_backward_input of one with an input scale. */
+ft_err ft_beside_send(ft_model *m, const linear_gradient *maps, int num, const unit_weights *w,
+                      const void *x);
 
 /* ---------------------------------------------------------------- norm.c */
 

@@ -48,7 +48,7 @@ static ft_err alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
   };
   ft_err err = alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
   if (!before) a->mlp_input = a->middle;
-  return err;
+  return err == FT_OK ? ft_beside_alloc_layer(m, t, a) : err;
 }
 
 static ft_err alloc_kept(ft_model *m, int64_t t) {
@@ -168,6 +168,7 @@ static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_
   FT_TRY(ft_model_make_orders(m));
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
+  FT_TRY(ft_beside_alloc(m, options->max_tokens));
   FT_TRY(alloc_head(m, options->max_tokens));
   FT_TRY(alloc_ropes(m, options->max_tokens));
 out:

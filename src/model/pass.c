@@ -123,6 +123,8 @@ ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *r
   FT_ASSERT(m->options.training && (!batch || batch->num_tokens <= m->options.max_tokens));
   *loss = 0;
   m->predicts = false;
+  m->dropout = m->layout->method.dropout;
+  m->draw = batch ? batch->draw : 0;
   ft_shard_begin_pass(m->shard, m->train_order, m->num_train_order);
   FT_TRY(forward_layers(m, batch, true));
   FT_TRY(backward_head(m, batch, row_loss, loss, &rest));
@@ -142,6 +144,7 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
   FT_ASSERT(!batch || batch->num_tokens <= m->options.max_tokens);
   *loss = 0;
   m->predicts = predictions != NULL;
+  m->dropout = 0;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_acquire(m, &w, &head));
@@ -160,6 +163,7 @@ out:
 ft_err ft_model_logits(ft_model *m, const ft_model_batch *batch, const int64_t *rows,
                        int64_t num_rows, float *logits) {
   ft_err err = FT_OK;
+  m->dropout = 0;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_logits(m, input_of(m, m->arch.layers), rows, num_rows, logits));

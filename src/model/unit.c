@@ -8,7 +8,7 @@
 
 ft_err ft_unit_acquire(ft_model *m, const ft_unit *unit, unit_weights *w) {
   ft_err err = FT_OK;
-  *w = (unit_weights){.of = {NULL}};
+  *w = (unit_weights){.layer = m->layout->blocks[unit->blocks[0]].layer};
   for (int i = 0; i < unit->num_blocks; i++) {
     const ft_block *b = &m->layout->blocks[unit->blocks[i]];
     const void *weights;

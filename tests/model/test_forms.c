@@ -224,14 +224,6 @@ static void padding_is_not_learnt_from_its_place(void **state) {
   close_setup(&s);
 }
 
-static uint64_t hash_gradients(setup *s) {
-  uint64_t hash = 0;
-  for (int64_t b = 0; b < ft_shard_num_blocks(s->shard); b++)
-    hash = ft_hash64(ft_shard_gradient(s->shard, b),
-                     (size_t)ft_shard_kept(s->shard, b) * sizeof(float), hash);
-  return hash;
-}
-
 static void computing_again_changes_no_bit(void **state) {
   (void)state;
   for (size_t i = 0; i < FT_ARRAY_SIZE(forms); i++) {

@@ -30,7 +30,7 @@ OWNED = {
     r"dnnl.*\.h|oneapi/.*": {"kernels"},
     r"cblas\.h|openblas.*\.h": {"kernels"},
     r".*intrin\.h": {"kernels"},
-    r"pcre2\.h": {"tokenizer"},
+    r"pcre2\.h": {"tokenizer", "hf"},
     r"utf8proc\.h": {"tokenizer", "jinja", "prep"},
     r"xxhash\.h|sha2\.h": {"base"},
     r"zlib\.h|zstd\.h": {"io"},

@@ -52,6 +52,10 @@ void ft_model_free(ft_model *model);
 ft_err ft_model_footprint(const ft_layout *layout, const ft_model_options *options,
                           ft_footprint *out);
 
+/* Sets what a method has added to a model whose own weights are there to its first values, those of
+ * options.seed. Collective over all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_model_start_method(ft_model *model);
+
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
  * takes part in the collectives. row_loss: what a row (a token with a target, or a document with a
  * label) contributes, and the weight of its gradient; its logits are the model's business. *loss:

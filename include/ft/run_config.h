@@ -57,6 +57,31 @@ typedef struct ft_strings {
   int64_t num;
 } ft_strings;
 
+/* Numbers by name, in their order; owned, the names are borrowed. */
+typedef struct ft_named_number {
+  const char *name;
+  double value;
+} ft_named_number;
+typedef struct ft_named_numbers {
+  ft_named_number *items; /* [num] */
+  int64_t num;
+} ft_named_numbers;
+
+/* What is trained beside a frozen model. */
+typedef struct ft_config_method {
+  int name; /* ft_hf_method_kind, as the next two ft_hf_bias and whether it is Houlsby's */
+  int bias, placement;
+  int activation; /* of "relu", "silu", "gelu" */
+  ft_strings targets, save_modules;
+  int64_t rank;
+  double alpha; /* 0: the rank */
+  bool rslora, dora;
+  ft_named_numbers rank_pattern, alpha_pattern;
+  double dropout;
+  int64_t virtual_tokens, reduction;
+  const char *init; /* of prompts: "random", "vocabulary" or "text:…" */
+} ft_config_method;
+
 /* A resolved configuration. Strings are borrowed from `json`. docs/configuration.md has every key.
  */
 typedef struct ft_config {
@@ -75,7 +100,8 @@ typedef struct ft_config {
   int64_t global_batch, micro_batch; /* rows; global_batch: see ft_config_settle */
   int64_t steps;                     /* 0: by epochs */
   double epochs;                     /* 0: by steps */
-  ft_strings freeze;                 /* shell patterns over names of tensors */
+  ft_config_method method;
+  ft_strings freeze; /* shell patterns over names of tensors */
   ft_dtype precision;
   ft_rounding rounding;
   ft_dtype gradient; /* of the accumulator */

@@ -18,14 +18,15 @@ static const char *type_name(const ft_key *key) {
                                          [KEY_TIME] = {"time", "time or null"},
                                          [KEY_MONITOR] = {"name, object or null", NULL},
                                          [KEY_REPLAY] = {"object or null", NULL},
-                                         [KEY_STRINGS] = {"list", NULL},
+                                         [KEY_STRINGS] = {"list or string", NULL},
+                                         [KEY_NUMBERS] = {"object", NULL},
                                          [KEY_SOURCES] = {"list", NULL},
                                          [KEY_SETS] = {"list", NULL}};
   return names[key->type][key->nullable];
 }
 
 const ft_config_key *ft_config_keys(int64_t *count) {
-  static ft_config_key keys[64];
+  static ft_config_key keys[128];
   static char allowed[FT_ARRAY_SIZE(keys)][FT_ALLOWED_BYTES];
   FT_ASSERT(ft_config_table_size <= (int64_t)FT_ARRAY_SIZE(keys));
   for (int64_t i = 0; i < ft_config_table_size; i++) {
@@ -165,6 +166,10 @@ void ft_config_fini(ft_config *c) {
   ft_free(c->validation);
   ft_free(c->monitor);
   ft_free(c->freeze.texts);
+  ft_free(c->method.targets.texts);
+  ft_free(c->method.save_modules.texts);
+  ft_free(c->method.rank_pattern.items);
+  ft_free(c->method.alpha_pattern.items);
   cJSON_Delete(c->json);
   memset(c, 0, sizeof *c);
 }

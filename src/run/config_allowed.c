@@ -47,7 +47,10 @@ void ft_config_allowed(const ft_key *key, char *out, size_t size) {
              "folder or null}, or null");
     break;
   case KEY_STRINGS:
-    snprintf(out, size, "a list of texts that are not empty");
+    snprintf(out, size, "a list of texts that are not empty, or one of them");
+    break;
+  case KEY_NUMBERS:
+    snprintf(out, size, "{name: number between %.16g and %.16g}", key->min, key->max);
     break;
   case KEY_SOURCES:
   case KEY_SETS:

@@ -14,6 +14,55 @@ const ft_key ft_config_table[] = {
                    "bytes), \"int8\" (matrices as whole numbers in blocks of 64 with a scale: 1.06 "
                    "bytes) or \"nf4\" (as 16 numbers: 0.56; what makes the logits as int8)",
         .choices = {"bf16", "int8", "nf4"}),
+    KEY(CHOICE, "method.name", AT(method.name), "\"full\"",
+        .meaning = "what is trained: \"full\" (the model), or something small beside a frozen one: "
+                   "\"lora\", \"ia3\", \"prefix\", \"prompt\" or \"adapter\" (bottlenecks)",
+        .choices = {"full", "lora", "ia3", "prefix", "prompt", "adapter"}),
+    KEY(STRINGS, "method.targets", AT(method.targets), "\"all-linear\"",
+        .meaning = "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
+                   "(\"q_proj\", \"layers.3.mlp.up_proj\"), or \"all-linear\": those of all "
+                   "layers (IA3: keys, values and the feed-forward part's last map)"),
+    KEY(INT, "method.rank", AT(method.rank), "8", .meaning = "of \"lora\": rank of B and A",
+        .min = 1, .max = 65536),
+    KEY(NUMBER, "method.alpha", AT(method.alpha), "null",
+        .meaning = "of \"lora\": what it adds is multiplied by alpha / rank; null: the rank",
+        .min = 1e-6, .max = 1e6, .nullable = true),
+    KEY(BOOL, "method.rslora", AT(method.rslora), "false",
+        .meaning = "multiply by alpha / √rank instead (Kalajdzievski 2023)"),
+    KEY(BOOL, "method.dora", AT(method.dora), "false",
+        .meaning = "train the norms of rows by themselves (Liu et al. 2024)"),
+    KEY(NUMBERS, "method.rank_pattern", AT(method.rank_pattern), "{}",
+        .meaning = "other ranks by regular expressions for the end of a map's name; the first that "
+                   "fits holds",
+        .min = 1, .max = 65536),
+    KEY(NUMBERS, "method.alpha_pattern", AT(method.alpha_pattern), "{}",
+        .meaning = "other alphas in the same way", .min = 1e-6, .max = 1e6),
+    KEY(NUMBER, "method.dropout", AT(method.dropout), "0",
+        .meaning = "of \"lora\": share of A's inputs that is left out in training", .min = 0,
+        .max = 0.99),
+    KEY(CHOICE, "method.bias", AT(method.bias), "\"none\"",
+        .meaning = "of \"lora\": which biases of the model are trained too: \"none\", \"all\" or "
+                   "\"lora_only\" (of its targets)",
+        .choices = {"none", "all", "lora_only"}),
+    KEY(STRINGS, "method.save_modules", AT(method.save_modules), "[]",
+        .meaning = "names of modules that are trained whole beside what the method adds "
+                   "(\"lm_head\")"),
+    KEY(INT, "method.virtual_tokens", AT(method.virtual_tokens), "20",
+        .meaning = "of \"prefix\" and \"prompt\": tokens before each document", .min = 1,
+        .max = 65536),
+    KEY(STRING, "method.init", AT(method.init), "\"random\"",
+        .meaning = "how a prompt begins: \"random\" (normal numbers), \"vocabulary\" (tokens drawn "
+                   "from it) or \"text:…\" (this text's tokens, again from the start until there "
+                   "are enough)"),
+    KEY(INT, "method.reduction", AT(method.reduction), "16",
+        .meaning = "of \"adapter\": hidden size over the bottleneck's", .min = 1, .max = 65536),
+    KEY(CHOICE, "method.placement", AT(method.placement), "\"pfeiffer\"",
+        .meaning = "of \"adapter\": after the feed-forward part, reading the residual stream "
+                   "(\"pfeiffer\"), or after attention too, reading what they give (\"houlsby\")",
+        .choices = {"pfeiffer", "houlsby"}),
+    KEY(CHOICE, "method.activation", AT(method.activation), "\"relu\"",
+        .meaning = "of \"adapter\": \"relu\", \"silu\" or \"gelu\"",
+        .choices = {"relu", "silu", "gelu"}),
     KEY(CHOICE, "objective.name", AT(objective), "\"tokens\"",
         .meaning = "what is learnt: \"tokens\" (the next one), \"masked-tokens\" (BERT and its "
                    "kin) or \"classes\" (of documents)",

@@ -14,7 +14,8 @@ typedef enum ft_key_type {
   KEY_PAIR,    /* two numbers */
   KEY_TIME,    /* seconds, or a text such as "24h" or "1-12:00:00" */
   KEY_MONITOR, /* null, a set's name, or {name: weight} */
-  KEY_STRINGS, /* list of texts that are not empty */
+  KEY_STRINGS, /* list of texts that are not empty, or one of them */
+  KEY_NUMBERS, /* {name: positive number} */
   KEY_SOURCES, /* list of {path, weight} */
   KEY_SETS,    /* list of {name, path} */
   KEY_REPLAY   /* null, or {path, share, validation} */
@@ -29,7 +30,7 @@ typedef struct ft_key {
   double min, max;        /* of numbers */
   bool nullable;          /* null stores 0 */
   bool resumable;         /* may change between the parts of a resumed run */
-  const char *choices[4]; /* KEY_CHOICE */
+  const char *choices[8]; /* KEY_CHOICE */
 } ft_key;
 
 extern const ft_key ft_config_table[];

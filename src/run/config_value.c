@@ -158,18 +158,39 @@ static ft_err take_sets(ft_mistakes *m, const ft_key *key, const cJSON *value, f
 static ft_err take_strings(ft_mistakes *m, const ft_key *key, const cJSON *value, void *to) {
   ft_strings *list = to;
   void *p;
-  bool good = cJSON_IsArray(value);
-  for (const cJSON *item = good ? value->child : NULL; item; item = item->next)
+  bool one = cJSON_IsString(value), good = one || cJSON_IsArray(value);
+  const cJSON *first = !good ? NULL : one ? value : value->child;
+  for (const cJSON *item = first; item; item = one ? NULL : item->next)
     good = good && cJSON_IsString(item) && item->valuestring[0];
   if (!good) {
     wrong_value(m, key, value);
     return FT_OK;
   }
-  ft_err err = ft_alloc_array(FT_MEM_OTHER, cJSON_GetArraySize(value), sizeof *list->texts, &p);
+  int64_t num = one ? 1 : cJSON_GetArraySize(value);
+  ft_err err = ft_alloc_array(FT_MEM_OTHER, num, sizeof *list->texts, &p);
   if (err != FT_OK) return err;
   list->texts = p;
-  for (const cJSON *item = value->child; item; item = item->next)
+  for (const cJSON *item = first; item; item = one ? NULL : item->next)
     list->texts[list->num++] = item->valuestring;
+  return FT_OK;
+}
+
+static ft_err take_numbers(ft_mistakes *m, const ft_key *key, const cJSON *value, void *to) {
+  ft_named_numbers *list = to;
+  void *p;
+  bool good = cJSON_IsObject(value);
+  for (const cJSON *item = good ? value->child : NULL; item; item = item->next)
+    good = good && cJSON_IsNumber(item) && item->string[0] && item->valuedouble >= key->min &&
+           item->valuedouble <= key->max;
+  if (!good) {
+    wrong_value(m, key, value);
+    return FT_OK;
+  }
+  ft_err err = ft_alloc_array(FT_MEM_OTHER, cJSON_GetArraySize(value), sizeof *list->items, &p);
+  if (err != FT_OK) return err;
+  list->items = p;
+  for (const cJSON *item = value->child; item; item = item->next)
+    list->items[list->num++] = (ft_named_number){.name = item->string, .value = item->valuedouble};
   return FT_OK;
 }
 
@@ -215,6 +236,8 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
     return FT_OK;
   case KEY_STRINGS:
     return take_strings(m, key, value, to);
+  case KEY_NUMBERS:
+    return take_numbers(m, key, value, to);
   case KEY_SOURCES:
     return take_sources(m, key, value, c);
   case KEY_SETS:
@@ -294,6 +317,10 @@ static void check_together(ft_mistakes *m, const ft_config *c) {
     ft_mistakes_add(m, FT_ERR_CONFIG,
                     "train.global_batch (%lld) must be a multiple of train.micro_batch (%lld)",
                     (long long)c->global_batch, (long long)c->micro_batch);
+  if (c->method.name != 0 && c->freeze.num > 0)
+    ft_mistakes_add(m, FT_ERR_CONFIG,
+                    "train.freeze: with method.name the whole model is frozen; "
+                    "method.save_modules names what is trained of it");
   if (c->patience > 0 && own_sets(c) == 0)
     ft_mistakes_add(m, FT_ERR_CONFIG, "validation.patience: needs a set in data.validation");
 }

@@ -2,7 +2,7 @@
 #include <stdatomic.h>
 
 #include "ft/checkpoint.h"
-#include "ft/hf.h"
+#include "ft/hf_method.h"
 #include "ft/run.h"
 #include "internal.h"
 
@@ -84,7 +84,11 @@ ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, o->run_dir, config));
   FT_TRY(ft_hf_check_sums(config->model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config->model_path, &hf));
-  if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(&hf, config->freeze.texts, config->freeze.num));
+  FT_CHECK(config->method.name == FT_METHOD_FULL, FT_ERR_CONFIG,
+           "%s was trained with method.name \"%s\": exports of what a method adds are not "
+           "supported yet",
+           o->run_dir, ft_config_value(config, "method.name")->valuestring);
+  FT_TRY(ft_train_put_method(config, &hf));
   ft_dtype dtype = o->dtype ? *o->dtype : hf.dtype;
   set_reader(&r, config, &hf, dtype);
   ft_hf_source source = {.read = read_master, .arg = &r};

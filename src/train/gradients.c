@@ -85,6 +85,7 @@ static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *lo
                            .seed = (uint64_t)t->config->seed,
                            .step = (uint64_t)a->step,
                            .micro_batch = (uint64_t)micro_batch};
+  batch.draw = (uint64_t)a->step << 24 | (uint64_t)micro_batch;
   return batch;
 }
 

@@ -126,6 +126,10 @@ typedef struct trainer {
   ft_progress progress;
 } trainer;
 
+/* ---- method.c: makes hf->layout again by method.* and train.freeze. Not collective. Errors:
+ * FT_ERR_CONFIG, FT_ERR_MEMORY. */
+ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf);
+
 /* ---- agree.c: collective over all ranks, errors agreed: they name who differs from whom. */
 /* Program, environment, model and data, once they are open. */
 ft_err ft_trainer_agree(trainer *t, const char *model_dir);

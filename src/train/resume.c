@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ft/hf_method.h"
 #include "internal.h"
 
 /* ---------------------------------------------------------------- the checkpoint to go on from */
@@ -145,6 +146,7 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
     FT_TRY(restore(t, config, options));
   } else {
     FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
+    if (t->config->method.name != FT_METHOD_FULL) FT_TRY(ft_model_start_method(t->model));
     ft_optim_begin_average(t->optim);
     FT_TRY(ft_shard_checksum(t->shard, &checksum));
     ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);

@@ -140,8 +140,7 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   if (t->rank == 0)
     ft_mistakes_note(&m, ft_hf_check_sums(model_dir)); /* first: it explains others */
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
-  if (found == FT_OK && t->config->freeze.num > 0)
-    found = ft_hf_freeze(&t->hf, t->config->freeze.texts, t->config->freeze.num);
+  if (found == FT_OK) found = ft_train_put_method(t->config, &t->hf);
   if (found == FT_OK) found = ft_layout_set_storage(t->hf.layout, t->config->storage);
   ft_mistakes_note(&m, found);
   if (found == FT_OK)
@@ -221,7 +220,8 @@ ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose) {
                             .max_tokens = max_tokens(t),
                             .training = training,
                             .activation_checkpointing = c->activation_checkpointing,
-                            .bounded_head = c->gradient == FT_BF16};
+                            .bounded_head = c->gradient == FT_BF16,
+                            .seed = (uint64_t)c->seed};
   ft_optim_options optim = {.beta1 = c->betas[0],
                             .beta2 = c->betas[1],
                             .eps = c->eps,

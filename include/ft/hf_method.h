@@ -1,0 +1,65 @@
+/* hf, methods: which of a model's maps a method is put beside, by the names that modules have in
+ * transformers, as PEFT's configurations have them. A name of a module is that of its tensor
+ * without ".weight".
+ *
+ * Not collective, all of it. */
+#ifndef FT_HF_METHOD_H
+#define FT_HF_METHOD_H
+
+#include "ft/hf.h"
+
+/* As method.name has them, in this order. */
+typedef enum ft_hf_method_kind {
+  FT_METHOD_FULL,
+  FT_METHOD_LORA,
+  FT_METHOD_IA3,
+  FT_METHOD_PREFIX,
+  FT_METHOD_PROMPT,
+  FT_METHOD_BOTTLENECK, /* "adapter" */
+  FT_METHOD_NUM
+} ft_hf_method_kind;
+
+/* Which biases are trained too. */
+typedef enum ft_hf_bias { FT_BIAS_NONE, FT_BIAS_ALL, FT_BIAS_LORA_ONLY } ft_hf_bias;
+
+/* A regular expression that fits the end of a module's name, and what holds there. */
+typedef struct ft_hf_pattern {
+  const char *pattern;
+  double value;
+} ft_hf_pattern;
+
+/* Names of modules: an entry fits a name that is it or ends in "." and it. */
+typedef struct ft_hf_modules {
+  const char *const *names; /* [num] */
+  int64_t num;
+  bool is_pattern; /* there is one, a regular expression for the whole of a name */
+} ft_hf_modules;
+
+/* Everything borrowed. */
+typedef struct ft_hf_method {
+  ft_hf_method_kind kind;
+  ft_hf_modules targets; /* none: all linear maps of layers; IA3: k, v and down */
+  /* IA3: of those the ones whose input is scaled; none: down */
+  ft_hf_modules feed_forward;
+  ft_hf_modules save; /* trained whole */
+  ft_hf_bias bias;
+  int64_t rank;
+  double alpha;
+  bool rslora, dora;
+  double dropout;
+  const ft_hf_pattern *rank_pattern, *alpha_pattern; /* the first that fits holds */
+  int64_t num_rank_patterns, num_alpha_patterns;
+  const int64_t *layers; /* [num_layers] targets in these only; num_layers 0: in all */
+  int64_t num_layers;
+  int64_t virtual_tokens; /* prefix, prompt */
+  int64_t reduction;      /* bottleneck: its width is hidden / reduction */
+  ft_activation_kind activation;
+  bool after_attention; /* Houlsby; otherwise Pfeiffer */
+} ft_hf_method;
+
+/* Makes config->layout again, with what the method adds, everything else frozen; a tied head that
+ * is saved becomes a matrix of its own. Errors: FT_ERR_CONFIG where the model cannot take it, a
+ * name fits nothing or a pattern is no regular expression; FT_ERR_MEMORY. */
+ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *method);
+
+#endif

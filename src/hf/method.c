@@ -1,0 +1,335 @@
+/* What a method means for a model: its targets by name become maps of the layout. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <math.h>
+#include <pcre2.h>
+#include <string.h>
+
+#include "family.h"
+#include "ft/hf_method.h"
+#include "names.h"
+
+typedef struct expression {
+  pcre2_code *code;
+  double value;
+} expression;
+
+/* A method with its expressions compiled. */
+typedef struct chooser {
+  const ft_hf_config *config;
+  const ft_hf_method *method;
+  expression *ranks, *alphas; /* [num_rank_patterns], [num_alpha_patterns] */
+  pcre2_code *targets;        /* where they are one expression */
+} chooser;
+
+/* ---------------------------------------------------------------- regular expressions */
+
+/* Compiles `pattern` as what fits the whole of a name, or its end. */
+static ft_err compile(const char *what, const char *pattern, bool end_only, pcre2_code **out) {
+  ft_err err = FT_OK;
+  void *text = NULL;
+  int number;
+  size_t offset, room = strlen(pattern) + 32;
+  FT_TRY(ft_alloc(FT_MEM_OTHER, room, &text));
+  snprintf(text, room, "^%s(?:%s)$", end_only ? "(?:.*\\.)?" : "", pattern);
+  *out = pcre2_compile(text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &number, &offset, NULL);
+  FT_CHECK(*out != NULL, FT_ERR_CONFIG, "%s: \"%s\" is not a regular expression", what, pattern);
+out:
+  ft_free(text);
+  return err;
+}
+
+static bool fits(const pcre2_code *code, const char *name) {
+  pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
+  bool found = data && pcre2_match(code, (PCRE2_SPTR)name, strlen(name), 0, 0, data, NULL) >= 0;
+  pcre2_match_data_free(data);
+  return found;
+}
+
+static ft_err compile_patterns(const char *what, const ft_hf_pattern *patterns, int64_t num,
+                               expression **out) {
+  ft_err err = FT_OK;
+  void *p;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, num, sizeof **out, &p));
+  *out = p;
+  for (int64_t i = 0; i < num; i++) {
+    FT_TRY(compile(what, patterns[i].pattern, true, &(*out)[i].code));
+    (*out)[i].value = patterns[i].value;
+  }
+out:
+  return err;
+}
+
+static double first_that_fits(const expression *e, int64_t num, const char *name, double other) {
+  for (int64_t i = 0; i < num; i++)
+    if (fits(e[i].code, name)) return e[i].value;
+  return other;
+}
+
+static void free_expressions(expression *e, int64_t num) {
+  for (int64_t i = 0; e && i < num; i++)
+    pcre2_code_free(e[i].code);
+  ft_free(e);
+}
+
+/* ---------------------------------------------------------------- names */
+
+/* The module that a weight belongs to. */
+static void module_name(const ft_hf_config *config, int64_t layer, ft_role role, char *out,
+                        size_t size) {
+  ft_hf_role_name(config->naming, layer, role, out, size);
+  static const char *const endings[] = {".weight", ".bias"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(endings); i++)
+    if (ft_ends_with(out, endings[i])) out[strlen(out) - strlen(endings[i])] = '\0';
+}
+
+static bool is_named(const ft_hf_modules *modules, const char *name) {
+  for (int64_t i = 0; i < modules->num; i++) {
+    size_t length = strlen(name), entry = strlen(modules->names[i]);
+    if (length < entry || strcmp(name + length - entry, modules->names[i]) != 0) continue;
+    if (length == entry || name[length - entry - 1] == '.') return true;
+  }
+  return false;
+}
+
+static bool is_map(ft_role role) {
+  static const ft_role maps[] = {FT_ROLE_Q,    FT_ROLE_K,  FT_ROLE_V,   FT_ROLE_O,
+                                 FT_ROLE_GATE, FT_ROLE_UP, FT_ROLE_DOWN};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(maps); i++)
+    if (maps[i] == role) return true;
+  return false;
+}
+
+static bool is_listed(const ft_hf_method *m, int64_t layer) {
+  for (int64_t i = 0; i < m->num_layers; i++)
+    if (m->layers[i] == layer) return true;
+  return m->num_layers == 0;
+}
+
+/* Whether the method is put beside the map of that name. */
+static bool is_target(const chooser *c, int64_t layer, ft_role role, const char *name) {
+  const ft_hf_method *m = c->method;
+  if (m->kind != FT_METHOD_LORA && m->kind != FT_METHOD_IA3) return false;
+  if (!is_map(role) || !is_listed(m, layer)) return false;
+  if (c->targets) return fits(c->targets, name);
+  if (m->targets.num > 0) return is_named(&m->targets, name);
+  return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
+         role == FT_ROLE_DOWN;
+}
+
+static bool is_saved(const chooser *c, const char *name) {
+  return is_named(&c->method->save, name);
+}
+
+/* ---------------------------------------------------------------- the choice */
+
+static bool is_bias(ft_role role) {
+  static const ft_role biases[] = {FT_ROLE_Q_BIAS,   FT_ROLE_K_BIAS,    FT_ROLE_V_BIAS,
+                                   FT_ROLE_O_BIAS,   FT_ROLE_GATE_BIAS, FT_ROLE_UP_BIAS,
+                                   FT_ROLE_DOWN_BIAS};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(biases); i++)
+    if (biases[i] == role) return true;
+  return false;
+}
+
+/* The map that a bias of a layer is added to. */
+static ft_role map_of(ft_role bias) {
+  switch (bias) {
+  case FT_ROLE_Q_BIAS:
+    return FT_ROLE_Q;
+  case FT_ROLE_K_BIAS:
+    return FT_ROLE_K;
+  case FT_ROLE_V_BIAS:
+    return FT_ROLE_V;
+  case FT_ROLE_O_BIAS:
+    return FT_ROLE_O;
+  case FT_ROLE_GATE_BIAS:
+    return FT_ROLE_GATE;
+  case FT_ROLE_UP_BIAS:
+    return FT_ROLE_UP;
+  default:
+    return FT_ROLE_DOWN;
+  }
+}
+
+static bool is_frozen(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  const chooser *c = arg;
+  char name[FT_HF_NAME_BYTES], tensor[FT_HF_NAME_BYTES];
+  (void)place;
+  module_name(c->config, layer, role, name, sizeof name);
+  ft_hf_role_name(c->config->naming, layer, role, tensor, sizeof tensor);
+  if (is_saved(c, name)) return false;
+  if (c->method->bias == FT_BIAS_ALL) return !ft_ends_with(tensor, ".bias");
+  if (c->method->bias == FT_BIAS_LORA_ONLY && is_bias(role))
+    return !is_target(c, layer, map_of(role), name);
+  return true;
+}
+
+/* Whether other maps stand before this one in the tensor of the files. */
+static bool is_later_part(const ft_hf_config *config, int64_t layer, ft_role role) {
+  static const ft_role before[][2] = {
+      {FT_ROLE_K, FT_ROLE_Q}, {FT_ROLE_V, FT_ROLE_Q}, {FT_ROLE_UP, FT_ROLE_GATE}};
+  char own[FT_HF_NAME_BYTES], other[FT_HF_NAME_BYTES];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(before); i++) {
+    if (before[i][0] != role) continue;
+    if (role == FT_ROLE_UP && !config->arch.gated) return false;
+    ft_hf_role_name(config->naming, layer, role, own, sizeof own);
+    ft_hf_role_name(config->naming, layer, before[i][1], other, sizeof other);
+    return strcmp(own, other) == 0;
+  }
+  return false;
+}
+
+static ft_beside low_rank(const chooser *c, int64_t layer, ft_role role, const char *name) {
+  const ft_hf_method *m = c->method;
+  double rank = first_that_fits(c->ranks, m->num_rank_patterns, name, (double)m->rank);
+  double alpha = first_that_fits(c->alphas, m->num_alpha_patterns, name, m->alpha);
+  return (ft_beside){.rank = (int64_t)rank,
+                     .scale = (float)(alpha / (m->rslora ? sqrt(rank) : rank)),
+                     .shares_a = is_later_part(c->config, layer, role),
+                     .magnitude = m->dora};
+}
+
+static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  const chooser *c = arg;
+  char name[FT_HF_NAME_BYTES];
+  if (place != FT_PLACE_LAYER || !is_map(role)) return (ft_beside){.rank = 0};
+  module_name(c->config, layer, role, name, sizeof name);
+  if (!is_target(c, layer, role, name)) return (ft_beside){.rank = 0};
+  if (c->method->kind == FT_METHOD_LORA) return low_rank(c, layer, role, name);
+  bool input = c->method->feed_forward.num > 0 ? is_named(&c->method->feed_forward, name)
+                                               : role == FT_ROLE_DOWN;
+  return (ft_beside){.input_scale = input, .output_scale = !input};
+}
+
+/* ---------------------------------------------------------------- checks */
+
+/* Calls for every module of the model, until `look` says that it has seen enough. */
+typedef struct search {
+  const chooser *chooser;
+  const char *entry;
+  bool found;
+  char example[FT_HF_NAME_BYTES]; /* a name that could have been meant */
+} search;
+
+static void look(search *s, const ft_block *b, const ft_tensor *t, bool maps_only) {
+  char name[FT_HF_NAME_BYTES];
+  const ft_hf_modules one = {.names = &s->entry, .num = 1};
+  if (!ft_role_is_own(t->role) || t->num_dims != 2) return;
+  if (maps_only && !is_map(t->role)) return;
+  module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
+  if (!s->example[0]) snprintf(s->example, sizeof s->example, "%s", name);
+  s->found = s->found || is_named(&one, name);
+}
+
+/* An entry that names nothing is a slip of the pen. */
+static ft_err check_entries(const chooser *c, const char *key, const ft_hf_modules *modules,
+                            bool maps_only) {
+  const ft_layout *l = c->config->layout;
+  for (int64_t i = 0; i < modules->num && !modules->is_pattern; i++) {
+    search s = {.chooser = c, .entry = modules->names[i]};
+    for (int64_t b = 0; b < l->num_blocks; b++)
+      for (int k = 0; k < l->blocks[b].num_tensors; k++)
+        look(&s, &l->blocks[b], &l->blocks[b].tensors[k], maps_only);
+    if (!s.found)
+      return ft_fail(FT_ERR_CONFIG, "%s: \"%s\" names no %s of this model; one is \"%s\"", key,
+                     s.entry, maps_only ? "linear map in a layer" : "module", s.example);
+  }
+  return FT_OK;
+}
+
+/* A bottleneck is defined for layers whose branches are normed before and joined as they are. */
+static ft_err check_model(const ft_hf_config *config, const ft_hf_method *m) {
+  const ft_arch *a = &config->arch;
+  if (m->kind == FT_METHOD_BOTTLENECK && a->norm_places != FT_NORM_BEFORE)
+    return ft_fail(
+        FT_ERR_CONFIG,
+        "method.name \"adapter\": bottlenecks are supported for models whose norms stand "
+        "before a layer's branches only; those of a %s model stand elsewhere too",
+        config->model_type);
+  bool virtual = m->kind == FT_METHOD_PREFIX || m->kind == FT_METHOD_PROMPT;
+  if (virtual && (a->two_way || a->head != FT_HEAD_TOKENS))
+    return ft_fail(FT_ERR_CONFIG,
+                   "method.name: prefixes and prompts are supported for models that predict the "
+                   "next token; this is a %s model%s",
+                   config->model_type, a->two_way ? ", whose tokens see each other both ways" : "");
+  return FT_OK;
+}
+
+/* ---------------------------------------------------------------- the layout */
+
+static ft_method values_of(const ft_hf_config *config, const ft_hf_method *m) {
+  ft_method v = {.dropout = (float)m->dropout};
+  if (m->kind == FT_METHOD_PREFIX) v.prefix_tokens = m->virtual_tokens;
+  if (m->kind == FT_METHOD_PROMPT) v.prompt_tokens = m->virtual_tokens;
+  if (m->kind == FT_METHOD_BOTTLENECK) {
+    v.bottleneck = FT_MAX(config->arch.hidden / m->reduction, (int64_t)1);
+    v.bottleneck_activation = m->activation;
+    v.bottleneck_after_attention = m->after_attention;
+    v.bottleneck_reads_sum = !m->after_attention;
+  }
+  return v;
+}
+
+static ft_err open_chooser(chooser *c) {
+  ft_err err = FT_OK;
+  const ft_hf_method *m = c->method;
+  FT_TRY(compile_patterns("method.rank_pattern", m->rank_pattern, m->num_rank_patterns, &c->ranks));
+  FT_TRY(compile_patterns("method.alpha_pattern", m->alpha_pattern, m->num_alpha_patterns,
+                          &c->alphas));
+  if (m->targets.is_pattern)
+    FT_TRY(compile("method.targets", m->targets.names[0], false, &c->targets));
+out:
+  return err;
+}
+
+static void close_chooser(chooser *c) {
+  free_expressions(c->ranks, c->method->num_rank_patterns);
+  free_expressions(c->alphas, c->method->num_alpha_patterns);
+  pcre2_code_free(c->targets);
+}
+
+/* Inputs are scaled where nobody else reads them. */
+static ft_err check_inputs(const ft_hf_config *config, const ft_layout *l) {
+  char name[FT_HF_NAME_BYTES];
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    for (int i = 0; i < l->blocks[b].num_tensors; i++) {
+      ft_role map;
+      ft_part_kind part;
+      if (!ft_role_is_part(l->blocks[b].tensors[i].role, &map, &part)) continue;
+      if (part != FT_PART_INPUT_SCALE || map == FT_ROLE_O || map == FT_ROLE_DOWN) continue;
+      module_name(config, l->blocks[b].layer, map, name, sizeof name);
+      return ft_fail(FT_ERR_CONFIG,
+                     "method.name \"ia3\": the input of %s is that of other maps too; only the "
+                     "inputs of attention's output map and of the feed-forward part's last one can "
+                     "be scaled",
+                     name);
+    }
+  return FT_OK;
+}
+
+ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *m) {
+  ft_err err = FT_OK;
+  ft_layout *layout = NULL;
+  chooser c = {.config = config, .method = m};
+  const ft_choice choice = {.frozen = is_frozen, .beside = beside, .arg = &c};
+  const ft_method values = values_of(config, m);
+  char head[FT_HF_NAME_BYTES];
+  FT_TRY(open_chooser(&c));
+  FT_TRY(check_model(config, m));
+  FT_TRY(check_entries(&c, "method.targets", &m->targets, true));
+  module_name(config, -1, FT_ROLE_HEAD, head, sizeof head);
+  if (config->arch.tied && is_saved(&c, head)) config->arch.tied = false;
+  FT_TRY(ft_layout_new(&config->arch, &values, &choice, &layout));
+  FT_CHECK(ft_layout_num_trained(layout) > 0, FT_ERR_CONFIG,
+           "method.targets: nothing of this model fits \"%s\"; nothing is left to train",
+           m->targets.num > 0 ? m->targets.names[0] : "all-linear");
+  FT_TRY(check_inputs(config, layout));
+  ft_layout_free(config->layout);
+  config->layout = layout;
+  layout = NULL;
+  FT_TRY(check_entries(&c, "method.save_modules", &m->save, false));
+out:
+  ft_layout_free(layout);
+  close_chooser(&c);
+  return err;
+}

@@ -52,9 +52,11 @@ typedef struct ft_hf_method {
   const int64_t *layers; /* [num_layers] targets in these only; num_layers 0: in all */
   int64_t num_layers;
   int64_t virtual_tokens; /* prefix, prompt */
+  const char *init;       /* prompt: "random", "vocabulary" or "text:…"; NULL: random */
   int64_t reduction;      /* bottleneck: its width is hidden / reduction */
   ft_activation_kind activation;
   bool after_attention; /* Houlsby; otherwise Pfeiffer */
+  const cJSON *as_read; /* the adapter_config.json that it was read from, or NULL */
 } ft_hf_method;
 
 /* Makes config->layout again, with what the method adds, everything else frozen; a tied head that

@@ -25,9 +25,20 @@ static bool set_dtype(cJSON *object, const char *name, bool always) {
   return set_string(object, "torch_dtype", name);
 }
 
+/* The head has a matrix of its own now. */
+static bool untie(cJSON *object) {
+  static const char key[] = "tie_word_embeddings";
+  cJSON *no = cJSON_CreateFalse();
+  bool done =
+      no && (ft_json_get(object, key) ? cJSON_ReplaceItemInObjectCaseSensitive(object, key, no)
+                                      : cJSON_AddItemToObject(object, key, no));
+  if (!done) cJSON_Delete(no);
+  return done;
+}
+
 /* The input's config with the number format of the weights; of a composite also in its text part.
  */
-static ft_err write_config(const char *dir, const cJSON *input, ft_dtype dtype) {
+static ft_err write_config(const char *dir, const cJSON *input, ft_dtype dtype, bool untied) {
   static const char *const dtype_names[] = {
       [FT_F32] = "float32", [FT_BF16] = "bfloat16", [FT_F16] = "float16"};
   ft_err err = FT_OK;
@@ -35,7 +46,8 @@ static ft_err write_config(const char *dir, const cJSON *input, ft_dtype dtype) 
   cJSON *json = cJSON_Duplicate(input, true);
   cJSON *text = json ? ft_json_get(json, "text_config") : NULL;
   FT_CHECK(json && set_dtype(json, dtype_names[dtype], true) &&
-               (!cJSON_IsObject(text) || set_dtype(text, dtype_names[dtype], false)),
+               (!cJSON_IsObject(text) || set_dtype(text, dtype_names[dtype], false)) &&
+               (!untied || untie(json)) && (!untied || !cJSON_IsObject(text) || untie(text)),
            FT_ERR_MEMORY, "no memory for the config of %s", dir);
   FT_TRY(ft_path_join(dir, "config.json", &path));
   FT_TRY(ft_json_write(path, json));
@@ -72,18 +84,6 @@ out:
   return err;
 }
 
-static ft_err write_all(const char *model_dir, const ft_hf_config *config,
-                        const ft_hf_source *source, ft_dtype dtype, int64_t max_shard_bytes,
-                        const char *dir) {
-  ft_err err = FT_OK;
-  FT_TRY(write_config(dir, config->json, dtype));
-  if (model_dir) FT_TRY(ft_hf_copy_companions(model_dir, dir));
-  FT_TRY(ft_hf_write_weights(config, model_dir, source, dtype, max_shard_bytes, dir));
-  FT_TRY(ft_hf_write_sums(dir));
-out:
-  return err;
-}
-
 /* Removes what a failed export left, keeping the message of the failure. */
 static void remove_partial(const char *partial, ft_err failure) {
   char *message = NULL;
@@ -93,8 +93,8 @@ static void remove_partial(const char *partial, ft_err failure) {
   ft_free(message);
 }
 
-ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
-                    ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir) {
+ft_err ft_hf_make_directory(const char *out_dir, ft_err (*write)(void *arg, const char *dir),
+                            void *arg) {
   ft_err err = FT_OK;
   char *target = NULL, *partial = NULL;
   bool made = false;
@@ -104,12 +104,48 @@ ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_
   FT_TRY(ft_remove_tree(partial));
   made = true;
   FT_TRY(ft_make_dirs(partial));
-  FT_TRY(write_all(model_dir, config, source, dtype, max_shard_bytes, partial));
+  FT_TRY(write(arg, partial));
   FT_TRY(ft_commit_file(partial, target)); /* a directory is fsynced and renamed like a file */
   made = false;
 out:
   if (made && err != FT_OK) remove_partial(partial, err);
   ft_free(target);
   ft_free(partial);
+  return err;
+}
+
+/* ---------------------------------------------------------------- a model */
+
+static ft_err write_model(void *arg, const char *dir) {
+  ft_err err = FT_OK;
+  const ft_hf_weights *w = arg;
+  FT_TRY(write_config(dir, w->config->json, w->dtype, w->untied));
+  if (w->model_dir) FT_TRY(ft_hf_copy_companions(w->model_dir, dir));
+  FT_TRY(ft_hf_write_weights(w, dir));
+  FT_TRY(ft_hf_write_sums(dir));
+out:
+  return err;
+}
+
+ft_err ft_hf_export(const char *model_dir, const ft_hf_config *config, const ft_hf_source *source,
+                    ft_dtype dtype, int64_t max_shard_bytes, const char *out_dir) {
+  ft_hf_weights w = {.config = config,
+                     .model_dir = model_dir,
+                     .source = source,
+                     .dtype = dtype,
+                     .max_shard_bytes = max_shard_bytes};
+  return ft_hf_make_directory(out_dir, write_model, &w);
+}
+
+ft_err ft_hf_export_merged(const char *base_dir, const ft_hf_config *config,
+                           const ft_hf_method *method, const ft_hf_source *source, ft_dtype dtype,
+                           const char *out_dir) {
+  ft_err err = FT_OK;
+  ft_hf_weights w = {
+      .config = config, .model_dir = base_dir, .source = source, .dtype = dtype, .merges = true};
+  FT_TRY(ft_hf_check_merge(config, method));
+  FT_TRY(ft_hf_find_head(base_dir, config, method, &w));
+  FT_TRY(ft_hf_make_directory(out_dir, write_model, &w));
+out:
   return err;
 }

@@ -24,16 +24,18 @@ typedef struct exporter {
   const ft_hf_config *config;
   const ft_hf_source *source;
   ft_dtype dtype;
-  const char *dir;            /* written into */
+  const char *dir; /* written into */
+  const ft_hf_weights *weights;
   ft_safetensors *input;      /* the files that were read; NULL: not at hand */
   ft_hf_file_tensor *tensors; /* [num_tensors] */
   int64_t num_tensors;
   item *items; /* [num_items] by file */
   int64_t num_items, num_files, total_bytes;
-  bool as_input; /* files are those of the input */
-  float *values; /* [PIECE_ELEMENTS] */
-  float *band;   /* [BAND_ELEMENTS] of transposed tensors; NULL until there is one */
-  void *raw;     /* [PIECE_ELEMENTS] */
+  bool as_input;               /* files are those of the input */
+  char head[FT_HF_NAME_BYTES]; /* name of a head that the layout does not have */
+  float *values;               /* [PIECE_ELEMENTS] */
+  float *band;                 /* [BAND_ELEMENTS] of transposed tensors; NULL until there is one */
+  void *raw;                   /* [PIECE_ELEMENTS] */
 } exporter;
 
 /* ---------------------------------------------------------------- what is written */
@@ -56,6 +58,18 @@ static ft_err add_ours(exporter *ex, ft_hf_file_tensor *t) {
                    t->name);
   ex->num_items++;
   return FT_OK;
+}
+
+/* The head of a model that was tied: what the embedding was. */
+static void add_head(exporter *ex) {
+  item *it = &ex->items[ex->num_items++];
+  const item *embedding = ex->items; /* listed first */
+  FT_ASSERT(embedding->ours->parts[0].tensor.role == FT_ROLE_EMBEDDING && embedding->frozen);
+  ft_hf_role_name(ex->config->naming, -1, FT_ROLE_HEAD, ex->head, sizeof ex->head);
+  *it = *embedding;
+  it->ours = NULL;
+  it->number = ex->num_items - 1;
+  it->tensor.name = ex->head;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -130,10 +144,11 @@ static ft_err list_items(exporter *ex, int64_t max_shard_bytes) {
   ft_err err = FT_OK;
   const ft_hf_naming *naming = ex->config->naming;
   FT_TRY(ft_hf_list_tensors(naming, ex->config->layout, &ex->tensors, &ex->num_tensors));
-  int64_t room = ex->num_tensors + (ex->input ? ft_safetensors_count(ex->input) : 0);
+  int64_t room = ex->num_tensors + 1 + (ex->input ? ft_safetensors_count(ex->input) : 0);
   FT_TRY(ft_alloc_array(FT_MEM_IO, room, sizeof *ex->items, (void **)&ex->items));
   for (int64_t i = 0; i < ex->num_tensors; i++)
     FT_TRY(add_ours(ex, &ex->tensors[i]));
+  if (ex->weights->adds_head) add_head(ex);
   if (naming->composite) FT_TRY(add_foreign(ex));
   for (int64_t i = 0; i < ex->num_items; i++)
     ex->total_bytes += ex->items[i].tensor.bytes;
@@ -250,10 +265,33 @@ out:
   return err;
 }
 
+/* The same with what a method has added, whole rows at a time. */
+static ft_err write_merged(exporter *ex, const item *it, ft_safetensors_writer *w) {
+  ft_err err = FT_OK;
+  ft_hf_merger *merger = NULL;
+  int64_t width = it->ours->num_dims == 2 ? it->ours->dims[1] : 1, rows = it->ours->dims[0];
+  int64_t at_once = (int64_t)PIECE_ELEMENTS / width;
+  FT_CHECK(at_once > 0, FT_ERR_DATA, "%s has %lld columns; at most %d are supported",
+           it->tensor.name, (long long)width, PIECE_ELEMENTS);
+  FT_TRY(ft_hf_merger_new(ex->config, ex->source, it->ours, ex->input, it->frozen, &merger));
+  for (int64_t row = 0; row < rows; row += at_once) {
+    int64_t n = FT_MIN(at_once, rows - row);
+    FT_TRY(ft_safetensors_read(ex->input, it->frozen, row * width, n * width, ex->raw));
+    ft_convert(FT_F32, ex->values, it->frozen->dtype, ex->raw, n * width);
+    ft_hf_merge_rows(merger, row, n, ex->values);
+    FT_TRY(put(ex, it, ex->values, row * width, n * width, w));
+  }
+out:
+  ft_hf_merger_free(merger);
+  return err;
+}
+
 static ft_err write_tensor(exporter *ex, const item *it, ft_safetensors_writer *w) {
   ft_err err = FT_OK;
   int64_t at = 0;
   if (it->foreign) return write_foreign(ex, it, w);
+  if (it->frozen && it->ours && ex->weights->merges && ft_hf_is_merged(ex->config, it->ours))
+    return write_merged(ex, it, w);
   if (it->frozen) return write_frozen(ex, it, w);
   if (it->ours->transposed) return write_transposed(ex, it, w);
   for (int i = 0; i < it->ours->num_parts; i++)
@@ -335,11 +373,15 @@ out:
   return err;
 }
 
-ft_err ft_hf_write_weights(const ft_hf_config *config, const char *model_dir,
-                           const ft_hf_source *source, ft_dtype dtype, int64_t max_shard_bytes,
-                           const char *out_dir) {
+ft_err ft_hf_write_weights(const ft_hf_weights *weights, const char *out_dir) {
   ft_err err = FT_OK;
-  exporter ex = {.config = config, .source = source, .dtype = dtype, .dir = out_dir};
+  const ft_hf_config *config = weights->config;
+  const char *model_dir = weights->model_dir;
+  exporter ex = {.config = config,
+                 .source = weights->source,
+                 .dtype = weights->dtype,
+                 .dir = out_dir,
+                 .weights = weights};
   /* Weights that are gone, or never were, leave the form open; but a composite's other parts come
    * from them. `init` takes nothing but texts from model_dir, whatever else is there. */
   bool at_hand =
@@ -349,7 +391,7 @@ ft_err ft_hf_write_weights(const ft_hf_config *config, const char *model_dir,
            "began with, and there are none (a text model alone has the text_config as its "
            "config.json)",
            model_dir ? model_dir : out_dir);
-  FT_TRY(list_items(&ex, max_shard_bytes));
+  FT_TRY(list_items(&ex, weights->max_shard_bytes));
   FT_TRY(write_files(&ex));
 out:
   ft_free(ex.items);

@@ -10,6 +10,7 @@ enum { PIECE_ELEMENTS = 1 << 20 };
 
 typedef struct importer {
   ft_safetensors *st;
+  const ft_hf_naming *naming;
   ft_shard *shard;
   ft_hf_file_tensor *tensors; /* [num_tensors] */
   int64_t num_tensors;
@@ -31,7 +32,7 @@ typedef struct reading {
 } reading;
 
 static const ft_safetensor *find_source(const importer *in, const ft_hf_file_tensor *t) {
-  const ft_safetensor *source = ft_safetensors_find(in->st, t->name);
+  const ft_safetensor *source = ft_hf_find_source(in->st, in->naming, t);
   FT_ASSERT(source != NULL); /* ft_hf_check_tensors has looked */
   return source;
 }
@@ -224,7 +225,7 @@ out:
 
 ft_err ft_hf_import(const char *dir, const ft_hf_config *config, ft_shard *shard, ft_comm *comm) {
   ft_err err = FT_OK;
-  importer in = {.shard = shard};
+  importer in = {.shard = shard, .naming = config->naming};
   FT_TRY(ft_comm_agree(comm, import_all(&in, dir, config)));
   FT_TRY(check_sums(&in, comm));
   FT_TRY(ft_shard_spread(shard));

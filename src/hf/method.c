@@ -4,9 +4,8 @@
 #include <pcre2.h>
 #include <string.h>
 
+#include "adapter.h"
 #include "family.h"
-#include "ft/hf_method.h"
-#include "names.h"
 
 typedef struct expression {
   pcre2_code *code;
@@ -73,16 +72,7 @@ static void free_expressions(expression *e, int64_t num) {
 
 /* ---------------------------------------------------------------- names */
 
-/* The module that a weight belongs to. */
-static void module_name(const ft_hf_config *config, int64_t layer, ft_role role, char *out,
-                        size_t size) {
-  ft_hf_role_name(config->naming, layer, role, out, size);
-  static const char *const endings[] = {".weight", ".bias"};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(endings); i++)
-    if (ft_ends_with(out, endings[i])) out[strlen(out) - strlen(endings[i])] = '\0';
-}
-
-static bool is_named(const ft_hf_modules *modules, const char *name) {
+bool ft_hf_is_named(const ft_hf_modules *modules, const char *name) {
   for (int64_t i = 0; i < modules->num; i++) {
     size_t length = strlen(name), entry = strlen(modules->names[i]);
     if (length < entry || strcmp(name + length - entry, modules->names[i]) != 0) continue;
@@ -111,13 +101,13 @@ static bool is_target(const chooser *c, int64_t layer, ft_role role, const char 
   if (m->kind != FT_METHOD_LORA && m->kind != FT_METHOD_IA3) return false;
   if (!is_map(role) || !is_listed(m, layer)) return false;
   if (c->targets) return fits(c->targets, name);
-  if (m->targets.num > 0) return is_named(&m->targets, name);
+  if (m->targets.num > 0) return ft_hf_is_named(&m->targets, name);
   return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
          role == FT_ROLE_DOWN;
 }
 
 static bool is_saved(const chooser *c, const char *name) {
-  return is_named(&c->method->save, name);
+  return ft_hf_is_named(&c->method->save, name);
 }
 
 /* ---------------------------------------------------------------- the choice */
@@ -155,7 +145,7 @@ static bool is_frozen(const void *arg, ft_place place, int64_t layer, ft_role ro
   const chooser *c = arg;
   char name[FT_HF_NAME_BYTES], tensor[FT_HF_NAME_BYTES];
   (void)place;
-  module_name(c->config, layer, role, name, sizeof name);
+  ft_hf_module_name(c->config, layer, role, name, sizeof name);
   ft_hf_role_name(c->config->naming, layer, role, tensor, sizeof tensor);
   if (is_saved(c, name)) return false;
   if (c->method->bias == FT_BIAS_ALL) return !ft_ends_with(tensor, ".bias");
@@ -193,10 +183,10 @@ static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role 
   const chooser *c = arg;
   char name[FT_HF_NAME_BYTES];
   if (place != FT_PLACE_LAYER || !is_map(role)) return (ft_beside){.rank = 0};
-  module_name(c->config, layer, role, name, sizeof name);
+  ft_hf_module_name(c->config, layer, role, name, sizeof name);
   if (!is_target(c, layer, role, name)) return (ft_beside){.rank = 0};
   if (c->method->kind == FT_METHOD_LORA) return low_rank(c, layer, role, name);
-  bool input = c->method->feed_forward.num > 0 ? is_named(&c->method->feed_forward, name)
+  bool input = c->method->feed_forward.num > 0 ? ft_hf_is_named(&c->method->feed_forward, name)
                                                : role == FT_ROLE_DOWN;
   return (ft_beside){.input_scale = input, .output_scale = !input};
 }
@@ -216,9 +206,9 @@ static void look(search *s, const ft_block *b, const ft_tensor *t, bool maps_onl
   const ft_hf_modules one = {.names = &s->entry, .num = 1};
   if (!ft_role_is_own(t->role) || t->num_dims != 2) return;
   if (maps_only && !is_map(t->role)) return;
-  module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
+  ft_hf_module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
   if (!s->example[0]) snprintf(s->example, sizeof s->example, "%s", name);
-  s->found = s->found || is_named(&one, name);
+  s->found = s->found || ft_hf_is_named(&one, name);
 }
 
 /* An entry that names nothing is a slip of the pen. */
@@ -297,7 +287,7 @@ static ft_err check_inputs(const ft_hf_config *config, const ft_layout *l) {
       ft_part_kind part;
       if (!ft_role_is_part(l->blocks[b].tensors[i].role, &map, &part)) continue;
       if (part != FT_PART_INPUT_SCALE || map == FT_ROLE_O || map == FT_ROLE_DOWN) continue;
-      module_name(config, l->blocks[b].layer, map, name, sizeof name);
+      ft_hf_module_name(config, l->blocks[b].layer, map, name, sizeof name);
       return ft_fail(FT_ERR_CONFIG,
                      "method.name \"ia3\": the input of %s is that of other maps too; only the "
                      "inputs of attention's output map and of the feed-forward part's last one can "
@@ -317,8 +307,11 @@ ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *m) {
   FT_TRY(open_chooser(&c));
   FT_TRY(check_model(config, m));
   FT_TRY(check_entries(&c, "method.targets", &m->targets, true));
-  module_name(config, -1, FT_ROLE_HEAD, head, sizeof head);
-  if (config->arch.tied && is_saved(&c, head)) config->arch.tied = false;
+  ft_hf_module_name(config, -1, FT_ROLE_HEAD, head, sizeof head);
+  if (config->arch.tied && is_saved(&c, head)) {
+    config->arch.tied = false;
+    config->naming->untied = true;
+  }
   FT_TRY(ft_layout_new(&config->arch, &values, &choice, &layout));
   FT_CHECK(ft_layout_num_trained(layout) > 0, FT_ERR_CONFIG,
            "method.targets: nothing of this model fits \"%s\"; nothing is left to train",

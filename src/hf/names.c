@@ -69,6 +69,23 @@ int ft_hf_tensor_name(const ft_hf_config *config, const ft_block *block, ft_role
   return ft_hf_role_name(config->naming, block->layer, role, out, size);
 }
 
+void ft_hf_module_name(const ft_hf_config *config, int64_t layer, ft_role role, char *out,
+                       size_t size) {
+  ft_hf_role_name(config->naming, layer, role, out, size);
+  static const char *const endings[] = {".weight", ".bias"};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(endings); i++)
+    if (ft_ends_with(out, endings[i])) out[strlen(out) - strlen(endings[i])] = '\0';
+}
+
+const ft_safetensor *ft_hf_find_source(const ft_safetensors *st, const ft_hf_naming *n,
+                                       const ft_hf_file_tensor *t) {
+  char embedding[FT_HF_NAME_BYTES];
+  if (!n->untied || t->parts[0].tensor.role != FT_ROLE_HEAD)
+    return ft_safetensors_find(st, t->name);
+  ft_hf_role_name(n, -1, FT_ROLE_EMBEDDING, embedding, sizeof embedding);
+  return ft_safetensors_find(st, embedding);
+}
+
 /* ---------------------------------------------------------------- the list */
 
 /* Adds a part of the file's tensor. */

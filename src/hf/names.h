@@ -12,6 +12,7 @@ typedef struct ft_hf_naming {
   char head[40];  /* … and of the rest: "" */
   bool old_norms; /* BERT's norms have gamma and beta */
   bool head_only; /* of a tied matrix the head is there, not the embedding */
+  bool untied;    /* a method has made two of a tied matrix: the head begins as the embedding */
   bool found;     /* in the weights of the directory; otherwise as transformers names them */
 } ft_hf_naming;
 
@@ -26,6 +27,15 @@ enum { FT_HF_NAME_BYTES = 160 };
  */
 int ft_hf_role_name(const ft_hf_naming *naming, int64_t layer, ft_role role, char *out,
                     size_t size);
+
+/* The module that it belongs to: its name without ".weight" or ".bias". */
+void ft_hf_module_name(const ft_hf_config *config, int64_t layer, ft_role role, char *out,
+                       size_t size);
+
+/* The model's files' tensor that holds the values of this one; NULL: there is none. */
+struct ft_hf_file_tensor;
+const ft_safetensor *ft_hf_find_source(const ft_safetensors *st, const ft_hf_naming *naming,
+                                       const struct ft_hf_file_tensor *t);
 
 /* A tensor of ours inside one of the file's. */
 typedef struct ft_hf_part {

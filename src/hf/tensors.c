@@ -59,8 +59,9 @@ static void note_unreadable(census *c, const ft_safetensor *found) {
                   found->name, found->dtype_name);
 }
 
-static void look_for(census *c, const ft_safetensors *st, const ft_hf_file_tensor *t) {
-  const ft_safetensor *found = ft_safetensors_find(st, t->name);
+static void look_for(census *c, const ft_safetensors *st, const ft_hf_naming *naming,
+                     const ft_hf_file_tensor *t) {
+  const ft_safetensor *found = ft_hf_find_source(st, naming, t);
   if (!found) {
     note_missing(c, t);
     return;
@@ -179,12 +180,12 @@ ft_err ft_hf_check_tensors(const ft_safetensors *st, const char *dir, const ft_h
                            char **passed_over) {
   ft_err err = FT_OK;
   census *c = NULL;
-  FT_TRY(check_prefix(st, dir, naming, arch->tied));
+  FT_TRY(check_prefix(st, dir, naming, arch->tied || naming->untied));
   FT_TRY(ft_alloc(FT_MEM_IO, sizeof *c, (void **)&c));
   FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof *c->known, (void **)&c->known));
   for (int64_t i = 0; i < count; i++)
-    look_for(c, st, &tensors[i]);
-  look_for_extra(c, st, naming, arch->tied);
+    look_for(c, st, naming, &tensors[i]);
+  look_for_extra(c, st, naming, arch->tied || naming->untied);
   summarize(c);
   FT_TRY(ft_mistakes_fail(&c->mistakes, dir));
   if (passed_over) FT_TRY(tell_passed_over(c, passed_over));

@@ -150,10 +150,24 @@ out:
   return err;
 }
 
+/* What a layout may have and no pass computes yet. */
+static ft_err check_method(const ft_layout *l) {
+  const char *what = l->method.prompt_tokens > 0   ? "a prompt"
+                     : l->method.prefix_tokens > 0 ? "a prefix"
+                     : l->method.bottleneck > 0    ? "a bottleneck"
+                                                   : NULL;
+  if (!what) return FT_OK;
+  return ft_fail(FT_ERR_CONFIG,
+                 "%s beside the model cannot be computed yet (method.name, model.adapter or "
+                 "--adapter): lora and ia3 can",
+                 what);
+}
+
 /* Everything that a model allocates, or its bytes where m->footprint is set. */
 static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_options *options) {
   ft_err err = FT_OK;
   const ft_arch *arch = &layout->arch;
+  FT_TRY(check_method(layout));
   m->arch = *arch;
   m->layout = layout;
   m->options = *options;

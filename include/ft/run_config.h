@@ -86,6 +86,7 @@ typedef struct ft_config_method {
  */
 typedef struct ft_config {
   const char *model_path;
+  const char *adapter;     /* NULL: none */
   ft_code storage;         /* of what is frozen */
   ft_config_source *train; /* [num_train] the last of them data.replay's, if there is one */
   int64_t num_train;

@@ -12,10 +12,10 @@
  * The owner of a slice of a trained block keeps master weights, the registered states and a
  * gradient accumulator, each in f32 or in fewer bytes (kernels_packed.h). Frozen blocks (layout.h;
  * all of them, without training) have none of these: their weights are kept in the compute type
- * only, or their matrices in codes (ft_tensor.storage). Stage 3 gathers a block's weights when it is
- * acquired; stage 2 (and 1) keeps a full copy a node; stage 0 keeps what is trained on every rank.
- * What is in codes is decoded when it is acquired: in stage 3 each slice by its owner, otherwise by
- * the ranks of a node from the codes that the node has once.
+ * only, or their matrices in codes (ft_tensor.storage). Stage 3 gathers a block's weights when it
+ * is acquired; stage 2 (and 1) keeps a full copy a node; stage 0 keeps what is trained on every
+ * rank. What is in codes is decoded when it is acquired: in stage 3 each slice by its owner,
+ * otherwise by the ranks of a node from the codes that the node has once.
  *
  * Everything here is called by one thread of a rank. Element indices are int64_t. */
 #ifndef FT_SHARD_H

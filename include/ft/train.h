@@ -41,6 +41,7 @@ void ft_train_look(const ft_config *config, ft_mistakes *mistakes);
 /* Where evaluation takes weights from. */
 typedef struct ft_eval_options {
   const char *model_dir; /* a model directory, or NULL: */
+  const char *adapter;   /* an adapter directory over that or over config->model_path; or NULL: */
   const char *step;      /* a checkpoint of config->run_dir: a number, "best" or "latest" (NULL) */
   bool average;          /* of it the average of the weights (train.ema) */
 } ft_eval_options;
@@ -60,13 +61,22 @@ typedef struct ft_export_options {
   const char *step; /* as of ft_train_find_step */
   const char *out_dir;
   bool average;            /* of the weights (train.ema), rather than the last ones */
+  bool merge;              /* of a method: a whole model, not an adapter directory */
   const ft_dtype *dtype;   /* NULL: that of the model the run started from */
   const atomic_bool *stop; /* once true, nothing is left of the export; NULL: it is not looked at */
 } ft_export_options;
-/* Makes a model directory of a checkpoint (ft_hf_export). *config: the run's, whatever was read of
+/* Makes a model directory of a checkpoint (ft_hf_export), or of a run with a method an adapter
+ * directory (ft_hf_export_adapter) or a merged model. *config: the run's, whatever was read of
  * it before an error; ft_config_fini. Not collective: one process. Errors: FT_ERR_STOPPED, those of
  * ft_hf_export and of reading a checkpoint. */
 ft_err ft_train_export(const ft_export_options *options, ft_config *config);
+
+/* Whether a run trains something beside a frozen model (method.name, model.adapter). */
+bool ft_train_has_method(const ft_config *config);
+/* The same of an adapter directory over a model directory: an adapter directory again, or a merged
+ * model. Errors: those of hf. */
+ft_err ft_train_export_adapter(const ft_export_options *options, const char *model_dir,
+                               const char *adapter_dir);
 
 /* ---------------------------------------------------------------- benchmark */
 

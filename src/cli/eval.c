@@ -1,4 +1,4 @@
-/* ftrun eval CONFIG [KEY=VALUE …] [--model DIR | --step N|best|latest] [--ema] */
+/* ftrun eval CONFIG [KEY=VALUE …] [--model DIR] [--adapter DIR] [--step N|best|latest] [--ema] */
 #include "commands.h"
 #include "run_arguments.h"
 
@@ -9,6 +9,8 @@ typedef struct arguments {
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "Evaluate a model directory instead of a checkpoint", 0},
+    {"adapter", 'a', "DIR", 0, "Lay an adapter directory over the model (model.path, or --model)",
+     0},
     {"step", 's', "N|best|latest", 0, "Which checkpoint of run.dir (latest)", 0},
     {"ema", 'e', NULL, 0, "The average of the checkpoint's weights (train.ema)", 0},
     {0}};
@@ -18,6 +20,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   switch (key) {
   case 'm':
     a->eval.model_dir = argument;
+    return 0;
+  case 'a':
+    a->eval.adapter = argument;
     return 0;
   case 's':
     a->eval.step = argument;
@@ -32,10 +37,10 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     argp_error(state, "the configuration is missing");
     return EINVAL;
   case ARGP_KEY_END:
-    if (a->eval.model_dir && a->eval.step)
-      argp_error(state, "--model and --step exclude each other: a model directory has no steps");
-    if (a->eval.model_dir && a->eval.average)
-      argp_error(state, "--model and --ema exclude each other: a checkpoint has an average");
+    if ((a->eval.model_dir || a->eval.adapter) && a->eval.step)
+      argp_error(state, "--model and --adapter exclude --step: a directory has no steps");
+    if ((a->eval.model_dir || a->eval.adapter) && a->eval.average)
+      argp_error(state, "--model and --adapter exclude --ema: a checkpoint has an average");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;

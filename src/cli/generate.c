@@ -1,15 +1,15 @@
-/* ftrun generate --model DIR --prompt TEXT [--chat] … */
+/* ftrun generate --model DIR [--adapter DIR] --prompt TEXT [--chat] … */
 #include <string.h>
 
 #include "commands.h"
 #include "common.h"
-#include "ft/hf.h"
+#include "ft/hf_adapter.h"
 #include "ft/model.h"
 #include "ft/prep.h"
 #include "sample.h"
 
 typedef struct arguments {
-  const char *model, *prompt, *template_name, *system;
+  const char *model, *adapter, *prompt, *template_name, *system;
   bool chat, json, logits, has_precision;
   int64_t max_tokens, seed;
   double temperature, top_p;
@@ -27,6 +27,7 @@ enum {
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "The model directory", 0},
+    {"adapter", 'a', "DIR", 0, "Lay an adapter directory over it", 0},
     {"prompt", 'p', "TEXT", 0, "What to continue; special tokens written in it count as such", 0},
     {"chat", 'c', NULL, 0, "TEXT is a user's message: wrap it in the model's chat template", 0},
     {"template", OPTION_TEMPLATE, "NAME", 0,
@@ -50,6 +51,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   switch (key) {
   case 'm':
     a->model = argument;
+    return 0;
+  case 'a':
+    a->adapter = argument;
     return 0;
   case 'p':
     a->prompt = argument;
@@ -101,6 +105,7 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 typedef struct generator {
   const arguments *arguments;
   ft_hf_config hf;
+  ft_hf_adapter *adapter; /* NULL: none */
   ft_tokenizer *tokenizer;
   ft_render_options render;
   ft_comm *comm;
@@ -165,6 +170,10 @@ static ft_err open_text(generator *g) {
     FT_TRY(ft_template_by_name(g->arguments->template_name, &wanted));
   FT_TRY(ft_hf_check_sums(g->arguments->model));
   FT_TRY(ft_hf_config_read(g->arguments->model, &g->hf));
+  if (g->arguments->adapter) {
+    FT_TRY(ft_hf_adapter_open(g->arguments->adapter, &g->adapter));
+    FT_TRY(ft_hf_adapter_put(g->adapter, g->arguments->model, &g->hf));
+  }
   FT_TRY(ft_tokenizer_open(g->arguments->model, &g->tokenizer));
   if (g->arguments->chat) {
     FT_TRY(ft_render_options_init(g->arguments->model, g->tokenizer, wanted, g->arguments->system,
@@ -198,6 +207,7 @@ static ft_err open_model(generator *g) {
   FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, arch->vocab, sizeof(float), &p));
   g->logits = p;
   FT_TRY(ft_hf_import(a->model, &g->hf, g->shard, g->comm));
+  if (g->adapter) FT_TRY(ft_hf_adapter_import(g->adapter, g->shard, g->comm));
 out:
   return err;
 }
@@ -287,6 +297,7 @@ static void close_generator(generator *g) {
   ft_shard_free(g->shard);
   ft_render_options_fini(&g->render);
   ft_tokenizer_close(g->tokenizer);
+  ft_hf_adapter_close(g->adapter);
   ft_hf_config_fini(&g->hf);
 }
 

@@ -96,6 +96,8 @@ static ft_err inspect_directory(const char *path) {
   case FT_KIND_MODEL_NO_INDEX:
   case FT_KIND_MODEL_PICKLES:
     return ft_inspect_model(path);
+  case FT_KIND_ADAPTER:
+    return ft_inspect_adapter(path, NULL);
   case FT_KIND_CHECKPOINT_UNFINISHED:
     return unfinished(path);
   case FT_KIND_SHARDS:
@@ -104,7 +106,8 @@ static ft_err inspect_directory(const char *path) {
     return inspect_prepared(path);
   default:
     return ft_fail(FT_ERR_DATA,
-                   "%s: is neither a model directory, nor a folder of token shards (*.h5), nor a "
+                   "%s: is neither a model directory, nor an adapter's, nor a folder of token "
+                   "shards (*.h5), nor a "
                    "run, nor a checkpoint",
                    path);
   }
@@ -112,9 +115,11 @@ static ft_err inspect_directory(const char *path) {
 
 /* Files that mean nothing without those beside them stand for their directory. */
 static bool stands_for_directory(const char *name) {
-  static const char *const names[] = {
-      "config.json",  "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-      "ftrun.sha256", "manifest.json",          "metrics.jsonl",  "model.safetensors.index.json"};
+  static const char *const names[] = {"config.json",        "generation_config.json",
+                                      "tokenizer.json",     "tokenizer_config.json",
+                                      "ftrun.sha256",       "manifest.json",
+                                      "metrics.jsonl",      "model.safetensors.index.json",
+                                      "adapter_config.json"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
     if (strcmp(name, names[i]) == 0) return true;
   return is_slice_name(name);
@@ -152,7 +157,7 @@ out:
 /* ---------------------------------------------------------------- command line */
 
 typedef struct arguments {
-  const char *path;
+  const char *path, *adapter;
   bool latest;
 } arguments;
 
@@ -162,6 +167,8 @@ static const struct argp_option options[] = {
      "finished "
      "(yes, no), and the run.attempt that wrote the checkpoint (-: none), on one line",
      0},
+    {"adapter", 'a', "DIR", 0, "Inspect this adapter directory, and whether it fits the model PATH",
+     0},
     {0}};
 
 static error_t take(int key, char *argument, struct argp_state *state) {
@@ -169,6 +176,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   switch (key) {
   case 'l':
     a->latest = true;
+    return 0;
+  case 'a':
+    a->adapter = argument;
     return 0;
   case ARGP_KEY_ARG:
     if (a->path) argp_error(state, "\"%s\" was not expected: one path at a time", argument);
@@ -186,12 +196,16 @@ const struct argp ft_cli_inspect_argp = {
     .options = options,
     .parser = take,
     .args_doc = "PATH",
-    .doc = "Says what PATH is (a model directory, a .safetensors file, a token shard or a folder "
+    .doc = "Says what PATH is (a model or adapter directory, a .safetensors file, a token shard or "
+           "a folder "
            "of them, a checkpoint, a run), reads all of it and verifies its checksums. What is "
            "damaged is named, with exit status 65."};
 
 int ft_cli_inspect(int argc, char **argv) {
   arguments a = {0};
   ft_cli_parse(&ft_cli_inspect_argp, argc, argv, &a);
-  return ft_cli_end(a.latest ? ft_inspect_latest(a.path) : inspect(a.path));
+  ft_err err = a.latest    ? ft_inspect_latest(a.path)
+               : a.adapter ? ft_inspect_adapter(a.adapter, a.path)
+                           : inspect(a.path);
+  return ft_cli_end(err);
 }

@@ -1,7 +1,6 @@
 /* ftrun inspect: model directories and safetensors files. */
 #include <string.h>
 
-#include "ft/hf.h"
 #include "ft/tokenizer.h"
 #include "inspect.h"
 
@@ -71,8 +70,7 @@ static void list_types(const ft_safetensors *st, char *out, size_t size) {
                              (long long)counts[k]);
 }
 
-/* config: what the tensors have to be; NULL: anything. */
-static ft_err inspect_weights(const char *path, const ft_hf_config *config) {
+ft_err ft_inspect_weights(const char *path, const ft_hf_config *config) {
   ft_err err = FT_OK;
   ft_safetensors *st = NULL;
   char types[256];
@@ -101,7 +99,7 @@ out:
 
 ft_err ft_inspect_safetensors(const char *path) {
   printf("%s: safetensors file\n", path);
-  return inspect_weights(path, NULL);
+  return ft_inspect_weights(path, NULL);
 }
 
 /* ---------------------------------------------------------------- a model directory */
@@ -126,7 +124,7 @@ out:
 }
 
 /* Everything but weights: first, since what is damaged there may look like another mistake. */
-static ft_err inspect_texts(const char *dir) {
+ft_err ft_inspect_texts(const char *dir) {
   int64_t num_files;
   ft_err err = ft_hf_verify_sums(dir, &num_files);
   if (err != FT_OK) return err;
@@ -156,7 +154,7 @@ ft_err ft_inspect_model(const char *dir) {
   bool has_weights = ft_inspect_has(dir, "model.safetensors") ||
                      ft_inspect_has(dir, "model.safetensors.index.json");
   printf("%s: model directory\n", dir);
-  FT_TRY(inspect_texts(dir));
+  FT_TRY(ft_inspect_texts(dir));
   if (has_config) {
     FT_TRY(ft_hf_config_read(dir, &config));
     describe(&config);
@@ -168,7 +166,7 @@ ft_err ft_inspect_model(const char *dir) {
     ft_inspect_line("weights", "none");
     goto out;
   }
-  FT_TRY(inspect_weights(dir, has_config ? &config : NULL));
+  FT_TRY(ft_inspect_weights(dir, has_config ? &config : NULL));
 out:
   ft_hf_config_fini(&config);
   return err;

@@ -9,6 +9,10 @@
 const ft_key ft_config_table[] = {
     KEY(STRING, "model.path", AT(model_path), "required",
         .meaning = "Hugging Face model directory to start from"),
+    KEY(STRING, "model.adapter", AT(adapter), "null",
+        .meaning = "adapter directory of PEFT or the adapters library to go on from; it decides "
+                   "the method",
+        .nullable = true),
     KEY(CHOICE, "model.storage", AT(storage), "\"bf16\"",
         .meaning = "how frozen weights are kept: \"bf16\" (as they are computed with: in fp32 4 "
                    "bytes), \"int8\" (matrices as whole numbers in blocks of 64 with a scale: 1.06 "

@@ -2,7 +2,6 @@
 #include <stdatomic.h>
 
 #include "ft/checkpoint.h"
-#include "ft/hf_method.h"
 #include "ft/run.h"
 #include "internal.h"
 
@@ -72,6 +71,41 @@ ft_err ft_train_average_state(const ft_checkpoint *checkpoint, const char *run_d
                  run_dir);
 }
 
+static ft_err write_method(const ft_export_options *o, const char *model_dir,
+                           const ft_hf_config *hf, const ft_hf_method *method,
+                           const ft_hf_source *source, ft_dtype dtype) {
+  if (o->merge) return ft_hf_export_merged(model_dir, hf, method, source, dtype, o->out_dir);
+  return ft_hf_export_adapter(model_dir, hf, method, source, o->out_dir);
+}
+
+static ft_err export_method(const ft_export_options *o, const ft_config *config,
+                            const ft_hf_config *hf, const ft_hf_source *source, ft_dtype dtype) {
+  ft_train_method method;
+  ft_err err = ft_train_method_open(config, &method);
+  if (err == FT_OK) err = write_method(o, config->model_path, hf, &method.method, source, dtype);
+  ft_train_method_close(&method);
+  return err;
+}
+
+ft_err ft_train_export_adapter(const ft_export_options *o, const char *model_dir,
+                               const char *adapter_dir) {
+  ft_err err = FT_OK;
+  ft_hf_config hf = {0};
+  ft_hf_adapter *adapter = NULL;
+  ft_hf_source source;
+  FT_TRY(ft_hf_config_read(model_dir, &hf));
+  FT_TRY(ft_hf_adapter_open(adapter_dir, &adapter));
+  FT_TRY(ft_hf_adapter_put(adapter, model_dir, &hf));
+  ft_hf_adapter_source(adapter, &source);
+  FT_TRY(write_method(o, model_dir, &hf, ft_hf_adapter_method(adapter), &source,
+                      o->dtype ? *o->dtype : hf.dtype));
+  ft_log(FT_LOG_INFO, "%s, laid over %s, exported to %s", adapter_dir, model_dir, o->out_dir);
+out:
+  ft_hf_adapter_close(adapter);
+  ft_hf_config_fini(&hf);
+  return err;
+}
+
 ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
   ft_err err = FT_OK;
   int64_t step;
@@ -84,15 +118,14 @@ ft_err ft_train_export(const ft_export_options *o, ft_config *config) {
   FT_TRY(ft_config_from_json(ft_checkpoint_meta_of(r.checkpoint)->config, o->run_dir, config));
   FT_TRY(ft_hf_check_sums(config->model_path)); /* its texts are copied */
   FT_TRY(ft_hf_config_read(config->model_path, &hf));
-  FT_CHECK(config->method.name == FT_METHOD_FULL, FT_ERR_CONFIG,
-           "%s was trained with method.name \"%s\": exports of what a method adds are not "
-           "supported yet",
-           o->run_dir, ft_config_value(config, "method.name")->valuestring);
   FT_TRY(ft_train_put_method(config, &hf));
   ft_dtype dtype = o->dtype ? *o->dtype : hf.dtype;
   set_reader(&r, config, &hf, dtype);
   ft_hf_source source = {.read = read_master, .arg = &r};
-  FT_TRY(ft_hf_export(config->model_path, &hf, &source, dtype, 0, o->out_dir));
+  if (ft_train_has_method(config))
+    FT_TRY(export_method(o, config, &hf, &source, dtype));
+  else
+    FT_TRY(ft_hf_export(config->model_path, &hf, &source, dtype, 0, o->out_dir));
   ft_log(FT_LOG_INFO, "%sstep %lld of %s exported to %s",
          o->average ? "the average of the weights at " : "", (long long)step, o->run_dir,
          o->out_dir);

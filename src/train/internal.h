@@ -6,6 +6,7 @@
 
 #include "ft/kernels.h"
 #include "ft/train.h"
+#include "method.h"
 
 /* ---- finite.c: what the losses so far tell about the next */
 
@@ -94,6 +95,8 @@ typedef struct ft_candidates {
 typedef struct trainer {
   ft_comm *comm;
   const ft_config *config;
+  bool is_plain;       /* the model is a directory as it is, without the run's method … */
+  const char *adapter; /* … but for this adapter laid over it; NULL: none */
   int rank, size;
   ft_run *run;               /* rank 0's, once it is taken */
   ft_checkpoint *checkpoint; /* that the run goes on from; NULL: it begins */
@@ -125,10 +128,6 @@ typedef struct trainer {
   double peak_flops; /* of all ranks together, measured at the start */
   ft_progress progress;
 } trainer;
-
-/* ---- method.c: makes hf->layout again by method.* and train.freeze. Not collective. Errors:
- * FT_ERR_CONFIG, FT_ERR_MEMORY. */
-ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf);
 
 /* ---- agree.c: collective over all ranks, errors agreed: they name who differs from whom. */
 /* Program, environment, model and data, once they are open. */

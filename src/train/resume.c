@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ft/hf_method.h"
 #include "internal.h"
 
 /* ---------------------------------------------------------------- the checkpoint to go on from */
@@ -135,6 +134,14 @@ static ft_err restore(trainer *t, ft_config *config, const ft_train_options *opt
   }
 }
 
+/* First values of what is trained beside the model. */
+static ft_err start_method(trainer *t) {
+  const ft_config *c = t->config;
+  if (c->adapter)
+    return ft_train_import_adapter(c->adapter, c->model_path, &t->hf, t->shard, t->comm);
+  return ft_train_has_method(c) ? ft_model_start_method(t->model) : FT_OK;
+}
+
 ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_err err = FT_OK;
   uint64_t checksum;
@@ -146,7 +153,7 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
     FT_TRY(restore(t, config, options));
   } else {
     FT_TRY(ft_hf_import(t->config->model_path, &t->hf, t->shard, t->comm));
-    if (t->config->method.name != FT_METHOD_FULL) FT_TRY(ft_model_start_method(t->model));
+    FT_TRY(start_method(t));
     ft_optim_begin_average(t->optim);
     FT_TRY(ft_shard_checksum(t->shard, &checksum));
     ft_log(FT_LOG_INFO, "weights at step 0 have checksum %016llx", (unsigned long long)checksum);

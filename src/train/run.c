@@ -174,6 +174,16 @@ out:
   return err;
 }
 
+/* Weights of a model directory, and of an adapter's (NULL: none). */
+static ft_err load_directory(trainer *t, const char *adapter, const char *model_dir) {
+  ft_err err = FT_OK;
+  FT_TRY(ft_trainer_allocate(t, FT_FOR_EVALUATION));
+  FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, t->comm));
+  if (adapter) FT_TRY(ft_train_import_adapter(adapter, model_dir, &t->hf, t->shard, t->comm));
+out:
+  return err;
+}
+
 ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options *options,
                    cJSON **out) {
   ft_err err = FT_OK;
@@ -184,15 +194,15 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   *out = NULL;
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof(trainer), &memory));
   trainer *t = memory;
+  t->is_plain = options->model_dir || options->adapter;
+  t->adapter = options->adapter;
   FT_CHECK(config->num_validation > 0, FT_ERR_CONFIG,
            "data.validation is empty: nothing to evaluate");
   FT_TRY(ft_trainer_open(t, comm, config, model_dir, false));
-  if (options->model_dir) {
-    FT_TRY(ft_trainer_allocate(t, FT_FOR_EVALUATION));
-    FT_TRY(ft_hf_import(model_dir, &t->hf, t->shard, comm));
-  } else {
+  if (t->is_plain)
+    FT_TRY(load_directory(t, options->adapter, model_dir));
+  else
     FT_TRY(load_checkpoint(t, options, model_dir, &step));
-  }
   cJSON *validation;
   FT_TRY(ft_trainer_evaluate(t, &validation, &monitored));
   if (ft_comm_rank(comm) == 0) {

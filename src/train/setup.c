@@ -134,14 +134,26 @@ static void look_at_run_dir(trainer *t, ft_mistakes *m) {
   ft_mistakes_note(m, ft_run_open(dir, &t->run));
 }
 
+/* Of a model as it is, nothing is frozen that model.storage could be about. */
+static ft_err lay_out(trainer *t, const char *model_dir) {
+  ft_err err = FT_OK;
+  if (t->is_plain && !t->adapter) return FT_OK;
+  if (t->is_plain)
+    FT_TRY(ft_train_put_adapter(t->adapter, model_dir, &t->hf));
+  else
+    FT_TRY(ft_train_put_method(t->config, &t->hf));
+  FT_TRY(ft_layout_set_storage(t->hf.layout, t->config->storage));
+out:
+  return err;
+}
+
 /* Opens all inputs, and of a training run its directory; all that is wrong comes in one message. */
 static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   ft_mistakes m = {0};
   if (t->rank == 0)
     ft_mistakes_note(&m, ft_hf_check_sums(model_dir)); /* first: it explains others */
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
-  if (found == FT_OK) found = ft_train_put_method(t->config, &t->hf);
-  if (found == FT_OK) found = ft_layout_set_storage(t->hf.layout, t->config->storage);
+  if (found == FT_OK) found = lay_out(t, model_dir);
   ft_mistakes_note(&m, found);
   if (found == FT_OK)
     open_with_model(t, model_dir, training, &m);

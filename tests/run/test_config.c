@@ -52,7 +52,7 @@ static void defaults_are_those_of_the_design(void **state) {
   assert_int_equal(c.seed, 1);
   assert_int_equal(c.resume, FT_RESUME_AUTO);
   assert_true(c.time_limit_s == 0 && c.stall_timeout_s == 1800);
-  assert_int_equal(cJSON_GetArraySize(c.json), 10);
+  assert_int_equal(cJSON_GetArraySize(c.json), 11);
   ft_config_fini(&c);
 }
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "../../src/tokenizer/model.h"
-#include "ft/prep.h"
 #include "tiny_tokenizer.h"
 
 static char *join(const char *dir, const char *name) {
@@ -42,12 +41,25 @@ static void expect_ids(const char *name, const char *text, const char *what, con
   if (!equal) fail_msg("%s: \"%s\": other %s than expected", name, text, what);
 }
 
+/* The text of a string as ft_json_parse_data leaves it. Freed by the caller. */
+static char *with_zeros(const char *string, size_t *bytes) {
+  const size_t length = strlen(FT_JSON_ZERO);
+  char *text = malloc(strlen(string) + 1), *to = text;
+  for (; *string; string += strncmp(string, FT_JSON_ZERO, length) == 0 ? length : 1)
+    *to++ = strncmp(string, FT_JSON_ZERO, length) == 0 ? '\0' : *string;
+  *bytes = (size_t)(to - text);
+  return text;
+}
+
 static void expect_encoding(const char *name, const ft_tokenizer *t, const cJSON *line,
                             const char *field, bool specials) {
   const char *text = ft_json_get(line, "text")->valuestring;
   const cJSON *expected = ft_json_get(line, field);
   ft_ids ids = {0};
-  assert_ok(ft_encode_string(t, text, specials, 1, &ids)); /* it may hold zeros */
+  size_t bytes;
+  char *read = with_zeros(text, &bytes);
+  assert_ok(ft_tokenizer_encode(t, read, bytes, specials, 1, &ids));
+  free(read);
   expect_ids(name, text, field, expected ? expected : ft_json_get(line, "ids"), ids.ids, ids.count);
   for (int64_t i = 0; i < ids.count; i++)
     assert_int_equal(ids.mask[i], 1);
@@ -93,22 +105,17 @@ static void expect_decoding(const char *name, const ft_tokenizer *t, const cJSON
 static int64_t for_each_line(const char *path, const char *name, const ft_tokenizer *t,
                              void (*check)(const char *name, const ft_tokenizer *t,
                                            const cJSON *line)) {
-  ft_lines *lines;
+  char *text;
+  size_t bytes;
   int64_t count = 0;
-  assert_ok(ft_lines_open(path, &lines));
-  for (;;) {
-    const char *text;
-    size_t bytes;
-    bool too_long;
+  assert_ok(ft_read_file(path, SIZE_MAX, &text, &bytes));
+  for (const char *at = text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1, count++) {
     cJSON *line;
-    assert_ok(ft_lines_next(lines, &text, &bytes, &too_long));
-    if (!text) break;
-    assert_ok(ft_line_parse(text, bytes, &line));
+    assert_ok(ft_json_parse_data(at, (size_t)(end - at), path, &line));
     check(name, t, line);
     cJSON_Delete(line);
-    count++;
   }
-  ft_lines_close(lines);
+  ft_free(text);
   return count;
 }
 

@@ -5,6 +5,7 @@
  * valuestring where the printer would write something else. */
 #include <errno.h>
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,24 +123,10 @@ static ft_err unicode_escape(parser *p, char *out, size_t *used) {
 
 /* What a letter behind a backslash stands for; 0: nothing. */
 static char meaning(char letter) {
-  switch (letter) {
-  case '"':
-  case '\\':
-  case '/':
-    return letter;
-  case 'b':
-    return '\b';
-  case 'f':
-    return '\f';
-  case 'n':
-    return '\n';
-  case 'r':
-    return '\r';
-  case 't':
-    return '\t';
-  default:
-    return 0;
-  }
+  static const char meanings[UCHAR_MAX + 1] = {
+      ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+      ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+  return meanings[(unsigned char)letter];
 }
 
 static ft_err escape(parser *p, char *out, size_t *used) {
@@ -257,11 +244,29 @@ static size_t number_end(const parser *p) {
   return at;
 }
 
+/* A whole number of few digits, which doubles hold, and which is printed as it stands here. */
+static bool short_number(const char *text, size_t length, double *value) {
+  int64_t whole = 0;
+  if (length > 15) return false;
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    whole = 10 * whole + (text[i] - '0');
+  }
+  *value = (double)whole;
+  return true;
+}
+
 static ft_err parse_number(parser *p, cJSON **out) {
   size_t end = number_end(p), length = end - p->at;
+  double whole;
   char text[MAX_NUMBER + 1], usual[FT_JSON_NUMBER_BYTES];
   if (length == 0) return mistake(p, p->at, "this is not a number as JSON writes them");
   if (length > MAX_NUMBER) return mistake(p, p->at, "a number of more than 1000 characters");
+  if (short_number(p->text + p->at, length, &whole)) {
+    *out = cJSON_CreateNumber(whole);
+    p->at = end;
+    return *out ? FT_OK : no_memory(p);
+  }
   memcpy(text, p->text + p->at, length);
   text[length] = 0;
   double value = strtod(text, NULL);

@@ -53,21 +53,27 @@ static bool is_byte_token(const char *content) {
   return strlen(content) == 6 && memcmp(content, "<0x", 3) == 0 && content[5] == '>';
 }
 
-/* Adds one merge; buffer holds what it makes. */
+/* Adds one merge; buffer holds what it makes. Memory is asked for all three tokens before the first
+ * is looked up. */
 static ft_err add_merge(ft_bpe *bpe, const char *left, const char *right, int64_t rank,
                         ft_buffer *made) {
   ft_err err = FT_OK;
+  const ft_string_map *map = &bpe->vocabulary->map;
   size_t left_bytes = strlen(left), right_bytes = strlen(right);
-  size_t cut = bpe->prefix ? strlen(bpe->prefix) : 0;
-  int64_t left_id = ft_vocabulary_id(bpe->vocabulary, left, left_bytes);
-  int64_t right_id = ft_vocabulary_id(bpe->vocabulary, right, right_bytes);
-  if (left_id < 0) FT_TRY(missing(left, rank));
-  if (right_id < 0 || right_bytes < cut) FT_TRY(missing(right, rank));
+  size_t cut = FT_MIN(bpe->prefix ? strlen(bpe->prefix) : 0, right_bytes);
   made->bytes = 0;
   FT_TRY(ft_buffer_put(made, left, left_bytes));
   FT_TRY(ft_buffer_put(made, right + cut, right_bytes - cut));
   FT_TRY(ft_buffer_put(made, "", 1));
-  int64_t id = ft_vocabulary_id(bpe->vocabulary, made->data, made->bytes - 1);
+  uint64_t left_hash = ft_string_map_look_ahead(map, left, left_bytes);
+  uint64_t right_hash = ft_string_map_look_ahead(map, right, right_bytes);
+  uint64_t hash = ft_string_map_look_ahead(map, made->data, made->bytes - 1);
+  int64_t left_id = ft_string_map_get_hashed(map, left, left_bytes, left_hash);
+  int64_t right_id = ft_string_map_get_hashed(map, right, right_bytes, right_hash);
+  int64_t id = ft_string_map_get_hashed(map, made->data, made->bytes - 1, hash);
+  if (left_id < 0) FT_TRY(missing(left, rank));
+  if (right_id < 0 || (bpe->prefix && right_bytes < strlen(bpe->prefix)))
+    FT_TRY(missing(right, rank));
   if (id < 0) FT_TRY(missing(made->data, rank));
   bpe->byte_merges = bpe->byte_merges || is_byte_token(left) || is_byte_token(right);
   put_merge(bpe, (uint32_t)left_id, (uint32_t)right_id, (uint32_t)rank, (uint32_t)id);

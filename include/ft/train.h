@@ -11,6 +11,7 @@
 #include "ft/model.h"
 #include "ft/objective.h"
 #include "ft/optim.h"
+#include "ft/plan.h"
 #include "ft/run.h"
 
 /* ---------------------------------------------------------------- a run */
@@ -37,6 +38,11 @@ ft_err ft_train(ft_comm *comm, ft_config *config, const ft_train_options *option
 /* Looks at the paths of a configuration that has mistakes of its own, so that all are named at
  * once: what is missing or cannot be made is added. For one rank. Not collective. */
 void ft_train_look(const ft_config *config, ft_mistakes *mistakes);
+
+/* Makes hf->layout of what a configuration trains: method.*, model.adapter, train.freeze, and how
+ * frozen weights are kept. Not collective. Errors: FT_ERR_CONFIG, FT_ERR_MEMORY, those of reading
+ * an adapter. */
+ft_err ft_train_lay_out(const ft_config *config, ft_hf_config *hf);
 
 /* Where evaluation takes weights from. */
 typedef struct ft_eval_options {

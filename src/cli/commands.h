@@ -21,7 +21,7 @@ const ft_command *ft_command_find(const char *name);
 
 extern const struct argp ft_cli_train_argp, ft_cli_eval_argp, ft_cli_prep_argp,
     ft_cli_tokenize_argp, ft_cli_generate_argp, ft_cli_export_argp, ft_cli_init_argp,
-    ft_cli_inspect_argp, ft_cli_status_argp, ft_cli_report_argp, ft_cli_gate_argp,
+    ft_cli_inspect_argp, ft_cli_status_argp, ft_cli_report_argp, ft_cli_gate_argp, ft_cli_plan_argp,
     ft_cli_bench_argp, ft_cli_help_argp;
 
 int ft_cli_train(int argc, char **argv);
@@ -35,6 +35,7 @@ int ft_cli_inspect(int argc, char **argv);
 int ft_cli_status(int argc, char **argv);
 int ft_cli_report(int argc, char **argv);
 int ft_cli_gate(int argc, char **argv);
+int ft_cli_plan(int argc, char **argv);
 int ft_cli_bench(int argc, char **argv);
 int ft_cli_help(int argc, char **argv);
 

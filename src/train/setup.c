@@ -38,23 +38,12 @@ static ft_err share_tokenizer(trainer *t, const char *dir) {
 static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_sources, bool shuffle,
                        double replay, ft_data **out) {
   const ft_config *c = t->config;
-  static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
-                                           [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
-                                           [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS};
-  ft_data_options options = {.sources = sources,
-                             .num_sources = num_sources,
-                             .target = targets[t->objective.kind],
-                             .num_classes = t->hf.arch.num_labels,
-                             .concatenate = c->mix == FT_MIX_CONCATENATE,
-                             .replay_share = replay,
-                             .seq_len = c->seq_len,
-                             .packing = c->packing,
-                             .best_fit = c->fit == FT_FIT_BEST,
-                             .shuffle = shuffle,
-                             .seed = (uint64_t)c->seed,
-                             .model_vocab = (uint32_t)t->hf.arch.vocab,
-                             .tokenizer_sha256 = t->tokenizer_sha256,
-                             .model_path = c->model_path};
+  ft_data_options options = ft_plan_data_options(c, &t->hf.arch);
+  options.sources = sources;
+  options.num_sources = num_sources;
+  options.shuffle = shuffle;
+  options.replay_share = replay;
+  options.tokenizer_sha256 = t->tokenizer_sha256;
   return ft_data_open(&options, out);
 }
 
@@ -134,14 +123,17 @@ static void look_at_run_dir(trainer *t, ft_mistakes *m) {
   ft_mistakes_note(m, ft_run_open(dir, &t->run));
 }
 
+ft_err ft_train_lay_out(const ft_config *config, ft_hf_config *hf) {
+  ft_err err = ft_train_put_method(config, hf);
+  return err == FT_OK ? ft_layout_set_storage(hf->layout, config->storage) : err;
+}
+
 /* Of a model as it is, nothing is frozen that model.storage could be about. */
 static ft_err lay_out(trainer *t, const char *model_dir) {
   ft_err err = FT_OK;
   if (t->is_plain && !t->adapter) return FT_OK;
-  if (t->is_plain)
-    FT_TRY(ft_train_put_adapter(t->adapter, model_dir, &t->hf));
-  else
-    FT_TRY(ft_train_put_method(t->config, &t->hf));
+  if (!t->is_plain) return ft_train_lay_out(t->config, &t->hf);
+  FT_TRY(ft_train_put_adapter(t->adapter, model_dir, &t->hf));
   FT_TRY(ft_layout_set_storage(t->hf.layout, t->config->storage));
 out:
   return err;
@@ -221,29 +213,12 @@ ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose) {
   bool training = purpose == FT_FOR_TRAINING;
   bool stochastic = c->rounding == FT_ROUND_STOCHASTIC && purpose != FT_FOR_AVERAGE;
   ft_before_note(&t->before);
-  ft_shard_options shard = {.stage = (int)c->stage,
-                            .training = training,
-                            .stochastic_rounding = stochastic,
-                            .seed = (uint64_t)c->seed,
-                            .compute = c->precision,
-                            .master = c->master,
-                            .gradient = c->gradient};
-  ft_model_options model = {.compute = c->precision,
-                            .max_tokens = max_tokens(t),
-                            .training = training,
-                            .activation_checkpointing = c->activation_checkpointing,
-                            .bounded_head = c->gradient == FT_BF16,
-                            .seed = (uint64_t)c->seed};
-  ft_optim_options optim = {.beta1 = c->betas[0],
-                            .beta2 = c->betas[1],
-                            .eps = c->eps,
-                            .weight_decay = c->weight_decay,
-                            .grad_clip = c->grad_clip,
-                            .state = c->state,
-                            .average = c->ema};
-  FT_TRY(ft_shard_new(t->comm, t->hf.layout, &shard, &t->shard));
-  if (training) FT_TRY(ft_optim_new(t->shard, &optim, &t->optim));
-  FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &model, &t->model)));
+  ft_plan_modules m = ft_plan_modules_of(c, max_tokens(t));
+  m.shard.training = m.model.training = training;
+  m.shard.stochastic_rounding = stochastic;
+  FT_TRY(ft_shard_new(t->comm, t->hf.layout, &m.shard, &t->shard));
+  if (training) FT_TRY(ft_optim_new(t->shard, &m.optim, &t->optim));
+  FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &m.model, &t->model)));
 out:
   return err;
 }

@@ -18,6 +18,7 @@ where() {
     prep | tokenize) cat "$root/docs/data.md" ;;
     bench) cat "$root/docs/bench.md" ;;
     status | report | gate) section "$root/docs/report.md" "ftrun $1" ;;
+    plan) cat "$root/docs/plan.md" ;;
     inspect) cat "$root/docs/running.md" ;;
     *) section "$root/docs/commands.md" "$1" ;;
   esac

@@ -1,0 +1,112 @@
+/* What a run is planned from: its configuration, the model's config.json, the data that is there.
+ */
+#include "ft/objective.h"
+#include "ft/plan.h"
+
+ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
+  return (ft_plan_modules){.shard = {.stage = (int)c->stage,
+                                     .training = true,
+                                     .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
+                                     .seed = (uint64_t)c->seed,
+                                     .compute = c->precision,
+                                     .master = c->master,
+                                     .gradient = c->gradient},
+                           .model = {.compute = c->precision,
+                                     .max_tokens = max_tokens,
+                                     .training = true,
+                                     .activation_checkpointing = c->activation_checkpointing,
+                                     .bounded_head = c->gradient == FT_BF16,
+                                     .seed = (uint64_t)c->seed},
+                           .optim = {.beta1 = c->betas[0],
+                                     .beta2 = c->betas[1],
+                                     .eps = c->eps,
+                                     .weight_decay = c->weight_decay,
+                                     .grad_clip = c->grad_clip,
+                                     .state = c->state,
+                                     .average = c->ema}};
+}
+
+ft_data_options ft_plan_data_options(const ft_config *c, const ft_arch *arch) {
+  static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
+                                           [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
+                                           [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS};
+  return (ft_data_options){.target = targets[c->objective],
+                           .num_classes = arch->num_labels,
+                           .concatenate = c->mix == FT_MIX_CONCATENATE,
+                           .seq_len = c->seq_len,
+                           .packing = c->packing,
+                           .best_fit = c->fit == FT_FIT_BEST,
+                           .shuffle = c->shuffle,
+                           .seed = (uint64_t)c->seed,
+                           .model_vocab = (uint32_t)arch->vocab,
+                           .tokenizer_sha256 = "",
+                           .model_path = c->model_path};
+}
+
+/* ---------------------------------------------------------------- data */
+
+/* The longest row of one set; *rows: its number of rows (NULL: not wanted). */
+static ft_err look_at(const ft_plan_input *in, const ft_data_source *sources, int64_t num,
+                      bool training, int64_t *longest, int64_t *rows) {
+  ft_data *data = NULL;
+  ft_data_options options = ft_plan_data_options(in->config, &in->hf.arch);
+  options.sources = sources;
+  options.num_sources = num;
+  options.shuffle = training && in->config->shuffle;
+  if (training) options.replay_share = in->config->replay_share;
+  ft_err err = ft_data_open(&options, &data);
+  if (err != FT_OK) return err;
+  *longest = FT_MAX(*longest, ft_data_max_tokens(data, 1));
+  if (rows) *rows = ft_data_num_rows(data);
+  ft_data_close(data);
+  return FT_OK;
+}
+
+static bool all_are_there(const ft_config *c) {
+  for (int64_t i = 0; i < c->num_train; i++)
+    if (!ft_path_exists(c->train[i].path)) return false;
+  for (int64_t i = 0; i < c->num_validation; i++)
+    if (!ft_path_exists(c->validation[i].path)) return false;
+  return true;
+}
+
+static ft_err look_at_data(ft_plan_input *in) {
+  ft_err err = FT_OK;
+  const ft_config *c = in->config;
+  void *memory = NULL;
+  int64_t before = (int64_t)ft_mem_of(FT_MEM_DATA).current_bytes;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, c->num_train, sizeof(ft_data_source), &memory));
+  ft_data_source *sources = memory;
+  for (int64_t i = 0; i < c->num_train; i++)
+    sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
+  FT_TRY(look_at(in, sources, c->num_train, true, &in->longest_row, &in->rows));
+  for (int64_t i = 0; i < c->num_validation; i++) {
+    const ft_data_source source = {.path = c->validation[i].path, .weight = 1};
+    FT_TRY(look_at(in, &source, 1, false, &in->longest_row, NULL));
+  }
+  in->data_is_there = true;
+  in->data_bytes = (int64_t)ft_mem_of(FT_MEM_DATA).peak_bytes - before;
+out:
+  ft_free(memory);
+  return err;
+}
+
+ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *out) {
+  ft_err err = FT_OK;
+  *out = (ft_plan_input){.config = config, .rows = -1};
+  FT_TRY(ft_hf_config_read(config->model_path, &out->hf));
+  FT_CHECK(config->seq_len <= out->hf.arch.max_positions, FT_ERR_CONFIG,
+           "data.seq_len is %lld, but %s/config.json allows %lld positions",
+           (long long)config->seq_len, config->model_path, (long long)out->hf.arch.max_positions);
+  FT_TRY(lay_out(config, &out->hf));
+  if (all_are_there(config)) FT_TRY(look_at_data(out));
+  if (!out->data_is_there) out->longest_row = config->seq_len;
+  ft_config_settle(config, out->rows, NULL);
+out:
+  if (err != FT_OK) ft_plan_close(out);
+  return err;
+}
+
+void ft_plan_close(ft_plan_input *in) {
+  ft_hf_config_fini(&in->hf);
+}

@@ -18,6 +18,7 @@ typedef struct arguments {
   int64_t stage, activation_checkpointing;
   int master, state, gradient; /* of ft_master, ft_moments, ft_dtype */
   const char *disk;
+  const char *calibrate;        /* file, or NULL */
   const char *tokenizer, *file; /* encoding instead of training */
 } arguments;
 
@@ -25,6 +26,7 @@ enum {
   OPTION_SHAPE = 256,
   OPTION_JSON,
   OPTION_DISK,
+  OPTION_CALIBRATE,
   OPTION_TOKENIZER,
   OPTION_CHECKPOINTING,
   OPTION_MASTER,
@@ -56,6 +58,8 @@ static const struct argp_option options[] = {
     {"disk", OPTION_DISK, "DIR|none", 0,
      "Directory whose write rate is measured (run.dir if it exists, else the working directory)",
      0},
+    {"calibrate", OPTION_CALIBRATE, "FILE", 0,
+     "Write what ftrun plan needs to know of this kind of node to FILE", 0},
     {"tokenizer", OPTION_TOKENIZER, "DIR", 0,
      "Time the encoding of FILE by DIR's tokenizer instead, on one thread", 0},
     {"json", OPTION_JSON, NULL, 0, "Print one JSON object", 0},
@@ -141,6 +145,9 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case OPTION_DISK:
     a->disk = argument;
+    return 0;
+  case OPTION_CALIBRATE:
+    a->calibrate = argument;
     return 0;
   case OPTION_JSON:
     a->json = true;
@@ -369,6 +376,23 @@ static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const f
   return err;
 }
 
+/* What a plan scales: the work of a rank and of its update, and what processes take beside what is
+ * accounted. */
+static ft_err calibrate(ft_comm *comm, const char *path, const ft_bench_options *o,
+                        const ft_bench_result *r) {
+  int ranks = ft_comm_size(comm);
+  double every = (double)o->activation_checkpointing, share = every > 0 ? 1 / every : 0;
+  double update_s = r->time[FT_TIME_OPTIMIZER];
+  double kept = (double)ft_arch_num_parameters(&o->arch) / (o->stage == 0 ? 1 : ranks);
+  ft_calibration c = {.rank_flops =
+                          r->step_flops * (1 + share / 3) / (r->step_seconds - update_s) / ranks,
+                      .optimizer_element_s = update_s / kept,
+                      .process_bytes = (r->resident_bytes - r->memory_total) / ranks};
+  if (isfinite(r->disk_write_rate)) c.disk_bytes_per_s = r->disk_write_rate;
+  c.process_bytes = FT_MAX(c.process_bytes, 0);
+  return ft_calibration_write(path, &c);
+}
+
 const struct argp ft_cli_bench_argp = {
     .options = options,
     .parser = take,
@@ -404,6 +428,7 @@ int ft_cli_bench(int argc, char **argv) {
       err = print_json(comm, &o, &r);
     else
       print_text(comm, &o, &r);
+    if (err == FT_OK && a.calibrate) err = calibrate(comm, a.calibrate, &o, &r);
   }
 out:
   ft_config_fini(&config);

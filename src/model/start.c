@@ -92,6 +92,13 @@ static void start_block(ft_model *m, int64_t block) {
 
 /* ---------------------------------------------------------------- from the model */
 
+/* A of a map, or of the one that it is one tensor with in the files. */
+static const void *a_of(const unit_weights *w, ft_role map) {
+  const void *own = w->of[ft_role_part(map, FT_PART_A)];
+  ft_role first = map == FT_ROLE_UP ? FT_ROLE_GATE : FT_ROLE_Q;
+  return own ? own : w->of[ft_role_part(first, FT_PART_A)];
+}
+
 /* Magnitudes are the norms of rows, B being zero. */
 static ft_err start_magnitude(ft_model *m, const unit_weights *w, int64_t block,
                               const ft_tensor *t) {
@@ -103,8 +110,8 @@ static ft_err start_magnitude(ft_model *m, const unit_weights *w, int64_t block,
   const ft_tensor *weight = w->shape[map], *b = w->shape[ft_role_part(map, FT_PART_B)];
   FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, weight->rows, sizeof(float), &norms));
   FT_TRY(ft_low_rank_row_norms(m->type, weight->rows, weight->cols, b->cols, 0, w->of[map],
-                               w->of[ft_role_part(map, FT_PART_A)],
-                               w->of[ft_role_part(map, FT_PART_B)], m->beside_room, norms));
+                               a_of(w, map), w->of[ft_role_part(map, FT_PART_B)], m->beside_room,
+                               norms));
   set_tensor(m, block, t, &(source){.values = norms});
 out:
   ft_free(norms);

@@ -55,8 +55,10 @@ static void say_step(const char *run_dir, int64_t step) {
 static void set_reader(reader *r, const ft_config *config, const ft_hf_config *hf, ft_dtype dtype) {
   r->layout = hf->layout;
   r->updates = ft_checkpoint_meta_of(r->checkpoint)->updates;
-  /* no pass was ever made with an average: it is rounded to nearest */
-  r->round = dtype == FT_BF16 && config->rounding == FT_ROUND_STOCHASTIC && !r->state;
+  /* No pass was ever made with an average: it is rounded to nearest. What a method adds is exported
+   * in f32, or merged in f32 and rounded once. */
+  r->round = dtype == FT_BF16 && config->rounding == FT_ROUND_STOCHASTIC && !r->state &&
+             !ft_train_has_method(config);
   r->rounding = (ft_shard_options){
       .compute = FT_BF16, .stochastic_rounding = true, .seed = (uint64_t)config->seed};
 }

@@ -18,7 +18,8 @@ static const char *type_name(const ft_key *key) {
                                          [KEY_TIME] = {"time", "time or null"},
                                          [KEY_MONITOR] = {"name, object or null", NULL},
                                          [KEY_REPLAY] = {"object or null", NULL},
-                                         [KEY_STRINGS] = {"list or string", NULL},
+                                         [KEY_STRINGS] = {"list", NULL},
+                                         [KEY_NAMES] = {"list or string", NULL},
                                          [KEY_NUMBERS] = {"object", NULL},
                                          [KEY_SOURCES] = {"list", NULL},
                                          [KEY_SETS] = {"list", NULL}};

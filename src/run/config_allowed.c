@@ -47,6 +47,9 @@ void ft_config_allowed(const ft_key *key, char *out, size_t size) {
              "folder or null}, or null");
     break;
   case KEY_STRINGS:
+    snprintf(out, size, "a list of texts that are not empty");
+    break;
+  case KEY_NAMES:
     snprintf(out, size, "a list of texts that are not empty, or one of them");
     break;
   case KEY_NUMBERS:

@@ -22,7 +22,7 @@ const ft_key ft_config_table[] = {
         .meaning = "what is trained: \"full\" (the model), or something small beside a frozen one: "
                    "\"lora\", \"ia3\", \"prefix\", \"prompt\" or \"adapter\" (bottlenecks)",
         .choices = {"full", "lora", "ia3", "prefix", "prompt", "adapter"}),
-    KEY(STRINGS, "method.targets", AT(method.targets), "\"all-linear\"",
+    KEY(NAMES, "method.targets", AT(method.targets), "\"all-linear\"",
         .meaning = "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
                    "(\"q_proj\", \"layers.3.mlp.up_proj\"), or \"all-linear\": those of all "
                    "layers (IA3: keys, values and the feed-forward part's last map)"),
@@ -48,7 +48,7 @@ const ft_key ft_config_table[] = {
         .meaning = "of \"lora\": which biases of the model are trained too: \"none\", \"all\" or "
                    "\"lora_only\" (of its targets)",
         .choices = {"none", "all", "lora_only"}),
-    KEY(STRINGS, "method.save_modules", AT(method.save_modules), "[]",
+    KEY(NAMES, "method.save_modules", AT(method.save_modules), "[]",
         .meaning = "names of modules that are trained whole beside what the method adds "
                    "(\"lm_head\")"),
     KEY(INT, "method.virtual_tokens", AT(method.virtual_tokens), "20",

@@ -14,7 +14,8 @@ typedef enum ft_key_type {
   KEY_PAIR,    /* two numbers */
   KEY_TIME,    /* seconds, or a text such as "24h" or "1-12:00:00" */
   KEY_MONITOR, /* null, a set's name, or {name: weight} */
-  KEY_STRINGS, /* list of texts that are not empty, or one of them */
+  KEY_STRINGS, /* list of texts that are not empty */
+  KEY_NAMES,   /* … or one of them */
   KEY_NUMBERS, /* {name: positive number} */
   KEY_SOURCES, /* list of {path, weight} */
   KEY_SETS,    /* list of {name, path} */

@@ -158,7 +158,7 @@ static ft_err take_sets(ft_mistakes *m, const ft_key *key, const cJSON *value, f
 static ft_err take_strings(ft_mistakes *m, const ft_key *key, const cJSON *value, void *to) {
   ft_strings *list = to;
   void *p;
-  bool one = cJSON_IsString(value), good = one || cJSON_IsArray(value);
+  bool one = key->type == KEY_NAMES && cJSON_IsString(value), good = one || cJSON_IsArray(value);
   const cJSON *first = !good ? NULL : one ? value : value->child;
   for (const cJSON *item = first; item; item = one ? NULL : item->next)
     good = good && cJSON_IsString(item) && item->valuestring[0];
@@ -235,6 +235,7 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
     take_choice(m, key, value, c);
     return FT_OK;
   case KEY_STRINGS:
+  case KEY_NAMES:
     return take_strings(m, key, value, to);
   case KEY_NUMBERS:
     return take_numbers(m, key, value, to);

@@ -1,4 +1,5 @@
 /* ftrun generate --model DIR [--adapter DIR] --prompt TEXT [--chat] … */
+#include <signal.h>
 #include <string.h>
 
 #include "commands.h"
@@ -314,6 +315,7 @@ int ft_cli_generate(int argc, char **argv) {
   arguments a = {.max_tokens = 256, .seed = 1, .top_p = 1};
   generator g = {.arguments = &a};
   ft_cli_parse(&ft_cli_generate_argp, argc, argv, &a);
+  (void)signal(SIGPIPE, SIG_DFL); /* it has nothing to do once nobody reads on */
   FT_TRY(ft_cli_alone("generate"));
   FT_TRY(open_text(&g));
   FT_TRY(ft_cli_start(&g.comm));

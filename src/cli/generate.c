@@ -1,5 +1,4 @@
 /* ftrun generate --model DIR [--adapter DIR] --prompt TEXT [--chat] … */
-#include <signal.h>
 #include <string.h>
 
 #include "commands.h"
@@ -245,6 +244,7 @@ static ft_err generate(generator *g) {
     g->ended = ends(g, id);
     if (g->ended) break;
     print_token(g, &printer, id);
+    if (ferror(stdout)) break; /* nobody reads on, which the status will say */
     if (g->answer.count < limit) FT_TRY(ft_model_extend(g->model, g->cache, &id, 1, g->logits));
   }
   ft_printer_end(&printer);
@@ -315,7 +315,6 @@ int ft_cli_generate(int argc, char **argv) {
   arguments a = {.max_tokens = 256, .seed = 1, .top_p = 1};
   generator g = {.arguments = &a};
   ft_cli_parse(&ft_cli_generate_argp, argc, argv, &a);
-  (void)signal(SIGPIPE, SIG_DFL); /* it has nothing to do once nobody reads on */
   FT_TRY(ft_cli_alone("generate"));
   FT_TRY(open_text(&g));
   FT_TRY(ft_cli_start(&g.comm));

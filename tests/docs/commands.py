@@ -48,7 +48,8 @@ PLACEHOLDERS = [
     (r"--min NAME=VALUE", "--min questions.loss=0"),
     (r"NAME=VALUE", "questions.loss=50"),
     (r"\bOUT\b", "data/village"),
-    (r"\bDIR\b", "models/tiny"),
+    (r"--adapter DIR", "--adapter own-adapter"),
+    (r"\b(DIR|MODEL)\b", "models/tiny"),
     (r"\b(RUN|PATH)\b", "runs/tiny"),
     (r"\bKEY\b", "train.steps"),
     (r"\bSECTION\b", "train"),
@@ -194,11 +195,13 @@ def run(name, line, command, tree, env):
 
 
 def reader_has(tree, env):
-    """A reader's own model and data, where a page's example is a large one."""
+    """A reader's own model, data and adapter, where a page's example is a large one."""
     script = """ftrun init --config configs/tiny-model.json --out models/Llama-2-7b-hf
 build/tools/sample_data questions 60 4 >own.jsonl
 for set in domain general; do ftrun prep --model models/Llama-2-7b-hf --input own.jsonl --out data/$set --validation 0.2; done
-rm own.jsonl"""
+ftrun train configs/llama2-7b.json method.name=lora train.steps=1 run.dir=own-run
+ftrun export own-run --out own-adapter
+rm -r own.jsonl own-run"""
     if not run("what a reader has", 0, script, tree, env):
         raise SystemExit(1)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Proves that README.md and docs/ can be read in a terminal: no line has more than 120 columns, in tables and examples
-neither.
+"""Proves that README.md, docs/ and the notes beside tests and findings can be read in a terminal: no line has more than
+120 columns, in tables and examples neither.
 
     tests/docs/columns.py SOURCE_ROOT      exit 0 or 1
 Needs only Python's standard library.
@@ -20,7 +20,9 @@ def columns(line):
 
 def main():
     root, wide = sys.argv[1], []
-    pages = [os.path.join(root, "README.md"), *glob.glob(os.path.join(root, "docs/**/*.md"), recursive=True)]
+    pages = [os.path.join(root, "README.md")]
+    for folder in ("docs", "findings", "tests"):
+        pages += glob.glob(os.path.join(root, folder, "**/*.md"), recursive=True)
     for page in sorted(pages):
         for number, line in enumerate(open(page, encoding="utf-8"), 1):
             if columns(line.rstrip("\n")) > WIDEST:

@@ -17,6 +17,36 @@
 
 #include "ft/arch.h"
 
+/* ---------------------------------------------------------------- maps */
+
+/* What something can stand beside. The numbers of those of a layer key random numbers of dropout:
+ * do not renumber them. */
+typedef enum ft_map_slot {
+  FT_MAP_NONE,
+  FT_MAP_Q,
+  FT_MAP_K,
+  FT_MAP_V,
+  FT_MAP_O,
+  FT_MAP_GATE,
+  FT_MAP_UP,
+  FT_MAP_DOWN, /* the last one of a layer */
+  FT_MAP_HEAD,
+  FT_MAP_EMBEDDING,
+  FT_MAP_NUM
+} ft_map_slot;
+
+typedef struct ft_map {
+  ft_role weight, bias; /* bias FT_ROLE_NUM: it never has one */
+  ft_map_slot leader;   /* the first of those that read the same input: where they are one tensor in
+                           the files, its A is theirs */
+} ft_map;
+extern const ft_map ft_maps[FT_MAP_NUM];
+
+/* The map whose weight or bias this is, or FT_MAP_NONE. */
+ft_map_slot ft_map_of(ft_role role);
+/* Whether it is the weight of a map of layers. */
+bool ft_role_is_layer_map(ft_role role);
+
 /* ---------------------------------------------------------------- roles of what is added */
 
 /* What stands beside one map of the model. r: rank; a look-up of [V, D] maps V to D. */

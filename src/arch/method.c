@@ -1,6 +1,30 @@
 /* What a method adds to a model's tensors, each where the backward pass finishes its gradient. */
 #include "ft/arch_method.h"
 
+const ft_map ft_maps[FT_MAP_NUM] = {
+    [FT_MAP_NONE] = {FT_ROLE_NUM, FT_ROLE_NUM, FT_MAP_NONE},
+    [FT_MAP_Q] = {FT_ROLE_Q, FT_ROLE_Q_BIAS, FT_MAP_Q},
+    [FT_MAP_K] = {FT_ROLE_K, FT_ROLE_K_BIAS, FT_MAP_Q},
+    [FT_MAP_V] = {FT_ROLE_V, FT_ROLE_V_BIAS, FT_MAP_Q},
+    [FT_MAP_O] = {FT_ROLE_O, FT_ROLE_O_BIAS, FT_MAP_O},
+    [FT_MAP_GATE] = {FT_ROLE_GATE, FT_ROLE_GATE_BIAS, FT_MAP_GATE},
+    [FT_MAP_UP] = {FT_ROLE_UP, FT_ROLE_UP_BIAS, FT_MAP_GATE},
+    [FT_MAP_DOWN] = {FT_ROLE_DOWN, FT_ROLE_DOWN_BIAS, FT_MAP_DOWN},
+    [FT_MAP_HEAD] = {FT_ROLE_HEAD, FT_ROLE_HEAD_BIAS, FT_MAP_HEAD},
+    [FT_MAP_EMBEDDING] = {FT_ROLE_EMBEDDING, FT_ROLE_NUM, FT_MAP_EMBEDDING}};
+
+ft_map_slot ft_map_of(ft_role role) {
+  if (!ft_role_is_own(role)) return FT_MAP_NONE;
+  for (int i = FT_MAP_Q; i < FT_MAP_NUM; i++)
+    if (ft_maps[i].weight == role || ft_maps[i].bias == role) return (ft_map_slot)i;
+  return FT_MAP_NONE;
+}
+
+bool ft_role_is_layer_map(ft_role role) {
+  ft_map_slot slot = ft_map_of(role);
+  return slot != FT_MAP_NONE && slot <= FT_MAP_DOWN && ft_maps[slot].weight == role;
+}
+
 bool ft_role_is_part(ft_role role, ft_role *map, ft_part_kind *part) {
   int number = (int)role - FT_ROLE_PARTS;
   if (number < 0) return false;
@@ -64,39 +88,14 @@ static void add_a(lister *l, const ft_tensor *map) {
 }
 
 /* Maps whose gradients leave together with their biases': what is beside them follows. */
-static int group_of(ft_role role) {
-  switch (role) {
-  case FT_ROLE_DOWN:
-  case FT_ROLE_DOWN_BIAS:
-    return 1;
-  case FT_ROLE_GATE:
-  case FT_ROLE_GATE_BIAS:
-  case FT_ROLE_UP:
-  case FT_ROLE_UP_BIAS:
-    return 2;
-  case FT_ROLE_O:
-  case FT_ROLE_O_BIAS:
-    return 3;
-  case FT_ROLE_Q:
-  case FT_ROLE_K:
-  case FT_ROLE_V:
-  case FT_ROLE_Q_BIAS:
-  case FT_ROLE_K_BIAS:
-  case FT_ROLE_V_BIAS:
-    return 4;
-  case FT_ROLE_HEAD:
-    return 5;
-  case FT_ROLE_EMBEDDING:
-    return 6;
-  default:
-    return 0;
-  }
+static ft_map_slot group_of(ft_role role) {
+  return ft_maps[ft_map_of(role)].leader;
 }
 
-static void add_group(lister *l, const ft_tensor *own, int num, int group) {
-  for (int i = 0; group > 0 && i < num; i++)
+static void add_group(lister *l, const ft_tensor *own, int num, ft_map_slot group) {
+  for (int i = 0; group != FT_MAP_NONE && i < num; i++)
     if (own[i].num_dims == 2 && group_of(own[i].role) == group) add_parts(l, &own[i]);
-  for (int i = 0; group > 0 && i < num; i++)
+  for (int i = 0; group != FT_MAP_NONE && i < num; i++)
     if (own[i].num_dims == 2 && group_of(own[i].role) == group) add_a(l, &own[i]);
 }
 
@@ -111,11 +110,11 @@ static void add_bottleneck(lister *l, int down) {
   add_vector(l, true, down + 1, width);
 }
 
-static void add_before(lister *l, int group) {
+static void add_before(lister *l, ft_map_slot group) {
   const ft_method *m = l->method;
-  if (group == 3 && m->bottleneck > 0 && m->bottleneck_after_attention)
+  if (group == FT_MAP_O && m->bottleneck > 0 && m->bottleneck_after_attention)
     add_bottleneck(l, FT_ROLE_ATTN_BOTTLENECK_DOWN);
-  if (group == 4 && m->prefix_tokens > 0)
+  if (group == FT_MAP_Q && m->prefix_tokens > 0)
     add_matrix(l, FT_ROLE_PREFIX, m->prefix_tokens, 2 * l->arch->kv_heads * l->arch->head_dim);
 }
 
@@ -123,7 +122,8 @@ int ft_method_tensors(const ft_arch *arch, const ft_method *method, const ft_cho
                       ft_place place, int64_t layer, ft_tensor *out) {
   ft_tensor own[FT_MAX_BLOCK_TENSORS];
   lister l = {arch, method, choice, place, layer, out, 0};
-  int num = ft_arch_tensors(arch, place, layer, own), group = 0;
+  int num = ft_arch_tensors(arch, place, layer, own);
+  ft_map_slot group = FT_MAP_NONE;
   if (place == FT_PLACE_LAYER && method->bottleneck > 0)
     add_bottleneck(&l, FT_ROLE_MLP_BOTTLENECK_DOWN);
   for (int i = 0; i < num; i++) {

@@ -42,14 +42,8 @@ static const ft_unit *unit_of(const ft_layout *l, int64_t block) {
 
 /* The map that a bias belongs to, or the map itself. */
 static ft_role map_of(ft_role role) {
-  static const ft_role biases[][2] = {
-      {FT_ROLE_Q_BIAS, FT_ROLE_Q},       {FT_ROLE_K_BIAS, FT_ROLE_K},
-      {FT_ROLE_V_BIAS, FT_ROLE_V},       {FT_ROLE_O_BIAS, FT_ROLE_O},
-      {FT_ROLE_GATE_BIAS, FT_ROLE_GATE}, {FT_ROLE_UP_BIAS, FT_ROLE_UP},
-      {FT_ROLE_DOWN_BIAS, FT_ROLE_DOWN}, {FT_ROLE_HEAD_BIAS, FT_ROLE_HEAD}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(biases); i++)
-    if (biases[i][0] == role) return biases[i][1];
-  return role;
+  ft_map_slot slot = ft_map_of(role);
+  return slot == FT_MAP_NONE ? role : ft_maps[slot].weight;
 }
 
 static int64_t find(const ft_layout *l, const ft_hf_part *of, ft_part_kind kind,

@@ -81,14 +81,6 @@ bool ft_hf_is_named(const ft_hf_modules *modules, const char *name) {
   return false;
 }
 
-static bool is_map(ft_role role) {
-  static const ft_role maps[] = {FT_ROLE_Q,    FT_ROLE_K,  FT_ROLE_V,   FT_ROLE_O,
-                                 FT_ROLE_GATE, FT_ROLE_UP, FT_ROLE_DOWN};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(maps); i++)
-    if (maps[i] == role) return true;
-  return false;
-}
-
 static bool is_listed(const ft_hf_method *m, int64_t layer) {
   for (int64_t i = 0; i < m->num_layers; i++)
     if (m->layers[i] == layer) return true;
@@ -99,7 +91,7 @@ static bool is_listed(const ft_hf_method *m, int64_t layer) {
 static bool is_target(const chooser *c, int64_t layer, ft_role role, const char *name) {
   const ft_hf_method *m = c->method;
   if (m->kind != FT_METHOD_LORA && m->kind != FT_METHOD_IA3) return false;
-  if (!is_map(role) || !is_listed(m, layer)) return false;
+  if (!ft_role_is_layer_map(role) || !is_listed(m, layer)) return false;
   if (c->targets) return fits(c->targets, name);
   if (m->targets.num > 0) return ft_hf_is_named(&m->targets, name);
   return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
@@ -112,33 +104,8 @@ static bool is_saved(const chooser *c, const char *name) {
 
 /* ---------------------------------------------------------------- the choice */
 
-static bool is_bias(ft_role role) {
-  static const ft_role biases[] = {FT_ROLE_Q_BIAS,   FT_ROLE_K_BIAS,    FT_ROLE_V_BIAS,
-                                   FT_ROLE_O_BIAS,   FT_ROLE_GATE_BIAS, FT_ROLE_UP_BIAS,
-                                   FT_ROLE_DOWN_BIAS};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(biases); i++)
-    if (biases[i] == role) return true;
-  return false;
-}
-
-/* The map that a bias of a layer is added to. */
-static ft_role map_of(ft_role bias) {
-  switch (bias) {
-  case FT_ROLE_Q_BIAS:
-    return FT_ROLE_Q;
-  case FT_ROLE_K_BIAS:
-    return FT_ROLE_K;
-  case FT_ROLE_V_BIAS:
-    return FT_ROLE_V;
-  case FT_ROLE_O_BIAS:
-    return FT_ROLE_O;
-  case FT_ROLE_GATE_BIAS:
-    return FT_ROLE_GATE;
-  case FT_ROLE_UP_BIAS:
-    return FT_ROLE_UP;
-  default:
-    return FT_ROLE_DOWN;
-  }
+static bool is_layer_bias(ft_role role) {
+  return ft_role_is_layer_map(ft_maps[ft_map_of(role)].weight) && !ft_role_is_layer_map(role);
 }
 
 static bool is_frozen(const void *arg, ft_place place, int64_t layer, ft_role role) {
@@ -149,24 +116,18 @@ static bool is_frozen(const void *arg, ft_place place, int64_t layer, ft_role ro
   ft_hf_role_name(c->config->naming, layer, role, tensor, sizeof tensor);
   if (is_saved(c, name)) return false;
   if (c->method->bias == FT_BIAS_ALL) return !ft_ends_with(tensor, ".bias");
-  if (c->method->bias == FT_BIAS_LORA_ONLY && is_bias(role))
-    return !is_target(c, layer, map_of(role), name);
-  return true;
+  if (c->method->bias == FT_BIAS_NONE || !is_layer_bias(role)) return true;
+  return !is_target(c, layer, ft_maps[ft_map_of(role)].weight, name);
 }
 
-/* Whether other maps stand before this one in the tensor of the files. */
+/* Whether it is one tensor with the leader of its group in the files, and not that one itself. */
 static bool is_later_part(const ft_hf_config *config, int64_t layer, ft_role role) {
-  static const ft_role before[][2] = {
-      {FT_ROLE_K, FT_ROLE_Q}, {FT_ROLE_V, FT_ROLE_Q}, {FT_ROLE_UP, FT_ROLE_GATE}};
   char own[FT_HF_NAME_BYTES], other[FT_HF_NAME_BYTES];
-  for (size_t i = 0; i < FT_ARRAY_SIZE(before); i++) {
-    if (before[i][0] != role) continue;
-    if (role == FT_ROLE_UP && !config->arch.gated) return false;
-    ft_hf_role_name(config->naming, layer, role, own, sizeof own);
-    ft_hf_role_name(config->naming, layer, before[i][1], other, sizeof other);
-    return strcmp(own, other) == 0;
-  }
-  return false;
+  ft_role leader = ft_maps[ft_maps[ft_map_of(role)].leader].weight;
+  if (leader == role || (role == FT_ROLE_UP && !config->arch.gated)) return false;
+  ft_hf_role_name(config->naming, layer, role, own, sizeof own);
+  ft_hf_role_name(config->naming, layer, leader, other, sizeof other);
+  return strcmp(own, other) == 0;
 }
 
 static ft_beside low_rank(const chooser *c, int64_t layer, ft_role role, const char *name) {
@@ -182,7 +143,7 @@ static ft_beside low_rank(const chooser *c, int64_t layer, ft_role role, const c
 static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role role) {
   const chooser *c = arg;
   char name[FT_HF_NAME_BYTES];
-  if (place != FT_PLACE_LAYER || !is_map(role)) return (ft_beside){.rank = 0};
+  if (place != FT_PLACE_LAYER || !ft_role_is_layer_map(role)) return (ft_beside){.rank = 0};
   ft_hf_module_name(c->config, layer, role, name, sizeof name);
   if (!is_target(c, layer, role, name)) return (ft_beside){.rank = 0};
   if (c->method->kind == FT_METHOD_LORA) return low_rank(c, layer, role, name);
@@ -205,7 +166,7 @@ static void look(search *s, const ft_block *b, const ft_tensor *t, bool maps_onl
   char name[FT_HF_NAME_BYTES];
   const ft_hf_modules one = {.names = &s->entry, .num = 1};
   if (!ft_role_is_own(t->role) || t->num_dims != 2) return;
-  if (maps_only && !is_map(t->role)) return;
+  if (maps_only && !ft_role_is_layer_map(t->role)) return;
   ft_hf_module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
   if (!s->example[0]) snprintf(s->example, sizeof s->example, "%s", name);
   s->found = s->found || ft_hf_is_named(&one, name);

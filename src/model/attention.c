@@ -3,16 +3,16 @@
 #include "internal.h"
 
 static linear query(const ft_model *m) {
-  return (linear){FT_ROLE_Q, FT_ROLE_Q_BIAS, m->d, m->q, MAP_Q, FT_ROLE_Q, MAP_Q};
+  return (linear){FT_ROLE_Q, FT_ROLE_Q_BIAS, m->d, m->q, FT_MAP_Q};
 }
 static linear key(const ft_model *m) {
-  return (linear){FT_ROLE_K, FT_ROLE_K_BIAS, m->d, m->kv, MAP_K, FT_ROLE_Q, MAP_Q};
+  return (linear){FT_ROLE_K, FT_ROLE_K_BIAS, m->d, m->kv, FT_MAP_K};
 }
 static linear value(const ft_model *m) {
-  return (linear){FT_ROLE_V, FT_ROLE_V_BIAS, m->d, m->kv, MAP_V, FT_ROLE_Q, MAP_Q};
+  return (linear){FT_ROLE_V, FT_ROLE_V_BIAS, m->d, m->kv, FT_MAP_V};
 }
 static linear output(const ft_model *m) {
-  return (linear){FT_ROLE_O, FT_ROLE_O_BIAS, m->q, m->d, MAP_O, FT_ROLE_O, MAP_O};
+  return (linear){FT_ROLE_O, FT_ROLE_O_BIAS, m->q, m->d, FT_MAP_O};
 }
 
 /* Columns of q, k and v inside a row of a joint array. */
@@ -113,9 +113,9 @@ ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w,
   int64_t tokens = batch->num_tokens;
   bool norm_last = m->arch.qk_norm == FT_QK_NORM_HEADS_ROTATED;
   void *raw = a->qk ? a->qk : a->qkv; /* v goes straight to its place */
-  FT_TRY(ft_linear_forward(m, &q, w, tokens, h, m->d, raw, m->qkv, a));
-  FT_TRY(ft_linear_forward(m, &k, w, tokens, h, m->d, keys(m, raw), m->qkv, a));
-  FT_TRY(ft_linear_forward(m, &v, w, tokens, h, m->d, values(m, a->qkv), m->qkv, a));
+  FT_TRY(ft_linear_forward(m, &q, w, tokens, h, raw, m->qkv, a));
+  FT_TRY(ft_linear_forward(m, &k, w, tokens, h, keys(m, raw), m->qkv, a));
+  FT_TRY(ft_linear_forward(m, &v, w, tokens, h, values(m, a->qkv), m->qkv, a));
   ft_time_enter(FT_TIME_ELEMENTWISE);
   if (norm_last) rotate(m, layer, batch, a->qk, false);
   if (a->qk) norm_heads(m, w, tokens, a);
@@ -136,7 +136,7 @@ ft_err ft_attention_attend(ft_model *m, int64_t layer, const ft_model_batch *bat
 ft_err ft_attention_output(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
                            void *out) {
   const linear o = output(m);
-  return ft_linear_forward(m, &o, w, tokens, a->attended, m->q, out, m->d, a);
+  return ft_linear_forward(m, &o, w, tokens, a->attended, out, m->d, a);
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -177,7 +177,7 @@ static ft_err send_projections(ft_model *m, const linear_gradient g[3], const un
                                const void *h) {
   ft_err err = FT_OK;
   for (int i = 0; i < 3; i++)
-    FT_TRY(ft_linear_send_weight(m, &g[i], h, m->d));
+    FT_TRY(ft_linear_send_weight(m, &g[i], h));
   for (int i = 0; i < 3; i++)
     FT_TRY(ft_linear_send_bias(m, &g[i]));
   FT_TRY(ft_beside_send(m, g, 3, w, h));
@@ -195,15 +195,15 @@ ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights 
   linear_gradient g_o, g[3];
   int64_t tokens = batch->num_tokens;
   FT_TRY(ft_linear_backward(m, &o, w, tokens, a, d_out, m->d, m->scaled, &g_o));
-  FT_TRY(ft_linear_backward_input(m, &g_o, w, m->d_attended, m->q, false));
-  FT_TRY(ft_linear_send_weight(m, &g_o, a->attended, m->q));
+  FT_TRY(ft_linear_backward_input(m, &g_o, w, m->d_attended, false));
+  FT_TRY(ft_linear_send_weight(m, &g_o, a->attended));
   FT_TRY(ft_linear_send_bias(m, &g_o));
   FT_TRY(ft_beside_send(m, &g_o, 1, w, a->attended));
   FT_TRY(heads_backward(m, layer, w, batch, a));
   FT_TRY(projections_backward(m, w, tokens, a, maps, g));
   FT_TRY(send_projections(m, g, w, h));
   for (int i = 0; input_too && i < 3; i++)
-    FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, m->d, i > 0));
+    FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, i > 0));
 out:
   return err;
 }

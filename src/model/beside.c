@@ -12,7 +12,7 @@
 /* ---------------------------------------------------------------- what there is */
 
 static const void *part_of(const linear *l, const unit_weights *w, ft_part_kind part) {
-  return l->slot == MAP_NONE ? NULL : w->of[ft_role_part(l->weight, part)];
+  return l->slot == FT_MAP_NONE ? NULL : w->of[ft_role_part(l->weight, part)];
 }
 
 /* The map whose A this one uses: itself, or the one that it is one tensor with in the files. */
@@ -20,7 +20,7 @@ typedef struct low_rank {
   const void *a, *b;
   int64_t rank;
   float scale;
-  map_slot slot; /* where A x is kept */
+  ft_map_slot slot; /* where A x is kept */
   bool own_a;
 } low_rank;
 
@@ -28,11 +28,11 @@ static low_rank low_rank_of(const linear *l, const unit_weights *w) {
   low_rank r = {.b = part_of(l, w, FT_PART_B)};
   if (!r.b) return r;
   r.own_a = part_of(l, w, FT_PART_A) != NULL;
-  ft_role a = ft_role_part(r.own_a ? l->weight : l->a_of, FT_PART_A);
+  r.slot = r.own_a ? l->slot : ft_maps[l->slot].leader;
+  ft_role a = ft_role_part(ft_maps[r.slot].weight, FT_PART_A);
   r.a = w->of[a];
   r.scale = w->shape[a]->scale;
   r.rank = w->shape[a]->rows;
-  r.slot = r.own_a ? l->slot : l->a_slot;
   return r;
 }
 
@@ -50,16 +50,16 @@ bool ft_beside_scales(const linear *l, const unit_weights *w, bool *with_bias) {
 /* ---------------------------------------------------------------- dropout */
 
 /* A stretch of random numbers for each map of each layer. */
-static ft_dropout dropout_of(const ft_model *m, const unit_weights *w, map_slot slot) {
+static ft_dropout dropout_of(const ft_model *m, const unit_weights *w, ft_map_slot slot) {
   return (ft_dropout){.share = m->dropout,
                       .seed = m->options.seed,
                       .step = m->draw,
-                      .first = (uint64_t)(w->layer * NUM_MAPS + (int64_t)slot) << 40};
+                      .first = (uint64_t)(w->layer * (FT_MAP_DOWN + 1) + (int64_t)slot) << 40};
 }
 
 /* What A is multiplied with. */
-static const void *low_rank_input(ft_model *m, const unit_weights *w, map_slot slot, const void *x,
-                                  int64_t count) {
+static const void *low_rank_input(ft_model *m, const unit_weights *w, ft_map_slot slot,
+                                  const void *x, int64_t count) {
   const ft_dropout d = dropout_of(m, w, slot);
   if (!(m->dropout > 0)) return x;
   ft_dropout_forward(&d, m->type, m->dropped, x, count);
@@ -200,7 +200,7 @@ out:
 }
 
 ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const unit_weights *w,
-                                void *dx, int64_t dx_stride) {
+                                void *dx) {
   ft_err err = FT_OK;
   const linear *l = g->map;
   const low_rank r = low_rank_of(l, w);
@@ -209,8 +209,7 @@ ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const uni
   if (scale) {
     read_scale(m, l, scale, l->in);
     memcpy(m->scaled, dx, (size_t)count * ft_dtype_bytes(m->type)); /* for the scale's gradient */
-    ft_scale_columns(m->type, g->tokens, l->in, dx, dx_stride, m->factors[l->slot], NULL, dx,
-                     dx_stride);
+    ft_scale_columns(m->type, g->tokens, l->in, dx, l->in, m->factors[l->slot], NULL, dx, l->in);
   }
   if (!r.own_a) goto out; /* what came through others that use an A is in its owner's d_reduced */
   const ft_dropout d = dropout_of(m, w, r.slot);
@@ -224,7 +223,7 @@ ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const uni
                                                .dy_stride = r.rank,
                                                .w = r.a,
                                                .out = drops ? m->dropped : dx,
-                                               .out_stride = drops ? l->in : dx_stride,
+                                               .out_stride = l->in,
                                                .accumulate = !drops}));
   if (drops) ft_dropout_backward(&d, m->type, dx, m->dropped, count);
 out:

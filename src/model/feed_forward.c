@@ -3,13 +3,13 @@
 #include "internal.h"
 
 static linear gate(const ft_model *m) {
-  return (linear){FT_ROLE_GATE, FT_ROLE_GATE_BIAS, m->d, m->f, MAP_GATE, FT_ROLE_GATE, MAP_GATE};
+  return (linear){FT_ROLE_GATE, FT_ROLE_GATE_BIAS, m->d, m->f, FT_MAP_GATE};
 }
 static linear up(const ft_model *m) {
-  return (linear){FT_ROLE_UP, FT_ROLE_UP_BIAS, m->d, m->f, MAP_UP, FT_ROLE_GATE, MAP_GATE};
+  return (linear){FT_ROLE_UP, FT_ROLE_UP_BIAS, m->d, m->f, FT_MAP_UP};
 }
 static linear down(const ft_model *m) {
-  return (linear){FT_ROLE_DOWN, FT_ROLE_DOWN_BIAS, m->f, m->d, MAP_DOWN, FT_ROLE_DOWN, MAP_DOWN};
+  return (linear){FT_ROLE_DOWN, FT_ROLE_DOWN_BIAS, m->f, m->d, FT_MAP_DOWN};
 }
 
 /* The first element of a tensor of the compute type. */
@@ -44,13 +44,12 @@ ft_err ft_feed_forward(ft_model *m, const unit_weights *w, int64_t tokens, layer
                        void *out) {
   ft_err err = FT_OK;
   const linear g = gate(m), u = up(m), d = down(m);
-  if (m->arch.gated)
-    FT_TRY(ft_linear_forward(m, &g, w, tokens, a->mlp_input, m->d, a->gate, m->f, a));
-  FT_TRY(ft_linear_forward(m, &u, w, tokens, a->mlp_input, m->d, a->up, m->f, a));
+  if (m->arch.gated) FT_TRY(ft_linear_forward(m, &g, w, tokens, a->mlp_input, a->gate, m->f, a));
+  FT_TRY(ft_linear_forward(m, &u, w, tokens, a->mlp_input, a->up, m->f, a));
   if (!out && !ft_beside_any(&d, w))
     goto out; /* computed again for the backward pass, which needs no more */
   activate(m, w, tokens, a);
-  FT_TRY(ft_linear_forward(m, &d, w, tokens, m->wide, m->f, out, m->d, a));
+  FT_TRY(ft_linear_forward(m, &d, w, tokens, m->wide, out, m->d, a));
 out:
   return err;
 }
@@ -93,13 +92,13 @@ static ft_err inner_maps_backward(ft_model *m, const unit_weights *w, int64_t to
   int first = m->arch.gated ? 0 : 1;
   for (int i = first; i < 2; i++) {
     FT_TRY(ft_linear_backward(m, &maps[i], w, tokens, a, d[i], m->f, d[i], &g[i]));
-    FT_TRY(ft_linear_send_weight(m, &g[i], a->mlp_input, m->d));
+    FT_TRY(ft_linear_send_weight(m, &g[i], a->mlp_input));
     FT_TRY(ft_linear_send_bias(m, &g[i]));
   }
   FT_TRY(ft_beside_send(m, g + first, 2 - first, w, a->mlp_input));
   FT_TRY(send_scalars(m, d_alpha));
   for (int i = first; i < 2; i++)
-    FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, m->d, i > first));
+    FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, i > first));
 out:
   return err;
 }
@@ -111,9 +110,9 @@ ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t toke
   linear_gradient g;
   float d_alpha[2] = {0};
   FT_TRY(ft_linear_backward(m, &d, w, tokens, a, d_out, m->d, m->scaled, &g));
-  FT_TRY(ft_linear_backward_input(m, &g, w, m->wide, m->f, false));
+  FT_TRY(ft_linear_backward_input(m, &g, w, m->wide, false));
   activation_backward(m, w, tokens, a, d_alpha);
-  FT_TRY(ft_linear_send_weight(m, &g, m->wide, m->f));
+  FT_TRY(ft_linear_send_weight(m, &g, m->wide));
   FT_TRY(ft_linear_send_bias(m, &g));
   FT_TRY(ft_beside_send(m, &g, 1, w, m->wide));
   FT_TRY(inner_maps_backward(m, w, tokens, a, d_alpha));

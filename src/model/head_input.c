@@ -19,7 +19,7 @@ static linear dense(const ft_model *m) {
                   .bias = FT_ROLE_HEAD_DENSE_BIAS,
                   .in = m->d,
                   .out = m->d,
-                  .slot = MAP_NONE};
+                  .slot = FT_MAP_NONE};
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -131,7 +131,7 @@ ft_err ft_head_input(ft_model *m, const ft_model_batch *batch, const unit_weight
                  m->head_stats);
   if (takes_mean(m)) mean_forward(m, batch);
   if (m->arch.transform.dense) {
-    FT_TRY(ft_linear_forward(m, &d, w, rows, m->head_p, m->d, m->head_t, m->d, NULL));
+    FT_TRY(ft_linear_forward(m, &d, w, rows, m->head_p, m->head_t, m->d, NULL));
     ft_time_enter(FT_TIME_ELEMENTWISE);
     ft_activation_forward(&act, m->type, m->head_a, m->head_t, rows * m->d);
   }
@@ -155,9 +155,9 @@ static ft_err transform_backward(ft_model *m, const unit_weights *w, int64_t row
   if (!m->arch.transform.dense) goto out;
   ft_activation_backward(&act, m->type, m->branch, NULL, NULL, m->branch, m->head_t, rows * m->d);
   FT_TRY(ft_linear_backward(m, &d, w, rows, NULL, m->branch, m->d, NULL, &g));
-  FT_TRY(ft_linear_send_weight(m, &g, m->head_p, m->d));
+  FT_TRY(ft_linear_send_weight(m, &g, m->head_p));
   FT_TRY(ft_linear_send_bias(m, &g));
-  FT_TRY(ft_linear_backward_input(m, &g, w, m->head_t, m->d, false));
+  FT_TRY(ft_linear_backward_input(m, &g, w, m->head_t, false));
   *d_pooled = m->head_t;
 out:
   return err;

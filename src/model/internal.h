@@ -24,18 +24,12 @@
 
 /* ---------------------------------------------------------------- buffers */
 
-/* The maps of a layer, which something can stand beside. */
-typedef enum map_slot {
-  MAP_NONE, /* a map that nothing stands beside */
-  MAP_Q,
-  MAP_K,
-  MAP_V,
-  MAP_O,
-  MAP_GATE,
-  MAP_UP,
-  MAP_DOWN,
-  NUM_MAPS
-} map_slot;
+/* What stands beside a map, in the layer with the most of it. */
+typedef struct map_needs {
+  int64_t in, out;
+  int64_t rank; /* the highest; 0: no low-rank part */
+  bool own_a, output_scale, input_scale;
+} map_needs;
 
 /* What a layer's backward pass needs of its forward pass; NULL where the model has no such thing.
  * Statistics are what a norm's backward pass needs of each row. */
@@ -52,10 +46,10 @@ typedef struct layer_activations {
   void *mlp_output;       /* [T, D] input of the norm after the feed-forward part */
   float *attention_stats; /* [T], as the others of the stream */
   float *attention_output_stats, *mlp_stats, *mlp_output_stats;
-  float *q_stats, *k_stats; /* [T, H], [T, K] */
-  float *lse;               /* [H, T] */
-  void *reduced[NUM_MAPS];  /* [T, r] s · A x of a low-rank part */
-  void *unscaled[NUM_MAPS]; /* [T, out] what an output scale multiplies */
+  float *q_stats, *k_stats;   /* [T, H], [T, K] */
+  float *lse;                 /* [H, T] */
+  void *reduced[FT_MAP_NUM];  /* [T, r] s · A x of a low-rank part */
+  void *unscaled[FT_MAP_NUM]; /* [T, out] what an output scale multiplies */
 } layer_activations;
 
 struct ft_model {
@@ -93,15 +87,16 @@ struct ft_model {
   float *d_q_norm, *d_k_norm;  /* [H·W], [K·W] at most */
 
   /* beside maps (beside.c); NULL where there is no such thing */
-  float dropout;              /* of the pass at hand */
-  uint64_t draw;              /* names its random numbers */
-  void *scaled;               /* [T, widest] a map's input or gradient after a scale */
-  void *dropped;              /* [T, widest] a low-rank part's input after dropout */
-  void *d_reduced[NUM_MAPS];  /* [T, r] gradient of A x */
-  float *factors[NUM_MAPS];   /* [2, out] what an output scale multiplies by; norms of rows */
-  float *d_factors[NUM_MAPS]; /* [out], or of an input scale [in] its gradient */
-  float *d_bias[NUM_MAPS];    /* [out] of a bias behind a scale */
-  float *beside_room;         /* of ft_low_rank_row_norms */
+  map_needs needs[FT_MAP_NUM];  /* of those of layers */
+  float dropout;                /* of the pass at hand */
+  uint64_t draw;                /* names its random numbers */
+  void *scaled;                 /* [T, widest] a map's input or gradient after a scale */
+  void *dropped;                /* [T, widest] a low-rank part's input after dropout */
+  void *d_reduced[FT_MAP_NUM];  /* [T, r] gradient of A x */
+  float *factors[FT_MAP_NUM];   /* [2, out] what an output scale multiplies by; norms of rows */
+  float *d_factors[FT_MAP_NUM]; /* [out], or of an input scale [in] its gradient */
+  float *d_bias[FT_MAP_NUM];    /* [out] of a bias behind a scale */
+  float *beside_room;           /* of ft_low_rank_row_norms */
 
   /* the head, over rows with something to predict (head_input.c) */
   int64_t columns;      /* logits of a row: V, or num_labels */
@@ -187,17 +182,15 @@ ft_err ft_gradient_send_column_sums(ft_model *m, ft_role role, int64_t tokens, c
 typedef struct linear {
   ft_role weight, bias; /* [out, in], [out] */
   int64_t in, out;
-  map_slot slot;
-  ft_role a_of; /* the map whose A it uses if it has none of its own, and that one's slot */
-  map_slot a_slot;
+  ft_map_slot slot; /* of a layer; FT_MAP_NONE: nothing stands beside it */
 } linear;
 
-/* y [T, out] = x [T, in] · Wᵀ + b with what stands beside it; strides in elements. a: its layer's
+/* y [T, out] = x [T, in] · Wᵀ + b with what stands beside it; y_stride in elements, inputs without
+ * gaps. a: its layer's
  * activations, NULL of a map outside of layers. y NULL: only what the backward pass needs of it,
  * when a layer is computed again. */
 ft_err ft_linear_forward(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
-                         const void *x, int64_t x_stride, void *y, int64_t y_stride,
-                         const layer_activations *a);
+                         const void *x, void *y, int64_t y_stride, const layer_activations *a);
 /* The gradient of a map's output, through what scales it: what the functions below work on. */
 typedef struct linear_gradient {
   const linear *map;
@@ -215,15 +208,17 @@ ft_err ft_linear_backward(ft_model *m, const linear *l, const unit_weights *w, i
                           linear_gradient *g);
 /* dx [T, in] (+)= dy · W, with what stands beside it. */
 ft_err ft_linear_backward_input(ft_model *m, const linear_gradient *g, const unit_weights *w,
-                                void *dx, int64_t dx_stride, bool accumulate);
+                                void *dx, bool accumulate);
 /* Send gradients; x [T, in] is the map's input. */
-ft_err ft_linear_send_weight(ft_model *m, const linear_gradient *g, const void *x,
-                             int64_t x_stride);
+ft_err ft_linear_send_weight(ft_model *m, const linear_gradient *g, const void *x);
 ft_err ft_linear_send_bias(ft_model *m, const linear_gradient *g);
 
 /* ---------------------------------------------------------------- beside.c */
 
-/* beside_room.c: allocates what the method needs, for the model and for each layer's activations.
+/* ---- beside_room.c */
+/* Fills m->needs from the layout; before the next two. */
+void ft_beside_find(ft_model *m);
+/* Allocates what the method needs, for the model and for each layer's activations.
  */
 ft_err ft_beside_alloc(ft_model *m, int64_t tokens);
 ft_err ft_beside_alloc_layer(ft_model *m, int64_t tokens, layer_activations *a);
@@ -245,7 +240,7 @@ ft_err ft_beside_scale(ft_model *m, const linear *l, const unit_weights *w, int6
  * scale), and of ft_linear_backward_input, after the matrix' own product. */
 ft_err ft_beside_backward(ft_model *m, const unit_weights *w, void *scaled, linear_gradient *g);
 ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const unit_weights *w,
-                                void *dx, int64_t dx_stride);
+                                void *dx);
 /* Sends the gradients of what stands beside maps of one input x [T, in], after those of the maps
  * themselves and ft_linear_backward_input of one with an input scale. */
 ft_err ft_beside_send(ft_model *m, const linear_gradient *maps, int num, const unit_weights *w,

@@ -154,9 +154,8 @@ out:
 static ft_err check_method(const ft_layout *l) {
   const char *what = l->method.prompt_tokens > 0   ? "a prompt"
                      : l->method.prefix_tokens > 0 ? "a prefix"
-                     : l->method.bottleneck > 0    ? "a bottleneck"
-                                                   : NULL;
-  if (!what) return FT_OK;
+                                                   : "a bottleneck";
+  if (!ft_method_adds(&l->method)) return FT_OK;
   return ft_fail(FT_ERR_CONFIG,
                  "%s beside the model cannot be computed yet (method.name, model.adapter or "
                  "--adapter): lora and ia3 can",
@@ -180,6 +179,7 @@ static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_
   ft_model_find_trained(m);
   FT_TRY(ft_head_plan(m));
   FT_TRY(ft_model_make_orders(m));
+  ft_beside_find(m);
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
   FT_TRY(ft_beside_alloc(m, options->max_tokens));

@@ -95,8 +95,8 @@ static void start_block(ft_model *m, int64_t block) {
 /* A of a map, or of the one that it is one tensor with in the files. */
 static const void *a_of(const unit_weights *w, ft_role map) {
   const void *own = w->of[ft_role_part(map, FT_PART_A)];
-  ft_role first = map == FT_ROLE_UP ? FT_ROLE_GATE : FT_ROLE_Q;
-  return own ? own : w->of[ft_role_part(first, FT_PART_A)];
+  ft_role leader = ft_maps[ft_maps[ft_map_of(map)].leader].weight;
+  return own ? own : w->of[ft_role_part(leader, FT_PART_A)];
 }
 
 /* Magnitudes are the norms of rows, B being zero. */

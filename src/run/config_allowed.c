@@ -3,7 +3,7 @@
 
 static void choices(const ft_key *key, char *out, size_t size) {
   size_t used = 0;
-  for (int i = 0; i < 4 && key->choices[i] && used < size; i++)
+  for (size_t i = 0; i < FT_ARRAY_SIZE(key->choices) && key->choices[i] && used < size; i++)
     used += (size_t)snprintf(out + used, size - used, "%s\"%s\"", i ? " or " : "", key->choices[i]);
   if (key->nullable && used < size) snprintf(out + used, size - used, ", or null");
 }

@@ -77,9 +77,9 @@ static void take_pair(ft_mistakes *m, const ft_key *key, const cJSON *value, dou
 }
 
 static void take_choice(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c) {
-  for (int i = 0; i < 4 && key->choices[i]; i++) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(key->choices) && key->choices[i]; i++) {
     if (!cJSON_IsString(value) || strcmp(value->valuestring, key->choices[i]) != 0) continue;
-    if (key->offset != FT_KEY_NOWHERE) *(int *)(void *)((char *)c + key->offset) = i;
+    if (key->offset != FT_KEY_NOWHERE) *(int *)(void *)((char *)c + key->offset) = (int)i;
     return;
   }
   wrong_value(m, key, value);

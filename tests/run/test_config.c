@@ -164,6 +164,21 @@ static void memory_modes_are_read(void **state) {
   ft_config_fini(&c);
 }
 
+/* The longest list of choices there is. */
+static void every_method_is_known(void **state) {
+  (void)state;
+  static const char *const names[] = {"full", "lora", "ia3", "prefix", "prompt", "adapter"};
+  for (int i = 0; i < (int)FT_ARRAY_SIZE(names); i++) {
+    char text[64];
+    char *override = text;
+    ft_config c;
+    snprintf(text, sizeof text, "method.name=%s", names[i]);
+    assert_int_equal(load(minimal, &override, 1, &c), FT_OK);
+    assert_int_equal(c.method.name, i);
+    ft_config_fini(&c);
+  }
+}
+
 static void three_mistakes_are_three_lines(void **state) {
   (void)state;
   ft_config c;
@@ -414,6 +429,7 @@ int main(void) {
       cmocka_unit_test(replay_joins_the_sets),
       cmocka_unit_test(overrides_win),
       cmocka_unit_test(memory_modes_are_read),
+      cmocka_unit_test(every_method_is_known),
       cmocka_unit_test(three_mistakes_are_three_lines),
       cmocka_unit_test(single_mistakes_are_named),
       cmocka_unit_test(resume_refuses_what_changes_the_result),

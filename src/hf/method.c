@@ -239,23 +239,40 @@ static void close_chooser(chooser *c) {
   pcre2_code_free(c->targets);
 }
 
-/* Inputs are scaled where nobody else reads them. */
-static ft_err check_inputs(const ft_hf_config *config, const ft_layout *l) {
+/* Inputs are scaled where nobody else reads them, and of maps that are frozen: the gradient of a
+ * weight is made from the input as it came. */
+static ft_err check_input_scale(const ft_hf_config *config, const ft_layout *l, int64_t layer,
+                                ft_role map) {
+  const ft_tensor *weight;
   char name[FT_HF_NAME_BYTES];
+  int64_t block = ft_layout_find(l, &l->layers[layer], map, &weight);
+  ft_hf_module_name(config, layer, map, name, sizeof name);
+  if (map != FT_ROLE_O && map != FT_ROLE_DOWN)
+    return ft_fail(FT_ERR_CONFIG,
+                   "method.name \"ia3\": the input of %s is that of other maps too; only the "
+                   "inputs of attention's output map and of the feed-forward part's last one can "
+                   "be scaled",
+                   name);
+  if (l->blocks[block].trained)
+    return ft_fail(FT_ERR_CONFIG,
+                   "method.save_modules: %s is trained whole, and method.name \"ia3\" scales its "
+                   "input: only one of the two is possible",
+                   name);
+  return FT_OK;
+}
+
+static ft_err check_inputs(const ft_hf_config *config, const ft_layout *l) {
+  ft_err err = FT_OK;
   for (int64_t b = 0; b < l->num_blocks; b++)
     for (int i = 0; i < l->blocks[b].num_tensors; i++) {
       ft_role map;
       ft_part_kind part;
       if (!ft_role_is_part(l->blocks[b].tensors[i].role, &map, &part)) continue;
-      if (part != FT_PART_INPUT_SCALE || map == FT_ROLE_O || map == FT_ROLE_DOWN) continue;
-      ft_hf_module_name(config, l->blocks[b].layer, map, name, sizeof name);
-      return ft_fail(FT_ERR_CONFIG,
-                     "method.name \"ia3\": the input of %s is that of other maps too; only the "
-                     "inputs of attention's output map and of the feed-forward part's last one can "
-                     "be scaled",
-                     name);
+      if (part == FT_PART_INPUT_SCALE)
+        FT_TRY(check_input_scale(config, l, l->blocks[b].layer, map));
     }
-  return FT_OK;
+out:
+  return err;
 }
 
 ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *m) {

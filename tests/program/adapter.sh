@@ -46,8 +46,18 @@ quietly "$ftrun" train "$work/config.json" "${go_on[@]}" "run.dir=$work/one"
 quietly on_ranks 3 "$ftrun" train "$work/config.json" "${go_on[@]}" "run.dir=$work/three" sharding.stage=2
 cmp <(essence "$work/one") <(essence "$work/three") || fail "other bits on 3 ranks"
 
-status=0
-"$ftrun" train "$work/config.json" "${go_on[@]}" method.rank=5 "run.dir=$work/no" >"$work/said" 2>&1 || status=$?
-[ "$status" -eq 78 ] && grep -qF "method.rank is 5, but model.adapter $run-adapter has 4" "$work/said" ||
-  fail "a contradiction: status $status, $(cat "$work/said")"
+# refused TEXT OPTION...: a run does not begin, and says this.
+refused() {
+  local text=$1 status=0
+  shift
+  "$ftrun" train "$work/config.json" "$@" "run.dir=$work/no" >"$work/said" 2>&1 || status=$?
+  [ "$status" -eq 78 ] && grep -qF -- "$text" "$work/said" || fail "$*: status $status, $(cat "$work/said")"
+}
+
+refused "method.rank is 5, but model.adapter $run-adapter has 4" "${go_on[@]}" method.rank=5
+refused 'mlp.c_proj is trained whole, and method.name "ia3" scales its input' "${options[@]}" method.name=ia3 \
+  'method.save_modules=["mlp.c_proj"]'
+refused "a prefix beside the model cannot be computed yet" "${options[@]}" method.name=prefix
+refused "a prompt beside the model cannot be computed yet" "${options[@]}" method.name=prompt
+refused "a bottleneck beside the model cannot be computed yet" "${options[@]}" method.name=adapter
 echo "adapters are what runs were"

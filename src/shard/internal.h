@@ -195,6 +195,9 @@ int ft_shard_master_states(ft_master kind, ft_state_info *out);
 /* Of a state's array over all that this rank keeps. */
 size_t ft_shard_state_bytes(const ft_shard *s, const ft_state_info *info);
 
+/* state.c: allocates (zeroed) and registers a state over all kept elements. Not collective. */
+ft_err ft_shard_new_state(ft_shard *s, ft_owner owner, const ft_state_info *info);
+
 /* ---------------------------------------------------------------- frozen.c */
 
 /* Where flat element `flat` of a frozen block is kept, in bytes from where the block begins if all

@@ -38,22 +38,13 @@ out:
 
 /* ---------------------------------------------------------------- arrays and buffers */
 
-static ft_err new_state_array(ft_shard *s, ft_owner owner, const ft_state_info *info) {
-  FT_ASSERT(s->num_states < MAX_STATES);
-  FT_ASSERT(info->group_elements > 0 && FT_TENSOR_ALIGN % info->group_elements == 0);
-  void *data;
-  ft_err err = ft_alloc(owner, ft_shard_state_bytes(s, info), &data);
-  if (err == FT_OK) s->states[s->num_states++] = (state){.info = *info, .data = data};
-  return err;
-}
-
 static ft_err new_training_arrays(ft_shard *s) {
   ft_err err = FT_OK;
   void *gradient, *receive, *sums, *sizes;
   ft_state_info masters[2];
   int num = ft_shard_master_states(s->options.master, masters);
   for (int i = 0; i < num; i++)
-    FT_TRY(new_state_array(s, FT_MEM_MASTER, &masters[i]));
+    FT_TRY(ft_shard_new_state(s, FT_MEM_MASTER, &masters[i]));
   FT_TRY(ft_alloc(FT_MEM_GRADIENT, s->bytes.gradient, &gradient));
   s->gradient = gradient;
   FT_TRY(ft_alloc(FT_MEM_EXCHANGE, s->bytes.receive, &receive));

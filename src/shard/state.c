@@ -48,19 +48,21 @@ const ft_range *ft_shard_kept_ranges(const ft_shard *s, int64_t block, int64_t *
 
 /* ---------------------------------------------------------------- states */
 
-ft_err ft_shard_add_state(ft_shard *s, const ft_state_info *info, int *index) {
-  FT_ASSERT(s->options.training && s->num_states < MAX_STATES);
+ft_err ft_shard_new_state(ft_shard *s, ft_owner owner, const ft_state_info *info) {
+  FT_ASSERT(s->num_states < MAX_STATES);
   FT_ASSERT(info->group_elements > 0 && FT_TENSOR_ALIGN % info->group_elements == 0);
   void *data;
-  ft_err err = ft_alloc(FT_MEM_STATE, ft_shard_state_bytes(s, info), &data);
-  ft_err agreed = ft_comm_agree(s->comm, err);
-  if (agreed != FT_OK) {
-    ft_free(data);
-    return agreed;
-  }
-  *index = s->num_states++;
-  s->states[*index] = (state){.info = *info, .data = data};
-  return FT_OK;
+  ft_err err = ft_alloc(owner, ft_shard_state_bytes(s, info), &data);
+  if (err == FT_OK) s->states[s->num_states++] = (state){.info = *info, .data = data};
+  return err;
+}
+
+ft_err ft_shard_add_state(ft_shard *s, const ft_state_info *info, int *index) {
+  FT_ASSERT(s->options.training);
+  *index = s->num_states;
+  ft_err err = ft_comm_agree(s->comm, ft_shard_new_state(s, FT_MEM_STATE, info));
+  if (err != FT_OK && s->num_states > *index) ft_free(s->states[--s->num_states].data);
+  return err;
 }
 
 int ft_shard_num_states(const ft_shard *s) {

@@ -91,6 +91,7 @@ static void size_arrays(ft_shard *s) {
   s->bytes.slots = (size_t)s->num_slots * (size_t)s->largest_block * s->element_bytes;
   s->bytes.full = has_copy ? (size_t)s->full_elements * s->element_bytes : 0;
   if (!s->options.training) return;
+  s->most_reduction_messages = s->size; /* stage 0 also sends its sums to everyone */
   s->send_buffer_bytes = (size_t)s->largest_piece * s->element_bytes;
   s->bytes.send = (size_t)s->node_size * NUM_SEND_BUFFERS * s->send_buffer_bytes;
   s->bytes.gradient = (size_t)s->kept_elements * gradient_bytes(s);
@@ -158,7 +159,7 @@ static void add_states(const ft_shard *s, const ft_state_info *states, int num, 
 /* Lists of messages of slots and of send buffers. */
 static int64_t message_bytes(const ft_shard *s) {
   int64_t of_slots = s->num_slots * (s->most_gather_sends + s->most_gather_receives);
-  int64_t of_buffers = s->options.training ? 2 * NUM_SEND_BUFFERS * (int64_t)s->size : 0;
+  int64_t of_buffers = 2 * NUM_SEND_BUFFERS * s->most_reduction_messages;
   return (of_slots + of_buffers) * (int64_t)sizeof(ft_message);
 }
 
@@ -182,8 +183,7 @@ ft_err ft_shard_footprint(const ft_layout *layout, const ft_shard_options *optio
   out->rank[FT_MEM_EXCHANGE] = (int64_t)s.bytes.receive + message_bytes(&s);
   out->node[FT_MEM_EXCHANGE] = (int64_t)s.bytes.send;
   out->node[FT_MEM_WEIGHTS] = (int64_t)(s.bytes.slots + s.bytes.full);
-  if (s.has_frozen)
-    *(has_copy ? &out->node[FT_MEM_FROZEN] : &out->rank[FT_MEM_FROZEN]) = s.frozen_bytes;
+  *(has_copy ? &out->node[FT_MEM_FROZEN] : &out->rank[FT_MEM_FROZEN]) = s.frozen_bytes;
   ft_shard_forget_layout(&s);
   return err;
 }

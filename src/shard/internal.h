@@ -110,6 +110,7 @@ struct ft_shard {
   int64_t most_pieces;                  /* of a block */
   int64_t own_chunks;                   /* of all blocks */
   int64_t most_gather_sends, most_gather_receives; /* messages of a gather */
+  int64_t most_reduction_messages;                 /* of a piece on its way, each way */
   array_bytes bytes;
 
   int num_states;

@@ -56,9 +56,8 @@ static ft_err new_training_arrays(ft_shard *s) {
   for (int i = 0; i < NUM_SEND_BUFFERS; i++) {
     reduction *r = &s->reductions[i];
     *r = (reduction){.shard = s, .index = i};
-    /* Stage 0 also sends its sums to everyone. */
-    FT_TRY(messages_new(&r->sends, s->size));
-    FT_TRY(messages_new(&r->receives, s->size));
+    FT_TRY(messages_new(&r->sends, s->most_reduction_messages));
+    FT_TRY(messages_new(&r->receives, s->most_reduction_messages));
   }
 out:
   return err;

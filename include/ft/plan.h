@@ -21,9 +21,12 @@ typedef struct ft_plan_modules {
 /* max_tokens: of a micro-batch. */
 ft_plan_modules ft_plan_modules_of(const ft_config *config, int64_t max_tokens);
 
-/* How sets of a configuration are opened for a model; sources and what else a caller knows of the
- * tokenizer are to be filled in. */
-ft_data_options ft_plan_data_options(const ft_config *config, const ft_arch *arch);
+/* Opens a set of a configuration for a model: its validation set of that number, or
+ * FT_PLAN_TRAINING, all of data.train together. tokenizer_sha256: of the model's tokenizer, ""
+ * where nobody asks. Errors: as ft_data_open. */
+enum { FT_PLAN_TRAINING = -1 };
+ft_err ft_plan_open_set(const ft_config *config, const ft_arch *arch, int64_t set,
+                        const char *tokenizer_sha256, ft_data **out);
 
 /* One measured node (ftrun bench --calibrate); 0: not measured. */
 typedef struct ft_calibration {

@@ -26,7 +26,8 @@ ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
                                      .average = c->ema}};
 }
 
-ft_data_options ft_plan_data_options(const ft_config *c, const ft_arch *arch) {
+/* Of a validation set; sources and what the tokenizer has are to be filled in. */
+static ft_data_options data_options(const ft_config *c, const ft_arch *arch) {
   static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
                                            [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
                                            [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS};
@@ -36,28 +37,46 @@ ft_data_options ft_plan_data_options(const ft_config *c, const ft_arch *arch) {
                            .seq_len = c->seq_len,
                            .packing = c->packing,
                            .best_fit = c->fit == FT_FIT_BEST,
-                           .shuffle = c->shuffle,
                            .seed = (uint64_t)c->seed,
                            .model_vocab = (uint32_t)arch->vocab,
-                           .tokenizer_sha256 = "",
                            .model_path = c->model_path};
 }
 
 /* ---------------------------------------------------------------- data */
 
-/* The longest row of one set; *rows: its number of rows (NULL: not wanted). */
-static ft_err look_at(const ft_plan_input *in, const ft_data_source *sources, int64_t num,
-                      bool training, int64_t *longest, int64_t *rows) {
-  ft_data *data = NULL;
-  ft_data_options options = ft_plan_data_options(in->config, &in->hf.arch);
-  options.sources = sources;
-  options.num_sources = num;
-  options.shuffle = training && in->config->shuffle;
-  if (training) options.replay_share = in->config->replay_share;
-  ft_err err = ft_data_open(&options, &data);
+static ft_err open_training(const ft_config *c, ft_data_options *options, ft_data **out) {
+  void *memory;
+  ft_err err = ft_alloc_array(FT_MEM_OTHER, c->num_train, sizeof(ft_data_source), &memory);
   if (err != FT_OK) return err;
-  *longest = FT_MAX(*longest, ft_data_max_tokens(data, 1));
-  if (rows) *rows = ft_data_num_rows(data);
+  ft_data_source *sources = memory;
+  for (int64_t i = 0; i < c->num_train; i++)
+    sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
+  options->sources = sources;
+  options->num_sources = c->num_train;
+  options->shuffle = c->shuffle;
+  options->replay_share = c->replay_share;
+  err = ft_data_open(options, out);
+  ft_free(memory);
+  return err;
+}
+
+ft_err ft_plan_open_set(const ft_config *c, const ft_arch *arch, int64_t set,
+                        const char *tokenizer_sha256, ft_data **out) {
+  ft_data_options options = data_options(c, arch);
+  options.tokenizer_sha256 = tokenizer_sha256;
+  if (set == FT_PLAN_TRAINING) return open_training(c, &options, out);
+  const ft_data_source source = {.path = c->validation[set].path, .weight = 1};
+  options.sources = &source;
+  options.num_sources = 1;
+  return ft_data_open(&options, out);
+}
+
+static ft_err look_at(ft_plan_input *in, int64_t set) {
+  ft_data *data = NULL;
+  ft_err err = ft_plan_open_set(in->config, &in->hf.arch, set, "", &data);
+  if (err != FT_OK) return err;
+  in->longest_row = FT_MAX(in->longest_row, ft_data_max_tokens(data, 1));
+  if (set == FT_PLAN_TRAINING) in->rows = ft_data_num_rows(data);
   ft_data_close(data);
   return FT_OK;
 }
@@ -72,22 +91,13 @@ static bool all_are_there(const ft_config *c) {
 
 static ft_err look_at_data(ft_plan_input *in) {
   ft_err err = FT_OK;
-  const ft_config *c = in->config;
-  void *memory = NULL;
   int64_t before = (int64_t)ft_mem_of(FT_MEM_DATA).current_bytes;
-  FT_TRY(ft_alloc_array(FT_MEM_OTHER, c->num_train, sizeof(ft_data_source), &memory));
-  ft_data_source *sources = memory;
-  for (int64_t i = 0; i < c->num_train; i++)
-    sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
-  FT_TRY(look_at(in, sources, c->num_train, true, &in->longest_row, &in->rows));
-  for (int64_t i = 0; i < c->num_validation; i++) {
-    const ft_data_source source = {.path = c->validation[i].path, .weight = 1};
-    FT_TRY(look_at(in, &source, 1, false, &in->longest_row, NULL));
-  }
+  FT_TRY(look_at(in, FT_PLAN_TRAINING));
+  for (int64_t i = 0; i < in->config->num_validation; i++)
+    FT_TRY(look_at(in, i));
   in->data_is_there = true;
   in->data_bytes = (int64_t)ft_mem_of(FT_MEM_DATA).peak_bytes - before;
 out:
-  ft_free(memory);
   return err;
 }
 

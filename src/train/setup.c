@@ -34,31 +34,9 @@ static ft_err share_tokenizer(trainer *t, const char *dir) {
              : err;
 }
 
-/* replay: the share of the last source, where that one is replayed. */
-static ft_err open_set(trainer *t, const ft_data_source *sources, int64_t num_sources, bool shuffle,
-                       double replay, ft_data **out) {
-  const ft_config *c = t->config;
-  ft_data_options options = ft_plan_data_options(c, &t->hf.arch);
-  options.sources = sources;
-  options.num_sources = num_sources;
-  options.shuffle = shuffle;
-  options.replay_share = replay;
-  options.tokenizer_sha256 = t->tokenizer_sha256;
-  return ft_data_open(&options, out);
-}
-
-static ft_err open_training(trainer *t) {
-  ft_err err = FT_OK;
-  const ft_config *c = t->config;
-  void *memory = NULL;
-  FT_TRY(ft_alloc_array(FT_MEM_DATA, c->num_train, sizeof(ft_data_source), &memory));
-  ft_data_source *sources = memory;
-  for (int64_t i = 0; i < c->num_train; i++)
-    sources[i] = (ft_data_source){.path = c->train[i].path, .weight = c->train[i].weight};
-  err = open_set(t, sources, c->num_train, c->shuffle, c->replay_share, &t->train);
-  if (err != FT_OK) ft_fail_prefix(err, "data.train");
-out:
-  ft_free(memory);
+static ft_err open_set(const trainer *t, int64_t set, const char *key, ft_data **out) {
+  ft_err err = ft_plan_open_set(t->config, &t->hf.arch, set, t->tokenizer_sha256, out);
+  if (err != FT_OK) ft_fail_prefix(err, "%s", key);
   return err;
 }
 
@@ -67,13 +45,8 @@ static ft_err open_validation(trainer *t, ft_mistakes *m) {
   void *p;
   FT_TRY(ft_alloc_array(FT_MEM_DATA, t->config->num_validation, sizeof *t->validation, &p));
   t->validation = p;
-  for (int64_t i = 0; i < t->config->num_validation; i++) {
-    ft_data_source source = {.path = t->config->validation[i].path, .weight = 1};
-    err = open_set(t, &source, 1, false, 0, &t->validation[i]);
-    if (err != FT_OK) ft_fail_prefix(err, "data.validation");
-    ft_mistakes_note(m, err);
-    err = FT_OK;
-  }
+  for (int64_t i = 0; i < t->config->num_validation; i++)
+    ft_mistakes_note(m, open_set(t, i, "data.validation", &t->validation[i]));
 out:
   return err;
 }
@@ -110,7 +83,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
                                 (long long)t->hf.arch.max_positions));
   ft_mistakes_note(m, ft_objective_check(&t->objective, t->hf.arch.two_way, t->hf.arch.num_labels));
   if (t->rank == 0) ft_mistakes_note(m, ft_hf_check_weights(model_dir, &t->hf));
-  if (training) ft_mistakes_note(m, open_training(t));
+  if (training) ft_mistakes_note(m, open_set(t, FT_PLAN_TRAINING, "data.train", &t->train));
   ft_mistakes_note(m, open_validation(t, m));
 }
 

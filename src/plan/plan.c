@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Beside what is accounted, measured with 1 to 4 ranks on one machine (docs/plan.md): a rank's own
+/* Beside what is accounted, measured with 1 to 3 ranks on one machine (docs/plan.md): a rank's own
  * pages of program, libraries and MPI, if no calibration says better. */
 enum { PROCESS_BYTES = 12 << 20 };
 /* Buffers while weights are read or a checkpoint is written (docs/memory.md). */
@@ -33,7 +33,7 @@ typedef struct sizing {
 
 /* A node: bytes by owner of all its ranks, what is shared among it, and its fullest rank. */
 typedef struct node_memory {
-  int64_t bytes[FT_MEM_NUM_OWNERS], total, shared, fullest_rank;
+  int64_t bytes[FT_MEM_NUM_OWNERS], shared, fullest_rank;
   int ranks;
 } node_memory;
 
@@ -64,10 +64,8 @@ static ft_err size_node(const sizing *z, int node, node_memory *out) {
       out->bytes[owner] += f.rank[owner] + once;
       mine += f.rank[owner];
       if (node_size > 1) out->shared += once;
-      out->total += f.rank[owner] + once;
       mine += f.node[owner] / node_size;
     }
-    out->total += z->process_bytes;
     out->fullest_rank = FT_MAX(out->fullest_rank, mine);
   }
 out:
@@ -109,8 +107,9 @@ static ft_err find_fullest(const sizing *z, ft_plan *p) {
   for (int node = 0; node < p->nodes; node++) {
     node_memory n;
     FT_TRY(size_node(z, node, &n));
-    if (n.total <= most) continue;
-    most = n.total;
+    int64_t all = bytes_at(&n, z->process_bytes, FT_PLAN_SAVE);
+    if (all <= most) continue;
+    most = all;
     take_node(z, &n, p);
   }
   p->fits = p->node_bytes <= z->cluster->node_memory;
@@ -195,11 +194,11 @@ static void tell_time(const sizing *z, ft_plan *p) {
 
 /* ---------------------------------------------------------------- the whole */
 
-static ft_err begin(const ft_plan_input *in, const ft_plan_cluster *cluster, sizing *z) {
-  int64_t tokens = in->longest_row * in->config->micro_batch;
+static ft_err begin(const ft_plan_input *in, const ft_plan_cluster *cluster, int64_t max_tokens,
+                    sizing *z) {
   *z = (sizing){.input = in,
                 .cluster = cluster,
-                .modules = ft_plan_modules_of(in->config, tokens),
+                .modules = ft_plan_modules_of(in->config, max_tokens),
                 .process_bytes = cluster->calibration.process_bytes};
   if (z->process_bytes == 0) z->process_bytes = PROCESS_BYTES;
   z->num_states = ft_optim_states(&z->modules.optim, z->states);
@@ -218,7 +217,7 @@ ft_err ft_plan_make(const ft_plan_input *in, const ft_plan_cluster *cluster, ft_
                    .max_tokens = in->longest_row * c->micro_batch,
                    .data_is_there = in->data_is_there,
                    .rounds = ft_ceil_div(micro_batches, cluster->ranks)};
-  FT_TRY(begin(in, cluster, &z));
+  FT_TRY(begin(in, cluster, out->max_tokens, &z));
   FT_TRY(find_fullest(&z, out));
   FT_TRY(size_checkpoints(&z, out));
   if (c->steps > 0 || in->rows >= 0) out->steps = ft_config_num_steps(c, in->rows);

@@ -3,35 +3,39 @@
 
 #include <string.h>
 
-/* From what costs nothing to what costs bits of the result (docs/memory.md). Each has what the ones
- * before it have. Adapters of low rank would come last, once there are any. */
-static bool lower(ft_config *c, int step) {
-  switch (step) {
-  case 1: {
-    bool changes = c->activation_checkpointing != 1;
-    c->activation_checkpointing = 1;
-    return changes;
-  }
-  case 2: {
-    bool changes = c->micro_batch > 1 || c->stage < 3;
-    c->micro_batch = 1;
-    c->stage = 3;
-    return changes;
-  }
-  default: {
-    bool changes =
-        c->master != FT_MASTER_BF16_8 || c->state != FT_MOMENTS_INT8 || c->gradient != FT_BF16;
-    c->master = FT_MASTER_BF16_8;
-    c->state = FT_MOMENTS_INT8;
-    c->gradient = FT_BF16;
-    return changes;
-  }
-  }
+/* Each returns whether it changes anything. */
+static bool recompute(ft_config *c) {
+  bool changes = c->activation_checkpointing != 1;
+  c->activation_checkpointing = 1;
+  return changes;
 }
 
-static const char *const words[FT_PLAN_PROPOSALS] = {
-    "", "train.activation_checkpointing=true", "train.micro_batch=1 sharding.stage=3",
-    "optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16"};
+static bool spread(ft_config *c) {
+  bool changes = c->micro_batch > 1 || c->stage < 3;
+  c->micro_batch = 1;
+  c->stage = 3;
+  return changes;
+}
+
+static bool keep_fewer_bytes(ft_config *c) {
+  bool changes =
+      c->master != FT_MASTER_BF16_8 || c->state != FT_MOMENTS_INT8 || c->gradient != FT_BF16;
+  c->master = FT_MASTER_BF16_8;
+  c->state = FT_MOMENTS_INT8;
+  c->gradient = FT_BF16;
+  return changes;
+}
+
+/* From what costs nothing to what costs bits of the result (docs/memory.md). Each has what the ones
+ * before it have. Methods that train less are not among them: they learn something else. */
+static const struct {
+  const char *settings;
+  bool (*apply)(ft_config *c); /* NULL: as configured */
+} lowerings[FT_PLAN_PROPOSALS] = {
+    {"", NULL},
+    {"train.activation_checkpointing=true", recompute},
+    {"train.micro_batch=1 sharding.stage=3", spread},
+    {"optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16", keep_fewer_bytes}};
 
 static ft_err fits_on(const ft_plan_input *in, const ft_plan_cluster *cluster, int nodes,
                       bool *fits) {
@@ -72,10 +76,11 @@ ft_err ft_plan_propose(ft_plan_input *in, const ft_plan_cluster *cluster,
   const ft_config before = *in->config;
   char settings[256] = "";
   *num = 0;
-  for (int step = 0; step < FT_PLAN_PROPOSALS; step++) {
-    if (step > 0 && !lower(in->config, step)) continue;
+  for (int i = 0; i < FT_PLAN_PROPOSALS; i++) {
+    if (lowerings[i].apply && !lowerings[i].apply(in->config)) continue;
     size_t used = strlen(settings);
-    snprintf(settings + used, sizeof settings - used, "%s%s", used ? " " : "", words[step]);
+    snprintf(settings + used, sizeof settings - used, "%s%s", used ? " " : "",
+             lowerings[i].settings);
     ft_plan_proposal *p = &proposals[(*num)++];
     ft_plan plan;
     *p = (ft_plan_proposal){0};

@@ -96,6 +96,9 @@ void ft_plan_close(ft_plan_input *input);
 /* The run as the configuration says, on that cluster. Errors: FT_ERR_MEMORY, FT_ERR_USAGE. */
 ft_err ft_plan_make(const ft_plan_input *input, const ft_plan_cluster *cluster, ft_plan *out);
 
+/* ft_plan.fits alone, known as soon as one node has too little. Errors: as ft_plan_make. */
+ft_err ft_plan_fits(const ft_plan_input *input, const ft_plan_cluster *cluster, bool *fits);
+
 /* Settings that need less, from the least costly on. */
 typedef struct ft_plan_proposal {
   char settings[256]; /* "KEY=VALUE …"; "" : as configured */

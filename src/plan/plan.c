@@ -101,6 +101,10 @@ static void take_node(const sizing *z, const node_memory *n, ft_plan *p) {
   }
 }
 
+static int num_nodes(const ft_plan_cluster *c) {
+  return (int)ft_ceil_div(c->ranks, c->ranks_per_node);
+}
+
 static ft_err find_fullest(const sizing *z, ft_plan *p) {
   ft_err err = FT_OK;
   int64_t most = -1;
@@ -194,11 +198,14 @@ static void tell_time(const sizing *z, ft_plan *p) {
 
 /* ---------------------------------------------------------------- the whole */
 
-static ft_err begin(const ft_plan_input *in, const ft_plan_cluster *cluster, int64_t max_tokens,
-                    sizing *z) {
+static int64_t max_tokens(const ft_plan_input *in) {
+  return in->longest_row * in->config->micro_batch;
+}
+
+static ft_err begin(const ft_plan_input *in, const ft_plan_cluster *cluster, sizing *z) {
   *z = (sizing){.input = in,
                 .cluster = cluster,
-                .modules = ft_plan_modules_of(in->config, max_tokens),
+                .modules = ft_plan_modules_of(in->config, max_tokens(in)),
                 .process_bytes = cluster->calibration.process_bytes};
   if (z->process_bytes == 0) z->process_bytes = PROCESS_BYTES;
   z->num_states = ft_optim_states(&z->modules.optim, z->states);
@@ -211,19 +218,33 @@ ft_err ft_plan_make(const ft_plan_input *in, const ft_plan_cluster *cluster, ft_
   const int64_t seq_len = in->longest_row;
   int64_t micro_batches = c->global_batch / c->micro_batch;
   sizing z;
-  *out = (ft_plan){.nodes = (int)ft_ceil_div(cluster->ranks, cluster->ranks_per_node),
+  *out = (ft_plan){.nodes = num_nodes(cluster),
                    .parameters = ft_arch_num_parameters(&in->hf.arch),
                    .trained = ft_layout_num_trained(in->hf.layout),
-                   .max_tokens = in->longest_row * c->micro_batch,
+                   .max_tokens = max_tokens(in),
                    .data_is_there = in->data_is_there,
                    .rounds = ft_ceil_div(micro_batches, cluster->ranks)};
-  FT_TRY(begin(in, cluster, out->max_tokens, &z));
+  FT_TRY(begin(in, cluster, &z));
   FT_TRY(find_fullest(&z, out));
   FT_TRY(size_checkpoints(&z, out));
   if (c->steps > 0 || in->rows >= 0) out->steps = ft_config_num_steps(c, in->rows);
   out->step_flops = (double)c->global_batch * ft_layout_training_flops(in->hf.layout, &seq_len, 1);
   out->network_bytes = network_bytes(&z, out);
   tell_time(&z, out);
+out:
+  return err;
+}
+
+ft_err ft_plan_fits(const ft_plan_input *in, const ft_plan_cluster *cluster, bool *fits) {
+  ft_err err = FT_OK;
+  sizing z;
+  *fits = true;
+  FT_TRY(begin(in, cluster, &z));
+  for (int node = 0; node < num_nodes(cluster) && *fits; node++) {
+    node_memory n;
+    FT_TRY(size_node(&z, node, &n));
+    *fits = bytes_at(&n, z.process_bytes, FT_PLAN_SAVE) <= cluster->node_memory;
+  }
 out:
   return err;
 }

@@ -39,12 +39,9 @@ static const struct {
 
 static ft_err fits_on(const ft_plan_input *in, const ft_plan_cluster *cluster, int nodes,
                       bool *fits) {
-  ft_plan plan;
   ft_plan_cluster c = *cluster;
   c.ranks = nodes * c.ranks_per_node;
-  ft_err err = ft_plan_make(in, &c, &plan);
-  *fits = plan.fits;
-  return err;
+  return ft_plan_fits(in, &c, fits);
 }
 
 /* The need of a node falls with their number: doubled until it fits, then halved between. */
@@ -82,11 +79,9 @@ ft_err ft_plan_propose(ft_plan_input *in, const ft_plan_cluster *cluster,
     snprintf(settings + used, sizeof settings - used, "%s%s", used ? " " : "",
              lowerings[i].settings);
     ft_plan_proposal *p = &proposals[(*num)++];
-    ft_plan plan;
     *p = (ft_plan_proposal){0};
     memcpy(p->settings, settings, sizeof settings);
-    FT_TRY(ft_plan_make(in, cluster, &plan));
-    p->fits = plan.fits;
+    FT_TRY(ft_plan_fits(in, cluster, &p->fits));
     FT_TRY(find_fewest(in, cluster, &p->nodes));
   }
 out:

@@ -42,8 +42,12 @@ typedef struct ft_predictions {
   const int32_t *targets, *predicted; /* [num] borrowed until the next pass */
 } ft_predictions;
 
+/* Refuses a layout with something that no pass computes yet: to be asked before anything is read or
+ * allocated for it. Not collective. Errors: FT_ERR_CONFIG. */
+ft_err ft_model_check(const ft_layout *layout);
 /* Allocates activations and workspace for the model that the shard's layout describes. Not
- * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES). */
+ * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES), those of
+ * ft_model_check. */
 ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out);
 void ft_model_free(ft_model *model);
 /* What ft_model_new allocates for the model of a layout, to the byte, and what attention takes

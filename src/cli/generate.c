@@ -163,6 +163,17 @@ out:
   return err;
 }
 
+static ft_err lay_adapter(generator *g) {
+  ft_err err = FT_OK;
+  const char *dir = g->arguments->adapter;
+  FT_TRY(ft_hf_adapter_open(dir, &g->adapter));
+  FT_TRY(ft_hf_adapter_put(g->adapter, g->arguments->model, &g->hf));
+  err = ft_model_check(g->hf.layout);
+  if (err != FT_OK) ft_fail_prefix(err, "--adapter \"%s\"", dir);
+out:
+  return err;
+}
+
 static ft_err open_text(generator *g) {
   ft_err err = FT_OK;
   ft_template wanted = FT_TEMPLATE_AUTO;
@@ -170,10 +181,7 @@ static ft_err open_text(generator *g) {
     FT_TRY(ft_template_by_name(g->arguments->template_name, &wanted));
   FT_TRY(ft_hf_check_sums(g->arguments->model));
   FT_TRY(ft_hf_config_read(g->arguments->model, &g->hf));
-  if (g->arguments->adapter) {
-    FT_TRY(ft_hf_adapter_open(g->arguments->adapter, &g->adapter));
-    FT_TRY(ft_hf_adapter_put(g->adapter, g->arguments->model, &g->hf));
-  }
+  if (g->arguments->adapter) FT_TRY(lay_adapter(g));
   FT_TRY(ft_tokenizer_open(g->arguments->model, &g->tokenizer));
   if (g->arguments->chat) {
     FT_TRY(ft_render_options_init(g->arguments->model, g->tokenizer, wanted, g->arguments->system,

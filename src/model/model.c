@@ -150,15 +150,13 @@ out:
   return err;
 }
 
-/* What a layout may have and no pass computes yet. */
-static ft_err check_method(const ft_layout *l) {
+ft_err ft_model_check(const ft_layout *l) {
   const char *what = l->method.prompt_tokens > 0   ? "a prompt"
                      : l->method.prefix_tokens > 0 ? "a prefix"
                                                    : "a bottleneck";
   if (!ft_method_adds(&l->method)) return FT_OK;
   return ft_fail(FT_ERR_CONFIG,
-                 "%s beside the model cannot be computed yet (method.name, model.adapter or "
-                 "--adapter): lora and ia3 can",
+                 "%s beside the model cannot be computed yet; \"full\", \"lora\" and \"ia3\" can",
                  what);
 }
 
@@ -166,7 +164,7 @@ static ft_err check_method(const ft_layout *l) {
 static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_options *options) {
   ft_err err = FT_OK;
   const ft_arch *arch = &layout->arch;
-  FT_TRY(check_method(layout));
+  FT_TRY(ft_model_check(layout));
   m->arch = *arch;
   m->layout = layout;
   m->options = *options;

@@ -5,6 +5,10 @@
 
 #include "internal.h"
 
+/* As method.name has them. */
+static const char *const method_names[FT_METHOD_NUM] = {"full",   "lora",   "ia3",
+                                                        "prefix", "prompt", "adapter"};
+
 /* ---------------------------------------------------------------- from method.* */
 
 /* The patterns of a key, for hf; *out is owned by the caller. */
@@ -74,10 +78,9 @@ static cJSON *patterns_json(const ft_hf_pattern *list, int64_t num) {
 
 /* What method.* would be for an adapter's method: of each key that it decides, the value. */
 static cJSON *keys_of(const ft_hf_method *m) {
-  static const char *const names[] = {"full", "lora", "ia3", "prefix", "prompt", "adapter"};
   static const char *const biases[] = {"none", "all", "lora_only"};
   cJSON *o = cJSON_CreateObject();
-  cJSON_AddStringToObject(o, "name", names[m->kind]);
+  cJSON_AddStringToObject(o, "name", method_names[m->kind]);
   cJSON_AddItemToObject(o, "targets", names_json(&m->targets));
   cJSON_AddItemToObject(o, "save_modules", names_json(&m->save));
   if (m->kind == FT_METHOD_LORA) {
@@ -188,6 +191,12 @@ void ft_train_method_close(ft_train_method *m) {
   *m = (ft_train_method){.adapter = NULL};
 }
 
+/* What can be read and written is not always computed; `key` has the value that asks for it. */
+static ft_err check_computed(const ft_hf_config *hf, const char *key, const char *value) {
+  ft_err err = ft_model_check(hf->layout);
+  return err == FT_OK ? FT_OK : ft_fail_prefix(err, "%s \"%s\"", key, value);
+}
+
 ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
   ft_err err = FT_OK;
   ft_train_method m = {.adapter = NULL};
@@ -195,10 +204,13 @@ ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
     if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(hf, config->freeze.texts, config->freeze.num));
   } else {
     FT_TRY(ft_train_method_open(config, &m));
-    if (m.adapter)
+    if (m.adapter) {
       FT_TRY(ft_hf_adapter_put(m.adapter, config->model_path, hf));
-    else
+      FT_TRY(check_computed(hf, "model.adapter", config->adapter));
+    } else {
       FT_TRY(ft_hf_put_method(hf, &m.method));
+      FT_TRY(check_computed(hf, "method.name", method_names[m.method.kind]));
+    }
   }
 out:
   ft_train_method_close(&m);
@@ -209,6 +221,7 @@ ft_err ft_train_put_adapter(const char *dir, const char *model_dir, ft_hf_config
   ft_hf_adapter *adapter;
   ft_err err = ft_hf_adapter_open(dir, &adapter);
   if (err == FT_OK) err = ft_hf_adapter_put(adapter, model_dir, hf);
+  if (err == FT_OK) err = check_computed(hf, "--adapter", dir);
   ft_hf_adapter_close(adapter);
   return err;
 }

@@ -17,7 +17,7 @@ ft_err ft_train_method_open(const ft_config *config, ft_train_method *out);
 void ft_train_method_close(ft_train_method *method);
 
 /* Makes hf->layout again by the configuration. Errors: FT_ERR_CONFIG, FT_ERR_MEMORY, those of
- * ft_hf_adapter_put. */
+ * ft_hf_adapter_put and of ft_model_check, naming what asks for it. */
 ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf);
 /* The same by an adapter directory alone. */
 ft_err ft_train_put_adapter(const char *dir, const char *model_dir, ft_hf_config *hf);

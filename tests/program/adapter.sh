@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Proves that what a run adds to a model leaves it whole: a run's adapter directory, laid over the model,
 # evaluates to the run's own loss to the last bit; merged, to almost that; a run that goes on from it
-# begins there, on any number of ranks; for maps that files hold as one tensor, and turned ones, too.
+# begins there, on any number of ranks; for maps that files hold as one tensor, and turned ones, too. And
+# that what can be read and written only is refused by name.
 #
 #   tests/program/adapter.sh FTRUN SAMPLE_DATA
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2
+words_are=-F
 sizes='"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
   "vocab_size": 300, "max_position_embeddings": 512'
 cat >"$work/phi3.json" <<END
@@ -57,7 +59,34 @@ refused() {
 refused "method.rank is 5, but model.adapter $run-adapter has 4" "${go_on[@]}" method.rank=5
 refused 'mlp.c_proj is trained whole, and method.name "ia3" scales its input' "${options[@]}" method.name=ia3 \
   'method.save_modules=["mlp.c_proj"]'
-refused "a prefix beside the model cannot be computed yet" "${options[@]}" method.name=prefix
-refused "a prompt beside the model cannot be computed yet" "${options[@]}" method.name=prompt
-refused "a bottleneck beside the model cannot be computed yet" "${options[@]}" method.name=adapter
+
+# what no pass computes is refused by name, with all that is wrong and before anything is allocated for it
+expect_refusal() {
+  local words=$1
+  shift
+  expect 78 "$@"
+  says "$words beside the model cannot be computed yet; \"full\", \"lora\" and \"ia3\" can"
+}
+for name in 'prefix|a prefix' 'prompt|a prompt' 'adapter|a bottleneck'; do
+  asked=("model.path=$model" "method.name=${name%|*}") words="method.name \"${name%|*}\": ${name#*|}"
+  for check in '' --check; do
+    expect_refusal "$words" "$ftrun" train "$work/config.json" "${asked[@]}" $check "run.dir=$work/no" \
+      "data.train=[{\"path\": \"$work/absent\"}]"
+    says "$work/absent does not exist" '2 mistakes'
+    says_not memory:
+  done
+  expect_refusal "$words" "$ftrun" plan "$work/config.json" "${asked[@]}" --ranks 1 --ranks-per-node 1 --node-memory 1
+done
+
+# a prompt of two rows, as PEFT writes it
+prompt=$work/prompt header='{"prompt_embeddings":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}'
+mkdir "$prompt"
+printf '{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2}' >"$prompt/adapter_config.json"
+{ printf "\\x$(printf %02x ${#header})\\0\\0\\0\\0\\0\\0\\0"; printf %s "$header"; head -c 256 /dev/zero; } \
+  >"$prompt/adapter_model.safetensors"
+quietly "$ftrun" inspect "$model" --adapter "$prompt"
+expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" eval "$work/config.json" "${options[@]}" --adapter "$prompt"
+expect_refusal "model.adapter \"$prompt\": a prompt" \
+  "$ftrun" train "$work/config.json" "${options[@]}" "model.adapter=$prompt" "run.dir=$work/no"
+expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" generate --model "$model" --adapter "$prompt" --prompt x
 echo "adapters are what runs were"

@@ -61,6 +61,9 @@ ft_err ft_layout_set_storage(ft_layout *layout, ft_code storage);
 /* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */
 int64_t ft_layout_find(const ft_layout *layout, const ft_unit *unit, ft_role role,
                        const ft_tensor **tensor);
+/* The same of what stands beside the map with this weight, which is in the block. */
+int64_t ft_layout_find_part(const ft_layout *layout, int64_t block, ft_role map, ft_part_kind part,
+                            const ft_tensor **tensor);
 /* Elements of trained tensors, padding not counted. */
 int64_t ft_layout_num_trained(const ft_layout *layout);
 bool ft_layout_has_frozen(const ft_layout *layout);

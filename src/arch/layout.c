@@ -58,14 +58,15 @@ static void fill_place(const maker *m, ft_place place, int64_t layer, ft_block *
   name_block(rest, m->ending);
 }
 
-static void add_block(ft_layout *l, const ft_block *block, ft_unit *unit) {
-  unit->blocks[unit->num_blocks++] = l->num_blocks;
-  l->blocks[l->num_blocks++] = *block;
-}
-
-static ft_unit *unit_of(ft_layout *l, const ft_block *b) {
+static const ft_unit *unit_of(const ft_layout *l, const ft_block *b) {
   if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
   return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
+}
+
+static void add_block(ft_layout *l, const ft_block *block) {
+  ft_unit *unit = (ft_unit *)(uintptr_t)unit_of(l, block);
+  unit->blocks[unit->num_blocks++] = l->num_blocks;
+  l->blocks[l->num_blocks++] = *block;
 }
 
 /* Whole blocks first, so that their numbers do not depend on what is frozen. */
@@ -77,10 +78,10 @@ static void fill(const maker *m, ft_block *rests) {
     bool is_layer = i > 0 && i < places - 1;
     ft_place place = i == 0 ? FT_PLACE_EMBEDDING : is_layer ? FT_PLACE_LAYER : FT_PLACE_HEAD;
     fill_place(m, place, is_layer ? i - 1 : -1, &block, &rests[i]);
-    add_block(l, &block, unit_of(l, &block));
+    add_block(l, &block);
   }
   for (int64_t i = 0; i < places; i++)
-    if (rests[i].num_tensors > 0) add_block(l, &rests[i], unit_of(l, &rests[i]));
+    if (rests[i].num_tensors > 0) add_block(l, &rests[i]);
 }
 
 ft_err ft_layout_new(const ft_arch *arch, const ft_method *method, const ft_choice *choice,
@@ -143,6 +144,11 @@ int64_t ft_layout_find(const ft_layout *l, const ft_unit *unit, ft_role role,
   }
   *tensor = NULL;
   return -1;
+}
+
+int64_t ft_layout_find_part(const ft_layout *l, int64_t block, ft_role map, ft_part_kind part,
+                            const ft_tensor **tensor) {
+  return ft_layout_find(l, unit_of(l, &l->blocks[block]), ft_role_part(map, part), tensor);
 }
 
 int64_t ft_layout_num_trained(const ft_layout *l) {

@@ -114,18 +114,13 @@ static void list_modules(const ft_hf_config *config, module *out, int64_t *num) 
   for (int64_t b = 0; b < l->num_blocks; b++)
     for (int i = 0; i < l->blocks[b].num_tensors; i++) {
       const ft_tensor *t = &l->blocks[b].tensors[i], *part;
-      const ft_block *block = &l->blocks[b];
-      const ft_unit *unit = block->place == FT_PLACE_LAYER       ? &l->layers[block->layer]
-                            : block->place == FT_PLACE_EMBEDDING ? &l->embedding
-                                                                 : &l->head;
       if (!ft_role_is_own(t->role) || t->num_dims != 2) continue;
       module *m = &out[(*num)++];
       *m = (module){.is_target = false};
-      ft_hf_module_name(config, block->layer, t->role, m->name, sizeof m->name);
+      ft_hf_module_name(config, l->blocks[b].layer, t->role, m->name, sizeof m->name);
       for (int k = 0; k < FT_PART_NUM; k++)
-        m->is_target |= ft_layout_find(l, unit, ft_role_part(t->role, (ft_part_kind)k), &part) >= 0;
-      m->is_input_scaled =
-          ft_layout_find(l, unit, ft_role_part(t->role, FT_PART_INPUT_SCALE), &part) >= 0;
+        m->is_target |= ft_layout_find_part(l, b, t->role, (ft_part_kind)k, &part) >= 0;
+      m->is_input_scaled = ft_layout_find_part(l, b, t->role, FT_PART_INPUT_SCALE, &part) >= 0;
     }
 }
 

@@ -38,12 +38,6 @@ static void add_part(builder *b, ft_hf_adapter_tensor *t, int64_t block, const f
   t->num_parts++;
 }
 
-static const ft_unit *unit_of(const ft_layout *l, int64_t block) {
-  const ft_block *b = &l->blocks[block];
-  if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
-  return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
-}
-
 /* ---------------------------------------------------------------- beside a map */
 
 static const char peft[] = "base_model.model.";
@@ -56,8 +50,8 @@ static void list_stacked(builder *b, const ft_hf_file_tensor *of, ft_part_kind k
   int64_t first = 0;
   for (int i = 0; i < of->num_parts; i++) {
     const ft_tensor *part;
-    int64_t block = ft_layout_find(b->layout, unit_of(b->layout, of->parts[i].block),
-                                   ft_role_part(of->parts[i].tensor.role, kind), &part);
+    int64_t block =
+        ft_layout_find_part(b->layout, of->parts[i].block, of->parts[i].tensor.role, kind, &part);
     if (block < 0) continue;
     if (!t) t = add(b, lay, peft, module, ending);
     add_part(b, t, block, part, first);
@@ -71,8 +65,7 @@ static void list_stacked(builder *b, const ft_hf_file_tensor *of, ft_part_kind k
 static ft_hf_adapter_tensor *list_one(builder *b, const ft_hf_part *map, ft_part_kind kind,
                                       ft_hf_lay lay, const char *module, const char *ending) {
   const ft_tensor *part;
-  int64_t block = ft_layout_find(b->layout, unit_of(b->layout, map->block),
-                                 ft_role_part(map->tensor.role, kind), &part);
+  int64_t block = ft_layout_find_part(b->layout, map->block, map->tensor.role, kind, &part);
   if (block < 0) return NULL;
   ft_hf_adapter_tensor *t = add(b, lay, peft, module, ending);
   add_part(b, t, block, part, 0);

@@ -34,12 +34,6 @@ struct ft_hf_merger {
 
 /* ---------------------------------------------------------------- what there is */
 
-static const ft_unit *unit_of(const ft_layout *l, int64_t block) {
-  const ft_block *b = &l->blocks[block];
-  if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
-  return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
-}
-
 /* The map that a bias belongs to, or the map itself. */
 static ft_role map_of(ft_role role) {
   ft_map_slot slot = ft_map_of(role);
@@ -48,8 +42,7 @@ static ft_role map_of(ft_role role) {
 
 static int64_t find(const ft_layout *l, const ft_hf_part *of, ft_part_kind kind,
                     const ft_tensor **part) {
-  return ft_layout_find(l, unit_of(l, of->block), ft_role_part(map_of(of->tensor.role), kind),
-                        part);
+  return ft_layout_find_part(l, of->block, map_of(of->tensor.role), kind, part);
 }
 
 bool ft_hf_is_merged(const ft_hf_config *config, const ft_hf_file_tensor *t) {

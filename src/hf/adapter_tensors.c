@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "hf_internal.h"
 
 int64_t ft_hf_adapter_elements(const ft_hf_adapter_tensor *t) {
   return t->dims[0] * (t->num_dims == 2 ? t->dims[1] : 1);
@@ -280,25 +281,16 @@ typedef struct differences {
   char first[1024];
 } differences;
 
-static void show_dims(int num_dims, const int64_t *dims, char *out, size_t size) {
-  size_t used = (size_t)snprintf(out, size, "[");
-  for (int i = 0; i < num_dims && used < size; i++)
-    used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)dims[i]);
-  if (used < size) snprintf(out + used, size - used, "]");
-}
-
 static void compare(differences *d, const ft_safetensor *found, const ft_hf_adapter_tensor *t) {
   char expected[64], other[128];
-  show_dims(t->num_dims, t->dims, expected, sizeof expected);
-  bool same = found && found->supported && found->num_dims == t->num_dims;
-  for (int i = 0; same && i < t->num_dims; i++)
-    same = found->dims[i] == t->dims[i];
+  ft_hf_show_dims(t->num_dims, t->dims, expected, sizeof expected);
+  bool same = found && found->supported && ft_hf_has_shape(found, t->num_dims, t->dims);
   if (same || d->count++ > 0) return;
   if (!found) {
     snprintf(d->first, sizeof d->first, "%s is missing; expected shape %s", t->name, expected);
     return;
   }
-  show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
+  ft_hf_show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
   snprintf(d->first, sizeof d->first, "%s is %s %s; expected is F32, BF16 or F16 %s", t->name,
            found->dtype_name, other, expected);
 }

@@ -33,6 +33,10 @@ void ft_hf_show(const cJSON *value, char *out, size_t size);
 
 /* ---------------------------------------------------------------- tensors */
 
+bool ft_hf_has_shape(const ft_safetensor *found, int num_dims, const int64_t *dims);
+/* "[2, 3]", for messages. */
+void ft_hf_show_dims(int num_dims, const int64_t *dims, char *out, size_t size);
+
 struct ft_hf_naming;
 struct ft_hf_file_tensor;
 /* Whether the files have these tensors [count], and no others that could matter. *passed_over

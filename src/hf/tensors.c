@@ -10,17 +10,17 @@ enum { MAX_LISTED = 10, MAX_NAMED = 3 };
 
 /* ---------------------------------------------------------------- expected tensors */
 
-static void show_dims(int num_dims, const int64_t *dims, char *out, size_t size) {
+void ft_hf_show_dims(int num_dims, const int64_t *dims, char *out, size_t size) {
   size_t used = (size_t)snprintf(out, size, "[");
   for (int i = 0; i < num_dims && used < size; i++)
     used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)dims[i]);
   if (used < size) snprintf(out + used, size - used, "]");
 }
 
-static bool has_shape(const ft_safetensor *found, const ft_hf_file_tensor *t) {
-  if (found->num_dims != t->num_dims) return false;
-  for (int i = 0; i < t->num_dims; i++)
-    if (found->dims[i] != t->dims[i]) return false;
+bool ft_hf_has_shape(const ft_safetensor *found, int num_dims, const int64_t *dims) {
+  if (found->num_dims != num_dims) return false;
+  for (int i = 0; i < num_dims; i++)
+    if (found->dims[i] != dims[i]) return false;
   return true;
 }
 
@@ -35,7 +35,7 @@ typedef struct census {
 
 static void note_missing(census *c, const ft_hf_file_tensor *t) {
   char shape[64];
-  show_dims(t->num_dims, t->dims, shape, sizeof shape);
+  ft_hf_show_dims(t->num_dims, t->dims, shape, sizeof shape);
   if (c->missing++ >= MAX_LISTED) return;
   ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s is missing; expected shape %s%s", t->name, shape,
                   t->parts[0].tensor.role == FT_ROLE_HEAD
@@ -46,8 +46,8 @@ static void note_missing(census *c, const ft_hf_file_tensor *t) {
 
 static void note_misshapen(census *c, const ft_safetensor *found, const ft_hf_file_tensor *t) {
   char shape[64], other[128];
-  show_dims(t->num_dims, t->dims, shape, sizeof shape);
-  show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
+  ft_hf_show_dims(t->num_dims, t->dims, shape, sizeof shape);
+  ft_hf_show_dims(FT_MIN(found->num_dims, FT_SAFETENSORS_DIMS), found->dims, other, sizeof other);
   if (c->misshapen++ >= MAX_LISTED) return;
   ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s has shape %s; expected %s", found->name, other,
                   shape);
@@ -67,7 +67,7 @@ static void look_for(census *c, const ft_safetensors *st, const ft_hf_naming *na
     return;
   }
   c->known[c->num_known++] = found;
-  if (!has_shape(found, t)) note_misshapen(c, found, t);
+  if (!ft_hf_has_shape(found, t->num_dims, t->dims)) note_misshapen(c, found, t);
   if (!found->supported) note_unreadable(c, found);
 }
 

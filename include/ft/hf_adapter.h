@@ -9,13 +9,15 @@
 typedef struct ft_hf_adapter ft_hf_adapter;
 
 /* Reads DIR/adapter_config.json. What changes what is computed and is not supported is refused by
- * its key. Not collective, as the next six. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
+ * its key. Not collective, as the next seven. Errors: FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_hf_adapter_open(const char *dir, ft_hf_adapter **out);
 void ft_hf_adapter_close(ft_hf_adapter *adapter);
 /* Borrowed. */
 const ft_hf_method *ft_hf_adapter_method(const ft_hf_adapter *adapter);
 /* As the file names it: "LORA" …; of the adapters library "bottleneck". Borrowed. */
 const char *ft_hf_adapter_type(const ft_hf_adapter *adapter);
+/* Name of the file of its tensors. */
+const char *ft_hf_adapter_file(const ft_hf_method *method);
 /* Makes base->layout again, with what the adapter adds to the model of BASE_DIR, and checks that it
  * fits: names and shapes of all tensors, and, where the directory that base_model_name_or_path
  * names is at hand, that it is this model. `base` is borrowed until the adapter is closed. Errors:

@@ -37,12 +37,11 @@ ft_err ft_inspect_adapter(const char *dir, const char *model_dir) {
   ft_err err = FT_OK;
   ft_hf_adapter *adapter = NULL;
   char *path = NULL;
-  bool library = ft_inspect_has(dir, "adapter.safetensors");
   printf("%s: adapter directory\n", dir);
   FT_TRY(ft_inspect_texts(dir));
   FT_TRY(ft_hf_adapter_open(dir, &adapter));
   describe(adapter);
-  FT_TRY(ft_path_join(dir, library ? "adapter.safetensors" : "adapter_model.safetensors", &path));
+  FT_TRY(ft_path_join(dir, ft_hf_adapter_file(ft_hf_adapter_method(adapter)), &path));
   FT_TRY(ft_inspect_weights(path, NULL));
   if (model_dir) FT_TRY(check_fit(adapter, model_dir));
 out:

@@ -52,6 +52,10 @@ const char *ft_hf_adapter_type(const ft_hf_adapter *a) {
   return a->config.type;
 }
 
+const char *ft_hf_adapter_file(const ft_hf_method *method) {
+  return method->kind == FT_METHOD_BOTTLENECK ? "adapter.safetensors" : "adapter_model.safetensors";
+}
+
 /* ---------------------------------------------------------------- laying it over a model */
 
 /* base_model_name_or_path, as it is or beside the adapter's directory; NULL: not at hand. */
@@ -91,9 +95,7 @@ out:
 static ft_err open_file(ft_hf_adapter *a) {
   ft_err err = FT_OK;
   char *path = NULL;
-  bool library = a->config.method.kind == FT_METHOD_BOTTLENECK;
-  FT_TRY(
-      ft_path_join(a->dir, library ? "adapter.safetensors" : "adapter_model.safetensors", &path));
+  FT_TRY(ft_path_join(a->dir, ft_hf_adapter_file(&a->config.method), &path));
   FT_TRY(ft_safetensors_open(path, &a->st));
 out:
   ft_free(path);

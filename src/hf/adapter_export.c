@@ -153,7 +153,6 @@ static ft_err write_all(void *arg, const char *dir) {
   writer *w = arg;
   char *path = NULL;
   cJSON *json = NULL;
-  bool library = w->method->kind == FT_METHOD_BOTTLENECK;
   FT_TRY(ft_hf_list_adapter(w->config, w->method, &w->list));
   FT_TRY(allocate(w));
   FT_TRY(ft_hf_adapter_json(w->base_dir, w->config, w->method, &json));
@@ -161,7 +160,7 @@ static ft_err write_all(void *arg, const char *dir) {
   FT_TRY(ft_json_write(path, json));
   ft_free(path);
   path = NULL;
-  FT_TRY(ft_path_join(dir, library ? "adapter.safetensors" : "adapter_model.safetensors", &path));
+  FT_TRY(ft_path_join(dir, ft_hf_adapter_file(w->method), &path));
   FT_TRY(write_tensors(w, path));
   FT_TRY(ft_hf_write_sums(dir));
 out:

@@ -37,14 +37,10 @@ typedef struct ft_hf_adapter_list {
 ft_err ft_hf_list_adapter(const ft_hf_config *config, const ft_hf_method *method,
                           ft_hf_adapter_list *out);
 void ft_hf_adapter_list_fini(ft_hf_adapter_list *list);
-int64_t ft_hf_adapter_elements(const ft_hf_adapter_tensor *t);
 /* The list against what a file has. Errors: FT_ERR_DATA naming the first difference and how many
  * there are. */
 ft_err ft_hf_check_adapter(const ft_safetensors *st, const char *dir, const char *base_dir,
                            const ft_hf_adapter_list *list);
-
-/* method.c: whether a module has one of these names. */
-bool ft_hf_is_named(const ft_hf_modules *modules, const char *name);
 
 /* adapter_config.c: the values of a method as read from a file. */
 typedef struct ft_hf_adapter_config {

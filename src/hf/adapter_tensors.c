@@ -5,10 +5,6 @@
 #include "adapter.h"
 #include "hf_internal.h"
 
-int64_t ft_hf_adapter_elements(const ft_hf_adapter_tensor *t) {
-  return t->dims[0] * (t->num_dims == 2 ? t->dims[1] : 1);
-}
-
 void ft_hf_adapter_list_fini(ft_hf_adapter_list *list) {
   ft_free(list->tensors);
   ft_free(list->parts);

@@ -72,10 +72,11 @@ static void free_expressions(expression *e, int64_t num) {
 
 /* ---------------------------------------------------------------- names */
 
-bool ft_hf_is_named(const ft_hf_modules *modules, const char *name) {
+/* Whether a module has one of these names. */
+static bool is_named(const ft_hf_modules *modules, const char *name) {
   for (int64_t i = 0; i < modules->num; i++) {
     size_t length = strlen(name), entry = strlen(modules->names[i]);
-    if (length < entry || strcmp(name + length - entry, modules->names[i]) != 0) continue;
+    if (!ft_ends_with(name, modules->names[i])) continue;
     if (length == entry || name[length - entry - 1] == '.') return true;
   }
   return false;
@@ -93,13 +94,13 @@ static bool is_target(const chooser *c, int64_t layer, ft_role role, const char 
   if (m->kind != FT_METHOD_LORA && m->kind != FT_METHOD_IA3) return false;
   if (!ft_role_is_layer_map(role) || !is_listed(m, layer)) return false;
   if (c->targets) return fits(c->targets, name);
-  if (m->targets.num > 0) return ft_hf_is_named(&m->targets, name);
+  if (m->targets.num > 0) return is_named(&m->targets, name);
   return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
          role == FT_ROLE_DOWN;
 }
 
 static bool is_saved(const chooser *c, const char *name) {
-  return ft_hf_is_named(&c->method->save, name);
+  return is_named(&c->method->save, name);
 }
 
 /* ---------------------------------------------------------------- the choice */
@@ -147,14 +148,14 @@ static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role 
   ft_hf_module_name(c->config, layer, role, name, sizeof name);
   if (!is_target(c, layer, role, name)) return (ft_beside){.rank = 0};
   if (c->method->kind == FT_METHOD_LORA) return low_rank(c, layer, role, name);
-  bool input = c->method->feed_forward.num > 0 ? ft_hf_is_named(&c->method->feed_forward, name)
+  bool input = c->method->feed_forward.num > 0 ? is_named(&c->method->feed_forward, name)
                                                : role == FT_ROLE_DOWN;
   return (ft_beside){.input_scale = input, .output_scale = !input};
 }
 
 /* ---------------------------------------------------------------- checks */
 
-/* Calls for every module of the model, until `look` says that it has seen enough. */
+/* For modules that an entry of a list names. */
 typedef struct search {
   const chooser *chooser;
   const char *entry;
@@ -169,7 +170,7 @@ static void look(search *s, const ft_block *b, const ft_tensor *t, bool maps_onl
   if (maps_only && !ft_role_is_layer_map(t->role)) return;
   ft_hf_module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
   if (!s->example[0]) snprintf(s->example, sizeof s->example, "%s", name);
-  s->found = s->found || ft_hf_is_named(&one, name);
+  s->found = s->found || is_named(&one, name);
 }
 
 /* An entry that names nothing is a slip of the pen. */

@@ -7,12 +7,12 @@
 
 /* ---------------------------------------------------------------- config.json */
 
-static bool set_string(cJSON *object, const char *name, const char *value) {
-  cJSON *string = cJSON_CreateString(value);
+/* Replaces a member in its place, or adds it. The value (NULL: no memory) is taken over. */
+static bool set(cJSON *object, const char *name, cJSON *value) {
   bool there = ft_json_get(object, name) != NULL;
-  bool done = string && (there ? cJSON_ReplaceItemInObjectCaseSensitive(object, name, string)
-                               : cJSON_AddItemToObject(object, name, string));
-  if (!done) cJSON_Delete(string);
+  bool done = value && (there ? cJSON_ReplaceItemInObjectCaseSensitive(object, name, value)
+                              : cJSON_AddItemToObject(object, name, value));
+  if (!done) cJSON_Delete(value);
   return done;
 }
 
@@ -20,20 +20,14 @@ static bool set_string(cJSON *object, const char *name, const char *value) {
  * where it has none, in the one that both versions of transformers read. */
 static bool set_dtype(cJSON *object, const char *name, bool always) {
   bool has_new = ft_json_get(object, "dtype"), has_old = ft_json_get(object, "torch_dtype");
-  if (has_new && !set_string(object, "dtype", name)) return false;
+  if (has_new && !set(object, "dtype", cJSON_CreateString(name))) return false;
   if (!has_old && (has_new || !always)) return true;
-  return set_string(object, "torch_dtype", name);
+  return set(object, "torch_dtype", cJSON_CreateString(name));
 }
 
 /* The head has a matrix of its own now. */
 static bool untie(cJSON *object) {
-  static const char key[] = "tie_word_embeddings";
-  cJSON *no = cJSON_CreateFalse();
-  bool done =
-      no && (ft_json_get(object, key) ? cJSON_ReplaceItemInObjectCaseSensitive(object, key, no)
-                                      : cJSON_AddItemToObject(object, key, no));
-  if (!done) cJSON_Delete(no);
-  return done;
+  return set(object, "tie_word_embeddings", cJSON_CreateFalse());
 }
 
 /* The input's config with the number format of the weights; of a composite also in its text part.

@@ -20,7 +20,9 @@ typedef enum ft_hf_method_kind {
 } ft_hf_method_kind;
 
 /* Which biases are trained too. */
-typedef enum ft_hf_bias { FT_BIAS_NONE, FT_BIAS_ALL, FT_BIAS_LORA_ONLY } ft_hf_bias;
+typedef enum ft_hf_bias { FT_BIAS_NONE, FT_BIAS_ALL, FT_BIAS_LORA_ONLY, FT_BIAS_NUM } ft_hf_bias;
+/* "none", "all" or "lora_only", as in PEFT's files and in method.bias. */
+const char *ft_hf_bias_name(ft_hf_bias bias);
 
 /* A regular expression that fits the end of a module's name, and what holds there. */
 typedef struct ft_hf_pattern {

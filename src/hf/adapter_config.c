@@ -177,10 +177,9 @@ static void check_init(const ft_hf_object *o) {
 }
 
 static ft_hf_bias read_bias(const ft_hf_object *o) {
-  static const char *const names[] = {"none", "all", "lora_only"};
-  const char *bias = ft_hf_string(o, "bias", "none");
-  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
-    if (strcmp(bias, names[i]) == 0) return (ft_hf_bias)i;
+  const char *bias = ft_hf_string(o, "bias", ft_hf_bias_name(FT_BIAS_NONE));
+  for (int i = 0; i < FT_BIAS_NUM; i++)
+    if (strcmp(bias, ft_hf_bias_name((ft_hf_bias)i)) == 0) return (ft_hf_bias)i;
   ft_mistakes_add(o->mistakes, FT_ERR_DATA,
                   "bias is \"%s\"; supported are \"none\", \"all\" and \"lora_only\"", bias);
   return FT_BIAS_NONE;

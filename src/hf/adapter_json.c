@@ -169,13 +169,12 @@ static ft_err set_targets(setter *s, const ft_hf_config *config, const ft_hf_met
 /* ---------------------------------------------------------------- each kind */
 
 static ft_err set_lora(setter *s, const ft_hf_config *config, const ft_hf_method *m) {
-  static const char *const biases[] = {"none", "all", "lora_only"};
   set_number(s, "r", (double)m->rank);
   set_number(s, "lora_alpha", m->alpha);
   set_number(s, "lora_dropout", m->dropout);
   set(s, "use_rslora", cJSON_CreateBool(m->rslora));
   set(s, "use_dora", cJSON_CreateBool(m->dora));
-  set_text(s, "bias", biases[m->bias]);
+  set_text(s, "bias", ft_hf_bias_name(m->bias));
   set_patterns(s, "rank_pattern", m->rank_pattern, m->num_rank_patterns);
   set_patterns(s, "alpha_pattern", m->alpha_pattern, m->num_alpha_patterns);
   return set_targets(s, config, m);

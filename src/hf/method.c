@@ -20,6 +20,12 @@ typedef struct chooser {
   pcre2_code *targets;        /* where they are one expression */
 } chooser;
 
+const char *ft_hf_bias_name(ft_hf_bias bias) {
+  static const char *const names[FT_BIAS_NUM] = {"none", "all", "lora_only"};
+  FT_ASSERT(bias < FT_BIAS_NUM);
+  return names[bias];
+}
+
 /* ---------------------------------------------------------------- regular expressions */
 
 /* Compiles `pattern` as what fits the whole of a name, or its end. */

@@ -78,7 +78,6 @@ static cJSON *patterns_json(const ft_hf_pattern *list, int64_t num) {
 
 /* What method.* would be for an adapter's method: of each key that it decides, the value. */
 static cJSON *keys_of(const ft_hf_method *m) {
-  static const char *const biases[] = {"none", "all", "lora_only"};
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "name", method_names[m->kind]);
   cJSON_AddItemToObject(o, "targets", names_json(&m->targets));
@@ -89,7 +88,7 @@ static cJSON *keys_of(const ft_hf_method *m) {
     cJSON_AddBoolToObject(o, "rslora", m->rslora);
     cJSON_AddBoolToObject(o, "dora", m->dora);
     cJSON_AddNumberToObject(o, "dropout", m->dropout);
-    cJSON_AddStringToObject(o, "bias", biases[m->bias]);
+    cJSON_AddStringToObject(o, "bias", ft_hf_bias_name(m->bias));
     cJSON_AddItemToObject(o, "rank_pattern", patterns_json(m->rank_pattern, m->num_rank_patterns));
     cJSON_AddItemToObject(o, "alpha_pattern",
                           patterns_json(m->alpha_pattern, m->num_alpha_patterns));

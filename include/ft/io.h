@@ -22,6 +22,8 @@ const char *ft_io_libraries(void);
 ft_err ft_path_join(const char *dir, const char *name, char **out);
 bool ft_path_exists(const char *path);
 bool ft_path_is_dir(const char *path);
+/* Whether DIR/NAME is there. */
+bool ft_path_has(const char *dir, const char *name);
 /* Waits until the path is there, at most that long. What another host has just made is seen late on
  * network file systems, whose directories are looked at again in between. Errors: FT_ERR_NOINPUT.
  */

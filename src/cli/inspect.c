@@ -17,13 +17,6 @@ void ft_inspect_line(const char *label, const char *format, ...) {
   va_end(args);
 }
 
-bool ft_inspect_has(const char *dir, const char *name) {
-  char *path = NULL;
-  bool has = ft_path_join(dir, name, &path) == FT_OK && ft_path_exists(path);
-  ft_free(path);
-  return has;
-}
-
 static bool is_slice_name(const char *name) {
   return strncmp(name, "rank-", 5) == 0 && ft_ends_with(name, ".h5");
 }

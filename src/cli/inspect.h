@@ -8,8 +8,6 @@
 /* "  LABEL  TEXT…" on standard output. */
 void ft_inspect_line(const char *label, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Whether DIR holds a file or directory of that name. */
-bool ft_inspect_has(const char *dir, const char *name);
 
 ft_err ft_inspect_model(const char *dir);
 /* model_dir: the model that it has to fit; NULL: any. */

@@ -107,7 +107,7 @@ ft_err ft_inspect_safetensors(const char *path) {
 static ft_err inspect_tokenizer(const char *dir, int64_t vocab) {
   ft_err err = FT_OK;
   ft_tokenizer *t = NULL;
-  if (!ft_inspect_has(dir, "tokenizer.json")) {
+  if (!ft_path_has(dir, "tokenizer.json")) {
     ft_inspect_line("tokenizer", "none");
     return FT_OK;
   }
@@ -150,9 +150,9 @@ static void describe(const ft_hf_config *config) {
 ft_err ft_inspect_model(const char *dir) {
   ft_err err = FT_OK;
   ft_hf_config config = {0};
-  bool has_config = ft_inspect_has(dir, "config.json");
-  bool has_weights = ft_inspect_has(dir, "model.safetensors") ||
-                     ft_inspect_has(dir, "model.safetensors.index.json");
+  bool has_config = ft_path_has(dir, "config.json");
+  bool has_weights =
+      ft_path_has(dir, "model.safetensors") || ft_path_has(dir, "model.safetensors.index.json");
   printf("%s: model directory\n", dir);
   FT_TRY(ft_inspect_texts(dir));
   if (has_config) {

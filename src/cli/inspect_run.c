@@ -113,7 +113,7 @@ static ft_err inspect_checkpoints(const char *dir) {
   char *path = NULL, *message = NULL;
   FT_TRY(ft_checkpoint_list(dir, &steps, &num_steps));
   if (num_steps == 0) ft_inspect_line("checkpoints", "none");
-  if (ft_inspect_has(dir, "best")) {
+  if (ft_path_has(dir, "best")) {
     FT_TRY(ft_train_find_step(dir, "best", &best));
     ft_inspect_line("best", "step %lld", (long long)best);
   }

@@ -27,6 +27,13 @@ bool ft_path_is_dir(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool ft_path_has(const char *dir, const char *name) {
+  char *path = NULL;
+  bool has = ft_path_join(dir, name, &path) == FT_OK && ft_path_exists(path);
+  ft_free(path);
+  return has;
+}
+
 /* Whether what cannot be made because it is there is not seen yet: another host has just made it.
  */
 static bool is_seen_late(const char *path) {

@@ -99,15 +99,8 @@ static void warn_of_ranks(const trainer *t) {
         100 - 100 * (double)num / slots, (long long)num, t->size);
 }
 
-static bool has_file(const char *dir, const char *name) {
-  char *path = NULL;
-  bool found = ft_path_join(dir, name, &path) == FT_OK && ft_path_exists(path);
-  ft_free(path);
-  return found;
-}
-
 static void warn_of_model(const trainer *t) {
-  if (!has_file(t->config->model_path, "tokenizer.json"))
+  if (!ft_path_has(t->config->model_path, "tokenizer.json"))
     ft_log(FT_LOG_WARNING,
            "%s has no tokenizer.json: the data cannot be compared with it, and an export of this "
            "run will have none",

@@ -102,4 +102,21 @@ static inline ft_err read_changed(const char *base, const char *change, ft_hf_co
   return ft_hf_config_read_file(in_root("config.json"), out);
 }
 
+static inline bool same_rope(const ft_rope_form *a, const ft_rope_form *b) {
+  return a->theta == b->theta && a->type == b->type && a->factor == b->factor &&
+         a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
+         a->original_positions == b->original_positions;
+}
+
+static inline void assert_same_arch(const char *name, const ft_arch *a, const ft_arch *b) {
+  bool same = a->vocab == b->vocab && a->hidden == b->hidden && a->ffn == b->ffn &&
+              a->layers == b->layers && a->heads == b->heads && a->kv_heads == b->kv_heads &&
+              a->head_dim == b->head_dim && a->max_positions == b->max_positions &&
+              a->norm.eps == b->norm.eps && same_rope(&a->ropes[0], &b->ropes[0]) &&
+              a->kinds[0].window == b->kinds[0].window && a->qkv_bias == b->qkv_bias &&
+              a->o_bias == b->o_bias && a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm &&
+              a->tied == b->tied;
+  if (!same) fail_msg("%s: another arch than expected", name);
+}
+
 #endif

@@ -50,10 +50,10 @@ cmp <(essence "$work/one") <(essence "$work/three") || fail "other bits on 3 ran
 
 # refused TEXT OPTION...: a run does not begin, and says this.
 refused() {
-  local text=$1 status=0
+  local text=$1
   shift
-  "$ftrun" train "$work/config.json" "$@" "run.dir=$work/no" >"$work/said" 2>&1 || status=$?
-  [ "$status" -eq 78 ] && grep -qF -- "$text" "$work/said" || fail "$*: status $status, $(cat "$work/said")"
+  expect 78 "$ftrun" train "$work/config.json" "$@" "run.dir=$work/no"
+  says "$text"
 }
 
 refused "method.rank is 5, but model.adapter $run-adapter has 4" "${go_on[@]}" method.rank=5

@@ -72,21 +72,14 @@ ft_err ft_hf_check_merge(const ft_hf_config *config, const ft_hf_method *m) {
   return FT_OK;
 }
 
-ft_err ft_hf_find_head(const char *base_dir, const ft_hf_config *config, const ft_hf_method *m,
-                       ft_hf_weights *out) {
-  ft_err err = FT_OK;
-  ft_hf_config before = {0};
+void ft_hf_find_head(const ft_hf_config *config, const ft_hf_method *m, ft_hf_weights *out) {
   const ft_tensor *part;
   const ft_layout *l = config->layout;
-  FT_TRY(ft_hf_config_read(base_dir, &before));
   bool changed =
       ft_layout_find(l, &l->embedding, ft_role_part(FT_ROLE_EMBEDDING, FT_PART_A), &part) >= 0;
   bool both_ends = cJSON_IsTrue(ft_json_get(m->as_read, "ensure_weight_tying"));
   out->adds_head = config->arch.tied && changed && !both_ends;
-  out->untied = before.arch.tied && (out->adds_head || !config->arch.tied);
-out:
-  ft_hf_config_fini(&before);
-  return err;
+  out->untied = out->adds_head || config->naming->untied;
 }
 
 /* ---------------------------------------------------------------- reading */

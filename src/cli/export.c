@@ -59,6 +59,8 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     if (!a->model != !a->adapter) argp_error(state, "--model and --adapter go together");
     if (a->adapter && (a->run || a->step))
       argp_error(state, "--adapter is instead of a run directory and its steps");
+    if (a->adapter && a->ema)
+      argp_error(state, "--model and --adapter exclude --ema: a checkpoint has an average");
     if (!a->run && !a->adapter) argp_error(state, "the run directory is missing");
     if (!a->out) argp_error(state, "--out is missing");
     return 0;

@@ -89,4 +89,10 @@ expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" eval "$work/config.jso
 expect_refusal "model.adapter \"$prompt\": a prompt" \
   "$ftrun" train "$work/config.json" "${options[@]}" "model.adapter=$prompt" "run.dir=$work/no"
 expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" generate --model "$model" --adapter "$prompt" --prompt x
+
+for command in "eval $work/config.json" "export --out $work/none"; do
+  # shellcheck disable=SC2086
+  expect 64 "$ftrun" $command --model "$model" --adapter "$run-adapter" --ema
+  says '--model and --adapter exclude --ema'
+done
 echo "adapters are what runs were"

@@ -53,8 +53,6 @@ static void workspace_release(const ft_tokenizer *t, ft_workspace *w) {
 
 /* ---------------------------------------------------------------- encoding */
 
-enum { WORDS = 512 };
-
 typedef struct encoding {
   const ft_tokenizer *t;
   ft_workspace *w;
@@ -64,8 +62,7 @@ typedef struct encoding {
   /* words that the pre-tokenizer's steps cut out of a piece, one behind the other */
   const ft_piece *piece; /* NULL: words are not parts of it */
   size_t start, end;     /* of these words in the piece */
-  size_t ends[WORDS];    /* [num_ends] from their start on */
-  int64_t num_ends;
+  int64_t num_ends;      /* of w->ends, from their start on */
 } encoding;
 
 /* Encodes the words that were kept back. */
@@ -74,7 +71,7 @@ static ft_err encode_kept(encoding *e) {
   e->num_ends = 0;
   if (count == 0) return FT_OK;
   return ft_words_encode(e->t, e->w, e->specials, e->piece->text + e->start,
-                         e->piece->bytes - e->start, e->ends, count, e->out);
+                         e->piece->bytes - e->start, e->w->ends, count, e->out);
 }
 
 /* Takes a word from the pre-tokenizer's steps. */
@@ -85,13 +82,13 @@ static ft_err encode_word(void *arg, const ft_piece *word) {
     return ft_words_encode(e->t, e->w, e->specials, word->text, word->bytes, &word->bytes, 1,
                            e->out);
   size_t at = (size_t)(word->text - e->piece->text);
-  if (e->num_ends == WORDS || (e->num_ends > 0 && at != e->end)) {
+  if (e->num_ends == FT_CUT_WORDS || (e->num_ends > 0 && at != e->end)) {
     ft_err err = encode_kept(e);
     if (err != FT_OK) return err;
   }
   if (e->num_ends == 0) e->start = at;
   e->end = at + word->bytes;
-  e->ends[e->num_ends++] = e->end - e->start;
+  e->w->ends[e->num_ends++] = e->end - e->start;
   return FT_OK;
 }
 
@@ -113,10 +110,10 @@ static ft_err encode_words(encoding *e, const ft_piece *piece) {
     const char *text = piece->text + from;
     size_t bytes = piece->bytes - from;
     at = 0;
-    int64_t count = splitter ? ft_splitter_cut(splitter, text, bytes, &at, e->ends, WORDS)
-                             : ft_joints_cut(joints, text, bytes, &at, e->ends, WORDS);
+    int64_t count = splitter ? ft_splitter_cut(splitter, text, bytes, &at, e->w->ends, FT_CUT_WORDS)
+                             : ft_joints_cut(joints, text, bytes, &at, e->w->ends, FT_CUT_WORDS);
     if (count == 0) return FT_OK;
-    ft_err err = ft_words_encode(e->t, e->w, e->specials, text, bytes, e->ends, count, e->out);
+    ft_err err = ft_words_encode(e->t, e->w, e->specials, text, bytes, e->w->ends, count, e->out);
     if (err != FT_OK) return err;
     from += at;
   }

@@ -22,6 +22,8 @@ typedef struct ft_surroundings {
 ft_err ft_surroundings_load(const cJSON *json, int64_t vocab_size, ft_surroundings *out);
 void ft_surroundings_fini(ft_surroundings *s);
 
+enum { FT_CUT_WORDS = 512 };
+
 /* Memory that one encoding at a time works in, with the words it has lately seen. */
 typedef struct ft_workspace {
   struct ft_workspace *next;
@@ -30,6 +32,7 @@ typedef struct ft_workspace {
   ft_pretokenizer_run run;
   ft_model_scratch model;
   ft_word_cache cache;
+  size_t ends[FT_CUT_WORDS]; /* of words that have been cut and not encoded yet */
 } ft_workspace;
 
 /* Workspaces that nobody uses now: as many as there ever were encodings at once. */

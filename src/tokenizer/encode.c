@@ -57,7 +57,6 @@ typedef struct encoding {
   const ft_tokenizer *t;
   ft_workspace *w;
   bool specials; /* text may become special tokens */
-  bool behind;   /* a control token stands before the text */
   ft_ids *out;
   /* words that the pre-tokenizer's steps cut out of a piece, one behind the other */
   const ft_piece *piece; /* NULL: words are not parts of it */
@@ -119,15 +118,14 @@ static ft_err encode_words(encoding *e, const ft_piece *piece) {
   }
 }
 
-/* Text between the added tokens that are searched for in the text as it is. */
-static ft_err encode_between(encoding *e, const ft_piece *piece) {
+/* The added tokens of the trie are ids; what lies between them is given to `between`. */
+static ft_err encode_parts(encoding *e, const ft_trie *trie, const ft_piece *piece,
+                           ft_err (*between)(encoding *e, const ft_piece *part)) {
   ft_err err = FT_OK;
-  ft_piece normalized;
-  FT_TRY(ft_normalizer_apply(e->t->normalizer, &e->w->normalizer, e->w->regex, piece, &normalized));
   ft_added_matches m = {.added = &e->t->added,
-                        .trie = &e->t->added.normalized,
-                        .text = normalized.text,
-                        .bytes = normalized.bytes,
+                        .trie = trie,
+                        .text = piece->text,
+                        .bytes = piece->bytes,
                         .specials = e->specials};
   size_t start, end;
   const ft_added_token *token;
@@ -136,33 +134,20 @@ static ft_err encode_between(encoding *e, const ft_piece *piece) {
       FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
       continue;
     }
-    ft_piece part = ft_piece_part(&normalized, start, end);
-    FT_TRY(encode_words(e, &part));
+    ft_piece part = ft_piece_part(piece, start, end);
+    FT_TRY(between(e, &part));
   }
 out:
   return err;
 }
 
-static ft_err encode_all(encoding *e, const char *text, size_t bytes, bool unusual) {
-  ft_err err = FT_OK;
-  ft_added_matches m = {.added = &e->t->added,
-                        .trie = &e->t->added.plain,
-                        .text = text,
-                        .bytes = bytes,
-                        .specials = e->specials};
-  size_t start, end;
-  const ft_added_token *token;
-  while (ft_added_next(&m, &start, &end, &token)) {
-    if (token) {
-      FT_TRY(ft_ids_append(e->out, &token->id, 1, 0));
-      continue;
-    }
-    size_t origin = start == 0 && !e->behind ? ft_utf8_length(text[0]) : 0;
-    ft_piece piece = {text + start, end - start, origin, unusual};
-    FT_TRY(encode_between(e, &piece));
-  }
-out:
-  return err;
+/* Text between the added tokens that are searched for in the text as it is. */
+static ft_err encode_between(encoding *e, const ft_piece *piece) {
+  ft_piece normalized;
+  ft_err err =
+      ft_normalizer_apply(e->t->normalizer, &e->w->normalizer, e->w->regex, piece, &normalized);
+  if (err != FT_OK) return err;
+  return encode_parts(e, &e->t->added.normalized, &normalized, encode_words);
 }
 
 ft_err ft_tokenizer_encode(const ft_tokenizer *t, const char *text, size_t bytes, bool specials,
@@ -176,7 +161,7 @@ ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t 
   int64_t before = out->count;
   size_t at;
   bool unusual;
-  encoding e = {.t = t, .specials = specials, .behind = behind, .out = out};
+  encoding e = {.t = t, .specials = specials, .out = out};
   FT_CHECK(ft_unicode_check(text, bytes, &at, &unusual), FT_ERR_DATA,
            "the text is not valid UTF-8 at byte %zu (0x%02X)", at,
            (unsigned)(unsigned char)text[at]);
@@ -184,7 +169,8 @@ ft_err ft_tokenizer_encode_part(const ft_tokenizer *t, const char *text, size_t 
   FT_TRY(workspace_acquire(t, &e.w));
   e.w->run.word = encode_word;
   e.w->run.arg = &e;
-  FT_TRY(encode_all(&e, text, bytes, unusual));
+  ft_piece all = {text, bytes, behind ? 0 : ft_utf8_length(text[0]), unusual};
+  FT_TRY(encode_parts(&e, &t->added.plain, &all, encode_between));
   if (out->count > before) memset(out->mask + before, mask, (size_t)(out->count - before));
 out:
   if (e.w) workspace_release(t, e.w);

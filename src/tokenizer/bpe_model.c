@@ -60,7 +60,8 @@ static ft_err add_merge(ft_bpe *bpe, const char *left, const char *right, int64_
   ft_err err = FT_OK;
   const ft_string_map *map = &bpe->vocabulary->map;
   size_t left_bytes = strlen(left), right_bytes = strlen(right);
-  size_t cut = FT_MIN(bpe->prefix ? strlen(bpe->prefix) : 0, right_bytes);
+  size_t prefix_bytes = bpe->prefix ? strlen(bpe->prefix) : 0;
+  size_t cut = FT_MIN(prefix_bytes, right_bytes);
   made->bytes = 0;
   FT_TRY(ft_buffer_put(made, left, left_bytes));
   FT_TRY(ft_buffer_put(made, right + cut, right_bytes - cut));
@@ -72,8 +73,7 @@ static ft_err add_merge(ft_bpe *bpe, const char *left, const char *right, int64_
   int64_t right_id = ft_string_map_get_hashed(map, right, right_bytes, right_hash);
   int64_t id = ft_string_map_get_hashed(map, made->data, made->bytes - 1, hash);
   if (left_id < 0) FT_TRY(missing(left, rank));
-  if (right_id < 0 || (bpe->prefix && right_bytes < strlen(bpe->prefix)))
-    FT_TRY(missing(right, rank));
+  if (right_id < 0 || right_bytes < prefix_bytes) FT_TRY(missing(right, rank));
   if (id < 0) FT_TRY(missing(made->data, rank));
   bpe->byte_merges = bpe->byte_merges || is_byte_token(left) || is_byte_token(right);
   put_merge(bpe, (uint32_t)left_id, (uint32_t)right_id, (uint32_t)rank, (uint32_t)id);

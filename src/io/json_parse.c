@@ -173,12 +173,11 @@ static void copy_plain(parser *p, size_t end, char *s, size_t *used) {
     uint64_t special = special_bytes(eight);
     if (!special) continue;
     at += (size_t)__builtin_ctzll(special) / 8;
-    goto out;
+    break; /* and the loop below takes nothing more */
   }
   while (at < end && (unsigned char)p->text[at] < 0x80 && (unsigned char)p->text[at] >= 0x20 &&
          p->text[at] != '"' && p->text[at] != '\\')
     *to++ = p->text[at++];
-out:
   *used += at - p->at;
   p->at = at;
 }

@@ -19,7 +19,7 @@
 __extension__ typedef unsigned __int128 wide;
 
 /* Weights become integers that add up to about this. One row in 2^40 is off by it. */
-static const double weight_scale = 1099511627776.0;
+static const uint64_t weight_scale = (uint64_t)1 << 40;
 
 static bool lighter(const ft_data_mix_node *nodes, int64_t a, int64_t b) {
   return b < 0 || nodes[a].weight < nodes[b].weight;
@@ -60,7 +60,7 @@ static ft_err add_weights(ft_data_mix *mix, const ft_data_source *sources) {
   for (int64_t i = 0; i < mix->num_sources; i++)
     total += sources[i].weight / largest;
   for (int64_t i = 0; i < mix->num_sources; i++)
-    add_leaf(mix, (uint64_t)rint(sources[i].weight / largest / total * weight_scale));
+    add_leaf(mix, (uint64_t)rint(sources[i].weight / largest / total * (double)weight_scale));
   return FT_OK;
 }
 
@@ -90,7 +90,7 @@ out:
 static ft_err take_replay(ft_data_mix *mix, const ft_data_options *options) {
   double share = options->replay_share;
   mix->num_sources = options->num_sources - (share != 0);
-  mix->replay = share > 0 ? (uint64_t)rint(share * weight_scale) : 0;
+  mix->replay = share > 0 ? (uint64_t)rint(share * (double)weight_scale) : 0;
   if (share == 0 || (share > 0 && share < 1 && mix->num_sources > 0)) return FT_OK;
   return ft_fail(FT_ERR_CONFIG,
                  "data.replay has the share %g of the rows of %lld sets: a number "
@@ -126,12 +126,11 @@ static void find_in_pass(const ft_data_mix *mix, int64_t p, int64_t *source, int
 
 /* How many of the first n rows are replayed ones. */
 static int64_t replayed_rows(const ft_data_mix *mix, int64_t n) {
-  static const wide whole = (wide)1 << 40; /* weight_scale */
-  return (int64_t)(((wide)(uint64_t)n * mix->replay + whole / 2) / whole);
+  return (int64_t)(((wide)(uint64_t)n * mix->replay + weight_scale / 2) / weight_scale);
 }
 
 int64_t ft_data_mix_length(const ft_data_mix *mix, int64_t rows) {
-  double others = 1 - (double)mix->replay / weight_scale;
+  double others = 1 - (double)mix->replay / (double)weight_scale;
   int64_t length = (int64_t)((double)rows / others);
   while (length - replayed_rows(mix, length) < rows)
     length++;

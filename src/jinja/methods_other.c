@@ -15,7 +15,11 @@ static ft_err get(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
 
 typedef enum part { KEYS, VALUES, ITEMS } part;
 
-static ft_err view(ft_jinja_state *s, const ft_jinja_dict *dict, part which, ft_jinja_value *out) {
+/* The variant is the part. */
+static ft_err view(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                   ft_jinja_value *out) {
+  const ft_jinja_dict *dict = v.dict;
+  part which = (part)g->variant;
   static const char *const names[] = {"dict_keys", "dict_values", "dict_items"};
   ft_err err = ft_jinja_list_new(s->arena, JINJA_VIEW, dict->count, out);
   if (err != FT_OK) return err;
@@ -29,24 +33,6 @@ static ft_err view(ft_jinja_state *s, const ft_jinja_dict *dict, part which, ft_
     err = ft_jinja_list_of(s->arena, JINJA_TUPLE, both, 2, item);
   }
   return err;
-}
-
-static ft_err keys(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                   ft_jinja_value *out) {
-  (void)g;
-  return view(s, v.dict, KEYS, out);
-}
-
-static ft_err values(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                     ft_jinja_value *out) {
-  (void)g;
-  return view(s, v.dict, VALUES, out);
-}
-
-static ft_err items(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  (void)g;
-  return view(s, v.dict, ITEMS, out);
 }
 
 static ft_err copy_dict(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
@@ -63,8 +49,9 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_dict_methods[] = {
-    {"copy", "", 0, copy_dict, 0}, {"get", "/key,default", 1, get, 0}, {"items", "", 0, items, 0},
-    {"keys", "", 0, keys, 0},      {"values", "", 0, values, 0},       {0}};
+    {"copy", "", 0, copy_dict, 0},   {"get", "/key,default", 1, get, 0},
+    {"items", "", 0, view, ITEMS},   {"keys", "", 0, view, KEYS},
+    {"values", "", 0, view, VALUES}, {0}};
 
 /* ---------------------------------------------------------------- lists */
 

@@ -5,9 +5,15 @@
 
 typedef enum casing { UPPER, LOWER, TITLE, CAPITAL, SWAP } casing;
 
+/* Whether a code point is of one of these classes, a bit of each. */
+static bool is_of(uint32_t code, int classes) {
+  for (int c = JINJA_ALPHA; c <= JINJA_TITLE; c++)
+    if (classes >> c & 1 && ft_jinja_is_class(code, (ft_jinja_class)c)) return true;
+  return false;
+}
+
 static bool has_case(uint32_t code) {
-  return ft_jinja_is_class(code, JINJA_UPPER) || ft_jinja_is_class(code, JINJA_LOWER) ||
-         ft_jinja_is_class(code, JINJA_TITLE);
+  return is_of(code, 1 << JINJA_UPPER | 1 << JINJA_LOWER | 1 << JINJA_TITLE);
 }
 
 static ft_jinja_case case_at(casing how, uint32_t code, bool starts, bool first) {
@@ -25,7 +31,10 @@ static ft_jinja_case case_at(casing how, uint32_t code, bool starts, bool first)
   }
 }
 
-static ft_err change(ft_jinja_state *s, ft_jinja_value v, casing how, ft_jinja_value *out) {
+/* The variant is the casing. */
+static ft_err change(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                     ft_jinja_value *out) {
+  casing how = (casing)g->variant;
   ft_err err = ft_jinja_work(s, (int64_t)v.string->bytes);
   const ft_jinja_string *text = v.string;
   bool starts = true;
@@ -45,88 +54,19 @@ static ft_err change(ft_jinja_state *s, ft_jinja_value v, casing how, ft_jinja_v
   return err;
 }
 
-static ft_err upper(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  (void)g;
-  return change(s, v, UPPER, out);
-}
-
-static ft_err lower(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  (void)g;
-  return change(s, v, LOWER, out);
-}
-
-static ft_err title(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                    ft_jinja_value *out) {
-  (void)g;
-  return change(s, v, TITLE, out);
-}
-
-static ft_err capitalize(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                         ft_jinja_value *out) {
-  (void)g;
-  return change(s, v, CAPITAL, out);
-}
-
-static ft_err swapcase(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)g;
-  return change(s, v, SWAP, out);
-}
-
 /* ---------------------------------------------------------------- questions */
 
-/* Whether there are characters, and all are of one of these classes. */
-static bool all_are(const ft_jinja_string *text, const ft_jinja_class *classes, int count) {
-  for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
+/* Whether there are characters, and all are of one of the variant's classes. */
+static ft_err all_are(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                      ft_jinja_value *out) {
+  (void)s;
+  const ft_jinja_string *text = v.string;
+  bool all = text->bytes > 0;
+  for (size_t at = 0, bytes; at < text->bytes && all; at += bytes) {
     uint32_t code = ft_utf8_decode(text->text + at, &bytes);
-    bool is = false;
-    for (int i = 0; i < count && !is; i++)
-      is = ft_jinja_is_class(code, classes[i]);
-    if (!is) return false;
+    all = is_of(code, g->variant);
   }
-  return text->bytes > 0;
-}
-
-static ft_err isalpha_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(all_are(v.string, (ft_jinja_class[]){JINJA_ALPHA}, 1));
-  return FT_OK;
-}
-
-static ft_err isdigit_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(all_are(v.string, (ft_jinja_class[]){JINJA_DIGIT}, 1));
-  return FT_OK;
-}
-
-static ft_err isdecimal(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                        ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(all_are(v.string, (ft_jinja_class[]){JINJA_DECIMAL}, 1));
-  return FT_OK;
-}
-
-static ft_err isnumeric(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                        ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(all_are(v.string, (ft_jinja_class[]){JINJA_NUMERIC}, 1));
-  return FT_OK;
-}
-
-static ft_err isalnum_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  static const ft_jinja_class both[] = {JINJA_ALPHA, JINJA_NUMERIC};
-  *out = ft_jinja_bool(all_are(v.string, both, 2));
+  *out = ft_jinja_bool(all);
   return FT_OK;
 }
 
@@ -152,31 +92,18 @@ static ft_err isspace_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
   return FT_OK;
 }
 
-/* Some letters, and all that have a case are of the wanted one. */
-static bool is_cased(const ft_jinja_string *text, ft_jinja_class wanted) {
-  bool some = false;
-  for (size_t at = 0, bytes; at < text->bytes; at += bytes) {
-    uint32_t code = ft_utf8_decode(text->text + at, &bytes);
+/* Some letters, and all that have a case are of the variant's class. */
+static ft_err is_cased(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                       ft_jinja_value *out) {
+  (void)s;
+  bool some = false, all = true;
+  for (size_t at = 0, bytes; at < v.string->bytes && all; at += bytes) {
+    uint32_t code = ft_utf8_decode(v.string->text + at, &bytes);
     bool cased = has_case(code);
-    if (cased && !ft_jinja_is_class(code, wanted)) return false;
+    all = !cased || ft_jinja_is_class(code, (ft_jinja_class)g->variant);
     some = some || cased;
   }
-  return some;
-}
-
-static ft_err islower_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(is_cased(v.string, JINJA_LOWER));
-  return FT_OK;
-}
-
-static ft_err isupper_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
-                       ft_jinja_value *out) {
-  (void)s;
-  (void)g;
-  *out = ft_jinja_bool(is_cased(v.string, JINJA_UPPER));
+  *out = ft_jinja_bool(some && all);
   return FT_OK;
 }
 
@@ -369,21 +296,21 @@ out:
 }
 
 const ft_jinja_builtin ft_jinja_string_methods[] = {
-    {"capitalize", "", 0, capitalize, 0},
+    {"capitalize", "", 0, change, CAPITAL},
     {"count", "/sub,start,end", 1, count, 0},
     {"endswith", "/suffix,start,end", 1, has_affix, AT_END},
     {"find", "/sub,start,end", 1, look_for, AT_START},
     {"index", "/sub,start,end", 1, must_find, AT_START},
-    {"isalnum", "", 0, isalnum_, 0},
-    {"isalpha", "", 0, isalpha_, 0},
+    {"isalnum", "", 0, all_are, 1 << JINJA_ALPHA | 1 << JINJA_NUMERIC},
+    {"isalpha", "", 0, all_are, 1 << JINJA_ALPHA},
     {"isascii", "", 0, isascii_, 0},
-    {"isdecimal", "", 0, isdecimal, 0},
-    {"isdigit", "", 0, isdigit_, 0},
-    {"islower", "", 0, islower_, 0},
-    {"isnumeric", "", 0, isnumeric, 0},
+    {"isdecimal", "", 0, all_are, 1 << JINJA_DECIMAL},
+    {"isdigit", "", 0, all_are, 1 << JINJA_DIGIT},
+    {"islower", "", 0, is_cased, JINJA_LOWER},
+    {"isnumeric", "", 0, all_are, 1 << JINJA_NUMERIC},
     {"isspace", "", 0, isspace_, 0},
-    {"isupper", "", 0, isupper_, 0},
-    {"lower", "", 0, lower, 0},
+    {"isupper", "", 0, is_cased, JINJA_UPPER},
+    {"lower", "", 0, change, LOWER},
     {"lstrip", "/chars", 0, strip_ends, AT_START},
     {"removeprefix", "/prefix", 1, remove_affix, AT_START},
     {"removesuffix", "/suffix", 1, remove_affix, AT_END},
@@ -393,7 +320,7 @@ const ft_jinja_builtin ft_jinja_string_methods[] = {
     {"rstrip", "/chars", 0, strip_ends, AT_END},
     {"startswith", "/prefix,start,end", 1, has_affix, AT_START},
     {"strip", "/chars", 0, strip_ends, AT_START | AT_END},
-    {"swapcase", "", 0, swapcase, 0},
-    {"title", "", 0, title, 0},
-    {"upper", "", 0, upper, 0},
+    {"swapcase", "", 0, change, SWAP},
+    {"title", "", 0, change, TITLE},
+    {"upper", "", 0, change, UPPER},
     {0}};

@@ -40,15 +40,22 @@ static ft_err last(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
   return FT_OK;
 }
 
+/* The members, and the path that argument `attribute` names: of the values to compare or add. */
+static ft_err members_by(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
+                         int attribute, ft_jinja_path *p, ft_jinja_list **members) {
+  ft_jinja_value path = g->has[attribute] ? g->at[attribute] : ft_jinja_none();
+  ft_err err = ft_jinja_path_of(s, path, p);
+  return err == FT_OK ? ft_jinja_members(s, v, members) : err;
+}
+
 /* The variant is the order, to the best so far, of one that is better. */
 static ft_err extreme(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                       ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_list *members;
-  ft_jinja_path p = {.ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0]))};
+  ft_jinja_path p = {.ignores_case = !ft_jinja_is_on(g, 0)};
   ft_jinja_value best, key;
-  FT_TRY(ft_jinja_path_of(s, g->has[1] ? g->at[1] : ft_jinja_none(), &p));
-  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(members_by(s, v, g, 1, &p, &members));
   FT_TRY(ft_jinja_work(s, members->count));
   *out = ft_jinja_undefined("an extreme of no items");
   for (int64_t i = 0; i < members->count; i++) {
@@ -68,8 +75,7 @@ static ft_err sum(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
   ft_err err = FT_OK;
   ft_jinja_list *members;
   ft_jinja_path p = {0};
-  FT_TRY(ft_jinja_path_of(s, g->has[0] ? g->at[0] : ft_jinja_none(), &p));
-  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(members_by(s, v, g, 0, &p, &members));
   *out = g->has[1] ? g->at[1] : ft_jinja_int(0);
   FT_CHECK(out->type != JINJA_STRING, FT_ERR_DATA, "strings cannot be summed");
   for (int64_t i = 0; i < members->count; i++) {
@@ -135,12 +141,11 @@ static ft_err sort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                    ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_list *members;
-  ft_jinja_path p = {.ignores_case = !(g->has[1] && ft_jinja_truth(g->at[1]))};
+  ft_jinja_path p = {.ignores_case = !ft_jinja_is_on(g, 1)};
   bool by_list = g->has[2] && g->at[2].type == JINJA_STRING &&
                  memchr(g->at[2].string->text, ',', g->at[2].string->bytes);
   FT_CHECK(!by_list, FT_ERR_DATA, "several attributes at once are not supported");
-  FT_TRY(ft_jinja_path_of(s, g->has[2] ? g->at[2] : ft_jinja_none(), &p));
-  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(members_by(s, v, g, 2, &p, &members));
   FT_TRY(ft_jinja_copy_list(s, members, JINJA_LIST, out));
   ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
   if (!keys) return s->arena->failed;
@@ -149,8 +154,7 @@ static ft_err sort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
     FT_TRY(ft_jinja_path_follow(s, &p, members->items[i], &keys[i].list->items[0]));
   }
   FT_TRY(ft_jinja_work(s, members->count * 8));
-  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, members->count,
-                       g->has[0] && ft_jinja_truth(g->at[0])));
+  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, members->count, ft_jinja_is_on(g, 0)));
 out:
   return err;
 }
@@ -159,10 +163,9 @@ static ft_err unique(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
                      ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_list *members;
-  ft_jinja_path p = {.ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0]))};
+  ft_jinja_path p = {.ignores_case = !ft_jinja_is_on(g, 0)};
   int64_t kept = 0;
-  FT_TRY(ft_jinja_path_of(s, g->has[1] ? g->at[1] : ft_jinja_none(), &p));
-  FT_TRY(ft_jinja_members(s, v, &members));
+  FT_TRY(members_by(s, v, g, 1, &p, &members));
   FT_TRY(ft_jinja_copy_list(s, members, JINJA_ITERATOR, out));
   ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)members->count * sizeof *keys);
   if (!keys) return s->arena->failed;
@@ -249,7 +252,7 @@ out:
 static ft_err dictsort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                        ft_jinja_value *out) {
   ft_err err = FT_OK;
-  bool ignores_case = !(g->has[0] && ft_jinja_truth(g->at[0])), by_value = false;
+  bool ignores_case = !ft_jinja_is_on(g, 0), by_value = false;
   FT_CHECK(v.type == JINJA_DICT, FT_ERR_DATA, "a %s has no items", ft_jinja_type_name(v));
   if (g->has[1]) {
     const ft_jinja_string *by;
@@ -267,8 +270,7 @@ static ft_err dictsort(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
     if (ignores_case) FT_TRY(ft_jinja_path_lower(s, keys[i], &keys[i]));
   }
   FT_TRY(ft_jinja_work(s, v.dict->count * 8));
-  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, v.dict->count,
-                       g->has[2] && ft_jinja_truth(g->at[2])));
+  FT_TRY(ft_jinja_sort(s->arena, keys, out->list->items, v.dict->count, ft_jinja_is_on(g, 2)));
 out:
   return err;
 }
@@ -281,7 +283,7 @@ static ft_err groupby(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given 
   ft_jinja_path p = {.missing = g->has[1] && g->at[1].type != JINJA_NONE ? &g->at[1] : NULL};
   FT_TRY(ft_jinja_path_of(s, g->at[0], &p));
   ft_jinja_path compared = p;
-  compared.ignores_case = !(g->has[2] && ft_jinja_truth(g->at[2]));
+  compared.ignores_case = !ft_jinja_is_on(g, 2);
   FT_TRY(list(s, v, g, &sorted));
   int64_t count = sorted.list->count, groups = 0;
   ft_jinja_value *keys = ft_jinja_alloc(s->arena, (size_t)count * sizeof *keys);

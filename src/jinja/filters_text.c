@@ -185,8 +185,7 @@ static ft_err indent(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
       ft_jinja_put_text(&spaces, " ");
     FT_TRY(ft_jinja_built(&spaces, &indention));
   }
-  put_indented(&b, text, indention.string, g->has[1] && ft_jinja_truth(g->at[1]),
-               g->has[2] && ft_jinja_truth(g->at[2]));
+  put_indented(&b, text, indention.string, ft_jinja_is_on(g, 1), ft_jinja_is_on(g, 2));
   FT_TRY(ft_jinja_built(&b, out));
   FT_TRY(ft_jinja_work(s, out->string ? (int64_t)out->string->bytes / 8 : 0));
 out:
@@ -214,7 +213,7 @@ static ft_err truncate_text(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_
   size_t stop = ft_jinja_string_at(text, length - dots_length);
   int64_t space =
       ft_jinja_string_find_last(text, 0, stop, &(ft_jinja_string){.text = " ", .bytes = 1});
-  if (!(g->has[1] && ft_jinja_truth(g->at[1])) && space >= 0) stop = (size_t)space;
+  if (!ft_jinja_is_on(g, 1) && space >= 0) stop = (size_t)space;
   ft_jinja_put_part(&b, text, 0, stop);
   ft_jinja_put_string(&b, end);
   FT_TRY(ft_jinja_built(&b, out));
@@ -294,8 +293,7 @@ static ft_err tojson(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *
                      ft_jinja_value *out) {
   ft_err err = FT_OK;
   ft_jinja_builder b = ft_jinja_builder_on(s->arena);
-  ft_jinja_json_style style = {.ascii = g->has[0] && ft_jinja_truth(g->at[0]),
-                               .sort = g->has[3] && ft_jinja_truth(g->at[3])};
+  ft_jinja_json_style style = {.ascii = ft_jinja_is_on(g, 0), .sort = ft_jinja_is_on(g, 3)};
   if (g->has[1]) FT_TRY(json_indent(s, g->at[1], &style.indent));
   if (g->has[2]) FT_TRY(json_separators(s, g->at[2], &style));
   FT_TRY(ft_jinja_print_json(&b, v, &style, 0));
@@ -309,8 +307,7 @@ out:
 
 static ft_err default_value(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,
                             ft_jinja_value *out) {
-  bool missing =
-      v.type == JINJA_UNDEFINED || (g->has[1] && ft_jinja_truth(g->at[1]) && !ft_jinja_truth(v));
+  bool missing = v.type == JINJA_UNDEFINED || (ft_jinja_is_on(g, 1) && !ft_jinja_truth(v));
   *out = v;
   if (!missing) return FT_OK;
   if (!g->has[0]) return ft_jinja_string_literal(s->arena, "", out);

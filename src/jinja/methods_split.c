@@ -141,7 +141,7 @@ static ft_err splitlines(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_giv
                          ft_jinja_value *out) {
   ft_err err = FT_OK;
   const ft_jinja_string *text = v.string;
-  bool keeps = g->has[0] && ft_jinja_truth(g->at[0]);
+  bool keeps = ft_jinja_is_on(g, 0);
   parts p;
   FT_TRY(ft_jinja_work(s, (int64_t)text->bytes));
   FT_TRY(parts_init(&p, s, out));

@@ -133,6 +133,10 @@ typedef struct ft_jinja_given {
   const ft_jinja_arguments *all;
   int variant; /* of the builtin */
 } ft_jinja_given;
+/* Whether argument i is given and true. */
+static inline bool ft_jinja_is_on(const ft_jinja_given *given, int i) {
+  return given->has[i] && ft_jinja_truth(given->at[i]);
+}
 
 /* A filter, test, method or function. */
 typedef struct ft_jinja_builtin {

@@ -102,10 +102,9 @@ static bool repeats(const char *text, const cJSON *part) {
   cJSON_ArrayForEach(message, part) {
     const cJSON *content = ft_json_get(message, "content");
     if (!cJSON_IsString(content)) return false;
-    const char *words = content->valuestring;
-    size_t begin = ft_space_before(words, strlen(words)), bytes = strlen(words) - begin;
-    bytes -= ft_space_after(words + begin, bytes);
-    if (bytes > 0 && !memmem(text, strlen(text), words + begin, bytes)) return false;
+    size_t bytes;
+    const char *words = ft_trimmed(content->valuestring, &bytes);
+    if (bytes > 0 && !memmem(text, strlen(text), words, bytes)) return false;
   }
   return true;
 }

@@ -85,14 +85,11 @@ static bool same_message(const ft_message *a, const ft_message *b) {
 /* Whether a prompt that stands beside them is what whole conversations go on from: its last message
  * is among the `shared` first ones, white space around it aside. */
 static bool repeats_prompt(const ft_record *prompt, const ft_record *chosen, int64_t shared) {
-  const ft_message *last = &prompt->messages[prompt->num_messages - 1];
-  size_t bytes = strlen(last->content), begin = ft_space_before(last->content, bytes);
-  bytes -= begin + ft_space_after(last->content + begin, bytes - begin);
+  size_t bytes, length;
+  const char *last = ft_trimmed(prompt->messages[prompt->num_messages - 1].content, &bytes);
   for (int64_t i = 0; i < shared; i++) {
-    const char *text = chosen->messages[i].content;
-    size_t length = strlen(text), at = ft_space_before(text, length);
-    length -= at + ft_space_after(text + at, length - at);
-    if (length == bytes && memcmp(text + at, last->content + begin, bytes) == 0) return true;
+    const char *text = ft_trimmed(chosen->messages[i].content, &length);
+    if (length == bytes && memcmp(text, last, bytes) == 0) return true;
   }
   return false;
 }

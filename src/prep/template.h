@@ -18,5 +18,7 @@ bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **mi
 /* Bytes of white space at the start (end) of a text, as Python's str.strip sees it. */
 size_t ft_space_before(const char *text, size_t bytes);
 size_t ft_space_after(const char *text, size_t bytes);
+/* The text without both: where it begins, and in *bytes how long it is. */
+const char *ft_trimmed(const char *text, size_t *bytes);
 
 #endif

@@ -41,6 +41,12 @@ size_t ft_space_after(const char *text, size_t bytes) {
   return bytes - end;
 }
 
+const char *ft_trimmed(const char *text, size_t *bytes) {
+  size_t length = strlen(text), begin = ft_space_before(text, length);
+  *bytes = length - begin - ft_space_after(text + begin, length - begin);
+  return text + begin;
+}
+
 /* ---------------------------------------------------------------- parts */
 
 static bool begins_with_system(const ft_record *r) {

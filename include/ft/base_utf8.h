@@ -30,6 +30,10 @@ static inline uint32_t ft_utf8_decode(const char *s, size_t *length) {
  * many bytes could begin a well-formed character (at least 1): what is to be skipped then. */
 size_t ft_utf8_next(const char *s, size_t room, size_t *valid);
 
+/* Bytes of the white space character at s, as Python's str.isspace sees it, or 0. What is not
+ * well-formed within `room` bytes is none. */
+size_t ft_utf8_space(const char *s, size_t room);
+
 /* Writes the code point's UTF-8 (up to 4 bytes) and returns its length. */
 size_t ft_utf8_encode(uint32_t code, char *out);
 

@@ -1,4 +1,4 @@
-/* UTF-8: what is well-formed (Unicode, table 3-7), and writing it. */
+/* UTF-8: what is well-formed (Unicode, table 3-7), what is white space, and writing it. */
 #include "ft/base_utf8.h"
 
 size_t ft_utf8_next(const char *s, size_t room, size_t *valid) {
@@ -16,6 +16,19 @@ size_t ft_utf8_next(const char *s, size_t room, size_t *valid) {
     high = 0xBF;
   }
   return length;
+}
+
+size_t ft_utf8_space(const char *s, size_t room) {
+  if (room == 0) return 0;
+  unsigned char c = (unsigned char)s[0];
+  if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
+  size_t valid, bytes;
+  if (ft_utf8_next(s, room, &valid) == 0) return 0;
+  uint32_t code = ft_utf8_decode(s, &bytes);
+  bool space = code == 0x85 || code == 0xA0 || code == 0x1680 ||
+               (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
+               code == 0x202F || code == 0x205F || code == 0x3000;
+  return space ? bytes : 0;
 }
 
 size_t ft_utf8_encode(uint32_t code, char *out) {

@@ -3,19 +3,6 @@
 
 #include "value.h"
 
-size_t ft_jinja_space(const char *s, size_t room) {
-  if (room == 0) return 0;
-  unsigned char c = (unsigned char)s[0];
-  if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
-  if (ft_utf8_length(s[0]) > room) return 0;
-  size_t bytes;
-  uint32_t code = ft_utf8_decode(s, &bytes);
-  bool space = code == 0x85 || code == 0xA0 || code == 0x1680 ||
-               (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
-               code == 0x202F || code == 0x205F || code == 0x3000;
-  return space ? bytes : 0;
-}
-
 bool ft_jinja_ends_line(uint32_t code) {
   return (code >= 0x0A && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
          code == 0x2028 || code == 0x2029;

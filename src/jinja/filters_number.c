@@ -25,9 +25,9 @@ static ft_err absolute(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
  * between digits. False: it is none. */
 static bool number_text(const ft_jinja_string *string, char text[MAX_NUMBER_BYTES]) {
   size_t begin = 0, end = string->bytes, used = 0, space;
-  while ((space = ft_jinja_space(string->text + begin, end - begin)) > 0)
+  while ((space = ft_utf8_space(string->text + begin, end - begin)) > 0)
     begin += space;
-  while (end > begin && ft_jinja_space(string->text + end - 1, 1))
+  while (end > begin && ft_utf8_space(string->text + end - 1, 1))
     end--;
   if (begin == end || end - begin >= MAX_NUMBER_BYTES) return false;
   for (size_t i = begin; i < end; i++) {

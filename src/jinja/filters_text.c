@@ -68,7 +68,7 @@ out:
 
 /* Where a word begins: after a run of white space, or of - ( { [ <. */
 static bool is_word_border(const char *s, size_t room) {
-  return ft_jinja_space(s, room) > 0 || strchr("-({[<", s[0]);
+  return ft_utf8_space(s, room) > 0 || strchr("-({[<", s[0]);
 }
 
 static ft_err title(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given *g,

@@ -36,7 +36,7 @@ static void advance(lexer *l, size_t to) {
 }
 
 static size_t skip_space(const lexer *l, size_t at) {
-  for (size_t bytes; (bytes = ft_jinja_space(l->text + at, l->length - at)) > 0;)
+  for (size_t bytes; (bytes = ft_utf8_space(l->text + at, l->length - at)) > 0;)
     at += bytes;
   return at;
 }
@@ -65,7 +65,7 @@ static size_t text_end(const lexer *l, size_t begin, size_t end, char sign, bool
   if (sign == '-') {
     size_t kept = begin;
     for (size_t at = begin; at < end;) {
-      size_t space = ft_jinja_space(l->text + at, end - at);
+      size_t space = ft_utf8_space(l->text + at, end - at);
       at += space ? space : ft_utf8_length(l->text[at]);
       if (!space) kept = at;
     }
@@ -77,7 +77,7 @@ static size_t text_end(const lexer *l, size_t begin, size_t end, char sign, bool
     line--;
   if (line == begin && !l->line_starts) return end;
   for (size_t at = line, bytes; at < end; at += bytes)
-    if ((bytes = ft_jinja_space(l->text + at, end - at)) == 0) return end;
+    if ((bytes = ft_utf8_space(l->text + at, end - at)) == 0) return end;
   return line;
 }
 
@@ -341,7 +341,7 @@ static ft_err lex_tag(lexer *l, bool is_block) {
   while (l->at < l->length) {
     char c = l->text[l->at];
     size_t end = l->num_open ? 0 : tag_end(l, l->at, is_block ? "%}" : "}}", is_block, is_block);
-    size_t space = ft_jinja_space(l->text + l->at, l->length - l->at);
+    size_t space = ft_utf8_space(l->text + l->at, l->length - l->at);
     if (end) {
       FT_TRY(add(l, (ft_jinja_token){.type = is_block ? JINJA_T_BLOCK_END : JINJA_T_VARIABLE_END}));
       advance(l, l->at + end);

@@ -35,7 +35,7 @@ static void reverse(ft_jinja_list *list) {
 }
 
 static size_t skip_space(const ft_jinja_string *text, size_t at) {
-  for (size_t space; (space = ft_jinja_space(text->text + at, text->bytes - at)) > 0;)
+  for (size_t space; (space = ft_utf8_space(text->text + at, text->bytes - at)) > 0;)
     at += space;
   return at;
 }
@@ -44,7 +44,7 @@ static ft_err split_space(parts *p, const ft_jinja_string *text, int64_t most) {
   ft_err err = FT_OK;
   for (size_t at = skip_space(text, 0); at < text->bytes; most--) {
     size_t end = at;
-    while (end < text->bytes && ft_jinja_space(text->text + end, text->bytes - end) == 0)
+    while (end < text->bytes && ft_utf8_space(text->text + end, text->bytes - end) == 0)
       end += ft_utf8_length(text->text[end]);
     if (most == 0) end = text->bytes;
     FT_TRY(add_part(p, text, at, end));
@@ -58,7 +58,7 @@ out:
 static size_t stretch_begin(const ft_jinja_string *text, size_t end, bool space) {
   while (end > 0) {
     size_t last = ft_utf8_before(text->text, end);
-    if ((ft_jinja_space(text->text + last, text->bytes - last) > 0) != space) break;
+    if ((ft_utf8_space(text->text + last, text->bytes - last) > 0) != space) break;
     end = last;
   }
   return end;

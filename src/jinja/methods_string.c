@@ -86,7 +86,7 @@ static ft_err isspace_(ft_jinja_state *s, ft_jinja_value v, const ft_jinja_given
   (void)s;
   (void)g;
   size_t at = 0, space;
-  while ((space = ft_jinja_space(v.string->text + at, v.string->bytes - at)) > 0)
+  while ((space = ft_utf8_space(v.string->text + at, v.string->bytes - at)) > 0)
     at += space;
   *out = ft_jinja_bool(at > 0 && at == v.string->bytes);
   return FT_OK;
@@ -118,7 +118,7 @@ static bool is_in(const ft_jinja_string *set, const char *s, size_t bytes) {
 /* Bytes of a character that is to be cut, or 0. chars: NULL means white space. */
 static size_t cut(const ft_jinja_string *chars, const char *s, size_t room) {
   if (room == 0) return 0;
-  if (!chars) return ft_jinja_space(s, room);
+  if (!chars) return ft_utf8_space(s, room);
   size_t bytes = ft_utf8_length(s[0]);
   return is_in(chars, s, bytes) ? bytes : 0;
 }

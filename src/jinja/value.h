@@ -260,8 +260,6 @@ ft_err ft_jinja_sort(ft_jinja_arena *a, ft_jinja_value *keys, ft_jinja_value *it
 
 /* ---------------------------------------------------------------- characters */
 
-/* Bytes of the white space character (Python's str.isspace) at s, or 0. */
-size_t ft_jinja_space(const char *s, size_t room);
 /* Whether Python's str.splitlines ends a line here (CR and LF beside each other are one end). */
 bool ft_jinja_ends_line(uint32_t code);
 /* Python's str.isprintable of one code point. */

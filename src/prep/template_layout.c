@@ -2,28 +2,14 @@
  * docs/data.md has them as tables. */
 #include <string.h>
 
+#include "ft/base_utf8.h"
 #include "template.h"
 
 /* ---------------------------------------------------------------- white space */
 
-/* Length of the white space character at the start of s, 0 if there is none: what Python's
- * str.isspace accepts, which is what Jinja's trim removes. */
-static size_t space_length(const unsigned char *s, size_t bytes) {
-  if (bytes == 0) return 0;
-  if (s[0] == ' ' || (s[0] >= 0x09 && s[0] <= 0x0D) || (s[0] >= 0x1C && s[0] <= 0x1F)) return 1;
-  if (bytes >= 2 && s[0] == 0xC2 && (s[1] == 0x85 || s[1] == 0xA0)) return 2;
-  if (bytes < 3) return 0;
-  bool ogham = s[0] == 0xE1 && s[1] == 0x9A && s[2] == 0x80; /* U+1680 */
-  bool general = s[0] == 0xE2 && s[1] == 0x80 &&             /* U+2000–200A, */
-                 (s[2] <= 0x8A || s[2] == 0xA8 || s[2] == 0xA9 || s[2] == 0xAF); /* 2028/9, 202F */
-  bool mathematical = s[0] == 0xE2 && s[1] == 0x81 && s[2] == 0x9F;              /* U+205F */
-  bool ideographic = s[0] == 0xE3 && s[1] == 0x80 && s[2] == 0x80;               /* U+3000 */
-  return ogham || general || mathematical || ideographic ? 3 : 0;
-}
-
 size_t ft_space_before(const char *text, size_t bytes) {
   size_t at = 0, length;
-  while ((length = space_length((const unsigned char *)text + at, bytes - at)) > 0)
+  while ((length = ft_utf8_space(text + at, bytes - at)) > 0)
     at += length;
   return at;
 }
@@ -33,7 +19,7 @@ size_t ft_space_after(const char *text, size_t bytes) {
   for (bool found = true; found;) {
     found = false;
     for (size_t length = 1; length <= 3 && length <= end && !found; length++)
-      if (space_length((const unsigned char *)text + end - length, length) == length) {
+      if (ft_utf8_space(text + end - length, length) == length) {
         end -= length;
         found = true;
       }

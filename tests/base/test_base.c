@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ft/base.h"
+#include "ft/base_utf8.h"
 
 static void errors_keep_code_and_message(void **state) {
   (void)state;
@@ -75,6 +75,27 @@ static void hex_digits_have_values(void **state) {
     int place = at ? (int)(at - digits) : -1;
     assert_int_equal(ft_hex_digit((char)c), place < 16 ? place : place - 6);
   }
+}
+
+/* The white space of CPython's str.isspace, and no half of another character. */
+static void white_space_is_pythons(void **state) {
+  (void)state;
+  static const uint32_t spaces[] = {0x9,    0xA,    0xB,    0xC,    0xD,    0x1C,   0x1D,   0x1E,
+                                    0x1F,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001, 0x2002,
+                                    0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A,
+                                    0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+  size_t next = 0;
+  for (uint32_t code = 0; code < 0x110000; code++) {
+    char text[4];
+    if (code >= 0xD800 && code < 0xE000) continue;
+    size_t length = ft_utf8_encode(code, text);
+    bool is = next < FT_ARRAY_SIZE(spaces) && spaces[next] == code;
+    next += is;
+    assert_int_equal(ft_utf8_space(text, length), is ? length : 0);
+    assert_int_equal(ft_utf8_space(text, length - 1), 0);
+    if (length > 1) assert_int_equal(ft_utf8_space(text + 1, length - 1), 0);
+  }
+  assert_int_equal(next, FT_ARRAY_SIZE(spaces));
 }
 
 static void impossible_sizes_are_refused(void **state) {
@@ -168,6 +189,7 @@ int main(void) {
       cmocka_unit_test(memory_is_zeroed_aligned_and_accounted),
       cmocka_unit_test(arrays_grow_when_they_are_full),
       cmocka_unit_test(hex_digits_have_values),
+      cmocka_unit_test(white_space_is_pythons),
       cmocka_unit_test(impossible_sizes_are_refused),
       cmocka_unit_test(random_numbers_depend_on_all_of_the_key),
       cmocka_unit_test(normals_have_mean_0_and_variance_1),

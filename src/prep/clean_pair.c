@@ -5,11 +5,6 @@
 
 enum { SHOWN_TOKENS = 16 };
 
-static int64_t prompt_length(const ft_ids *ids) {
-  const uint8_t *first = ids->count > 0 ? memchr(ids->mask, 1, (size_t)ids->count) : NULL;
-  return first ? first - ids->mask : ids->count;
-}
-
 static bool are_equal(const ft_ids *a, const ft_ids *b) {
   return a->count == b->count && a->count > 0 &&
          memcmp(a->ids, b->ids, (size_t)a->count * sizeof *a->ids) == 0 &&
@@ -35,7 +30,8 @@ static ft_err compare_prompts(const ft_tokenizer *t, const ft_ids *a, const ft_i
   ft_err err = FT_OK;
   char *texts[2] = {NULL, NULL};
   size_t bytes[2] = {0, 0};
-  int64_t count_a = prompt_length(a), count_b = prompt_length(b), least = FT_MIN(count_a, count_b);
+  int64_t count_a = ft_ids_prompt_length(a), count_b = ft_ids_prompt_length(b);
+  int64_t least = FT_MIN(count_a, count_b);
   *at = 0;
   while (*at < least && a->ids[*at] == b->ids[*at])
     ++*at;
@@ -55,7 +51,7 @@ ft_err ft_clean_pair(const ft_clean_options *o, const ft_tokenizer *tokenizer,
   ft_err err = FT_OK;
   const ft_ids *chosen = &pair->ids, *rejected = &pair->rejected;
   if (o->actions[FT_RULE_EQUAL_ANSWERS] != FT_ACTION_OFF && are_equal(chosen, rejected))
-    FT_TRY(note_text(o, tokenizer, chosen, prompt_length(chosen), FT_RULE_EQUAL_ANSWERS, f));
+    FT_TRY(note_text(o, tokenizer, chosen, ft_ids_prompt_length(chosen), FT_RULE_EQUAL_ANSWERS, f));
   if (o->actions[FT_RULE_PROMPTS_DIFFER] != FT_ACTION_OFF) {
     bool same;
     int64_t at;

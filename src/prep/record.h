@@ -57,7 +57,9 @@ void ft_record_fini(ft_record *record);
 /* Of what was asked: the first user's words (of a text, all of it), in lower case, without
  * punctuation and differences of white space. Records of one prompt fall into one set. */
 ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out);
-/* The same of ids that are there already: those before the first target, or all. */
+/* Ids before the first target, or all. */
+int64_t ft_ids_prompt_length(const ft_ids *ids);
+/* As ft_record_prompt_hash, of ids that are there already. */
 uint64_t ft_ids_prompt_hash(const ft_ids *ids);
 /* As ft_render_record, for a record that was read: its only conversation, or of a preference the
  * chosen one (the rejected one is a record itself). */

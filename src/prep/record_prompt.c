@@ -4,10 +4,15 @@
 #include "normalise.h"
 #include "record.h"
 
-uint64_t ft_ids_prompt_hash(const ft_ids *ids) {
+int64_t ft_ids_prompt_length(const ft_ids *ids) {
   int64_t count = 0;
   while (count < ids->count && !ids->mask[count])
     count++;
+  return count;
+}
+
+uint64_t ft_ids_prompt_hash(const ft_ids *ids) {
+  int64_t count = ft_ids_prompt_length(ids);
   /* of what is learnt as a whole, the first token never is a target */
   if (count <= 1 || count == ids->count) count = ids->count;
   return ft_hash64(ids->ids, (size_t)count * sizeof *ids->ids, 2);

@@ -9,27 +9,23 @@
 #define ANSWER(a) "{\"role\":\"assistant\",\"content\":\"" a "\"}"
 #define WHOLE(q, a) "[" USER(q) "," ANSWER(a) "]"
 
-static const char faulty[] =
-    "{\"prompt\":\"one\",\"chosen\":\"good\",\"rejected\":\"bad\"}\n"
-    "{\"prompt\":\"two\",\"chosen\":\"same\",\"rejected\":\"same\"}\n"
-    "{\"chosen\":" WHOLE("three", "a") ",\"rejected\":" WHOLE(
-        "four", "b") "}\n"
-                     "{\"prompt\":\"five\",\"chosen\":" WHOLE("six", "a") ",\"rejected\":" WHOLE(
-                         "six",
-                         "b") "}\n"
-                              "{\"prompt\":\" seven\",\"chosen\":" WHOLE(
-                                  "seven",
-                                  "a") ",\"rejected\":" WHOLE("seven",
-                                                              "b") "}\n"
-                                                                   "{\"chosen\":" WHOLE(
-                                                                       "eight",
-                                                                       "a") ",\"rejected\""
-                                                                            ":" WHOLE("eight",
-                                                                                      "a") "}\n";
+/* prompt: "" or a member with its comma. */
+#define LINE(prompt, chosen, rejected)                                                             \
+  "{" prompt "\"chosen\":" chosen ",\"rejected\":" rejected "}\n"
 
 static workbench *faulty_bench(void) {
+  static const char *const lines[] = {
+      LINE("\"prompt\":\"one\",", "\"good\"", "\"bad\""),
+      LINE("\"prompt\":\"two\",", "\"same\"", "\"same\""),
+      LINE("", WHOLE("three", "a"), WHOLE("four", "b")),
+      LINE("\"prompt\":\"five\",", WHOLE("six", "a"), WHOLE("six", "b")),
+      LINE("\"prompt\":\" seven\",", WHOLE("seven", "a"), WHOLE("seven", "b")),
+      LINE("", WHOLE("eight", "a"), WHOLE("eight", "a"))};
+  char text[2048] = "";
+  for (size_t i = 0; i < FT_ARRAY_SIZE(lines); i++)
+    strcat(text, lines[i]);
   workbench *b = open_bench();
-  add_lines(b, "pairs.jsonl", faulty);
+  add_lines(b, "pairs.jsonl", text);
   return b;
 }
 

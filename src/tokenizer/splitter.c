@@ -302,28 +302,36 @@ CUTTER(tekken)
 CUTTER(deepseek)
 
 /* The same where all words of a window are found at once; the word that ends none of them is left
- * to the code for any text. */
-#define WINDOW_CUTTER(NAME, MOST_NUMBERS)                                                          \
-  static int64_t cut_##NAME(const reading *r, size_t stop, size_t *at, size_t *ends,               \
-                            int64_t room) {                                                        \
-    int64_t count = 0;                                                                             \
-    size_t now = *at;                                                                              \
-    while (count < room && now < stop) {                                                           \
-      uint64_t starts = room - count >= FT_WINDOW ? cl100k_starts(r, now, MOST_NUMBERS) : 0;       \
-      if (!starts) {                                                                               \
-        ends[count++] = now = NAME##_any(r, now);                                                  \
-        continue;                                                                                  \
-      }                                                                                            \
-      size_t from = now;                                                                           \
-      for (; starts; starts &= starts - 1)                                                         \
-        ends[count++] = now = from + (size_t)__builtin_ctzll(starts);                              \
-    }                                                                                              \
-    *at = now;                                                                                     \
-    return count;                                                                                  \
+ * to `any`, the code for any text. */
+INLINE int64_t cut_by_windows(const reading *r, size_t stop, size_t *at, size_t *ends, int64_t room,
+                              unsigned most_numbers, size_t (*any)(const reading *r, size_t at)) {
+  int64_t count = 0;
+  size_t now = *at;
+  while (count < room && now < stop) {
+    uint64_t starts = room - count >= FT_WINDOW ? cl100k_starts(r, now, most_numbers) : 0;
+    if (!starts) {
+      ends[count++] = now = any(r, now);
+      continue;
+    }
+    size_t from = now;
+    for (; starts; starts &= starts - 1)
+      ends[count++] = now = from + (size_t)__builtin_ctzll(starts);
   }
-WINDOW_CUTTER(llama3, 3)
-WINDOW_CUTTER(qwen2, 1)
-WINDOW_CUTTER(qwen35, 1)
+  *at = now;
+  return count;
+}
+
+static int64_t cut_llama3(const reading *r, size_t stop, size_t *at, size_t *ends, int64_t room) {
+  return cut_by_windows(r, stop, at, ends, room, 3, llama3_any);
+}
+
+static int64_t cut_qwen2(const reading *r, size_t stop, size_t *at, size_t *ends, int64_t room) {
+  return cut_by_windows(r, stop, at, ends, room, 1, qwen2_any);
+}
+
+static int64_t cut_qwen35(const reading *r, size_t stop, size_t *at, size_t *ends, int64_t room) {
+  return cut_by_windows(r, stop, at, ends, room, 1, qwen35_any);
+}
 
 enum { MOST_PATTERNS = 3 };
 

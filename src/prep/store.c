@@ -165,11 +165,7 @@ static ft_err get(FILE *file, int64_t at, void *data, size_t bytes) {
 static ft_err get_ids(FILE *file, int64_t at, int64_t count, ft_ids *out) {
   ft_err err = FT_OK;
   out->count = 0;
-  if (count > out->capacity) {
-    FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)count * sizeof *out->ids, (void **)&out->ids));
-    FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)count, (void **)&out->mask));
-    out->capacity = count;
-  }
+  FT_TRY(ft_ids_reserve(out, count));
   if (count > 0) {
     FT_TRY(get(file, at, out->ids, (size_t)count * sizeof *out->ids));
     FT_TRY(get(file, -1, out->mask, (size_t)count));

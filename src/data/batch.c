@@ -136,6 +136,7 @@ typedef struct mismatching {
   ft_batch *batch;
   int64_t item;
   ft_data_place previous; /* the document before the one that comes next */
+  int64_t answer_at;      /* where the answer begins in it */
 } mismatching;
 
 static ft_err note_document(ft_data *data, const ft_data_place *document, void *arg) {
@@ -147,15 +148,16 @@ static ft_err note_document(ft_data *data, const ft_data_place *document, void *
 static ft_err append_mismatched(ft_data *data, const ft_data_place *document, void *arg) {
   ft_err err = FT_OK;
   mismatching *m = arg;
-  int64_t prompt, other;
+  int64_t prompt;
   FT_TRY(ft_data_prompt_length(data, document, &prompt));
-  FT_TRY(ft_data_prompt_length(data, &m->previous, &other));
-  int64_t length = FT_MIN(prompt + m->previous.length - other, data->seq_len);
+  int64_t length = FT_MIN(prompt + m->previous.length - m->answer_at, data->seq_len);
   FT_TRY(reserve(m->batch, length));
   ft_data_slot slot = next_slot(m->batch);
-  FT_TRY(ft_data_read_mismatched(data, document, prompt, &m->previous, other, length, &slot));
+  FT_TRY(
+      ft_data_read_mismatched(data, document, prompt, &m->previous, m->answer_at, length, &slot));
   take_slot(m->batch, &slot, length, m->item++);
   m->previous = *document;
+  m->answer_at = prompt;
 out:
   return err;
 }
@@ -167,6 +169,7 @@ ft_err ft_data_add_mismatched(ft_data *data, int64_t first, int64_t num_rows, in
             first + num_rows <= batch_first + batch_rows);
   int64_t before = first > batch_first ? first - 1 : batch_first + batch_rows - 1;
   ft_err err = visit_rows(data, before, 1, note_document, &m.previous);
+  if (err == FT_OK) err = ft_data_prompt_length(data, &m.previous, &m.answer_at);
   return err == FT_OK ? visit_rows(data, first, num_rows, append_mismatched, &m) : err;
 }
 

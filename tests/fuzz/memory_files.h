@@ -16,5 +16,7 @@ void memory_file(const char *path, const void *data, size_t bytes);
 int memory_files_open(void);
 /* Whether other paths are forbidden. */
 void memory_files_only(int only);
+/* But for files of this name, which a reader may look for where its input says: there is none. */
+void memory_files_missing(const char *name);
 
 #endif

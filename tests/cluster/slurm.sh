@@ -59,9 +59,9 @@ has_finished_step() {
   grep -q "\"step\":$2,\"loss\"" "$work/$1/metrics.jsonl" 2>/dev/null
 }
 
-# State of a job, as COMPLETED, PENDING …
+# State of a job (of its first part), as COMPLETED, PENDING …
 state_of() {
-  on_head scontrol -o show job "${job_of[$1]}" | sed -E 's/.* JobState=([A-Z_]+).*/\1/'
+  on_head scontrol -o show job "${job_of[$1]}" | sed -E '1!d; s/.* JobState=([A-Z_]+).*/\1/'
 }
 
 is_over() {
@@ -152,6 +152,22 @@ siblings_stay() {
   ! grep -q "attempt 2" "$work/array-0.log" || broke array-0 "its sibling's requeue ended it"
 }
 
+# The parts of a heterogeneous job are one run; asked to stop, all of it is queued again. mpirun sees the
+# first part only.
+parts_are_one() {
+  local program=$work/ftrun fault="forward=slow:1"
+  job_of[parts]=$(FTRUN=$program FT_FAULT=$fault on_head sbatch --parsable -p low -t 60 -o "$work/parts.log" -N 1 -w h1 : \
+    -N 2 -w h2,h3 --ntasks-per-node=1 "$root/launch/slurm/ftrun.sbatch" "$work/config.json" run.dir="$work/parts")
+  job_of[by-mpirun]=$(FTRUN=$ftrun FTRUN_LAUNCHER=mpirun on_head sbatch --parsable -p low -o "$work/by-mpirun.log" -N 1 -w h4 : \
+    -N 1 -w h5 "$root/launch/slurm/ftrun.sbatch" "$work/config.json" run.dir="$work/by-mpirun")
+  wait_for 60 has_finished_step parts 1 || broke parts "did not begin"
+  grep -q "3 ranks on 3 nodes" "$work/parts.log" || broke parts "has other ranks than nodes"
+  on_head scancel --batch --signal=USR1 "${job_of[parts]}"
+  came_through parts SIGUSR1
+  wait_for 60 is_over by-mpirun || broke by-mpirun "not over"
+  grep -q "of 2 parts: mpirun sees the first only" "$work/by-mpirun.log" || broke by-mpirun "was not refused"
+}
+
 # The same job twice: the second is refused once, and not tried again on the first one's checkpoints.
 twice() {
   local program=$ftrun fault="forward=slow:0.3"
@@ -190,6 +206,7 @@ for name in requeued requeued-mpirun lost-node lost-first-node; do came_through 
 came_through time-limit-unwarned "the time limit"
 not_for_ever
 siblings_stay
+parts_are_one
 twice
 by_hand
 echo "$num_good jobs came through and equal the unbroken run"

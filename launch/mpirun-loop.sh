@@ -43,6 +43,7 @@ done
 
 # See launch/terminal.sh: no warning of Open MPI 4's event loop when several ranks end at the same time.
 # Later versions need not have another loop than that of epoll.
+[ $# -gt 0 ] || usage 64 >&2
 case $("$1" --version 2>/dev/null | head -n 1) in
   *"(Open MPI) 4."*) export EVENT_NOEPOLL="${EVENT_NOEPOLL:-1}" ;;
 esac

@@ -83,6 +83,9 @@ void ft_mistakes_note(ft_mistakes *m, ft_err err);
  * found in (NULL: not said). */
 ft_err ft_mistakes_fail(const ft_mistakes *m, const char *where);
 
+/* How many letters have to be changed, put in or left out to make b of a (Levenshtein), for "did
+ * you mean"; 1000 where b has more than 127. */
+size_t ft_edit_distance(const char *a, const char *b);
 bool ft_ends_with(const char *text, const char *end);
 /* What a hexadecimal digit of either case stands for, or -1. */
 int ft_hex_digit(char c);

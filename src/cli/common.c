@@ -45,8 +45,16 @@ static void refuse_dashed_keys(int argc, char **argv) {
   }
 }
 
+/* No command has an option -h of its own. */
+static void take_help(int argc, char **argv) {
+  static char help[] = "--help";
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "-h") == 0) argv[i] = help;
+}
+
 void ft_cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
   refuse_dashed_keys(argc, argv);
+  take_help(argc, argv);
   if (ft_cli_launch_rank() != 0) { /* the same words on every rank: once is enough */
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO),
         out = dup(STDOUT_FILENO);

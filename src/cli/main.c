@@ -42,6 +42,19 @@ static ft_err print_version(void) {
   return FT_OK;
 }
 
+static void say_unknown(const char *name) {
+  const char *best = NULL;
+  size_t least = 3;
+  for (int64_t i = 0; i < ft_num_commands; i++) {
+    size_t d = ft_edit_distance(name, ft_commands[i].name);
+    if (d >= least) continue;
+    least = d;
+    best = ft_commands[i].name;
+  }
+  fprintf(stderr, "ftrun: there is no command \"%s\"%s%s%s\n\n", name,
+          best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
+}
+
 int main(int argc, char **argv) {
   ignore_failing_output();
   ft_log_set_rank(ft_cli_launch_rank());
@@ -57,7 +70,7 @@ int main(int argc, char **argv) {
   const ft_command *command = ft_command_find(name);
   if (command) return run(command, argc, argv);
   if (speaks) {
-    if (*name) fprintf(stderr, "ftrun: there is no command \"%s\"\n\n", name);
+    if (*name) say_unknown(name);
     ft_cli_print_commands(stderr);
   }
   return FT_ERR_USAGE;

@@ -338,7 +338,10 @@ ft_err ft_hf_config_read(const char *dir, ft_hf_config *out) {
   char *path = NULL, *generation_path = NULL;
   cJSON *generation = NULL;
   *out = (ft_hf_config){0};
-  FT_CHECK(ft_path_exists(dir), FT_ERR_NOINPUT, "the model directory %s does not exist", dir);
+  FT_CHECK(ft_path_exists(dir), FT_ERR_NOINPUT,
+           "the model directory %s does not exist; nothing is downloaded: put it there, with "
+           "`hf download NAME --local-dir DIR` for instance, and give its path",
+           dir);
   FT_TRY(ft_kind_check(dir, FT_WANT_MODEL));
   FT_TRY(ft_path_join(dir, "config.json", &path));
   FT_TRY(ft_path_join(dir, "generation_config.json", &generation_path));

@@ -206,7 +206,9 @@ ft_err ft_kind_check(const char *path, ft_want want) {
   ft_kind kind = ft_kind_of(path);
   char *advice = NULL;
   if (rows[kind].usable & 1u << want) return FT_OK;
-  if (kind == FT_KIND_ABSENT) return ft_fail(FT_ERR_NOINPUT, "%s: no such file or directory", path);
+  if (kind == FT_KIND_ABSENT)
+    return ft_fail(FT_ERR_NOINPUT, "%s: no such file or directory; %s%s", path, wanted[want],
+                   want == FT_WANT_TOKENS ? ": ftrun prep makes them" : "");
   ft_err err = advice_for(path, kind, want, &advice);
   if (err == FT_OK)
     err = ft_fail(FT_ERR_DATA, "%s: is %s; %s%s%s", path, rows[kind].name, wanted[want],

@@ -48,10 +48,13 @@ out:
 static ft_err read_hashes(ft_safetensors_source *f, const char *digits, int64_t count) {
   ft_err err = FT_OK;
   void *memory;
-  FT_CHECK(strlen(digits) / FT_SAFETENSORS_DIGITS == (size_t)count &&
-               strlen(digits) % FT_SAFETENSORS_DIGITS == 0,
-           FT_ERR_DATA, "%s: has the digits of %.1f checksums, its data have %lld chunks", f->path,
-           (double)strlen(digits) / FT_SAFETENSORS_DIGITS, (long long)count);
+  FT_CHECK(
+      strlen(digits) / FT_SAFETENSORS_DIGITS == (size_t)count &&
+          strlen(digits) % FT_SAFETENSORS_DIGITS == 0,
+      FT_ERR_DATA,
+      "%s: was written with %.0f chunks of data and has %lld: the file is cut off, or has more "
+      "than was written; make or get it again",
+      f->path, (double)strlen(digits) / FT_SAFETENSORS_DIGITS, (long long)count);
   FT_TRY(ft_alloc_array(FT_MEM_IO, count, sizeof(uint64_t), &memory));
   f->hashes = memory;
   for (int64_t i = 0; i < count; i++)

@@ -118,6 +118,11 @@ ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_over
   memset(out, 0, sizeof *out);
   err = ft_json_read(path, &file);
   if (err == FT_ERR_DATA) err = ft_fail_prefix(FT_ERR_CONFIG, "a configuration is JSON");
+  if (err == FT_ERR_NOINPUT)
+    err = ft_fail(err,
+                  "%s: no such file; a configuration (a JSON file, docs/configuration.md) was "
+                  "expected",
+                  path);
   if (err != FT_OK) goto out;
   FT_CHECK(cJSON_IsObject(file), FT_ERR_CONFIG, "%s: a JSON object was expected", path);
   out->json = defaults();

@@ -133,6 +133,20 @@ out:
   return err;
 }
 
+/* Why DIR/tokenizer.json is not there. */
+static ft_err fail_without_file(const char *dir) {
+  char *other = NULL;
+  ft_err err = ft_kind_check(dir, FT_WANT_MODEL);
+  if (err == FT_OK) err = ft_path_join(dir, "tokenizer.model", &other);
+  if (err == FT_OK)
+    err = ft_fail(FT_ERR_NOINPUT,
+                  "%s has no tokenizer.json%s: in Python, AutoTokenizer.from_pretrained(DIR)"
+                  ".save_pretrained(DIR) writes it, where transformers knows the tokenizer",
+                  dir, ft_path_exists(other) ? ", and its tokenizer.model is not read" : "");
+  ft_free(other);
+  return err;
+}
+
 ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
   ft_err err = FT_OK;
   char *path = NULL, *text = NULL;
@@ -143,8 +157,8 @@ ft_err ft_tokenizer_open(const char *dir, ft_tokenizer **out) {
   FT_TRY(ft_path_join(dir, "tokenizer.json", &path));
   if (ft_path_exists(path))
     FT_TRY(ft_kind_check(path, FT_WANT_JSON));
-  else if (ft_path_exists(dir))
-    FT_TRY(ft_kind_check(dir, FT_WANT_MODEL));
+  else
+    FT_TRY(fail_without_file(dir));
   FT_TRY(ft_read_file(path, MAX_FILE_BYTES, &text, &bytes));
   FT_TRY(ft_json_parse(text, bytes, path, &json));
   FT_TRY(ft_more_tokens_read(dir, &more));

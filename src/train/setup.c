@@ -66,8 +66,11 @@ static void look_for_data(const ft_config *c, bool training, ft_mistakes *m) {
 void ft_train_look(const ft_config *c, ft_mistakes *m) {
   ft_run *run = NULL;
   if (c->model_path && !ft_path_is_dir(c->model_path))
-    ft_mistakes_add(m, FT_ERR_NOINPUT, "the model directory %s does not exist (model.path)",
-                    c->model_path);
+    ft_mistakes_add(
+        m, FT_ERR_NOINPUT,
+        "the model directory %s does not exist (model.path); nothing is downloaded: put it "
+        "there, with `hf download NAME --local-dir DIR` for instance",
+        c->model_path);
   look_for_data(c, true, m);
   if (c->run_dir) ft_mistakes_note(m, ft_run_open(c->run_dir, &run));
   ft_run_close(run);

@@ -32,7 +32,19 @@ END
 
 # ---- the command line
 expect 64 "$ftrun" tran
-says 'there is no command "tran"' prep
+says 'there is no command "tran"; did you mean train?' prep
+expect 0 "$ftrun" train -h
+says --check
+expect 66 train model.path=meta-llama/Llama-2-7b-hf
+says 'meta-llama/Llama-2-7b-hf does not exist' 'nothing is downloaded' 'hf download'
+expect 66 "$ftrun" train "$work/nowhere.json"
+says 'nowhere.json: no such file; a configuration (a JSON file'
+expect 66 train "data.train=[{\"path\":\"$work/absent\"}]"
+says 'data.train' 'absent: no such file or directory; a token shard (*.h5) or a folder of them was expected' 'ftrun prep'
+expect 64 "$root/launch/mpirun-loop.sh"
+says 'launch/mpirun-loop.sh [OPTION...] mpirun'
+expect 64 env -u SLURM_JOB_ID "$root/launch/slurm/ftrun.sbatch" "$work/config.json"
+says 'this is a batch script, for Slurm to run: sbatch'
 expect 64 "$ftrun"
 expect 64 "$ftrun" train
 says 'the configuration is missing'
@@ -90,6 +102,15 @@ for check in '' --check; do
   says_once 'model.layers.1.mlp.up_proj.weight'
   says '[328, 120]'
 done
+cp -r "$work/model" "$work/cut-off"
+truncate -s -1000000 "$work/cut-off/model.safetensors"
+expect 65 train "model.path=$work/cut-off"
+says 'the file is cut off'
+cp -r "$work/model" "$work/older"
+rm "$work/older/tokenizer.json" "$work/older/ftrun.sha256"
+touch "$work/older/tokenizer.model"
+expect 66 "$ftrun" prep --model "$work/older" --input "$work/questions.jsonl" --out "$work/none"
+says 'has no tokenizer.json, and its tokenizer.model is not read' save_pretrained
 cp -r "$work/model" "$work/other-type"
 sed -i 's/"model_type":[^,]*/"model_type": "bloom"/' "$work/other-type/config.json"
 expect 65 train "model.path=$work/other-type"

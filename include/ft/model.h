@@ -18,6 +18,7 @@ typedef struct ft_model_options {
   int64_t activation_checkpointing;
   int64_t logits_bytes; /* that logits of one piece may take; 0: 256 MiB, or what FTRUN_LOGITS_BYTES
                            says; tests set a few */
+  bool weighed;         /* ft_model_train_weighed and ft_model_values are to be called */
   bool bounded_head;    /* where the head's gradient would be summed in f32 in more than four times
                            logits_bytes, it is made in pieces of the vocabulary, from logits that
                            are computed once more (tied: twice) */
@@ -72,6 +73,23 @@ ft_err ft_model_train(ft_model *model, const ft_model_batch *batch, const ft_los
  * Same rules. */
 ft_err ft_model_evaluate(ft_model *model, const ft_model_batch *batch, double *loss,
                          ft_predictions *predictions);
+
+/* What weighs rows once the values of a whole micro-batch are known: log p of each target in order
+ * of tokens, or each document's score. values [rows]; weights [rows] become the derivative of the
+ * loss by each value. */
+typedef struct ft_weigher {
+  void (*weigh)(void *arg, int64_t rows, const float *values, float *weights);
+  void *arg;
+} ft_weigher;
+
+/* Forward and backward of one micro-batch whose rows are weighed between the two. Rules and errors
+ * as ft_model_train. */
+ft_err ft_model_train_weighed(ft_model *model, const ft_model_batch *batch,
+                              const ft_weigher *weigher);
+
+/* Forward only: *values [*rows], borrowed until the next pass. Same rules. */
+ft_err ft_model_values(ft_model *model, const ft_model_batch *batch, const float **values,
+                       int64_t *rows);
 
 /* Logits [num_rows, vocab] (f32) of the given rows of a micro-batch. Collective (same rules; batch
  * not NULL). */

@@ -5,9 +5,8 @@
 
 #include "internal.h"
 
-/* Logits of rows first … first+rows-1 into m->logits, before their scale and cap. */
-static ft_err make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
-                          int64_t rows, float *logits) {
+ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                           int64_t rows, float *logits) {
   ft_time_enter(FT_TIME_HEAD);
   return ft_matmul_forward(&(ft_matmul){.type = m->type,
                                         .out_type = FT_F32,
@@ -35,15 +34,13 @@ static void predict(ft_model *m, int64_t first, int64_t rows) {
 }
 
 /* The sums of d_logits' columns, over pieces of rows. */
-static void add_bias_gradient(ft_model *m, int64_t first, int64_t rows) {
-  float *sums = first == 0 ? m->d_head_bias : m->d_head_bias_piece;
+static void add_bias_gradient(ft_model *m, int64_t rows, bool add) {
+  float *sums = add ? m->d_head_bias_piece : m->d_head_bias;
   ft_bias_backward(m->type, FT_F32, rows, m->columns, m->d_logits, m->columns, sums);
-  if (first > 0) ft_accumulate(m->d_head_bias, FT_F32, m->d_head_bias_piece, m->columns);
+  if (add) ft_accumulate(m->d_head_bias, FT_F32, m->d_head_bias_piece, m->columns);
 }
 
-/* Gradients that follow from m->d_logits of rows first …: of head_h (into m->branch, which is free
- * here), and of the head where it is summed. */
-static ft_err piece_backward(ft_model *m, const void *head, int64_t first, int64_t rows) {
+ft_err ft_head_rows_backward(ft_model *m, const void *head, int64_t first, int64_t rows, bool add) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_HEAD);
   FT_TRY(ft_matmul_backward_input(&(ft_matmul){.type = m->type,
@@ -67,8 +64,8 @@ static ft_err piece_backward(ft_model *m, const void *head, int64_t first, int64
                                                   .x = ft_model_at(m, m->head_h, first * m->d),
                                                   .x_stride = m->d,
                                                   .out = m->d_head,
-                                                  .accumulate = first > 0}));
-  if (m->d_head_bias) add_bias_gradient(m, first, rows);
+                                                  .accumulate = add}));
+  if (m->d_head_bias) add_bias_gradient(m, rows, add);
 out:
   return err;
 }
@@ -83,11 +80,11 @@ static ft_err loss_piece(ft_model *m, const unit_weights *w, const void *head, i
                            .loss = plain ? NULL : m->row_loss,
                            .dlogits = backward ? m->d_logits : NULL};
   loss.logits = ft_head_logits_form(m);
-  FT_TRY(make_logits(m, w, head, first, rows, m->logits));
+  FT_TRY(ft_head_make_logits(m, w, head, first, rows, m->logits));
   ft_time_enter(FT_TIME_LOSS);
   if (m->predicts) predict(m, first, rows);
   ft_loss_rows(&loss, m->type, &out, m->logits, m->target_ids + first, NULL, rows, m->columns);
-  if (backward) FT_TRY(piece_backward(m, head, first, rows));
+  if (backward) FT_TRY(ft_head_rows_backward(m, head, first, rows, first > 0));
 out:
   return err;
 }
@@ -125,6 +122,19 @@ static ft_err send_bias(ft_model *m, int64_t rows) {
   return ft_gradient_send_vector(m, FT_ROLE_HEAD_BIAS, m->d_head_bias);
 }
 
+ft_err ft_head_send(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                    const void *head, const head_rest *rest) {
+  ft_err err = FT_OK;
+  if (rest->rows > 0 && m->num_vocab_pieces > 0)
+    FT_TRY(ft_head_pieces_backward(m, head, ft_gradient_tensor(m, FT_ROLE_HEAD), rest));
+  else
+    FT_TRY(send_head(m, rest->rows));
+  FT_TRY(send_bias(m, rest->rows));
+  FT_TRY(ft_head_input_backward(m, batch, w, rest->rows));
+out:
+  return err;
+}
+
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
                     const void *head, bool backward, const ft_loss *row_loss, double *loss,
                     head_rest *rest) {
@@ -144,12 +154,7 @@ ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, con
   }
   if (!backward) goto out;
   *rest = (head_rest){.rows = rows, .loss = *row_loss};
-  if (in_pieces)
-    FT_TRY(ft_head_pieces_backward(m, head, ft_gradient_tensor(m, FT_ROLE_HEAD), rest));
-  else
-    FT_TRY(send_head(m, rows));
-  FT_TRY(send_bias(m, rows));
-  FT_TRY(ft_head_input_backward(m, batch, w, rows));
+  FT_TRY(ft_head_send(m, batch, w, head, rest));
 out:
   return err;
 }
@@ -187,7 +192,7 @@ ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t n
     memcpy(ft_model_at_mut(m, m->head_x, i * m->d), ft_model_at(m, x, rows[i] * m->d), row_bytes);
   FT_TRY(ft_head_input(m, NULL, &w, num_rows));
   if (num_rows > 0) {
-    FT_TRY(make_logits(m, &w, head, 0, num_rows, logits));
+    FT_TRY(ft_head_make_logits(m, &w, head, 0, num_rows, logits));
     ft_logits_apply(&form, logits, num_rows, m->columns, m->columns);
   }
   ft_head_release(m);

@@ -134,7 +134,7 @@ static ft_err make_piece(ft_model *m, const void *head, const head_rest *rest, i
   ft_time_enter(FT_TIME_LOSS);
   ft_logits_apply(&loss.logits, m->logits, rest->rows, n, width);
   fill_rest(m, rest, piece);
-  ft_loss_rows(&loss, m->type, &out, m->logits, m->piece_ids, NULL, rest->rows, width);
+  ft_loss_rows(&loss, m->type, &out, m->logits, m->piece_ids, rest->weights, rest->rows, width);
   ft_time_enter(FT_TIME_HEAD);
 out:
   return err;

@@ -9,7 +9,7 @@
  *   attention.c     q, k, v: projections, norms, rotation, attention
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
- *   head_input.c, head.c, head_pieces.c  what is predicted from, logits, losses
+ *   head_input.c, head.c, head_weighed.c, head_pieces.c  what is predicted from, logits, losses
  *   cache.c         generation
  *
  * T: tokens of a micro-batch; other letters as in arch.h. Arrays are of the compute type unless a
@@ -104,6 +104,8 @@ struct ft_model {
   int64_t logit_rows;   /* rows of one bounded piece */
   int64_t *target_rows; /* [T] */
   int32_t *target_ids;  /* [T] */
+  float *row_values;    /* [T] where rows are weighed: log p of the target, or a score */
+  float *row_weights;   /* [T] likewise: derivative of the loss by it */
   bool predicts;        /* the pass is to note the largest logit of each row */
   int32_t *predicted;   /* [T] of an evaluation */
   void *head_x, *head_n, *head_p, *head_t, *head_a, *head_h; /* [T, D] */
@@ -360,6 +362,7 @@ ft_err ft_head_input_backward(ft_model *m, const ft_model_batch *batch, const un
 typedef struct head_rest {
   int64_t rows; /* with a target */
   ft_loss loss;
+  const float *weights; /* [rows] of each one's gradient; NULL: loss.weight */
 } head_rest;
 
 /* Loss over the batch's rows from the last layer's output x. w: the head unit's weights, head: its
@@ -368,6 +371,28 @@ typedef struct head_rest {
 ft_err ft_head_loss(ft_model *m, const ft_model_batch *batch, const void *x, const unit_weights *w,
                     const void *head, bool backward, const ft_loss *row_loss, double *loss,
                     head_rest *rest);
+/* Logits of rows first … first+rows-1 of m->head_h, before their scale and cap. */
+ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                           int64_t rows, float *logits);
+/* Gradients that follow from m->d_logits of rows first …: of head_h (into m->branch, which is free
+ * here), and of the head where it is summed; add: to what others gave. */
+ft_err ft_head_rows_backward(ft_model *m, const void *head, int64_t first, int64_t rows, bool add);
+/* Sends the gradients of the head's tensors, once all rows have had their backward pass (in pieces
+ * of the vocabulary: makes them first), and fills m->dx / dx16. */
+ft_err ft_head_send(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                    const void *head, const head_rest *rest);
+
+/* ---- head_weighed.c: rows whose gradients get weights of their own, once all are known */
+
+/* m->row_values of the batch's rows (m->num_rows): log p of the target, or the document's score. As
+ * ft_head_loss. backward: keeps what ft_head_weighed needs. */
+ft_err ft_head_values(ft_model *m, const ft_model_batch *batch, const void *x,
+                      const unit_weights *w, const void *head, bool backward);
+/* The backward pass after it: m->row_weights has the loss's derivative by each value, which is
+ * overwritten. As ft_head_loss. */
+ft_err ft_head_weighed(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                       const void *head, head_rest *rest);
+
 /* Logits [num_rows, V] of some rows of the last layer's output x. The head's unit comes next. */
 ft_err ft_head_logits(ft_model *m, const void *x, const int64_t *rows, int64_t num_rows,
                       float *logits);

@@ -110,6 +110,8 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
       {&m->head_transform_stats, transform->norm ? t : 0, f32},
       {&m->head_dx, training * t * d, f32},
       {&m->row_loss, pieces > 0 ? t : m->logit_rows, f32},
+      {&m->row_values, m->options.weighed ? t : 0, f32},
+      {&m->row_weights, m->options.weighed ? training * t : 0, f32},
       {&m->logits, m->num_logits, f32},
       {&m->d_logits, m->type == FT_F32 ? 0 : m->num_d_logits, e},
       {&m->d_head, m->d_head_rows * d, f32},

@@ -64,15 +64,33 @@ out:
   return err;
 }
 
-static ft_err backward_head(ft_model *m, const ft_model_batch *batch, const ft_loss *row_loss,
-                            double *loss, head_rest *rest) {
+/* What a pass makes of the head's rows: losses of equal weight, or values that are weighed. */
+typedef struct lesson {
+  const ft_loss *row_loss;
+  double *loss;
+  const ft_weigher *weigher; /* NULL: row_loss and loss */
+} lesson;
+
+static ft_err learn(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
+                    const void *head, const lesson *l, head_rest *rest) {
+  ft_err err = FT_OK;
+  const void *x = m->x[m->arch.layers];
+  if (!l->weigher) return ft_head_loss(m, batch, x, w, head, true, l->row_loss, l->loss, rest);
+  FT_TRY(ft_head_values(m, batch, x, w, head, true));
+  l->weigher->weigh(l->weigher->arg, m->num_rows, m->row_values, m->row_weights);
+  FT_TRY(ft_head_weighed(m, batch, w, head, rest));
+out:
+  return err;
+}
+
+static ft_err backward_head(ft_model *m, const ft_model_batch *batch, const lesson *l,
+                            head_rest *rest) {
   ft_err err = FT_OK;
   unit_weights w;
   const void *head;
   FT_TRY(ft_head_acquire(m, &w, &head));
   FT_TRY(ft_gradient_open(m, &m->layout->head));
-  if (batch)
-    FT_TRY(ft_head_loss(m, batch, m->x[m->arch.layers], &w, head, true, row_loss, loss, rest));
+  if (batch) FT_TRY(learn(m, batch, &w, head, l, rest));
   FT_TRY(ft_gradient_close(m));
   ft_head_release(m);
 out:
@@ -116,23 +134,34 @@ out:
   return err;
 }
 
-ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *row_loss,
-                      double *loss) {
+static ft_err train(ft_model *m, const ft_model_batch *batch, const lesson *l) {
   ft_err err = FT_OK;
   head_rest rest = {.rows = 0};
   FT_ASSERT(m->options.training && (!batch || batch->num_tokens <= m->options.max_tokens));
-  *loss = 0;
   m->predicts = false;
   m->dropout = m->layout->method.dropout;
   m->draw = batch ? batch->draw : 0;
   ft_shard_begin_pass(m->shard, m->train_order, m->num_train_order);
   FT_TRY(forward_layers(m, batch, true));
-  FT_TRY(backward_head(m, batch, row_loss, loss, &rest));
+  FT_TRY(backward_head(m, batch, l, &rest));
   FT_TRY(backward_layers(m, batch));
   FT_TRY(backward_embedding(m, batch, &rest));
 out:
   ft_time_enter(FT_TIME_OTHER);
   return err;
+}
+
+ft_err ft_model_train(ft_model *m, const ft_model_batch *batch, const ft_loss *row_loss,
+                      double *loss) {
+  const lesson l = {.row_loss = row_loss, .loss = loss};
+  *loss = 0;
+  return train(m, batch, &l);
+}
+
+ft_err ft_model_train_weighed(ft_model *m, const ft_model_batch *batch, const ft_weigher *weigher) {
+  const lesson l = {.weigher = weigher};
+  FT_ASSERT(m->options.weighed);
+  return train(m, batch, &l);
 }
 
 ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
@@ -155,6 +184,25 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
   if (predictions)
     *predictions = (ft_predictions){
         .num = batch ? m->num_rows : 0, .targets = m->target_ids, .predicted = m->predicted};
+out:
+  ft_time_enter(FT_TIME_OTHER);
+  return err;
+}
+
+ft_err ft_model_values(ft_model *m, const ft_model_batch *batch, const float **values,
+                       int64_t *rows) {
+  ft_err err = FT_OK;
+  unit_weights w;
+  const void *head;
+  FT_ASSERT(m->options.weighed && (!batch || batch->num_tokens <= m->options.max_tokens));
+  m->dropout = 0;
+  ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
+  FT_TRY(forward_layers(m, batch, false));
+  FT_TRY(ft_head_acquire(m, &w, &head));
+  if (batch) FT_TRY(ft_head_values(m, batch, input_of(m, m->arch.layers), &w, head, false));
+  ft_head_release(m);
+  *values = m->row_values;
+  *rows = batch ? m->num_rows : 0;
 out:
   ft_time_enter(FT_TIME_OTHER);
   return err;

@@ -220,6 +220,28 @@ static void head_in_pieces(void **state) {
   }
 }
 
+/* Rows whose weights follow from all of them: logits at once, in pieces of rows, in pieces of the
+ * vocabulary, and scores of documents. */
+static void weighed_rows(void **state) {
+  (void)state;
+  static const int64_t logits_bytes[] = {0, 2048, 2048};
+  for (int i = 0; i < 6; i++) {
+    setup s;
+    ft_arch a = large_head(i % 2);
+    open_weighed(&s, &a, logits_bytes[i / 2], i / 2 == 2);
+    compare_tensors(&s, "weighed rows");
+    close_setup(&s);
+  }
+  setup s;
+  ft_arch a = base;
+  a.head = FT_HEAD_LABELS;
+  a.num_labels = 1;
+  a.pooling = FT_POOL_LAST;
+  open_weighed(&s, &a, 0, false);
+  compare_tensors(&s, "scores");
+  close_setup(&s);
+}
+
 /* How far apart two gradients are, by the size of one, tensor by tensor: the most. */
 static double distance(const ft_shard *shard, const float *a, const float *b) {
   double most = 0;
@@ -322,6 +344,7 @@ int main(void) {
       cmocka_unit_test(noise_is_that_of_its_formula_and_has_no_gradient),
       cmocka_unit_test(noise_is_uniform_within_its_bounds),
       cmocka_unit_test(head_in_pieces),
+      cmocka_unit_test(weighed_rows),
       cmocka_unit_test(head_in_pieces_agrees_with_the_head_at_once),
       cmocka_unit_test(generation_agrees_with_the_whole_pass),
   };

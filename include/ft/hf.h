@@ -40,6 +40,13 @@ int ft_hf_tensor_name(const ft_hf_config *config, const ft_block *block, ft_role
  * if nothing is left to train; FT_ERR_MEMORY. */
 ft_err ft_hf_freeze(ft_hf_config *config, const char *const *patterns, int64_t num_patterns);
 
+/* Turns a decoder with a head of tokens into one whose head gives a score: config->arch, layout and
+ * json are those of a …ForSequenceClassification directory with one label, whose "score.weight" no
+ * file has: ft_hf_import fills it with random numbers of the seed, as ft_hf_random_source has them.
+ * Before anything else is done to the layout. Not collective. Errors: FT_ERR_CONFIG, FT_ERR_MEMORY.
+ */
+ft_err ft_hf_add_score(ft_hf_config *config, uint64_t seed);
+
 /* Checks that DIR's safetensors hold every tensor with its shape and a supported dtype; lists all
  * that are missing or wrong in one message with the expected shape. Tensors that are not part of
  * the model are refused too, but for those known to take no part in what is computed

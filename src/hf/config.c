@@ -27,6 +27,12 @@ static bool has_end(const char *name, const char *end) {
   return length >= tail && strcasecmp(name + length - tail, end) == 0;
 }
 
+/* Every decoder may have a head of labels in place of its head of tokens. */
+static bool may_be_scored(const ft_hf_family *f, const char *architecture) {
+  const ft_arch *form = ft_arch_form(f->form ? f->form : f->model_type);
+  return has_end(architecture, FT_HF_SCORED) && form->head == FT_HEAD_TOKENS && !form->two_way;
+}
+
 /* A family may have several rows, one for each kind of head: `architectures` says which. */
 static const ft_hf_family *choose(const ft_hf_object *config, const char *type,
                                   const char *architecture) {
@@ -37,6 +43,7 @@ static const ft_hf_family *choose(const ft_hf_object *config, const char *type,
     size_t used = strlen(ends);
     if (strcmp(type, f->model_type) != 0) continue;
     if (!architecture || has_end(architecture, architecture_of(f))) return f;
+    if (may_be_scored(f, architecture)) return f;
     snprintf(ends + used, sizeof ends - used, "%s\"%s\"", first ? " or " : "", architecture_of(f));
     if (!first) first = f;
   }
@@ -245,6 +252,7 @@ static ft_err read_family(ft_hf_reader *r, const ft_hf_object *outer, const cJSO
   snprintf(out->model_type, sizeof out->model_type, "%s", f->model_type);
   FT_TRY(merge(r, &defaults, &all));
   out->arch = *ft_arch_form(f->form ? f->form : f->model_type);
+  if (r->scored) ft_hf_put_labels(&out->arch);
   ft_hf_read_keys(r);
   ft_hf_read_ropes(r);
   f->layers(r);
@@ -258,6 +266,8 @@ static ft_err read_family(ft_hf_reader *r, const ft_hf_object *outer, const cJSO
   FT_TRY(add_remarks(r, unknown, out));
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *out->naming, (void **)&out->naming));
   ft_hf_default_naming(f, composite, out->naming);
+  if (r->scored) ft_hf_put_labels(&out->arch); /* what a head of tokens does to its logits */
+  out->naming->scored = r->scored;
 out:
   ft_free(unknown);
   cJSON_Delete(defaults);
@@ -306,6 +316,7 @@ static ft_err read_config(ft_hf_config *out, const char *path, const cJSON *gene
   if (composite) r.file.prefix = "text_config.";
   if (mistakes.count == 0)
     r.family = find_family(&r.file, composite ? composite->text_type : NULL, architecture);
+  r.scored = r.family && architecture && !has_end(architecture, architecture_of(r.family));
   if (r.family) FT_TRY(read_family(&r, &outer, generation, out));
   FT_TRY(ft_mistakes_fail(&mistakes, path));
   ft_arch_complete(&out->arch);

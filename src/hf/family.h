@@ -81,7 +81,12 @@ struct ft_hf_reader {
   ft_hf_object all;  /* … and the defaults of those it lacks */
   const cJSON *defaults;
   ft_arch *arch;
+  bool scored; /* a decoder with a head of labels */
 };
+
+/* score.c: what such an architecture's name ends in, and what makes a decoder one. */
+#define FT_HF_SCORED "ForSequenceClassification"
+void ft_hf_put_labels(ft_arch *arch);
 
 /* keys.c: sizes, norms, biases, scalars, activation. */
 void ft_hf_read_keys(const ft_hf_reader *r);

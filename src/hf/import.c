@@ -14,10 +14,11 @@ typedef struct importer {
   ft_shard *shard;
   ft_hf_file_tensor *tensors; /* [num_tensors] */
   int64_t num_tensors;
-  void *raw;      /* [PIECE_ELEMENTS] of any dtype */
-  float *values;  /* [PIECE_ELEMENTS] */
-  float *turned;  /* [PIECE_ELEMENTS] of transposed tensors */
-  uint64_t *sums; /* [num_tensors] of what this rank has read of each */
+  void *raw;           /* [PIECE_ELEMENTS] of any dtype */
+  float *values;       /* [PIECE_ELEMENTS] */
+  float *turned;       /* [PIECE_ELEMENTS] of transposed tensors */
+  uint64_t *sums;      /* [num_tensors] of what this rank has read of each */
+  ft_hf_source random; /* of a head that no file has */
 } importer;
 
 /* Ranks' parts of a tensor meet between units. */
@@ -166,9 +167,32 @@ out:
   return err;
 }
 
+/* A head that no file has. */
+static bool is_new(const importer *in, const ft_hf_file_tensor *t) {
+  return in->naming->new_head && t->parts[0].tensor.role == FT_ROLE_HEAD;
+}
+
+/* What this rank owns of it. */
+static ft_err begin_head(importer *in, const ft_hf_part *part) {
+  ft_err err = FT_OK;
+  int64_t num_ranges, begin = part->tensor.offset, end = begin + ft_tensor_elements(&part->tensor);
+  const ft_range *ranges = ft_shard_ranges(in->shard, part->block, &num_ranges);
+  for (int64_t i = 0; i < num_ranges; i++) {
+    int64_t last = FT_MIN(ranges[i].start + ranges[i].count, end);
+    for (int64_t at = FT_MAX(ranges[i].start, begin); at < last; at += PIECE_ELEMENTS) {
+      int64_t n = FT_MIN((int64_t)PIECE_ELEMENTS, last - at);
+      FT_TRY(in->random.read(in->random.arg, part->block, at, n, in->values));
+      ft_shard_set_weights(in->shard, part->block, at, n, in->values);
+    }
+  }
+out:
+  return err;
+}
+
 static ft_err import_tensor(importer *in, int64_t number) {
   ft_err err = FT_OK;
   const ft_hf_file_tensor *t = &in->tensors[number];
+  if (is_new(in, t)) return begin_head(in, &t->parts[0]);
   reading r = {.t = t, .source = find_source(in, t)};
   bool summed = r.source->has_sum, whole = summed && !parts_meet_between_units(t);
   int64_t num_ranges;
@@ -186,6 +210,7 @@ static ft_err import_all(importer *in, const char *dir, const ft_hf_config *conf
   ft_err err = FT_OK;
   const ft_layout *layout = ft_shard_layout(in->shard);
   FT_TRY(ft_safetensors_open(dir, &in->st));
+  if (in->naming->new_head) FT_TRY(ft_hf_random_source(config, in->naming->seed, &in->random));
   FT_TRY(ft_hf_list_tensors(config->naming, layout, &in->tensors, &in->num_tensors));
   FT_TRY(ft_hf_check_tensors(in->st, dir, config->naming, &layout->arch, in->tensors,
                              in->num_tensors, NULL));
@@ -199,10 +224,12 @@ out:
   ft_free(in->raw);
   ft_free(in->values);
   ft_free(in->turned);
+  ft_hf_random_source_free(&in->random);
   return err;
 }
 
 static ft_err check_sum(const importer *in, int64_t number) {
+  if (is_new(in, &in->tensors[number])) return FT_OK;
   const ft_safetensor *source = find_source(in, &in->tensors[number]);
   if (!source->has_sum || in->sums[number] == source->sum) return FT_OK;
   return ft_fail(

@@ -61,6 +61,7 @@ int ft_hf_role_name(const ft_hf_naming *n, int64_t layer, ft_role role, char *ou
   bool swapped = role == FT_ROLE_EMBEDDING && n->head_only;
   const ft_hf_name *row = find_row(n->family, swapped ? FT_ROLE_HEAD : role);
   FT_ASSERT(row != NULL);
+  if (role == FT_ROLE_HEAD && n->scored) return write_name(n, "score.weight", layer, out, size);
   return write_name(n, row->name, layer, out, size);
 }
 

@@ -12,6 +12,9 @@ typedef struct ft_hf_naming {
   char head[40];  /* … and of the rest: "" */
   bool old_norms; /* BERT's norms have gamma and beta */
   bool head_only; /* of a tied matrix the head is there, not the embedding */
+  bool scored;    /* a decoder whose head gives labels or a score: "score.weight" */
+  bool new_head;  /* … which no file has: it begins with random numbers of … */
+  uint64_t seed;  /* … this seed */
   bool untied;    /* a method has made two of a tied matrix: the head begins as the embedding */
   bool found;     /* in the weights of the directory; otherwise as transformers names them */
 } ft_hf_naming;

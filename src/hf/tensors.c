@@ -33,12 +33,12 @@ typedef struct census {
   char passed_names[MAX_NAMED][96];
 } census;
 
-static void note_missing(census *c, const ft_hf_file_tensor *t) {
+static void note_missing(census *c, const ft_hf_naming *naming, const ft_hf_file_tensor *t) {
   char shape[64];
   ft_hf_show_dims(t->num_dims, t->dims, shape, sizeof shape);
   if (c->missing++ >= MAX_LISTED) return;
   ft_mistakes_add(&c->mistakes, FT_ERR_DATA, "%s is missing; expected shape %s%s", t->name, shape,
-                  t->parts[0].tensor.role == FT_ROLE_HEAD
+                  t->parts[0].tensor.role == FT_ROLE_HEAD && !naming->scored
                       ? " (config.json has tie_word_embeddings false; without this tensor it must "
                         "be true)"
                       : "");
@@ -62,8 +62,9 @@ static void note_unreadable(census *c, const ft_safetensor *found) {
 static void look_for(census *c, const ft_safetensors *st, const ft_hf_naming *naming,
                      const ft_hf_file_tensor *t) {
   const ft_safetensor *found = ft_hf_find_source(st, naming, t);
+  if (!found && naming->new_head && t->parts[0].tensor.role == FT_ROLE_HEAD) return;
   if (!found) {
-    note_missing(c, t);
+    note_missing(c, naming, t);
     return;
   }
   c->known[c->num_known++] = found;
@@ -90,6 +91,7 @@ bool ft_hf_is_of_no_use(const ft_hf_naming *naming, const char *name) {
   static const char *const all[] = {"rotary_emb.inv_freq", ".k_scale", ".v_scale", ".kv_scale"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
     if (fits(name, all[i])) return true;
+  if (naming->new_head && strcmp(name, "lm_head.weight") == 0) return true;
   for (const char *const *unused = naming->family->unused; unused && *unused; unused++)
     if (fits(name, *unused)) return true;
   return false;

@@ -39,7 +39,7 @@ static const struct {
     {"{\"attn_logit_softcapping\":50}", "attn_logit_softcapping 50 means nothing in a llama model"},
     {"{\"sliding_window\":64}", "sliding_window 64 means nothing in a llama model"},
     {"{\"num_experts\":8}", "num_experts 8 is not supported, only 0"},
-    {"{\"architectures\":[\"LlamaForSequenceClassification\"]}", "LlamaForSequenceClassification"},
+    {"{\"architectures\":[\"LlamaForTokenClassification\"]}", "LlamaForTokenClassification"},
     {"{\"is_causal\":false}", "is_causal false"},
     {"{\"torch_dtype\":\"float64\"}", "dtype \"float64\""},
     {"{\"vocab_size\":0}", "vocab_size is 0; expected is an integer from 1"},

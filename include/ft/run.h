@@ -64,6 +64,8 @@ typedef struct ft_metric {
   const char *curve; /* in TensorBoard; NULL: none */
   ft_metric_form form;
   double value;
+  const char *group; /* the object in the row that it is a member of, with its neighbours of the
+                        same group; NULL: the row itself */
 } ft_metric;
 
 /* Opens metrics.jsonl and TensorBoard's curves behind what is there of a run that reached `step`.
@@ -73,8 +75,8 @@ ft_err ft_run_begin_rows(ft_run *run, int64_t step);
  * memory until it can; curves are given up. Errors: FT_ERR_MEMORY, FT_ERR_IO (too many are kept).
  */
 ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, int64_t num_metrics);
-/* The row of an evaluation: validation is {NAME: {"loss":…, "perplexity":…, "targets":…}}. Errors:
- * the same. */
+/* The row of an evaluation: validation is {NAME: {"loss":…, "perplexity":…, "targets":…}}, where
+ * figures may lie in one object more. Errors: the same. */
 ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation);
 /* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
 ft_err ft_run_sync(ft_run *run);

@@ -51,6 +51,12 @@ typedef struct ft_config_schedule {
   double min_lr_ratio;
 } ft_config_schedule;
 
+/* Numbers of the objectives over pairs and rated documents. One that is left out is null in `json`:
+ * the objective's own. */
+typedef struct ft_config_preference {
+  double beta, gamma, nll, desirable_weight, undesirable_weight, centre;
+} ft_config_preference;
+
 /* A list of texts; owned, the texts are borrowed. */
 typedef struct ft_strings {
   const char **texts; /* [num] */
@@ -107,7 +113,10 @@ typedef struct ft_config {
   ft_rounding rounding;
   ft_dtype gradient; /* of the accumulator */
   int objective;     /* ft_objective_kind */
+  int pair_loss;     /* ft_pair_loss */
   double label_smoothing, z_loss;
+  ft_config_preference preference;
+  const char *reference;            /* model directory; NULL: model_path */
   double grad_clip;                 /* 0: none */
   double neftune_alpha;             /* of noise on embeddings; 0: none */
   double ema;                       /* decay of the average of the weights; 0: none */

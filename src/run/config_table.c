@@ -72,11 +72,45 @@ const ft_key ft_config_table[] = {
         .choices = {"relu", "silu", "gelu"}),
     KEY(CHOICE, "objective.name", AT(objective), "\"tokens\"",
         .meaning = "what is learnt: \"tokens\" (the next one), \"masked-tokens\" (BERT and its "
-                   "kin) or \"classes\" (of documents)",
-        .choices = {"tokens", "masked-tokens", "classes"}),
+                   "kin), \"classes\" (of documents), from pairs of answers \"dpo\", \"simpo\", "
+                   "\"cpo\", \"orpo\" or \"reward\" (a model that scores answers), from rated "
+                   "ones \"kto\"",
+        .choices = {"tokens", "masked-tokens", "classes", "dpo", "simpo", "cpo", "orpo", "kto",
+                    "reward"}),
+    KEY(CHOICE, "objective.loss", AT(pair_loss), "\"sigmoid\"",
+        .meaning = "of \"dpo\": the loss of a pair; \"cpo\" has \"sigmoid\", \"hinge\" and "
+                   "\"ipo\"",
+        .choices = {"sigmoid", "conservative", "hinge", "ipo", "robust", "sigmoid_norm", "apo_zero",
+                    "apo_down", "sppo_hard", "exo_pair", "nca_pair", "bco_pair"}),
+    KEY(NUMBER, "objective.beta", AT(preference.beta), "null",
+        .meaning = "of \"dpo\", \"simpo\", \"cpo\", \"orpo\" and \"kto\": scale of "
+                   "log-probabilities; null: 0.1, of \"simpo\" 2",
+        .min = 1e-9, .max = 1e6, .nullable = true),
+    KEY(NUMBER, "objective.gamma", AT(preference.gamma), "null",
+        .meaning = "of \"simpo\": how far the chosen answer is to be ahead; null: 1", .min = 0,
+        .max = 1e6, .nullable = true),
+    KEY(NUMBER, "objective.nll", AT(preference.nll), "null",
+        .meaning = "of \"simpo\", \"cpo\" and \"orpo\": this times the mean of -log p over "
+                   "chosen documents is added; null: 1, of \"simpo\" 0",
+        .min = 0, .max = 1e6, .nullable = true),
+    KEY(NUMBER, "objective.desirable_weight", AT(preference.desirable_weight), "null",
+        .meaning = "of \"kto\": weight of desirable documents; null: 1", .min = 0, .max = 1e6,
+        .nullable = true),
+    KEY(NUMBER, "objective.undesirable_weight", AT(preference.undesirable_weight), "null",
+        .meaning = "of \"kto\": weight of the others; null: 1", .min = 0, .max = 1e6,
+        .nullable = true),
+    KEY(NUMBER, "objective.centre", AT(preference.centre), "null",
+        .meaning = "of \"reward\": this times the square of a pair's summed scores is added; "
+                   "null: 0",
+        .min = 0, .max = 1e6, .nullable = true),
+    KEY(STRING, "objective.reference", AT(reference), "null",
+        .meaning = "of \"dpo\" and \"kto\": model directory whose log-probabilities answers "
+                   "are compared with; null: model.path",
+        .nullable = true),
     KEY(NUMBER, "objective.label_smoothing", AT(label_smoothing), "0",
         .meaning = "share of a target's weight that is spread over all tokens or classes "
-                   "(Szegedy et al. 2016)",
+                   "(Szegedy et al. 2016); of pairs: the share that is taken to be the wrong way "
+                   "round",
         .min = 0, .max = 0.999),
     KEY(NUMBER, "objective.z_loss", AT(z_loss), "0",
         .meaning = "this times the square of the softmax's log-sum is added to the loss "

@@ -22,16 +22,17 @@ typedef enum ft_key_type {
   KEY_REPLAY   /* null, or {path, share, validation} */
 } ft_key_type;
 
+enum { FT_CHOICES_MOST = 12 };
 #define FT_KEY_NOWHERE ((size_t)-1) /* offset of a key that is only checked */
 
 typedef struct ft_key {
   const char *path, *initial, *meaning; /* initial: as JSON; "required" where there is none */
   ft_key_type type;
-  size_t offset;          /* in ft_config */
-  double min, max;        /* of numbers */
-  bool nullable;          /* null stores 0 */
-  bool resumable;         /* may change between the parts of a resumed run */
-  const char *choices[8]; /* KEY_CHOICE */
+  size_t offset;                        /* in ft_config */
+  double min, max;                      /* of numbers */
+  bool nullable;                        /* null stores 0 */
+  bool resumable;                       /* may change between the parts of a resumed run */
+  const char *choices[FT_CHOICES_MOST]; /* KEY_CHOICE; the rest is NULL */
 } ft_key;
 
 extern const ft_key ft_config_table[];

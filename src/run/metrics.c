@@ -34,6 +34,23 @@ static ft_err append_number(text *t, const char *name, const cJSON *value) {
   return append(t, "\"%s\":null", name);
 }
 
+/* Numbers, and objects of them. */
+static ft_err append_figures(text *t, const cJSON *object) {
+  ft_err err = FT_OK;
+  for (const cJSON *figure = object->child; figure; figure = figure->next) {
+    if (figure != object->child) FT_TRY(append(t, ","));
+    if (!cJSON_IsObject(figure)) {
+      FT_TRY(append_number(t, figure->string, figure));
+      continue;
+    }
+    FT_TRY(append(t, "\"%s\":{", figure->string));
+    FT_TRY(append_figures(t, figure));
+    FT_TRY(append(t, "}"));
+  }
+out:
+  return err;
+}
+
 ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
   ft_err err = FT_OK;
   text t = {0};
@@ -46,10 +63,7 @@ ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
     err = append(&t, "%s%.900s:{", set == validation->child ? "" : ",", quoted ? quoted : "\"\"");
     cJSON_free(quoted);
     if (err != FT_OK) goto out;
-    for (const cJSON *figure = set->child; figure; figure = figure->next) {
-      if (figure != set->child) FT_TRY(append(&t, ","));
-      FT_TRY(append_number(&t, figure->string, figure));
-    }
+    FT_TRY(append_figures(&t, set));
     FT_TRY(append(&t, "}"));
   }
   FT_TRY(append(&t, "}}"));
@@ -102,24 +116,42 @@ static void draw(ft_run *run, const char *curve, int64_t step, double value) {
   run->curves = NULL;
 }
 
-static ft_err append_metric(text *t, const ft_metric *m) {
+static ft_err append_value(text *t, const ft_metric *m) {
   double x = m->value;
-  if (!isfinite(x)) return append(t, ",\"%s\":null", m->name);
+  if (!isfinite(x)) return append(t, "\"%s\":null", m->name);
   switch (m->form) {
   case FT_METRIC_EXACT:
-    return append(t, ",\"%s\":%.17g", m->name, x);
+    return append(t, "\"%s\":%.17g", m->name, x);
   case FT_METRIC_RATE:
-    return append(t, ",\"%s\":%.9g", m->name, x);
+    return append(t, "\"%s\":%.9g", m->name, x);
   case FT_METRIC_COUNT:
-    return append(t, ",\"%s\":%.0f", m->name, x);
+    return append(t, "\"%s\":%.0f", m->name, x);
   case FT_METRIC_MICRO:
-    return append(t, ",\"%s\":%.6f", m->name, x);
+    return append(t, "\"%s\":%.6f", m->name, x);
   case FT_METRIC_SHARE:
-    return append(t, ",\"%s\":%.4f", m->name, x);
+    return append(t, "\"%s\":%.4f", m->name, x);
   case FT_METRIC_DECIMAL:
-    return append(t, ",\"%s\":%.1f", m->name, x);
+    return append(t, "\"%s\":%.1f", m->name, x);
   }
   return ft_fail(FT_ERR_INTERNAL, "%s has no form", m->name);
+}
+
+static bool same_group(const ft_metric *a, const ft_metric *b) {
+  return a->group && b->group && strcmp(a->group, b->group) == 0;
+}
+
+/* Metric i behind what comes before it, with the beginning and the end of its group. */
+static ft_err append_metric(text *t, const ft_metric *metrics, int64_t i, int64_t num) {
+  ft_err err = FT_OK;
+  const ft_metric *m = &metrics[i];
+  bool first = m->group && !(i > 0 && same_group(m, m - 1));
+  bool last = m->group && !(i + 1 < num && same_group(m, m + 1));
+  FT_TRY(append(t, ","));
+  if (first) FT_TRY(append(t, "\"%s\":{", m->group));
+  FT_TRY(append_value(t, m));
+  if (last) FT_TRY(append(t, "}"));
+out:
+  return err;
 }
 
 ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, int64_t num_metrics) {
@@ -127,7 +159,7 @@ ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, in
   text t = {0};
   FT_TRY(append(&t, "{\"step\":%lld", (long long)step));
   for (int64_t i = 0; i < num_metrics; i++)
-    FT_TRY(append_metric(&t, &metrics[i]));
+    FT_TRY(append_metric(&t, metrics, i, num_metrics));
   FT_TRY(append(&t, "}"));
   FT_TRY(ft_rows_add(run->rows, t.data));
   for (int64_t i = 0; i < num_metrics; i++)
@@ -135,6 +167,18 @@ ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, in
 out:
   ft_free(t.data);
   return err;
+}
+
+/* What lies in objects of a set: "rewards/validation/SET/margin". */
+static void draw_figures(ft_run *run, int64_t step, const char *set, const cJSON *object,
+                         const char *group) {
+  char curve[256];
+  for (const cJSON *item = object->child; item; item = item->next) {
+    if (cJSON_IsObject(item)) draw_figures(run, step, set, item, item->string);
+    if (!*group || !cJSON_IsNumber(item)) continue;
+    snprintf(curve, sizeof curve, "%s/validation/%s/%s", group, set, item->string);
+    draw(run, curve, step, item->valuedouble);
+  }
 }
 
 ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation) {
@@ -149,6 +193,7 @@ ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validatio
     const cJSON *change = ft_json_get(set, "change");
     snprintf(curve, sizeof curve, "change/validation/%s", set->string);
     if (change) draw(run, curve, step, change->valuedouble);
+    draw_figures(run, step, set->string, set, "");
   }
 out:
   ft_free(line);

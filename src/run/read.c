@@ -99,31 +99,37 @@ static void free_table(ft_table *t) {
 
 /* Puts the numbers of an object into the table's last row; objects in it are groups of their own,
  * one level deep. null is a number that does not exist, but whose column does. */
-static ft_err take_numbers(ft_table *t, const cJSON *object, const char *group, int64_t *next) {
+static ft_err take_numbers(ft_table *t, const cJSON *object, const char *group, const char *prefix,
+                           int64_t *next) {
   ft_err err = FT_OK;
   for (const cJSON *item = object->child; item; item = item->next) {
     bool number = cJSON_IsNumber(item), absent = cJSON_IsNull(item);
     if (number || absent) {
       if (!*group && strcmp(item->string, "step") == 0) continue;
       ft_column *c;
-      FT_TRY(column_of(t, group, item->string, next, &c));
+      char name[128];
+      snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "_" : "", item->string);
+      FT_TRY(column_of(t, group, name, next, &c));
       FT_TRY(grow_values(c, t->num_rows));
       c->values[t->num_rows - 1] = number ? item->valuedouble : NAN;
     } else if (cJSON_IsObject(item) && !*group) {
-      FT_TRY(take_numbers(t, item, item->string, next));
+      FT_TRY(take_numbers(t, item, item->string, "", next));
     }
   }
 out:
   return err;
 }
 
-/* The sets of an evaluation: {"NAME":{"loss":…, "rewards":{…}}}; what lies deeper belongs to the
- * set as well. */
-static ft_err take_set(ft_table *t, const cJSON *object, const char *set, int64_t *next) {
+/* The sets of an evaluation: {"NAME":{"loss":…, "rewards":{…}, "logps":{…}}}; what lies deeper
+ * belongs to the set as well: rewards by their own names, others as "logps_chosen". */
+static ft_err take_set(ft_table *t, const cJSON *object, const char *set, const char *prefix,
+                       int64_t *next) {
   ft_err err = FT_OK;
-  for (const cJSON *item = object->child; item; item = item->next)
-    if (cJSON_IsObject(item)) FT_TRY(take_set(t, item, set, next));
-  FT_TRY(take_numbers(t, object, set, next));
+  for (const cJSON *item = object->child; item; item = item->next) {
+    bool rewards = item->string && strcmp(item->string, "rewards") == 0;
+    if (cJSON_IsObject(item)) FT_TRY(take_set(t, item, set, rewards ? "" : item->string, next));
+  }
+  FT_TRY(take_numbers(t, object, set, prefix, next));
 out:
   return err;
 }
@@ -162,10 +168,10 @@ static ft_err take_row(ft_history *h, const cJSON *row) {
   FT_TRY(add_row(t, step));
   if (validation) {
     for (const cJSON *set = validation->child; set; set = set->next)
-      if (cJSON_IsObject(set)) FT_TRY(take_set(t, set, set->string, &next));
+      if (cJSON_IsObject(set)) FT_TRY(take_set(t, set, set->string, "", &next));
     FT_TRY(take_samples(h, step, ft_json_get(row, "samples")));
   } else {
-    FT_TRY(take_numbers(t, row, "", &next));
+    FT_TRY(take_numbers(t, row, "", "", &next));
   }
 out:
   return err;

@@ -74,6 +74,8 @@ typedef struct ft_objective_form {
   ft_objective_numbers initial; /* NaN: it takes no such number */
 } ft_objective_form;
 const ft_objective_form *ft_objective_form_of(ft_objective_kind kind);
+/* Whether it weighs whole documents (objective_preference.h), not rows of their own. */
+bool ft_objective_is_weighed(ft_objective_kind kind);
 
 /* Fills in numbers that were not given, and refuses what this objective does not take, each by its
  * key. Errors: FT_ERR_CONFIG. */

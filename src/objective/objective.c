@@ -31,6 +31,11 @@ const ft_objective_form *ft_objective_form_of(ft_objective_kind kind) {
   return &forms[kind];
 }
 
+bool ft_objective_is_weighed(ft_objective_kind kind) {
+  ft_objective_rows rows = ft_objective_form_of(kind)->rows;
+  return rows == FT_ROWS_PAIRS || rows == FT_ROWS_RATED;
+}
+
 ft_loss ft_objective_loss(const ft_objective *o, int64_t rows) {
   FT_ASSERT(rows > 0);
   return (ft_loss){.label_smoothing = o->label_smoothing,
@@ -66,13 +71,9 @@ static void resolve_number(ft_objective *o, size_t i, ft_mistakes *m) {
         numbers[i].key, *given, form->name);
 }
 
-static bool is_over_tokens(const ft_objective *o) {
-  return forms[o->kind].rows == FT_ROWS_TOKENS || forms[o->kind].rows == FT_ROWS_CLASSES;
-}
-
 /* What label smoothing does to the objective. */
 static smoothing smoothing_of(const ft_objective *o) {
-  if (is_over_tokens(o) || o->kind == FT_OBJECTIVE_SIMPO) return SMOOTHING_POSSIBLE;
+  if (!ft_objective_is_weighed(o->kind) || o->kind == FT_OBJECTIVE_SIMPO) return SMOOTHING_POSSIBLE;
   if (o->kind == FT_OBJECTIVE_CPO)
     return o->loss == FT_PAIR_SIGMOID ? SMOOTHING_POSSIBLE : SMOOTHING_NOTHING;
   return o->kind == FT_OBJECTIVE_DPO ? ft_pair_form_of(o->loss)->smoothing : SMOOTHING_NOTHING;
@@ -115,7 +116,7 @@ static void check_loss(const ft_objective *o, ft_mistakes *m) {
         "\"dpo\"%s",
         loss->name, forms[o->kind].name,
         o->kind == FT_OBJECTIVE_CPO ? "; \"cpo\" has \"sigmoid\", \"hinge\" and \"ipo\"" : "");
-  if (o->z_loss > 0 && !is_over_tokens(o))
+  if (o->z_loss > 0 && ft_objective_is_weighed(o->kind))
     ft_mistakes_add(m, FT_ERR_CONFIG,
                     "objective.z_loss is %g, but objective.name \"%s\" takes none: set it to 0",
                     (double)o->z_loss, forms[o->kind].name);
@@ -140,9 +141,10 @@ static ft_err check_labels(const ft_objective *o, int64_t labels) {
            "…ForSequenceClassification directory with two classes or more",
            labels == 1 ? "one number" : "tokens");
   FT_CHECK(o->kind != FT_OBJECTIVE_REWARD || labels == 1, FT_ERR_CONFIG,
-           "objective.name is \"reward\", but the model's head gives %lld labels: expected is a "
-           "…ForSequenceClassification directory with one, or a …ForCausalLM directory",
-           (long long)labels);
+           "objective.name is \"reward\", but the model's head gives %s: expected is a "
+           "…ForSequenceClassification directory with one label, or a …ForCausalLM directory to "
+           "begin with",
+           labels == 0 ? "tokens" : "several labels");
 out:
   return err;
 }

@@ -4,34 +4,41 @@
 #include "ft/plan.h"
 
 ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
-  return (ft_plan_modules){.shard = {.stage = (int)c->stage,
-                                     .training = true,
-                                     .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
-                                     .seed = (uint64_t)c->seed,
-                                     .compute = c->precision,
-                                     .master = c->master,
-                                     .gradient = c->gradient},
-                           .model = {.compute = c->precision,
-                                     .max_tokens = max_tokens,
-                                     .training = true,
-                                     .activation_checkpointing = c->activation_checkpointing,
-                                     .bounded_head = c->gradient == FT_BF16,
-                                     .seed = (uint64_t)c->seed},
-                           .optim = {.beta1 = c->betas[0],
-                                     .beta2 = c->betas[1],
-                                     .eps = c->eps,
-                                     .weight_decay = c->weight_decay,
-                                     .grad_clip = c->grad_clip,
-                                     .state = c->state,
-                                     .average = c->ema}};
+  return (ft_plan_modules){
+      .shard = {.stage = (int)c->stage,
+                .training = true,
+                .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
+                .seed = (uint64_t)c->seed,
+                .compute = c->precision,
+                .master = c->master,
+                .gradient = c->gradient},
+      .model = {.compute = c->precision,
+                .max_tokens = max_tokens,
+                .training = true,
+                .activation_checkpointing = c->activation_checkpointing,
+                .bounded_head = c->gradient == FT_BF16,
+                .weighed = ft_objective_is_weighed((ft_objective_kind)c->objective),
+                .seed = (uint64_t)c->seed},
+      .optim = {.beta1 = c->betas[0],
+                .beta2 = c->betas[1],
+                .eps = c->eps,
+                .weight_decay = c->weight_decay,
+                .grad_clip = c->grad_clip,
+                .state = c->state,
+                .average = c->ema}};
 }
 
 /* Of a validation set; sources and what the tokenizer has are to be filled in. */
 static ft_data_options data_options(const ft_config *c, const ft_arch *arch) {
-  static const ft_data_target targets[] = {[FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,
-                                           [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
-                                           [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS};
+  static const ft_data_target targets[] = {
+      [FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,   [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
+      [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS, [FT_OBJECTIVE_DPO] = FT_TARGET_PAIR,
+      [FT_OBJECTIVE_SIMPO] = FT_TARGET_PAIR,    [FT_OBJECTIVE_CPO] = FT_TARGET_PAIR,
+      [FT_OBJECTIVE_ORPO] = FT_TARGET_PAIR,     [FT_OBJECTIVE_KTO] = FT_TARGET_RATED,
+      [FT_OBJECTIVE_REWARD] = FT_TARGET_PAIR};
+  const ft_objective_form *form = ft_objective_form_of((ft_objective_kind)c->objective);
   return (ft_data_options){.target = targets[c->objective],
+                           .prompt_targets = form->prompts,
                            .num_classes = arch->num_labels,
                            .concatenate = c->mix == FT_MIX_CONCATENATE,
                            .seq_len = c->seq_len,

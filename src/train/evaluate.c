@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "preference.h"
 
 typedef struct set_result {
   double loss_sum;
@@ -33,12 +33,16 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
   return err;
 }
 
+static int64_t num_rows(const trainer *t, const ft_data *data) {
+  int64_t rows = ft_data_num_rows(data);
+  return t->config->max_rows > 0 ? FT_MIN(rows, t->config->max_rows) : rows;
+}
+
 static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
   ft_err err = FT_OK;
-  int64_t rows = ft_data_num_rows(data), mb = t->config->micro_batch;
-  if (t->config->max_rows > 0) rows = FT_MIN(rows, t->config->max_rows);
+  int64_t rows = num_rows(t, data), mb = t->config->micro_batch;
   int64_t num = ft_ceil_div(rows, mb), rounds = ft_ceil_div(num, t->size);
-  void *memory, *all = NULL;
+  void *memory;
   double *losses = NULL;
   *out = (set_result){.targets = 0};
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, rounds, sizeof *losses, &memory));
@@ -50,15 +54,10 @@ static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
     FT_TRY(
         evaluate_round(t, data, first, FT_MAX(FT_MIN(mb, rows - first), 0), &losses[round], out));
   }
-  FT_TRY(ft_comm_gather(t->comm, 0, losses, (size_t)rounds * sizeof *losses, &all, NULL));
-  if (t->rank == 0)
-    for (int64_t i = 0; i < num; i++)
-      out->loss_sum += ((const double *)all)[i % t->size * rounds + i / t->size];
-  FT_TRY(ft_comm_broadcast(t->comm, 0, &out->loss_sum, sizeof out->loss_sum));
+  FT_TRY(ft_sum_in_order(t->comm, num, losses, 1, &out->loss_sum));
   FT_TRY(ft_comm_sum_i64(t->comm, &out->targets, 1));
   FT_TRY(ft_comm_sum_i64(t->comm, out->scores.counts, out->scores.num_counts));
 out:
-  ft_free(all);
   ft_free(losses);
   return err;
 }
@@ -71,6 +70,46 @@ static void add_scores(cJSON *set, ft_scores *scores) {
   ft_scores_fini(scores);
 }
 
+static void add_number(cJSON *object, const char *name, double value) {
+  if (isfinite(value))
+    cJSON_AddNumberToObject(object, name, value);
+  else
+    cJSON_AddNullToObject(object, name);
+}
+
+/* A set's mean loss over rows, and what else is known of them, into *set. */
+static ft_err evaluate_rows(trainer *t, ft_data *data, cJSON *set, double *loss) {
+  set_result r;
+  ft_err err = evaluate_set(t, data, &r);
+  if (err != FT_OK) return err;
+  *loss = r.targets > 0 ? r.loss_sum / (double)r.targets : NAN;
+  add_number(set, "loss", *loss);
+  add_number(set, "perplexity", exp(*loss));
+  cJSON_AddNumberToObject(set, "targets", (double)r.targets);
+  add_scores(set, &r.scores);
+  return FT_OK;
+}
+
+/* The same where whole documents are weighed. */
+static ft_err evaluate_documents(trainer *t, ft_data *data, cJSON *set, double *loss) {
+  ft_preference_sums sums;
+  ft_preference_column columns[FT_PREFERENCE_COLUMNS];
+  double kl;
+  int64_t targets;
+  ft_err err = ft_preference_evaluate(t->preference, data, num_rows(t, data), &sums, &kl, &targets);
+  if (err != FT_OK) return err;
+  *loss = ft_preference_loss(&t->objective, &sums);
+  add_number(set, "loss", *loss);
+  cJSON_AddNumberToObject(set, "targets", (double)targets);
+  int num = ft_preference_columns(&t->objective, &sums, kl, columns);
+  for (int i = 0; i < num; i++) {
+    cJSON *group = ft_json_get(set, columns[i].group);
+    if (!group) group = cJSON_AddObjectToObject(set, columns[i].group);
+    add_number(group, columns[i].name, columns[i].value);
+  }
+  return FT_OK;
+}
+
 ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored) {
   ft_err err = FT_OK;
   cJSON *object = cJSON_CreateObject();
@@ -80,21 +119,11 @@ ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored) {
   bool any = false;
   *monitored = NAN;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
-    set_result r;
-    FT_TRY(evaluate_set(t, t->validation[i], &r));
     cJSON *set = cJSON_AddObjectToObject(object, t->config->validation[i].name);
-    double loss = r.targets > 0 ? r.loss_sum / (double)r.targets : NAN;
+    double loss;
+    FT_TRY((t->preference ? evaluate_documents : evaluate_rows)(t, t->validation[i], set, &loss));
     any |= t->config->monitor[i] > 0;
     if (t->config->monitor[i] > 0) sum += t->config->monitor[i] * loss;
-    if (isfinite(loss)) {
-      cJSON_AddNumberToObject(set, "loss", loss);
-      cJSON_AddNumberToObject(set, "perplexity", exp(loss));
-    } else {
-      cJSON_AddNullToObject(set, "loss");
-      cJSON_AddNullToObject(set, "perplexity");
-    }
-    cJSON_AddNumberToObject(set, "targets", (double)r.targets);
-    add_scores(set, &r.scores);
   }
   if (any) *monitored = sum;
   if (t->rank == 0) {

@@ -1,8 +1,9 @@
 /* What a step learns from its rows of data: passes over this rank's micro-batches, and the sums of
  * all ranks. */
 #include <math.h>
+#include <string.h>
 
-#include "internal.h"
+#include "preference.h"
 
 /* The rows of a step, one micro-batch after the other. */
 static int64_t first_row(const trainer *t, int64_t step, int64_t micro_batch) {
@@ -14,16 +15,19 @@ static int64_t num_micro_batches(const trainer *t) {
 }
 
 /* Each rank counts its own micro-batches. */
-ft_err ft_trainer_count_targets(trainer *t, int64_t step, int64_t *targets) {
+ft_err ft_trainer_count(trainer *t, int64_t step, ft_data_counts *counts) {
   ft_err err = FT_OK;
-  *targets = 0;
+  int64_t sums[4] = {0};
   for (int64_t i = t->rank; i < num_micro_batches(t) && err == FT_OK; i += t->size) {
-    ft_data_counts counts = {0};
-    err = ft_data_count(t->train, first_row(t, step, i), t->config->micro_batch, &counts);
-    *targets += counts.targets;
+    ft_data_counts c = {0};
+    err = ft_data_count(t->train, first_row(t, step, i), t->config->micro_batch, &c);
+    const int64_t more[] = {c.targets, c.items, c.chosen_answers, c.chosen_tokens};
+    for (size_t k = 0; k < FT_ARRAY_SIZE(more); k++)
+      sums[k] += more[k];
   }
   FT_TRY(ft_comm_agree(t->comm, err));
-  FT_TRY(ft_comm_sum_i64(t->comm, targets, 1));
+  FT_TRY(ft_comm_sum_i64(t->comm, sums, FT_ARRAY_SIZE(sums)));
+  *counts = (ft_data_counts){sums[0], sums[1], sums[2], sums[3]};
 out:
   return err;
 }
@@ -43,6 +47,7 @@ typedef struct step_passes {
   int64_t step;
   step_result *r;
   ft_bad_report *bad; /* NULL: nobody looks */
+  double *sums;       /* [rounds, FT_PREFERENCE_SUMS] of documents that are weighed; else NULL */
 } step_passes;
 
 /* A test aid: NaN instead of a micro-batch's number where FT_FAULT asks for it. */
@@ -75,11 +80,13 @@ static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *lo
   ft_time_enter(FT_TIME_DATA);
   ft_err err =
       ft_data_rows(t->train, first_row(t, a->step, micro_batch), t->config->micro_batch, &t->batch);
+  if (err == FT_OK && t->preference) err = ft_preference_prepare(t->preference);
   if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
   ft_time_enter(FT_TIME_OTHER);
   a->r->tokens += t->batch.num_tokens;
   a->r->flops += batch_flops(t, &t->batch);
   loss->weight = (float)spoiled("gradient", a, micro_batch, loss->weight);
+  if (t->preference) t->preference->factor = (double)loss->weight;
   ft_model_batch batch = ft_trainer_batch(t);
   batch.noise = (ft_noise){.alpha = t->config->neftune_alpha,
                            .seed = (uint64_t)t->config->seed,
@@ -89,9 +96,18 @@ static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *lo
   return batch;
 }
 
+/* A micro-batch's sums to its place; returns its own loss. */
+static double take_sums(const step_passes *a, int64_t micro_batch) {
+  ft_preference_sums *sums = &a->t->preference->sums;
+  sums->loss = spoiled("loss", a, micro_batch, sums->loss);
+  memcpy(a->sums + micro_batch / a->t->size * FT_PREFERENCE_SUMS, sums, sizeof *sums);
+  return ft_preference_loss(&a->t->objective, sums);
+}
+
 static void note_batch(void *context, int64_t micro_batch, double *loss,
                        const ft_bad_number *number) {
   const step_passes *a = context;
+  if (a->sums) *loss = take_sums(a, micro_batch);
   *loss = spoiled("loss", a, micro_batch, *loss);
   if (a->bad) note_bad(a, micro_batch, *loss, number);
 }
@@ -104,28 +120,21 @@ ft_passes ft_trainer_passes(const trainer *t) {
                      .num_micro_batches = num_micro_batches(t)};
 }
 
-/* Sums of all ranks' losses in order of micro-batch, on every rank; tokens and FLOPs too. */
-static ft_err combine(trainer *t, int64_t rounds, const double *losses, step_result *r,
-                      double *sum) {
+/* The loss, tokens and FLOPs of all ranks. */
+static ft_err combine(const step_passes *a, const double *losses) {
   ft_err err = FT_OK;
-  void *all = NULL;
-  double result[2] = {0, 0};
-  size_t bytes = (size_t)rounds * sizeof(double);
-  FT_TRY(ft_comm_gather(t->comm, 0, losses, bytes, &all, NULL));
-  if (t->rank == 0) {
-    const double *by_rank = all; /* [size, rounds] */
-    for (int64_t i = 0; i < num_micro_batches(t); i++)
-      result[0] += by_rank[i % t->size * rounds + i / t->size];
-  }
-  ft_free(all);
-  all = NULL;
-  int64_t counts[2] = {r->tokens,
-                       (int64_t)(r->flops * 1e-6)}; /* integers: any order gives the same */
-  FT_TRY(ft_comm_sum_i64(t->comm, counts, 2));
-  FT_TRY(ft_comm_broadcast(t->comm, 0, result, sizeof result));
+  trainer *t = a->t;
+  step_result *r = a->r;
+  double sum;
+  int64_t num = num_micro_batches(t), counts[2] = {r->tokens, (int64_t)(r->flops * 1e-6)};
+  if (a->sums)
+    FT_TRY(ft_sum_in_order(t->comm, num, a->sums, FT_PREFERENCE_SUMS, (double *)(void *)&r->sums));
+  else
+    FT_TRY(ft_sum_in_order(t->comm, num, losses, 1, &sum));
+  r->loss = a->sums ? ft_preference_loss(&t->objective, &r->sums) : sum / (double)r->targets;
+  FT_TRY(ft_comm_sum_i64(t->comm, counts, 2)); /* integers: any order gives the same */
   r->tokens = counts[0];
   r->flops = (double)counts[1] * 1e6;
-  *sum = result[0];
 out:
   return err;
 }
@@ -138,22 +147,24 @@ ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_rep
   ft_err err = FT_OK;
   step_passes a = {.t = t, .step = step, .r = r, .bad = bad};
   ft_passes passes = ft_trainer_passes(t);
-  int64_t rounds = ft_passes_rounds(&passes);
-  double sum;
-  passes.loss = ft_objective_loss(&t->objective, r->targets);
+  int64_t rounds = ft_passes_rounds(&passes), width = t->preference ? 1 + FT_PREFERENCE_SUMS : 1;
+  passes.loss =
+      t->preference ? (ft_loss){.weight = 1} : ft_objective_loss(&t->objective, r->targets);
+  passes.weigher = t->preference ? &t->preference->weigher : NULL;
   passes.look_for_bad = bad != NULL;
   passes.context = &a;
   passes.read = read_batch;
   passes.done = note_batch;
-  void *losses;
-  err = ft_alloc_array(FT_MEM_OTHER, rounds, sizeof(double), &losses);
+  void *memory;
+  err = ft_alloc_array(FT_MEM_OTHER, rounds * width, sizeof(double), &memory);
   if (err != FT_OK) ft_comm_abort(t->comm, err, "a step");
+  double *losses = memory;
+  if (t->preference) a.sums = losses + rounds;
   r->tokens = 0;
   r->flops = 0;
   FT_TRY(ft_passes_gradients(&passes, losses, &r->grad_norm));
-  FT_TRY(combine(t, rounds, losses, r, &sum));
-  r->loss = sum / (double)r->targets;
+  FT_TRY(combine(&a, losses));
 out:
-  ft_free(losses);
+  ft_free(memory);
   return err;
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "ft/kernels.h"
+#include "ft/objective_preference.h"
 #include "ft/train.h"
 #include "method.h"
 
@@ -92,6 +93,8 @@ typedef struct ft_candidates {
 
 /* ---- a run's parts */
 
+typedef struct ft_preference ft_preference;
+
 typedef struct trainer {
   ft_comm *comm;
   const ft_config *config;
@@ -105,6 +108,7 @@ typedef struct trainer {
   cJSON *changes; /* rank 0: of the configuration and inputs, since the checkpoint */
 
   ft_objective objective;
+  ft_preference *preference; /* where it weighs whole documents (preference.h); else NULL */
   ft_hf_config hf;
   char tokenizer_sha256[65]; /* of the model directory; "": it has none */
   ft_data *train;            /* NULL when only evaluating */
@@ -180,7 +184,9 @@ typedef struct ft_passes {
   ft_optim *optim;
   ft_model *model;
   int64_t num_micro_batches;
-  ft_loss loss;      /* of each row */
+  ft_loss loss; /* of each row */
+  const ft_weigher
+      *weigher;      /* of whole micro-batches instead, whose losses `done` gives; or NULL */
   bool look_for_bad; /* for the first number that is not finite */
   void *context;     /* of the next two */
   /* Micro-batch i, which is this rank's; *loss may be changed for it. What it points to is valid
@@ -190,6 +196,10 @@ typedef struct ft_passes {
    * was looked for. NULL: not wanted. */
   void (*done)(void *context, int64_t i, double *loss, const ft_bad_number *number);
 } ft_passes;
+/* sums[width] = the sum over micro-batches, in their order, of values [rounds, width] of each rank,
+ * the same on every rank. Collective over all ranks. Errors: FT_ERR_STOPPED, FT_ERR_MEMORY. */
+ft_err ft_sum_in_order(ft_comm *comm, int64_t num_micro_batches, const double *values,
+                       int64_t width, double *sums);
 /* Micro-batches that a rank has at most. */
 int64_t ft_passes_rounds(const ft_passes *passes);
 /* Forward and backward: losses [rounds] of this rank's micro-batches and the norm of the step's
@@ -206,6 +216,8 @@ typedef struct step_result {
   int64_t targets, tokens; /* of the global batch */
   double flops;            /* model FLOPs of the global batch */
   double seconds;
+  ft_preference_sums sums; /* where the objective weighs whole documents, as the next */
+  double kl;
 } step_result;
 /* `mfu`: the step's model FLOP/s by the peak of all ranks together; NaN where one is not known. */
 double ft_share_of_peak(const step_result *r, double peak_flops);
@@ -219,8 +231,8 @@ typedef struct ft_bad_report {
   int64_t element;
   double value;
 } ft_bad_report;
-/* Targets of the global batch of a step. Errors are agreed. */
-ft_err ft_trainer_count_targets(trainer *t, int64_t step, int64_t *targets);
+/* What the global batch of a step holds. Errors are agreed. */
+ft_err ft_trainer_count(trainer *t, int64_t step, ft_data_counts *counts);
 /* A run's passes, but for what a step is to learn from. Not collective. */
 ft_passes ft_trainer_passes(const trainer *t);
 /* Forward and backward passes of a step that has targets: its loss, gradients and their norm. bad

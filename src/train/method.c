@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ft/objective.h"
 #include "internal.h"
 
 /* As method.name has them. */
@@ -196,9 +197,30 @@ static ft_err check_computed(const ft_hf_config *hf, const char *key, const char
   return err == FT_OK ? FT_OK : ft_fail_prefix(err, "%s \"%s\"", key, value);
 }
 
+/* What a reward model needs beside a decoder's layers. */
+static ft_err put_score(const ft_config *config, ft_hf_config *hf) {
+  bool wanted = config->objective == FT_OBJECTIVE_REWARD && hf->arch.head == FT_HEAD_TOKENS;
+  return wanted ? ft_hf_add_score(hf, (uint64_t)config->seed) : FT_OK;
+}
+
+/* A head that begins with random numbers must be trained. */
+static ft_err check_score(const ft_config *config, const ft_hf_config *hf, bool was_tokens) {
+  const ft_tensor *head;
+  int64_t block = ft_layout_find(hf->layout, &hf->layout->head, FT_ROLE_HEAD, &head);
+  if (config->objective != FT_OBJECTIVE_REWARD || !was_tokens) return FT_OK;
+  if (block >= 0 && hf->layout->blocks[block].trained) return FT_OK;
+  return ft_fail(FT_ERR_CONFIG,
+                 "objective.name is \"reward\" and %s has no head that scores: the new one, score, "
+                 "has to be trained: leave it out of train.freeze, or add \"score\" to "
+                 "method.save_modules",
+                 config->model_path);
+}
+
 ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
   ft_err err = FT_OK;
   ft_train_method m = {.adapter = NULL};
+  bool was_tokens = hf->arch.head == FT_HEAD_TOKENS;
+  FT_TRY(put_score(config, hf));
   if (!ft_train_has_method(config)) {
     if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(hf, config->freeze.texts, config->freeze.num));
   } else {
@@ -211,6 +233,7 @@ ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
       FT_TRY(check_computed(hf, "method.name", method_names[m.method.kind]));
     }
   }
+  FT_TRY(check_score(config, hf, was_tokens));
 out:
   ft_train_method_close(&m);
   return err;

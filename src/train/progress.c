@@ -83,10 +83,14 @@ void ft_progress_validation(int64_t step, const cJSON *validation) {
   char line[1024] = "";
   for (const cJSON *set = validation->child; set; set = set->next) {
     const cJSON *loss = ft_json_get(set, "loss"), *accuracy = ft_json_get(set, "accuracy");
+    if (!accuracy) accuracy = ft_json_get(ft_json_get(set, "rewards"), "accuracy");
     size_t used = strlen(line);
     if (cJSON_IsNumber(loss))
-      snprintf(line + used, sizeof line - used, "  %s %.4f (perplexity %.4g)", set->string,
-               loss->valuedouble, exp(loss->valuedouble));
+      snprintf(line + used, sizeof line - used, "  %s %.4f", set->string, loss->valuedouble);
+    if (cJSON_IsNumber(loss) && ft_json_get(set, "perplexity")) {
+      used = strlen(line);
+      snprintf(line + used, sizeof line - used, " (perplexity %.4g)", exp(loss->valuedouble));
+    }
     if (cJSON_IsNumber(loss) && cJSON_IsNumber(accuracy)) {
       used = strlen(line);
       snprintf(line + used, sizeof line - used, " accuracy %.4f", accuracy->valuedouble);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "preference.h"
 
 /* ---------------------------------------------------------------- the run directory */
 
@@ -91,6 +91,7 @@ static ft_err run(trainer *t, ft_config *config, const ft_train_options *options
   FT_TRY(prepare_run_dir(t));
   FT_TRY(open_log(t));
   (void)ft_fault("load");
+  FT_TRY(ft_reference_prepare(t, true));
   (void)ft_comm_enter(t->comm, "loads");
   FT_TRY(ft_trainer_load(t, config, options));
   FT_TRY(ft_trainer_begin(t, options, &evaluate));
@@ -199,6 +200,7 @@ ft_err ft_evaluate(ft_comm *comm, const ft_config *config, const ft_eval_options
   FT_CHECK(config->num_validation > 0, FT_ERR_CONFIG,
            "data.validation is empty: nothing to evaluate");
   FT_TRY(ft_trainer_open(t, comm, config, model_dir, false));
+  FT_TRY(ft_reference_prepare(t, false));
   if (t->is_plain)
     FT_TRY(load_directory(t, options->adapter, model_dir));
   else

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ft/tokenizer.h"
-#include "internal.h"
+#include "preference.h"
 
 /* What shards know the model's tokenizer by; "" where there is none. Training needs none: one that
  * cannot be read is said. */
@@ -85,6 +85,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
                                 (long long)c->seq_len, model_dir,
                                 (long long)t->hf.arch.max_positions));
   ft_mistakes_note(m, ft_objective_check(&t->objective, t->hf.arch.two_way, t->hf.arch.num_labels));
+  ft_mistakes_note(m, ft_reference_check(t));
   if (t->rank == 0) ft_mistakes_note(m, ft_hf_check_weights(model_dir, &t->hf));
   if (training) ft_mistakes_note(m, open_set(t, FT_PLAN_TRAINING, "data.train", &t->train));
   ft_mistakes_note(m, open_validation(t, m));
@@ -120,6 +121,7 @@ static ft_err open_inputs(trainer *t, const char *model_dir, bool training) {
   ft_mistakes m = {0};
   if (t->rank == 0)
     ft_mistakes_note(&m, ft_hf_check_sums(model_dir)); /* first: it explains others */
+  ft_mistakes_note(&m, ft_objective_resolve(&t->objective));
   ft_err found = ft_hf_config_read(model_dir, &t->hf);
   if (found == FT_OK) found = lay_out(t, model_dir);
   ft_mistakes_note(&m, found);
@@ -152,14 +154,34 @@ out:
   return err;
 }
 
+static double given(const ft_config *c, const char *key, double value) {
+  const cJSON *json = ft_config_value(c, key);
+  return cJSON_IsNumber(json) ? value : NAN;
+}
+
+static ft_objective objective_of(const ft_config *c) {
+  const ft_config_preference *p = &c->preference;
+  return (ft_objective){
+      .kind = (ft_objective_kind)c->objective,
+      .label_smoothing = (float)c->label_smoothing,
+      .z_loss = (float)c->z_loss,
+      .loss = (ft_pair_loss)c->pair_loss,
+      .numbers = {.beta = given(c, "objective.beta", p->beta),
+                  .gamma = given(c, "objective.gamma", p->gamma),
+                  .nll = given(c, "objective.nll", p->nll),
+                  .desirable_weight = given(c, "objective.desirable_weight", p->desirable_weight),
+                  .undesirable_weight =
+                      given(c, "objective.undesirable_weight", p->undesirable_weight),
+                  .centre = given(c, "objective.centre", p->centre)}};
+}
+
 ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,
                        bool training) {
   ft_err err = FT_OK;
   t->comm = comm;
   t->config = config;
-  t->objective = (ft_objective){.kind = (ft_objective_kind)config->objective,
-                                .label_smoothing = (float)config->label_smoothing,
-                                .z_loss = (float)config->z_loss};
+  t->objective = objective_of(config);
+  FT_TRY(ft_comm_agree(comm, ft_preference_new(t, &t->preference)));
   t->rank = ft_comm_rank(comm);
   t->size = ft_comm_size(comm);
   t->stopping.started_s = ft_process_started_s();
@@ -223,5 +245,6 @@ void ft_trainer_close(trainer *t) {
     ft_data_close(t->validation[i]);
   ft_free(t->validation);
   ft_batch_fini(&t->batch);
+  ft_preference_free(t->preference);
   ft_hf_config_fini(&t->hf);
 }

@@ -1,23 +1,43 @@
 /* A run's step: its gradients, what its numbers say, the update and its row in metrics.jsonl. */
 #include <math.h>
+#include <string.h>
 
-#include "internal.h"
+#include "preference.h"
+
+/* Columns of an objective that weighs whole documents. */
+static int64_t add_columns(const trainer *t, const step_result *r, ft_metric *out) {
+  static const char *const curves[] = {"rewards/chosen", "rewards/rejected", "rewards/margin",
+                                       "rewards/kl",     "rewards/accuracy", "logps/chosen",
+                                       "logps/rejected"};
+  ft_preference_column c[FT_PREFERENCE_COLUMNS];
+  int num = ft_preference_columns(&t->objective, &r->sums, r->kl, c);
+  for (int i = 0; i < num; i++) {
+    out[i] = (ft_metric){c[i].name, NULL, FT_METRIC_EXACT, c[i].value, c[i].group};
+    size_t group = strlen(c[i].group);
+    for (size_t k = 0; k < FT_ARRAY_SIZE(curves); k++)
+      if (strncmp(curves[k], c[i].group, group) == 0 &&
+          strcmp(curves[k] + group + 1, c[i].name) == 0)
+        out[i].curve = curves[k];
+  }
+  return num;
+}
 
 /* docs/formats.md describes the columns. */
 static ft_err write_row(const trainer *t, const step_result *r, int64_t rss_bytes) {
   double rate = r->seconds > 0 ? (double)r->tokens / r->seconds : 0;
   double share = ft_share_of_peak(r, t->peak_flops);
-  const ft_metric metrics[] = {
-      {"loss", "loss/train", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN},
-      {"grad_norm", "train/grad_norm", FT_METRIC_EXACT, r->has_targets ? r->grad_norm : NAN},
-      {"lr", "train/lr", FT_METRIC_RATE, r->lr},
-      {"targets", NULL, FT_METRIC_COUNT, (double)r->targets},
-      {"tokens", NULL, FT_METRIC_COUNT, (double)r->tokens},
-      {"seconds", NULL, FT_METRIC_MICRO, r->seconds},
-      {"tokens_per_second", "speed/tokens_per_second", FT_METRIC_DECIMAL, rate},
-      {"mfu", "speed/mfu", FT_METRIC_SHARE, share},
-      {"rss_bytes", NULL, FT_METRIC_COUNT, (double)rss_bytes}};
-  return ft_run_write_step(t->run, t->step, metrics, FT_ARRAY_SIZE(metrics));
+  ft_metric metrics[9 + FT_PREFERENCE_COLUMNS] = {
+      {"loss", "loss/train", FT_METRIC_EXACT, r->has_targets ? r->loss : NAN, NULL},
+      {"grad_norm", "train/grad_norm", FT_METRIC_EXACT, r->has_targets ? r->grad_norm : NAN, NULL},
+      {"lr", "train/lr", FT_METRIC_RATE, r->lr, NULL},
+      {"targets", NULL, FT_METRIC_COUNT, (double)r->targets, NULL},
+      {"tokens", NULL, FT_METRIC_COUNT, (double)r->tokens, NULL},
+      {"seconds", NULL, FT_METRIC_MICRO, r->seconds, NULL},
+      {"tokens_per_second", "speed/tokens_per_second", FT_METRIC_DECIMAL, rate, NULL},
+      {"mfu", "speed/mfu", FT_METRIC_SHARE, share, NULL},
+      {"rss_bytes", NULL, FT_METRIC_COUNT, (double)rss_bytes, NULL}};
+  int64_t num = t->preference ? add_columns(t, r, metrics + 9) : 0;
+  return ft_run_write_step(t->run, t->step, metrics, 9 + num);
 }
 
 static ft_err record(trainer *t, const step_result *r) {
@@ -55,8 +75,10 @@ out:
 }
 
 /* All of a step that has targets, but the update. */
-static ft_err compute_step(trainer *t, int64_t step, step_result *r) {
+static ft_err compute_step(trainer *t, int64_t step, const ft_data_counts *counts, step_result *r) {
   ft_err err = FT_OK;
+  if (t->preference) FT_TRY(ft_preference_begin_step(t->preference, step, counts));
+  r->kl = t->preference ? t->preference->whole.kl : 0;
   FT_TRY(ft_trainer_gradients(t, step, r, NULL));
   if (!ft_step_is_finite(r)) FT_TRY(ft_trainer_look_again(t, step, r));
   err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
@@ -99,11 +121,13 @@ ft_err ft_trainer_step(trainer *t) {
   int64_t step = t->step + 1;
   double begin_s = ft_now_s();
   step_result r = {.lr = ft_lr_at(t->config, t->steps, step)};
+  ft_data_counts counts;
   ft_comm_set_step(t->comm, step);
-  FT_TRY(ft_trainer_count_targets(t, step, &r.targets));
+  FT_TRY(ft_trainer_count(t, step, &counts));
+  r.targets = t->preference && t->preference->scores ? 2 * counts.items : counts.targets;
   r.has_targets = r.targets > 0;
   if (r.has_targets)
-    FT_TRY(compute_step(t, step, &r));
+    FT_TRY(compute_step(t, step, &counts, &r));
   else
     ft_log(t->rank == 0 ? FT_LOG_WARNING : FT_LOG_DEBUG,
            "step %lld has no target token: its loss is null and it changes nothing",

@@ -1,0 +1,96 @@
+/* From rows of the head to documents and back: a document's value is the sum of its targets'
+ * log-probabilities, and each of these targets gets its weight. Targets in a chosen document's
+ * prompt, which only some objectives have, are apart. */
+#include "preference.h"
+
+void ft_documents_fini(ft_documents *d) {
+  ft_free(d->value);
+  ft_free(d->reference);
+  ft_free(d->prompt);
+  ft_free(d->weight);
+  ft_free(d->prompt_weight);
+  ft_free(d->targets);
+  ft_free(d->prompt_targets);
+  ft_free(d->desirable);
+  *d = (ft_documents){0};
+}
+
+static ft_err reserve(ft_documents *d, int64_t num) {
+  ft_err err = FT_OK;
+  void *arrays[] = {&d->value,         &d->reference, &d->prompt,         &d->weight,
+                    &d->prompt_weight, &d->targets,   &d->prompt_targets, &d->desirable};
+  const size_t sizes[] = {8, 8, 8, 8, 8, 8, 8, sizeof(bool)};
+  if (num <= d->capacity) return FT_OK;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(arrays); i++)
+    FT_TRY(ft_realloc(FT_MEM_DATA, (size_t)num * sizes[i], arrays[i]));
+  d->capacity = num;
+out:
+  return err;
+}
+
+/* Whether the target at token `i` of the batch is a token of document d's prompt. */
+static bool in_prompt(const ft_batch *b, int64_t d, int64_t i) {
+  return i + 1 - b->offsets[d] < b->documents[d].prompt_length;
+}
+
+static void count(ft_documents *d, const ft_batch *b, int64_t document) {
+  int64_t *counts[] = {&d->targets[document], &d->prompt_targets[document]};
+  *counts[0] = *counts[1] = 0;
+  for (int64_t i = b->offsets[document]; i < b->offsets[document + 1]; i++)
+    if (b->targets[i] >= 0) (*counts[in_prompt(b, document, i)])++;
+}
+
+static ft_err look_up(const ft_batch *b, int64_t document, const ft_reference *reference,
+                      int64_t targets, double *out) {
+  const ft_reference_row *row = ft_reference_find(reference, b->documents[document].hash);
+  if (!row || row->targets != targets)
+    return ft_fail(FT_ERR_INTERNAL,
+                   "the reference model has %s document %lld of the micro-batch (hash %016llx)",
+                   row ? "other targets for" : "nothing for", (long long)document,
+                   (unsigned long long)b->documents[document].hash);
+  *out = row->logp;
+  return FT_OK;
+}
+
+ft_err ft_documents_prepare(ft_documents *d, const ft_batch *b, const ft_reference *reference) {
+  ft_err err = FT_OK;
+  FT_TRY(reserve(d, b->num_documents));
+  d->view = (ft_preference_batch){.num = b->num_documents,
+                                  .value = d->value,
+                                  .targets = d->targets,
+                                  .reference = reference ? d->reference : NULL,
+                                  .prompt = d->prompt,
+                                  .prompt_targets = d->prompt_targets,
+                                  .desirable = d->desirable};
+  for (int64_t i = 0; i < b->num_documents; i++) {
+    count(d, b, i);
+    d->desirable[i] = b->documents[i].part == FT_PART_DESIRABLE;
+    if (reference) FT_TRY(look_up(b, i, reference, d->targets[i], &d->reference[i]));
+  }
+out:
+  return err;
+}
+
+void ft_documents_take(ft_documents *d, const ft_batch *b, bool scores, const float *values) {
+  int64_t row = 0;
+  for (int64_t document = 0; document < b->num_documents; document++) {
+    double sums[2] = {0, 0};
+    if (scores) sums[0] = (double)values[document];
+    for (int64_t i = b->offsets[document]; !scores && i < b->offsets[document + 1]; i++)
+      if (b->targets[i] >= 0) sums[in_prompt(b, document, i)] += (double)values[row++];
+    d->value[document] = sums[0];
+    d->prompt[document] = sums[1];
+  }
+}
+
+void ft_documents_spread(const ft_documents *d, const ft_batch *b, bool scores, double factor,
+                         float *weights) {
+  int64_t row = 0;
+  for (int64_t document = 0; document < b->num_documents; document++) {
+    const float both[2] = {(float)(factor * d->weight[document]),
+                           (float)(factor * d->prompt_weight[document])};
+    if (scores) weights[document] = both[0];
+    for (int64_t i = b->offsets[document]; !scores && i < b->offsets[document + 1]; i++)
+      if (b->targets[i] >= 0) weights[row++] = both[in_prompt(b, document, i)];
+  }
+}

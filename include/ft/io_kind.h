@@ -8,8 +8,10 @@
 
 typedef enum ft_kind {
   FT_KIND_ABSENT,
+  FT_KIND_UNREADABLE,
   FT_KIND_STREAM, /* a pipe, a terminal, a device: not looked into */
   FT_KIND_EMPTY,
+  FT_KIND_ZEROS, /* what a copy leaves that was never written */
   /* files, by their first bytes */
   FT_KIND_LFS_POINTER,
   FT_KIND_ANNEX_POINTER,
@@ -18,11 +20,12 @@ typedef enum ft_kind {
   FT_KIND_BZIP2,
   FT_KIND_XZ,
   FT_KIND_LZ4,
-  FT_KIND_ZIP, /* torch.save and numpy.savez write it */
+  FT_KIND_ZIP,
   FT_KIND_7ZIP,
   FT_KIND_TAR,
-  FT_KIND_PICKLE,
-  FT_KIND_NUMPY,
+  FT_KIND_PICKLE, /* by itself, or in the archive that torch.save writes */
+  FT_KIND_NUMPY,  /* an array, or the archive that numpy.savez writes */
+  FT_KIND_OFFICE, /* a document or table of an office program */
   FT_KIND_GGUF,
   FT_KIND_SAFETENSORS,
   FT_KIND_HDF5,
@@ -39,11 +42,14 @@ typedef enum ft_kind {
   FT_KIND_JSON_ARRAY,
   FT_KIND_JSON_OBJECT, /* one object that takes more than a line */
   FT_KIND_JSON_LINES,
-  FT_KIND_TABLE, /* comma- or tab-separated values */
+  FT_KIND_TABLE,      /* comma-separated values */
+  FT_KIND_TABLE_TABS, /* tab-separated ones */
+  FT_KIND_CR_LINES,   /* JSON lines that end in carriage returns alone */
   FT_KIND_TEXT,
-  FT_KIND_BINARY,
+  FT_KIND_BINARY, /* none of these, and no text */
   /* directories, by the names in them */
   FT_KIND_RUN,
+  FT_KIND_CHECKPOINTS, /* the folder of a run that holds them */
   FT_KIND_CHECKPOINT,
   FT_KIND_CHECKPOINT_UNFINISHED,
   FT_KIND_ADAPTER,
@@ -69,9 +75,12 @@ typedef enum ft_want {
   FT_NUM_WANTS
 } ft_want;
 
-/* Looks at a path; reads at most 64 KiB of a file. What cannot be read is FT_KIND_BINARY or
+/* Looks at a path; reads at most 4 KiB of a file. What cannot be read is FT_KIND_UNREADABLE or
  * FT_KIND_DIRECTORY: whoever reads it will say why. */
 ft_kind ft_kind_of(const char *path);
+/* The kind of what a file that is compressed with gzip or zstd holds; FT_KIND_UNREADABLE where it
+ * is damaged. */
+ft_kind ft_kind_of_packed(const char *path);
 /* "a Git LFS pointer, not the file itself" … Never NULL. */
 const char *ft_kind_name(ft_kind kind);
 /* FT_OK where the path may be what is wanted (the reader then finds out whether it is whole).

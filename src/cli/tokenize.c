@@ -5,6 +5,7 @@
 #include "check_template.h"
 #include "common.h"
 #include "ft/hf.h"
+#include "ft/io_kind.h"
 #include "ft/prep.h"
 #include "show_tokens.h"
 
@@ -199,10 +200,11 @@ static void print_line(const job *j, int64_t number) {
 
 static ft_err run_lines(job *j) {
   ft_err err = FT_OK;
-  ft_lines *lines;
+  ft_lines *lines = NULL;
   const char *text;
   size_t bytes;
   bool too_long;
+  if (strcmp(j->input, "-") != 0) FT_TRY(ft_kind_check(j->input, FT_WANT_RECORDS));
   FT_TRY(ft_lines_open(j->input, &lines));
   for (;;) {
     FT_TRY(ft_lines_next(lines, &text, &bytes, &too_long));

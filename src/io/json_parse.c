@@ -463,11 +463,9 @@ ft_err ft_json_read(const char *path, cJSON **out) {
   size_t bytes;
   *out = NULL;
   ft_err err = ft_read_file(path, MAX_FILE_BYTES, &text, &bytes);
-  if (err == FT_OK) {
-    err = ft_json_parse(text, bytes, path, out);
-    /* where it is something else altogether, that says more than the first wrong character */
-    if (err == FT_ERR_DATA) (void)ft_kind_check(path, FT_WANT_JSON);
-  }
+  if (err == FT_OK) err = ft_json_parse(text, bytes, path, out);
+  /* where it is something else altogether, that says more than the first wrong character */
+  if (err == FT_ERR_DATA) (void)ft_kind_check(path, FT_WANT_JSON);
   ft_free(text);
   return err;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ft/io_kind.h"
 #include "run.h"
 #include "scratch.h"
 #include "sorter.h"
@@ -288,6 +289,7 @@ static ft_err add_against(court *c, const char *path, ft_grams *grams) {
   const char *text;
   size_t bytes;
   bool too_long;
+  FT_TRY(ft_kind_check(path, FT_WANT_RECORDS));
   FT_TRY(ft_lines_open(path, &lines));
   for (;;) {
     cJSON *json = NULL;

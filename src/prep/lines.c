@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "ft/io_input.h"
-#include "ft/io_kind.h"
 #include "ft/prep.h"
 
 enum { READ_BYTES = 64 << 10 };
@@ -119,8 +118,6 @@ ft_err ft_lines_open_part(const char *path, int64_t begin, int64_t end, ft_lines
   l = p;
   l->stop = end;
   FT_TRY(ft_strdup(strcmp(path, "-") == 0 ? "standard input" : path, &l->path));
-  if (strcmp(path, "-") != 0 && ft_path_exists(path) && !ft_path_is_dir(path))
-    FT_TRY(ft_kind_check(path, FT_WANT_RECORDS));
   FT_TRY(open_at(path, l->path, begin > 0 ? begin - 1 : 0, &fd));
   FT_TRY(ft_input_new(fd, l->path, &l->input));
   fd = -1;

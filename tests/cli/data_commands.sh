@@ -100,7 +100,7 @@ expect 65 'bad.jsonl:4: is of no known form' "$ftrun" prep --model "$model" --in
 grep -qF 'bad.jsonl:5: is no JSON: column 9: the text ends' "$work/err" || fail "the second bad line is not shown"
 [ ! -e "$work/none" ] || fail "a refused run wrote something"
 expect 0 '2 bad' "$ftrun" prep --model "$model" --input "$work/bad.jsonl" --out "$work/some" --skip-bad-lines --validation 0 --test 0
-for i in $(seq 30); do echo 'x'; done >"$work/bad30.jsonl"
+for i in $(seq 30); do echo '{x'; done >"$work/bad30.jsonl"
 expect 65 '30 of 30 lines' "$ftrun" prep --model "$model" --input "$work/bad30.jsonl" --out "$work/none"
 [ "$(grep -c 'is no JSON' "$work/err")" -eq 20 ] || fail "not 20 bad lines were shown"
 

@@ -31,7 +31,7 @@ static void broken_files_are_refused(void **state) {
       {100000001, "{}", 0, "claims 100000001 bytes, a safetensors header has at most 100000000"},
       {-2, "{}", 0, "header claims 18446744073709551614"},
       {1000, "{}", 0, "claims 1000 bytes, the file has 10: the file is cut off"},
-      {0, "", 0, "does not begin with '{'"},
+      {0, "", 0, "is nothing but zeros"},
       {-1, " {}", 0, "does not begin with '{'"},
       {-1, "{\"a\":", 0, "header: line 1, column 6"},
       {-1, "{" T("a", "F32", "[1]", 0, 4) "," T("a", "F32", "[1]", 4, 8) "}", 8,
@@ -74,7 +74,8 @@ static void broken_files_are_refused(void **state) {
   }
   ft_safetensors *st;
   write_bytes(in_scratch("short"), "1234567", 7);
-  assert_fails(ft_safetensors_open(in_scratch("short"), &st), FT_ERR_DATA, "7 bytes, too few");
+  assert_fails(ft_safetensors_open(in_scratch("short"), &st), FT_ERR_DATA,
+               "is plain text; a safetensors file");
   assert_fails(ft_safetensors_open(in_scratch("none"), &st), FT_ERR_NOINPUT, "/none");
   assert_fails(ft_safetensors_open(scratch, &st), FT_ERR_NOINPUT, "has neither model.safetensors");
 }

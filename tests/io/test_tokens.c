@@ -259,10 +259,11 @@ static void broken_shards_are_refused(void **state) {
   assert_fails(ft_tokens_open(in_scratch("none.h5"), &f), FT_ERR_NOINPUT, "none.h5");
   assert_fails(ft_tokens_open(scratch, &f), FT_ERR_DATA, "is a directory");
   write_bytes(in_scratch("text"), "not HDF5", 8);
-  assert_fails(ft_tokens_open(in_scratch("text"), &f), FT_ERR_DATA,
-               "damaged or unsupported HDF5 file: too short");
+  assert_fails(ft_tokens_open(in_scratch("text"), &f), FT_ERR_DATA, "is plain text; a token shard");
   write_bytes(in_scratch("text"), "", 0);
-  assert_fails(ft_tokens_open(in_scratch("text"), &f), FT_ERR_DATA,
+  assert_fails(ft_tokens_open(in_scratch("text"), &f), FT_ERR_DATA, "is empty; a token shard");
+  write_bytes(in_scratch("begun"), "\x89HDF\r\n\x1a\n", 8);
+  assert_fails(ft_tokens_open(in_scratch("begun"), &f), FT_ERR_DATA,
                "damaged or unsupported HDF5 file: too short");
 }
 

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "common.h"
+#include "ft/io_kind.h"
 #include "ft/report.h"
 #include "ft/run.h"
 
@@ -96,6 +97,7 @@ static ft_err judge(const arguments *a, bool *holds) {
   ft_history history = {0};
   *holds = true;
   FT_CHECK(ft_path_exists(a->run), FT_ERR_NOINPUT, "%s: there is no such run directory", a->run);
+  FT_TRY(ft_kind_check(a->run, FT_WANT_RUN));
   FT_TRY(find_step(a, &wanted));
   FT_TRY(ft_history_read(a->run, &history));
   for (int64_t i = 0; i < a->num_limits; i++) {

@@ -108,12 +108,32 @@ out:
   return err;
 }
 
+/* Why a folder has no shards: what it is, or what it holds instead. */
+static ft_err fail_without_shards(const char *path, char *const *names, int64_t num_names) {
+  ft_err err = FT_OK;
+  char *file = NULL;
+  FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
+  for (int64_t i = 0; i < num_names; i++) {
+    ft_free(file);
+    FT_TRY(ft_path_join(path, names[i], &file));
+    if (!ft_path_is_dir(file)) FT_TRY(ft_kind_check(file, FT_WANT_TOKENS));
+  }
+  err = ft_fail(FT_ERR_DATA, "%s is a folder without token shards (*.h5), as ftrun prep makes them",
+                path);
+out:
+  ft_free(file);
+  return err;
+}
+
 /* The shards' paths of a source: the file itself, or the *.h5 of a folder in name order. */
 static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
   ft_err err = FT_OK;
   char **names = NULL;
   int64_t num_names = 0;
   bool folder = ft_path_is_dir(path);
+  ft_kind kind = ft_kind_of(path);
+  if (kind == FT_KIND_CHECKPOINT || kind == FT_KIND_CHECKPOINT_UNFINISHED)
+    FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
   if (folder) FT_TRY(ft_list_dir(path, &names, &num_names));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, FT_MAX(num_names, 1), sizeof **paths, (void **)paths));
   if (!folder) FT_TRY(ft_strdup(path, &(*paths)[(*count)++]));
@@ -122,8 +142,7 @@ static ft_err list_shards(const char *path, char ***paths, int64_t *count) {
     FT_TRY(ft_path_join(path, names[i], &(*paths)[*count]));
     (*count)++;
   }
-  if (*count == 0) FT_TRY(ft_kind_check(path, FT_WANT_TOKENS));
-  FT_CHECK(*count > 0, FT_ERR_DATA, "%s is a folder without token shards (*.h5)", path);
+  if (*count == 0) FT_TRY(fail_without_shards(path, names, num_names));
 out:
   ft_free_names(names, num_names);
   return err;

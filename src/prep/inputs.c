@@ -35,10 +35,26 @@ out:
   return err;
 }
 
+/* Folders of ours have files that look like data and are not. */
+static ft_err refuse_own(const char *path) {
+  ft_err err = FT_OK;
+  char *train = NULL;
+  ft_kind kind = ft_kind_of(path);
+  if (kind == FT_KIND_RUN || kind == FT_KIND_CHECKPOINT || kind == FT_KIND_CHECKPOINT_UNFINISHED)
+    FT_TRY(ft_kind_check(path, FT_WANT_RECORDS));
+  FT_TRY(ft_path_join(path, "train", &train));
+  if (kind == FT_KIND_PREPARED && ft_kind_of(train) == FT_KIND_SHARDS)
+    FT_TRY(ft_kind_check(path, FT_WANT_RECORDS));
+out:
+  ft_free(train);
+  return err;
+}
+
 static ft_err add_folder(ft_prep_inputs *in, const char *path) {
   ft_err err = FT_OK;
   char **names = NULL, *file = NULL;
   int64_t num_names = 0, before = in->num_files;
+  FT_TRY(refuse_own(path));
   FT_TRY(ft_list_dir(path, &names, &num_names));
   for (int64_t i = 0; i < num_names; i++) {
     ft_free(file);

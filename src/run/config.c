@@ -125,6 +125,10 @@ ft_err ft_config_read(const char *path, char *const *overrides, int64_t num_over
                   path);
   if (err != FT_OK) goto out;
   FT_CHECK(cJSON_IsObject(file), FT_ERR_CONFIG, "%s: a JSON object was expected", path);
+  FT_CHECK(!ft_json_get(file, "model_type"), FT_ERR_CONFIG,
+           "%s: is a model's config.json; a run's configuration was expected, whose model.path "
+           "names that model's directory (docs/configuration.md)",
+           path);
   out->json = defaults();
   merge(out->json, file, "", mistakes);
   for (int64_t i = 0; i < num_overrides; i++)

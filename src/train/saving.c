@@ -202,7 +202,7 @@ ft_err ft_train_find_step(const char *run_dir, const char *which, int64_t *step)
   ft_err err = FT_OK;
   int64_t *steps = NULL, num = 0, wanted = -1;
   char *end = NULL;
-  FT_CHECK(ft_path_is_dir(run_dir), FT_ERR_NOINPUT, "%s: no such run directory", run_dir);
+  FT_CHECK(ft_path_exists(run_dir), FT_ERR_NOINPUT, "%s: no such run directory", run_dir);
   FT_TRY(ft_kind_check(run_dir, FT_WANT_RUN));
   FT_TRY(ft_checkpoint_list(run_dir, &steps, &num));
   if (!which || strcmp(which, "latest") == 0)

@@ -94,6 +94,27 @@ expect 66 on_ranks 2 "$ftrun" train "$work/config.json" --check "model.path=$wor
 says_once '2 mistakes'
 says "$work/absent" "$work/no-data does not exist (data.train)"
 
+# ---- one thing given where another belongs: what it is, and where what is wanted may be
+mkdir "$work/lines"
+cp "$work/questions.jsonl" "$work/lines"
+expect 65 train --check "data.train=[{\"path\":\"$work/lines\"}]"
+says 'questions.jsonl: is JSON lines; a token shard' 'ftrun prep --model DIR --input'
+expect 65 "$ftrun" status "$work/model"
+says 'is a model directory; a run directory was expected'
+expect 2 "$ftrun" gate "$work/data" --max questions.loss=9
+says 'is what ftrun prep leaves; a run directory was expected'
+expect 65 "$ftrun" export "$work/config.json" --out "$work/never"
+says 'a run directory was expected'
+expect 65 "$ftrun" prep --model "$work/model" --input "$work/data" --out "$work/never"
+says "give one of its sets: $work/data/train"
+expect 78 "$ftrun" train "$work/model/config.json"
+says "is a model's config.json; a run's configuration was expected"
+expect 78 "$ftrun" train "$work/model"
+says 'is a model directory; a JSON object was expected'
+echo 'Once upon a time' >"$work/story.txt"
+expect 65 "$ftrun" tokenize --model "$work/model" "$work/story.txt"
+says 'is plain text; JSON lines'
+
 # ---- the model directory; --check finds the same as training
 cp -r "$work/model" "$work/lacking"
 sed -i 's/model.layers.1.mlp.up_proj.weight/model.layers.1.mlp.up_proj.wright/; s/"ftrun\./"other./g' "$work/lacking/model.safetensors" # as another program's
@@ -130,6 +151,10 @@ says 'nothing is wrong' 'would start afresh'
 
 # ---- resuming
 expect 0 train
+expect 65 train --check "data.train=[{\"path\":\"$work/run/checkpoints/step-00000002\"}]" "run.dir=$work/none"
+says 'is a checkpoint of a run; a token shard'
+expect 65 "$ftrun" prep --model "$work/model" --input "$work/run" --out "$work/never"
+says 'is a run directory; JSON lines'
 expect 0 train --check train.steps=3
 says 'would resume from the checkpoint of step 2'
 expect 78 on_ranks 3 "$ftrun" train "$work/config.json" train.steps=3 optimizer.lr=2e-3

@@ -266,8 +266,7 @@ ft_err ft_kind_check(const char *path, ft_want want) {
     return check_packed(path, kind, want);
   if (rows[kind].usable & 1u << want) return FT_OK;
   if (kind == FT_KIND_ABSENT)
-    return ft_fail(FT_ERR_NOINPUT, "%s: no such file or directory; %s%s", path, wanted[want],
-                   want == FT_WANT_TOKENS ? ": ftrun prep makes them" : "");
+    return ft_fail(FT_ERR_NOINPUT, "%s: no such file or directory; %s", path, wanted[want]);
   ft_err err = advice_for(path, kind, want, &advice);
   if (err == FT_OK)
     err = ft_fail(FT_ERR_DATA, "%s: is %s; %s%s%s", path, rows[kind].name, wanted[want],

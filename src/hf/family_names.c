@@ -152,7 +152,7 @@ const ft_hf_name ft_hf_modernbert_classes_names[] = {
 /* ---------------------------------------------------------------- tensors of no use */
 
 /* Causal masks, which follow from nothing but the number of positions. */
-const char *const ft_hf_gpt2_unused[] = {".attn.bias", ".attn.masked_bias", NULL};
+const char *const ft_hf_gpt2_unused[] = {".attn.bias", NULL};
 /* Numbers of positions, and the heads of the original's training beside the one that is used. */
 const char *const ft_hf_bert_mlm_unused[] = {"embeddings.position_ids", "cls.seq_relationship.*",
                                              "bert.pooler.*", "cls.predictions.decoder.bias", NULL};

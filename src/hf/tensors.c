@@ -86,9 +86,14 @@ static bool fits(const char *name, const char *pattern) {
 }
 
 bool ft_hf_is_of_no_use(const ft_hf_naming *naming, const char *name) {
-  /* the rotary embedding's frequencies, which follow from the config, and scales for keys and
-   * values that others keep in 8 bits */
-  static const char *const all[] = {"rotary_emb.inv_freq", ".k_scale", ".v_scale", ".kv_scale"};
+  static const char *const all[] = {
+      /* the rotary embedding's tables, which follow from the config */
+      "rotary_emb.inv_freq", "rotary_emb.original_inv_freq", "rotary_emb.cos_cached",
+      "rotary_emb.sin_cached",
+      /* scales for queries, keys and values that others keep in 8 bits */
+      ".q_scale", ".k_scale", ".v_scale", ".kv_scale", ".prob_scale",
+      /* causal masks; heads that foresee further tokens, or value what was written */
+      ".masked_bias", "mtp.*", "model.mtp.*", "v_head.*", "value_head.*"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
     if (fits(name, all[i])) return true;
   if (naming->new_head && strcmp(name, "lm_head.weight") == 0) return true;

@@ -107,7 +107,7 @@ static void warn_of_model(const trainer *t) {
            t->config->model_path);
   if (t->hf.dtype == FT_F32 && t->config->precision == FT_BF16)
     ft_log(FT_LOG_INFO,
-           "the model's weights are F32, and are trained as such; forward and backward "
+           "the model's type is float32, and its weights are trained as such; forward and backward "
            "passes round them to bf16 (train.precision)");
 }
 

@@ -49,9 +49,9 @@ told() {
   sed -zi -E 's/,\s*"(torch_)?dtype": *"[a-z0-9]+"//' "$work/untyped/config.json"
   rm "$work/untyped/ftrun.sha256"
   ends 0 --check model.path="$work/untyped"
-  says "the model's weights are F32, and are trained as such; .* round them to bf16 \\(train.precision\\)"
+  says "the model's type is float32, and its weights are trained as such; .* round them to bf16 \\(train.precision\\)"
   ends 0 --check model.path="$work/untyped" train.precision=fp32
-  says_not 'are F32'
+  says_not 'is float32'
 }
 
 # A tokenizer of which one token stands beside tokenizer.json has an identity of its own, in shards too.

@@ -154,26 +154,36 @@ out:
   return err;
 }
 
-static ft_err load_token(loader *l, const cJSON *item, ft_added_tokens *a) {
+/* How a token is found in a text: its properties, and the pattern that follows from them. */
+static ft_err load_properties(const loader *l, const cJSON *item, ft_added_token *t) {
   ft_err err = FT_OK;
-  const char *content;
-  ft_added_token *t = &a->tokens[a->count];
-  FT_TRY(ft_member_string(item, l->where, "content", &content));
   FT_TRY(ft_member_optional_bool(item, l->where, "single_word", false, &t->single_word));
   FT_TRY(ft_member_optional_bool(item, l->where, "lstrip", false, &t->lstrip));
   FT_TRY(ft_member_optional_bool(item, l->where, "rstrip", false, &t->rstrip));
   FT_TRY(ft_member_optional_bool(item, l->where, "special", false, &t->special));
   FT_TRY(ft_member_optional_bool(item, l->where, "normalized", !t->special, &t->normalized));
+  ft_free(t->pattern);
+  t->pattern = NULL;
+  if (t->normalized)
+    FT_TRY(normalized_content(l->normalizer, t->content, &t->pattern));
+  else
+    FT_TRY(ft_strdup(t->content, &t->pattern));
+out:
+  return err;
+}
+
+static ft_err load_token(loader *l, const cJSON *item, ft_added_tokens *a) {
+  ft_err err = FT_OK;
+  const char *content;
+  ft_added_token *t = &a->tokens[a->count];
+  FT_TRY(ft_member_string(item, l->where, "content", &content));
   int64_t known = ft_vocabulary_id(l->vocabulary, content, strlen(content));
   t->id = known >= 0 ? (uint32_t)known : l->next_id++;
   FT_TRY(check_id(l, item, content, known >= 0, t->id));
   FT_TRY(ft_strdup(content, &t->content));
   a->count++;
   ft_string_map_add(&a->by_content, t->content, strlen(content), (uint32_t)(a->count - 1));
-  if (t->normalized)
-    FT_TRY(normalized_content(l->normalizer, content, &t->pattern));
-  else
-    FT_TRY(ft_strdup(content, &t->pattern));
+  FT_TRY(load_properties(l, item, t));
 out:
   return err;
 }
@@ -196,13 +206,26 @@ out:
   return err;
 }
 
+/* A token of tokenizer.json has the properties of the other file, where that states its id. */
+static ft_err change_token(const loader *l, const cJSON *item, ft_added_token *t) {
+  const ft_added_token was = *t;
+  ft_err err = load_properties(l, item, t);
+  t->changed |= t->single_word != was.single_word || t->lstrip != was.lstrip ||
+                t->rstrip != was.rstrip || t->normalized != was.normalized ||
+                t->special != was.special;
+  return err;
+}
+
 static ft_err load_more(loader *l, const cJSON *list, ft_added_tokens *a) {
   ft_err err = FT_OK;
   for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
     const cJSON *content = ft_json_get(item, "content");
-    size_t bytes = strlen(content->valuestring);
-    if (ft_string_map_get(&a->by_content, content->valuestring, bytes) >= 0) continue;
-    FT_TRY(load_token(l, item, a));
+    int64_t known =
+        ft_string_map_get(&a->by_content, content->valuestring, strlen(content->valuestring));
+    if (known < 0)
+      FT_TRY(load_token(l, item, a));
+    else if (ft_json_get(item, "id"))
+      FT_TRY(change_token(l, item, &a->tokens[known]));
   }
 out:
   return err;

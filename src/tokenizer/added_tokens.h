@@ -10,6 +10,7 @@ typedef struct ft_added_token {
   char *pattern; /* what is searched for: the normalized content, if it is to be normalized */
   uint32_t id;
   bool single_word, lstrip, rstrip, normalized, special;
+  bool changed; /* has properties of another file than tokenizer.json */
 } ft_added_token;
 
 /* Strings as a tree of bytes. */

@@ -9,6 +9,7 @@
 static const char *const named[] = {"bos_token", "eos_token", "unk_token",
                                     "sep_token", "cls_token", "mask_token"};
 static const char extra_name[] = "extra_special_tokens", older_name[] = "additional_special_tokens";
+static const char own_names[] = "model_specific_special_tokens";
 
 /* Files of a directory; NULL where there is none. */
 typedef struct files {
@@ -38,6 +39,10 @@ static ft_err files_read(const char *dir, files *f) {
   ft_err err = FT_OK;
   f->dir = dir;
   FT_TRY(read_if_there(dir, "tokenizer_config.json", &f->config));
+  FT_CHECK(!f->config || !cJSON_IsTrue(ft_json_get(f->config, "split_special_tokens")), FT_ERR_DATA,
+           "%s/tokenizer_config.json: split_special_tokens true is not supported: it cuts special "
+           "tokens to pieces, also those of a chat template; false was expected",
+           dir);
   if (f->config && cJSON_IsObject(ft_json_get(f->config, "added_tokens_decoder"))) goto out;
   FT_TRY(read_if_there(dir, "special_tokens_map.json", &f->map));
   FT_TRY(read_if_there(dir, "added_tokens.json", &f->added));
@@ -96,28 +101,6 @@ out:
   return err;
 }
 
-/* "added_tokens_decoder": {"ID": {"content": …}, …} */
-static ft_err put_decoder(cJSON *list, const files *f, const cJSON *decoder) {
-  ft_err err = FT_OK;
-  cJSON *tokens = cJSON_CreateArray();
-  for (const cJSON *item = decoder->child; item; item = item->next) {
-    char *end;
-    double id = strtod(item->string, &end);
-    FT_CHECK(end != item->string && *end == 0 && cJSON_IsObject(item) && content_of(item),
-             FT_ERR_DATA,
-             "%s/tokenizer_config.json: \"added_tokens_decoder\": \"%s\" is not an id with a "
-             "token's {\"content\": …}",
-             f->dir, item->string);
-    FT_TRY(put(tokens, item, false));
-    cJSON *last = cJSON_GetArrayItem(tokens, cJSON_GetArraySize(tokens) - 1);
-    if (last) cJSON_AddNumberToObject(last, "id", id);
-  }
-  FT_TRY(put_sorted(list, tokens));
-out:
-  cJSON_Delete(tokens);
-  return err;
-}
-
 static bool holds(const cJSON *list, const char *content) {
   for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
     const char *other = content_of(item);
@@ -134,6 +117,28 @@ static bool is_named(const cJSON *file, const char *content) {
   }
   return file && (holds(ft_json_get(file, extra_name), content) ||
                   holds(ft_json_get(file, older_name), content));
+}
+
+/* "added_tokens_decoder": {"ID": {"content": …}, …} */
+static ft_err put_decoder(cJSON *list, const files *f, const cJSON *decoder) {
+  ft_err err = FT_OK;
+  cJSON *tokens = cJSON_CreateArray();
+  for (const cJSON *item = decoder->child; item; item = item->next) {
+    char *end;
+    double id = strtod(item->string, &end);
+    FT_CHECK(end != item->string && *end == 0 && cJSON_IsObject(item) && content_of(item),
+             FT_ERR_DATA,
+             "%s/tokenizer_config.json: \"added_tokens_decoder\": \"%s\" is not an id with a "
+             "token's {\"content\": …}",
+             f->dir, item->string);
+    FT_TRY(put(tokens, item, is_named(f->config, content_of(item))));
+    cJSON *last = cJSON_GetArrayItem(tokens, cJSON_GetArraySize(tokens) - 1);
+    if (last) cJSON_AddNumberToObject(last, "id", id);
+  }
+  FT_TRY(put_sorted(list, tokens));
+out:
+  cJSON_Delete(tokens);
+  return err;
 }
 
 /* added_tokens.json: {"CONTENT": ID, …} */
@@ -176,24 +181,30 @@ static bool is_own_name(const cJSON *item) {
          strcmp(item->string, "pad_token") != 0;
 }
 
-/* special_tokens_map.json stands above tokenizer_config.json. */
+static ft_err put_all(cJSON *list, const cJSON *tokens) {
+  ft_err err = FT_OK;
+  for (const cJSON *item = tokens ? tokens->child : NULL; item; item = item->next)
+    FT_TRY(put(list, item, true));
+out:
+  return err;
+}
+
+/* special_tokens_map.json stands above tokenizer_config.json; a model's own names stand in the
+ * latter, or in an object of it, which does not count beside them. */
 static ft_err put_names(cJSON *list, const files *f) {
   ft_err err = FT_OK;
+  bool has_own = cJSON_IsObject(ft_json_get(f->config, extra_name));
   for (size_t i = 0; i < FT_ARRAY_SIZE(named); i++) {
     const cJSON *item = f->map ? ft_json_get(f->map, named[i]) : NULL;
     if (!content_of(item)) item = f->config ? ft_json_get(f->config, named[i]) : NULL;
     FT_TRY(put(list, item, true));
   }
-  for (const cJSON *item = f->config ? f->config->child : NULL; item; item = item->next)
-    if (is_own_name(item)) FT_TRY(put(list, item, true));
-out:
-  return err;
-}
-
-static ft_err put_all(cJSON *list, const cJSON *tokens) {
-  ft_err err = FT_OK;
-  for (const cJSON *item = tokens ? tokens->child : NULL; item; item = item->next)
+  for (const cJSON *item = f->config ? f->config->child : NULL; item; item = item->next) {
+    if (!is_own_name(item)) continue;
     FT_TRY(put(list, item, true));
+    has_own = true;
+  }
+  if (!has_own) FT_TRY(put_all(list, ft_json_get(f->config, own_names)));
 out:
   return err;
 }

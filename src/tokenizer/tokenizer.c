@@ -110,19 +110,20 @@ static void pool_free(ft_workspace_pool *pool) {
   ft_free(pool);
 }
 
-/* The SHA-256 of tokenizer.json, and of the tokens that other files add, an "ID CONTENT" line each.
- */
+/* The SHA-256 of tokenizer.json, and of the tokens that other files add, an "ID CONTENT" line each;
+ * a token that they change has its properties behind that. */
 static ft_err identify(ft_tokenizer *t, const char *text, size_t bytes) {
   ft_err err = FT_OK;
   ft_buffer all = {0};
-  if (t->added.count == t->added.num_listed) {
-    ft_sha256_hex(text, bytes, t->sha256);
-    return FT_OK;
-  }
   FT_TRY(ft_buffer_put(&all, text, bytes));
-  for (int64_t i = t->added.num_listed; i < t->added.count; i++) {
-    char *line;
-    FT_TRY(ft_format(&line, "%u %s\n", t->added.tokens[i].id, t->added.tokens[i].content));
+  for (int64_t i = 0; i < t->added.count; i++) {
+    const ft_added_token *added = &t->added.tokens[i];
+    char *line, properties[16] = "";
+    if (i < t->added.num_listed && !added->changed) continue;
+    if (added->changed)
+      snprintf(properties, sizeof properties, " %d%d%d%d%d", added->single_word, added->lstrip,
+               added->rstrip, added->normalized, added->special);
+    FT_TRY(ft_format(&line, "%u %s%s\n", added->id, added->content, properties));
     err = ft_buffer_put(&all, line, strlen(line));
     ft_free(line);
     FT_TRY(err);

@@ -50,6 +50,7 @@ static void tokens_beside_the_file_are_read(void **state) {
       {{"{\"extra_special_tokens\":[\"<x>\",{\"content\":\"<y>\"}]}", 0, 0}, "<y>", 4, true},
       {{"{\"extra_special_tokens\":{\"image_token\":\"<x>\"}}", 0, 0}, "<x>", 3, true},
       {{"{\"additional_special_tokens\":[\"<x>\"]}", 0, 0}, "<x>", 3, true},
+      {{"{\"model_specific_special_tokens\":{\"image_token\":\"<x>\"}}", 0, 0}, "<x>", 3, true},
       {{"{\"additional_special_tokens\":[\"<x>\"],\"extra_special_tokens\":[\"<y>\"]}", 0, 0},
        "<x>",
        -1,
@@ -99,6 +100,33 @@ static void text_becomes_such_tokens(void **state) {
   ft_tokenizer_close(other);
 }
 
+/* A token of tokenizer.json is found as the file that states its id says. */
+static void properties_of_the_other_file_count(void **state) {
+  (void)state;
+  static const directory same = {"{\"added_tokens_decoder\":{\"2\":{\"content\":\"<s>\","
+                                 "\"normalized\":false,\"special\":true}}}",
+                                 0, 0};
+  static const directory strips = {"{\"added_tokens_decoder\":{\"2\":{\"content\":\"<s>\","
+                                   "\"normalized\":false,\"special\":true,\"lstrip\":true}}}",
+                                   0, 0};
+  static const directory none = {0};
+  static const uint32_t expected[] = {0, 2, 1};
+  ft_tokenizer *t, *unchanged, *plain;
+  ft_ids ids = {0};
+  assert_ok(open_directory(&strips, &t));
+  assert_ok(open_directory(&same, &unchanged));
+  assert_ok(open_directory(&none, &plain));
+  assert_ok(ft_tokenizer_encode(t, "a  <s>b", 7, true, 0, &ids));
+  assert_int_equal(ids.count, FT_ARRAY_SIZE(expected));
+  assert_memory_equal(ids.ids, expected, sizeof expected);
+  assert_string_equal(ft_tokenizer_sha256(unchanged), ft_tokenizer_sha256(plain));
+  assert_string_not_equal(ft_tokenizer_sha256(t), ft_tokenizer_sha256(plain));
+  ft_ids_fini(&ids);
+  ft_tokenizer_close(t);
+  ft_tokenizer_close(unchanged);
+  ft_tokenizer_close(plain);
+}
+
 static void files_that_disagree_are_refused(void **state) {
   (void)state;
   static const struct {
@@ -111,6 +139,7 @@ static void files_that_disagree_are_refused(void **state) {
        "\"a\" has id 3, but \"vocab\" gives it 0"},
       {{0, 0, "{\"<k>\":9}"}, "\"<k>\" has id 9"},
       {{0, 0, "{\"<k>\":\"3\"}"}, "the id of \"<k>\" is no number"},
+      {{"{\"split_special_tokens\":true}", 0, 0}, "split_special_tokens true is not supported"},
       {{"{\"added_tokens_decoder\":{\"x\":{\"content\":\"<A>\"}}}", 0, 0}, "\"x\" is not an id"},
       {{"{\"added_tokens_decoder\":{\"3\":\"<A>\"}}", 0, 0}, "\"3\" is not an id with"},
       {{"[]", 0, 0}, "a JSON object was expected"},
@@ -124,6 +153,7 @@ static void files_that_disagree_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(tokens_beside_the_file_are_read),
                                      cmocka_unit_test(text_becomes_such_tokens),
+                                     cmocka_unit_test(properties_of_the_other_file_count),
                                      cmocka_unit_test(files_that_disagree_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

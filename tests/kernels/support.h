@@ -36,11 +36,21 @@ static inline array array_new(ft_dtype type, int64_t count) {
   assert_non_null(a.data);
   return a;
 }
-/* Normal numbers times `scale`; the same for the same seed, whatever the type. */
+/* Number `i` of a row of nearly normal ones, of variance 1: the sum of four uniform ones, of 16 bits
+ * each of splitmix64. Tests make so many that ft_random_normal took half of their time. */
+static inline double nearly_normal(uint64_t seed, int64_t i) {
+  uint64_t bits = (seed << 40) + ((uint64_t)i + 1) * 0x9e3779b97f4a7c15u;
+  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9u;
+  bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
+  bits ^= bits >> 31;
+  uint64_t sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
+  return ((double)sum - 2.0 * 0xffff) * (sqrt(3.0) / 0xffff);
+}
+/* Nearly normal numbers times `scale`; the same for the same seed, whatever the type. */
 static inline array array_random(ft_dtype type, int64_t count, uint64_t seed, double scale) {
   array a = array_new(type, count);
   for (int64_t i = 0; i < count; i++)
-    set(&a, i, scale * ft_random_normal(seed, FT_RANDOM_BENCH, 0, (uint64_t)i));
+    set(&a, i, scale * nearly_normal(seed, i));
   return a;
 }
 static inline array array_copy(const array *a) {

@@ -8,7 +8,8 @@
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2
 model=$work/model
-quietly "$ftrun" init --config "$root/configs/tiny-model.json" --seed 1 --out "$model"
+sed 's/"float32"/"bfloat16"/' "$here/identity-tied.json" >"$work/config-bf16.json" # exports are what was computed with
+quietly "$ftrun" init --config "$work/config-bf16.json" --seed 1 --out "$model"
 prepare_run "$model" 4 "$work/run"
 
 # train RANKS RUN KEY=VALUE...

@@ -6,8 +6,8 @@
 #
 #   tests/program/identity.sh FTRUN SAMPLE_DATA [full]
 #
-# Without `full` a selection of layouts is run; with it, all of 1, 2, 3, 5 and 8 ranks × 1 and 2
-# threads × stages 0 to 3.
+# Without `full` a selection of layouts is run, spread over heads and precisions so that each layout
+# meets both of each; with it, all of 1, 2, 3, 5 and 8 ranks × 1 and 2 threads × stages 0 to 3.
 . "$(dirname "$0")/common.sh"
 ftrun=$1 sample_data=$2 extent=${3:-selection}
 
@@ -67,7 +67,12 @@ layouts() {
   elif [ "$extent" = few ]; then
     printf '%s\n' "2 2 3" "3 1 0"
   else
-    printf '%s\n' "1 2 0" "2 2 3" "3 1 2" "5 1 0" "8 1 3"
+    case "$head $precision" in
+      "tied fp32") printf '%s\n' "1 2 0" "2 2 3" "5 1 0" ;;
+      "tied bf16") printf '%s\n' "2 2 3" "3 1 2" "8 1 3" ;;
+      "untied fp32") printf '%s\n' "3 1 2" "2 2 1" "8 1 3" ;;
+      "untied bf16") printf '%s\n' "1 2 0" "5 1 0" "3 1 1" ;;
+    esac
   fi
 }
 

@@ -53,20 +53,22 @@ void ft_canvas_text(ft_canvas *c, const char *text, bool target) {
 
 /* ---------------------------------------------------------------- where tokens end */
 
-/* ends[i] = bytes of the pieces of ids 0 … i. `text` (NULL: not compared) must be what the pieces
- * make when put together; false if it is not. */
-static bool piece_ends(const ft_tokenizer *t, const uint32_t *ids, int64_t count, bool first,
-                       const char *text, size_t length, size_t *ends) {
+/* ends[i] = bytes of the pieces of ids 0 … i, for tokens that begin at or before byte `until`; what
+ * is behind does not matter. `text` (NULL: not compared) must be what these pieces make when put
+ * together. Returns how many tokens these are, or -1 if the pieces are not the text. */
+static int64_t piece_ends(const ft_tokenizer *t, const uint32_t *ids, int64_t count, bool first,
+                          const char *text, size_t length, size_t until, size_t *ends) {
   char piece[PIECE_ROOM];
   size_t at = 0;
-  for (int64_t i = 0; i < count; i++) {
+  int64_t i = 0;
+  for (; i < count && at <= until; i++) {
     size_t bytes = ft_tokenizer_piece(t, ids[i], first && i == 0, piece, sizeof piece);
-    if (bytes > sizeof piece) return false;
-    if (text && (bytes > length - at || memcmp(text + at, piece, bytes) != 0)) return false;
+    if (bytes > sizeof piece) return -1;
+    if (text && (bytes > length - at || memcmp(text + at, piece, bytes) != 0)) return -1;
     at += bytes;
     ends[i] = at;
   }
-  return !text || at == length;
+  return text && i == count && at != length ? -1 : i;
 }
 
 /* Where byte `at` of the text falls in its pieces, when normalization made them differ from the
@@ -80,8 +82,8 @@ static ft_err normalized_place(ft_canvas *c, size_t at, bool behind, size_t *pla
   FT_TRY(ft_tokenizer_encode_part(c->tokenizer, c->text, at, false, behind, 0, &ids));
   if (ids.count == 0) goto out;
   FT_TRY(ft_alloc_array(FT_MEM_PREP, ids.count, sizeof(size_t), &ends));
-  FT_CHECK(piece_ends(c->tokenizer, ids.ids, ids.count, false, NULL, 0, ends), FT_ERR_DATA,
-           "a token of more than %d bytes", PIECE_ROOM);
+  FT_CHECK(piece_ends(c->tokenizer, ids.ids, ids.count, false, NULL, 0, SIZE_MAX, ends) >= 0,
+           FT_ERR_DATA, "a token of more than %d bytes", PIECE_ROOM);
   *place = ((size_t *)ends)[ids.count - 1];
 out:
   ft_free(ends);
@@ -101,37 +103,46 @@ static ft_err normalize_spans(ft_canvas *c, bool behind) {
   return FT_OK;
 }
 
-/* Sets the mask of the tokens that have a byte in a span. */
-static void mask_tokens(const ft_canvas *c, const size_t *ends, uint8_t *mask, int64_t count) {
+/* Sets the mask of the tokens that have a byte in a span, given where the first `known` of them end;
+ * the others begin behind the last border of a span. */
+static void mask_tokens(const ft_canvas *c, const size_t *ends, int64_t known, bool rest,
+                        uint8_t *mask, int64_t count) {
   size_t begin = 0;
   int64_t s = 0;
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < known; i++) {
     while (s < c->num_spans && c->spans[s].end <= begin)
       s++;
     mask[i] = s < c->num_spans && ends[i] > c->spans[s].begin;
     begin = ends[i];
   }
+  memset(mask + known, rest, (size_t)(count - known));
 }
 
-/* Tokenizes the text since the last control token. `before` is the number of tokens then. */
+/* Tokenizes the text since the last control token. `before` is the number of tokens then. Pieces
+ * are put together only up to the last border inside of the text. */
 static ft_err mask_run(ft_canvas *c, int64_t before) {
   ft_err err = FT_OK;
+  const ft_tokenizer *t = c->tokenizer;
   const uint32_t *ids = c->out->ids + before;
+  uint8_t *mask = c->out->mask + before;
   int64_t count = c->out->count - before;
+  const ft_span *last = &c->spans[c->num_spans - 1];
+  bool to_end = last->end == c->length;
+  size_t until = to_end ? last->begin : last->end;
   void *ends = NULL;
-  if (c->num_spans == 1 && c->spans[0].begin == 0 && c->spans[0].end == c->length) {
-    memset(c->out->mask + before, 1,
-           (size_t)count); /* all of it: where tokens end does not matter */
+  if (until == 0) { /* all of it: where tokens end does not matter */
+    memset(mask, 1, (size_t)count);
     return FT_OK;
   }
   FT_TRY(ft_alloc_array(FT_MEM_PREP, count, sizeof(size_t), &ends));
-  if (!piece_ends(c->tokenizer, ids, count, true, c->text, c->length, ends) &&
-      !piece_ends(c->tokenizer, ids, count, false, c->text, c->length, ends)) {
-    FT_CHECK(piece_ends(c->tokenizer, ids, count, false, NULL, 0, ends), FT_ERR_DATA,
-             "a token of more than %d bytes", PIECE_ROOM);
+  int64_t known = piece_ends(t, ids, count, true, c->text, c->length, until, ends);
+  if (known < 0) known = piece_ends(t, ids, count, false, c->text, c->length, until, ends);
+  if (known < 0) {
+    known = piece_ends(t, ids, count, false, NULL, 0, SIZE_MAX, ends);
+    FT_CHECK(known >= 0, FT_ERR_DATA, "a token of more than %d bytes", PIECE_ROOM);
     FT_TRY(normalize_spans(c, before > c->first));
   }
-  mask_tokens(c, ends, c->out->mask + before, count);
+  mask_tokens(c, ends, known, to_end, mask, count);
 out:
   ft_free(ends);
   return err;

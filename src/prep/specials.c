@@ -80,6 +80,13 @@ static int by_first_then_longest(const void *a, const void *b) {
   return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* What the search for a special token looks at first. */
+static void note_bytes(ft_specials *s, const unsigned char *text) {
+  if (text[0] != s->only) s->only = -1;
+  for (int second = 0; second < 256; second++)
+    s->goes_on[second] = s->goes_on[second] || text[1] == 0 || text[1] == second;
+}
+
 static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) {
   ft_err err = FT_OK;
   int64_t capacity = 0;
@@ -94,6 +101,7 @@ static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) 
   }
   if (s->count > 0) qsort(s->list, (size_t)s->count, sizeof *s->list, by_first_then_longest);
   int64_t at = 0;
+  s->only = s->count > 0 ? (unsigned char)s->list[0].text[0] : -1;
   for (int first = 0; first < 256; first++) {
     s->firsts[first] = at;
     while (at < s->count && (unsigned char)s->list[at].text[0] == first)
@@ -101,6 +109,8 @@ static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) 
     s->begins[first] = at > s->firsts[first];
   }
   s->firsts[256] = at;
+  for (int64_t i = 0; i < s->count; i++)
+    note_bytes(s, (const unsigned char *)s->list[i].text);
 out:
   return err;
 }
@@ -131,17 +141,34 @@ void ft_specials_free(ft_specials *s) {
   ft_free(s);
 }
 
+/* The longest one that is written at `text`, or NULL. */
+static const ft_special *special_at(const ft_specials *s, const char *text, size_t bytes) {
+  unsigned char first = (unsigned char)text[0];
+  if (bytes > 1 && !s->goes_on[(unsigned char)text[1]]) return NULL;
+  for (int64_t k = s->firsts[first]; k < s->firsts[first + 1]; k++)
+    if (s->list[k].bytes <= bytes && memcmp(text, s->list[k].text, s->list[k].bytes) == 0)
+      return &s->list[k];
+  return NULL;
+}
+
+/* The next byte at or behind `at` that one begins with, or `bytes`. */
+static size_t next_first(const ft_specials *s, const char *text, size_t bytes, size_t at) {
+  if (s->only >= 0) {
+    const char *found = at < bytes ? memchr(text + at, s->only, bytes - at) : NULL;
+    return found ? (size_t)(found - text) : bytes;
+  }
+  while (at < bytes && !s->begins[(unsigned char)text[at]])
+    at++;
+  return at;
+}
+
 const ft_special *ft_specials_next(const ft_specials *s, const char *text, size_t bytes,
                                    size_t *at) {
-  for (size_t i = *at; i < bytes; i++) {
-    unsigned char first = (unsigned char)text[i];
-    if (!s->begins[first]) continue;
-    for (int64_t k = s->firsts[first]; k < s->firsts[first + 1]; k++)
-      if (s->list[k].bytes <= bytes - i &&
-          memcmp(text + i, s->list[k].text, s->list[k].bytes) == 0) {
-        *at = i;
-        return &s->list[k];
-      }
+  for (size_t i = *at; (i = next_first(s, text, bytes, i)) < bytes; i++) {
+    const ft_special *found = special_at(s, text + i, bytes - i);
+    if (!found) continue;
+    *at = i;
+    return found;
   }
   return NULL;
 }

@@ -10,7 +10,9 @@ struct ft_specials {
   int64_t count;
   struct ft_special *list; /* [count], by first byte, longer ones first */
   int64_t firsts[257];     /* where each first byte's begin */
-  bool begins[256];
+  bool begins[256];        /* bytes that one begins with */
+  bool goes_on[256];       /* bytes that may stand second */
+  int only;                /* the byte that all begin with; -1: there are several, or none */
 };
 
 typedef struct ft_special {

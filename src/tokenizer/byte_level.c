@@ -34,10 +34,12 @@ ft_err ft_byte_level_put(ft_buffer *out, const char *text, size_t bytes) {
 
 bool ft_byte_level_decode(const char *text, size_t bytes, char *out, size_t *length) {
   *length = 0;
-  for (size_t i = 0, step; i < bytes; i += step) {
-    int byte = byte_of(ft_utf8_decode(text + i, &step));
+  for (size_t i = 0, step = 1; i < bytes; i += step) {
+    bool plain = text[i] >= '!' && text[i] <= '~'; /* most of them */
+    int byte = plain ? text[i] : byte_of(ft_utf8_decode(text + i, &step));
     if (byte < 0) return false;
     out[(*length)++] = (char)byte;
+    if (plain) step = 1;
   }
   return true;
 }

@@ -435,6 +435,10 @@ static ft_err piece_step(const step *s, ft_regex_scratch *scratch, const ft_buff
   return ft_buffer_put(out, in->data, in->bytes);
 }
 
+bool ft_decoder_is_bytes(const ft_decoder *d) {
+  return d->count == 1 && d->steps[0].kind == BYTES && !d->joins_with_spaces;
+}
+
 ft_err ft_decoder_piece(const ft_decoder *d, const char *content, size_t bytes, bool first,
                         ft_buffer *out) {
   ft_err err = FT_OK;

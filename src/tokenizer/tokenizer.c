@@ -2,6 +2,7 @@
 #include "ft/io_kind.h"
 #include "internal.h"
 
+#include "byte_level.h"
 #include "members.h"
 #include "more_tokens.h"
 
@@ -279,9 +280,14 @@ out:
 size_t ft_tokenizer_piece(const ft_tokenizer *t, uint32_t id, bool first, char *out, size_t room) {
   const ft_token *token = token_of(t, id);
   ft_buffer text = {0};
-  size_t length = 0;
+  size_t length = 0, bytes = token->content ? strlen(token->decoded) : 0;
+  /* the most frequent decoder needs no memory */
+  if (bytes <= room && ft_decoder_is_bytes(t->decoder) &&
+      ft_byte_level_decode(token->decoded, bytes, out, &length))
+    return length;
+  length = 0;
   if (token->content &&
-      ft_decoder_piece(t->decoder, token->decoded, strlen(token->decoded), first, &text) == FT_OK) {
+      ft_decoder_piece(t->decoder, token->decoded, bytes, first, &text) == FT_OK) {
     length = FT_MIN(text.bytes, room);
     if (length > 0) memcpy(out, text.data, length);
   }

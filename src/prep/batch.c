@@ -74,15 +74,15 @@ static ft_err check_targets(ft_prep_line *line, const ft_ids *ids) {
 
 /* What other documents are compared with, before anything is made of the record. */
 static ft_err take_fingerprints(const ft_prep_rules *rules, const ft_record *record,
-                                ft_prep_line *line) {
+                                ft_words *words, ft_prep_line *line) {
   ft_err err = FT_OK;
   uint64_t prompt;
-  FT_TRY(ft_record_prompt_hash(record, &prompt));
+  FT_TRY(ft_record_prompt_hash(record, words, &prompt));
   line->set = ft_split_of(prompt, rules->seed, rules->validation, rules->test);
   if (rules->clean->actions[FT_RULE_NEAR_DUPLICATES] != FT_ACTION_OFF)
-    FT_TRY(ft_signature_of(rules->clean, record, &line->signature, &line->has_signature));
+    FT_TRY(ft_signature_of(rules->clean, record, words, &line->signature, &line->has_signature));
   if (rules->clean->actions[FT_RULE_CONTAMINATION] != FT_ACTION_OFF)
-    FT_TRY(ft_grams_of(rules->clean, record, &line->grams));
+    FT_TRY(ft_grams_of(rules->clean, record, words, &line->grams));
 out:
   return err;
 }
@@ -117,7 +117,8 @@ out:
   return err;
 }
 
-static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_line *line) {
+static ft_err read_line(const ft_prep_rules *rules, ft_workroom *room, const char *text,
+                        ft_prep_line *line) {
   ft_err err = FT_OK;
   cJSON *json = NULL;
   ft_record record = {0};
@@ -125,8 +126,8 @@ static ft_err read_line(const ft_prep_rules *rules, const char *text, ft_prep_li
   FT_TRY(ft_line_parse(text, line->bytes, &json));
   FT_TRY(ft_record_read(rules->records, json, &record));
   line->unread = record.unread;
-  FT_TRY(ft_clean_record(rules->clean, &record, &line->findings));
-  FT_TRY(take_fingerprints(rules, &record, line));
+  FT_TRY(ft_clean_record(rules->clean, room, &record, &line->findings));
+  FT_TRY(take_fingerprints(rules, &record, &room->words, line));
   FT_TRY(ft_document_render(rules->tokenizer, rules->render, &record, &line->document));
   FT_TRY(check_document(rules, line));
   if (line->findings.drop != FT_NUM_RULES) line->outcome = FT_DROPPED;
@@ -146,10 +147,6 @@ static void note_error(ft_prep_line *line, ft_err err) {
     line->outcome = FT_BAD_LINE;
 }
 
-static void run_line(const ft_prep_rules *rules, const ft_prep_batch *batch, ft_prep_line *line) {
-  note_error(line, read_line(rules, batch->text + line->begin, line));
-}
-
 void ft_prep_judge_document(const ft_prep_rules *rules, ft_prep_line *line) {
   ft_findings_init(&line->findings);
   ft_err err = check_document(rules, line);
@@ -167,11 +164,14 @@ typedef struct crew {
 
 static void *work(void *arg) {
   crew *c = arg;
-  for (;;) {
-    int64_t i = atomic_fetch_add(&c->next, 1);
-    if (i >= c->batch->num_lines) return NULL;
-    run_line(c->rules, c->batch, &c->batch->lines[i]);
+  ft_workroom room = {0};
+  int64_t i;
+  while ((i = atomic_fetch_add(&c->next, 1)) < c->batch->num_lines) {
+    ft_prep_line *line = &c->batch->lines[i];
+    note_error(line, read_line(c->rules, &room, c->batch->text + line->begin, line));
   }
+  ft_workroom_fini(&room);
+  return NULL;
 }
 
 void ft_prep_batch_run(ft_prep_batch *batch, const ft_prep_rules *rules, int num_threads) {

@@ -103,8 +103,8 @@ static ft_err normalize_spans(ft_canvas *c, bool behind) {
   return FT_OK;
 }
 
-/* Sets the mask of the tokens that have a byte in a span, given where the first `known` of them end;
- * the others begin behind the last border of a span. */
+/* Sets the mask of the tokens that have a byte in a span, given where the first `known` of them
+ * end; the others begin behind the last border of a span. */
 static void mask_tokens(const ft_canvas *c, const size_t *ends, int64_t known, bool rest,
                         uint8_t *mask, int64_t count) {
   size_t begin = 0;

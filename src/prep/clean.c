@@ -133,61 +133,104 @@ static size_t control_length(const char *text) {
   return (c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f') || c == 0x7F ? 1 : 0;
 }
 
-static void control_characters(const ft_clean_options *o, char *text, ft_findings *f) {
-  bool fix = o->actions[FT_RULE_CONTROL_CHARACTERS] == FT_ACTION_FIX;
-  char *to = text;
-  for (char *from = text; *from;) {
-    size_t length = control_length(from);
-    if (length > 0) {
-      char code[16];
-      int bytes = snprintf(code, sizeof code, "0x%02x", (unsigned char)from[length - 1]);
-      ft_finding(o, f, FT_RULE_CONTROL_CHARACTERS, code, (size_t)bytes);
-    }
-    if (length == 0 || !fix) *to++ = *from;
-    from += length > 0 && fix ? length : 1;
+/* Whether one may begin among these bytes; compilers look at many at once. */
+static bool may_have_control(const unsigned char *text, size_t bytes) {
+  unsigned char found = 0;
+  for (size_t i = 0; i < bytes; i++) {
+    unsigned char c = text[i];
+    unsigned char low = (unsigned char)((c < 0x20) & (c != '\t') & (c != '\n'));
+    found |= (unsigned char)(low | (c == 0x7F) | (c == 0xC0) | (c == 0xC2));
   }
-  *to = 0;
+  return found;
 }
 
-/* Puts the rule's name in place of a stretch: "[EMAIL]". Texts only get longer where a number is
- * short, so room for that is added once. */
-static ft_err redact(char **text, size_t at, size_t bytes, ft_rule rule, size_t *added) {
+/* The first control character at or behind `at`, or the end. */
+static size_t next_control(const char *text, size_t bytes, size_t at) {
+  enum { BLOCK = 64 };
+  while (at < bytes) {
+    size_t end = FT_MIN(at + BLOCK, bytes);
+    if (may_have_control((const unsigned char *)text + at, end - at))
+      for (size_t i = at; i < end; i++)
+        if (control_length(text + i)) return i;
+    at = end;
+  }
+  return bytes;
+}
+
+static void control_characters(const ft_clean_options *o, char *text, ft_findings *f) {
+  bool fix = o->actions[FT_RULE_CONTROL_CHARACTERS] == FT_ACTION_FIX;
+  size_t bytes = strlen(text), used = 0, done = 0, at = 0;
+  while ((at = next_control(text, bytes, at)) < bytes) {
+    size_t length = control_length(text + at);
+    char code[16];
+    int digits = snprintf(code, sizeof code, "0x%02x", (unsigned char)text[at + length - 1]);
+    ft_finding(o, f, FT_RULE_CONTROL_CHARACTERS, code, (size_t)digits);
+    if (fix) {
+      memmove(text + used, text + done, at - done);
+      used += at - done;
+      done = at + length;
+    }
+    at += fix ? length : 1;
+  }
+  if (done == 0) return;
+  memmove(text + used, text + done, bytes - done + 1);
+}
+
+/* A text that is put together anew. */
+typedef struct rewriting {
+  void *text;
+  size_t used, capacity;
+} rewriting;
+
+static ft_err put(rewriting *w, const char *text, size_t bytes) {
+  ft_err err = ft_grow_bytes(FT_MEM_OTHER, w->used + bytes + 1, &w->capacity, &w->text);
+  if (err != FT_OK) return err;
+  memcpy((char *)w->text + w->used, text, bytes);
+  w->used += bytes;
+  return FT_OK;
+}
+
+/* The rule's name, which stands in place of what it found: "[EMAIL]". */
+static ft_err put_mark(rewriting *w, ft_rule rule) {
   char mark[24];
   int length = snprintf(mark, sizeof mark, "[%s]", rules[rule]);
   for (int i = 1; i < length - 1; i++)
     mark[i] = (char)(mark[i] - 32);
-  size_t rest = strlen(*text + at + bytes) + 1;
-  if ((size_t)length > bytes) {
-    size_t need = at + (size_t)length + rest;
-    ft_err err = ft_realloc(FT_MEM_OTHER, need, (void **)text);
-    if (err != FT_OK) return err;
-  }
-  memmove(*text + at + length, *text + at + bytes, rest);
-  memcpy(*text + at, mark, (size_t)length);
-  *added = (size_t)length;
-  return FT_OK;
+  return put(w, mark, (size_t)length);
 }
 
 static ft_err personal(const ft_clean_options *o, char **text, ft_findings *f) {
-  uint32_t on = rules_on(o, PERSONAL);
-  size_t at = 0, bytes = 0;
+  ft_err err = FT_OK;
+  ft_personal search;
+  rewriting fresh = {0};
   ft_rule rule;
-  while (on && (rule = ft_personal_find(on, *text, strlen(*text), &at, &bytes)) != FT_NUM_RULES) {
+  size_t at, bytes;
+  uint32_t on = rules_on(o, PERSONAL);
+  if (!on) return FT_OK;
+  ft_personal_begin(&search, on, *text);
+  while ((rule = ft_personal_next(&search, &at, &bytes)) != FT_NUM_RULES) {
     ft_finding(o, f, rule, *text + at, bytes);
-    if (o->actions[rule] == FT_ACTION_FIX) {
-      ft_err err = redact(text, at, bytes, rule, &bytes);
-      if (err != FT_OK) return err;
-    }
-    at += bytes;
+    if (o->actions[rule] != FT_ACTION_FIX) continue;
+    FT_TRY(put(&fresh, *text + search.start, at - search.start));
+    FT_TRY(put_mark(&fresh, rule));
+    search.start = search.at;
   }
-  return FT_OK;
+  if (!fresh.text) goto out;
+  FT_TRY(put(&fresh, *text + search.start, search.length - search.start + 1));
+  char *before = *text;
+  *text = fresh.text;
+  fresh.text = before;
+out:
+  ft_free(fresh.text);
+  return err;
 }
 
-static ft_err quality(const ft_clean_options *o, const char *text, ft_findings *f) {
+static ft_err quality(const ft_clean_options *o, ft_workroom *room, const char *text,
+                      ft_findings *f) {
   uint32_t tripped = 0;
   size_t bytes = strlen(text);
   if (!rules_on(o, QUALITY)) return FT_OK;
-  ft_err err = ft_quality(text, bytes, &tripped);
+  ft_err err = ft_quality(room, text, bytes, &tripped);
   for (int r = 0; r < FT_NUM_RULES; r++)
     if (tripped & 1u << r) ft_finding(o, f, (ft_rule)r, text, bytes);
   return err;
@@ -200,25 +243,26 @@ static bool is_blank(const char *text) {
 }
 
 /* One text; judged: what is to be learnt has to be good as well. */
-static ft_err clean_text(const ft_clean_options *o, char **text, bool judged, ft_findings *f) {
+static ft_err clean_text(const ft_clean_options *o, ft_workroom *room, char **text, bool judged,
+                         ft_findings *f) {
   ft_err err = FT_OK;
   if (!*text) goto out;
   if (o->actions[FT_RULE_CONTROL_CHARACTERS]) control_characters(o, *text, f);
   FT_TRY(personal(o, text, f));
-  if (judged) FT_TRY(quality(o, *text, f));
+  if (judged) FT_TRY(quality(o, room, *text, f));
 out:
   return err;
 }
 
-ft_err ft_clean_record(const ft_clean_options *o, ft_record *r, ft_findings *f) {
+ft_err ft_clean_record(const ft_clean_options *o, ft_workroom *room, ft_record *r, ft_findings *f) {
   ft_err err = FT_OK;
   ft_findings_init(f);
-  FT_TRY(clean_text(o, &r->text, true, f));
+  FT_TRY(clean_text(o, room, &r->text, true, f));
   for (ft_record *side = r; side; side = side->rejected)
     for (int64_t i = 0; i < side->num_messages; i++) {
       ft_message *m = &side->messages[i];
-      FT_TRY(clean_text(o, &m->content, m->target, f));
-      FT_TRY(clean_text(o, &m->input, false, f));
+      FT_TRY(clean_text(o, room, &m->content, m->target, f));
+      FT_TRY(clean_text(o, room, &m->input, false, f));
       if (m->target && !m->tool_calls && is_blank(m->content))
         ft_finding(o, f, FT_RULE_EMPTY_ANSWER, m->content, strlen(m->content));
     }

@@ -14,8 +14,17 @@ typedef struct ft_findings {
   char excerpt[FT_NUM_RULES][48]; /* what tripped it */
 } ft_findings;
 
+/* Memory that a thread keeps from record to record. Starts zeroed. */
+typedef struct ft_workroom {
+  ft_words words;
+  uint64_t *hashes, *table; /* of lines and of words; the ones that were seen */
+  int64_t hash_capacity, table_capacity;
+} ft_workroom;
+void ft_workroom_fini(ft_workroom *room);
+
 /* Applies the rules that look at texts, which may change them. Errors: FT_ERR_MEMORY. */
-ft_err ft_clean_record(const ft_clean_options *options, ft_record *record, ft_findings *findings);
+ft_err ft_clean_record(const ft_clean_options *options, ft_workroom *room, ft_record *record,
+                       ft_findings *findings);
 /* And those that count tokens (of a pair the longer side). */
 void ft_clean_length(const ft_clean_options *options, int64_t tokens, ft_findings *findings);
 /* And those that compare the two documents of a pair, as they are after cutting. */
@@ -29,11 +38,20 @@ ft_err ft_findings_check(const ft_findings *findings);
 void ft_finding(const ft_clean_options *options, ft_findings *findings, ft_rule rule,
                 const char *text, size_t bytes);
 
-/* Personal data: finds the first stretch at or after *at that one of `rules` (bits) knows; *bytes
- * is its length. FT_NUM_RULES: there is none. */
-ft_rule ft_personal_find(uint32_t rules, const char *text, size_t length, size_t *at,
-                         size_t *bytes);
+/* A search for personal data in a text. */
+typedef struct ft_personal {
+  uint32_t rules;   /* bits of those that are looked for */
+  const char *text; /* ended by a zero */
+  size_t length;
+  size_t at;      /* where the search goes on */
+  size_t start;   /* what lies before is not there any more */
+  size_t address; /* the next '@' at or behind `at`, or `length` */
+} ft_personal;
+
+void ft_personal_begin(ft_personal *search, uint32_t rules, const char *text);
+/* The next stretch that a rule knows: *begin and *bytes. FT_NUM_RULES: there is none. */
+ft_rule ft_personal_next(ft_personal *search, size_t *begin, size_t *bytes);
 /* Quality of a text: the rules that it trips of repetition, symbols and lines (bits). */
-ft_err ft_quality(const char *text, size_t bytes, uint32_t *tripped);
+ft_err ft_quality(ft_workroom *room, const char *text, size_t bytes, uint32_t *tripped);
 
 #endif

@@ -285,6 +285,7 @@ out:
 /* Words of a file that nothing of train may share. */
 static ft_err add_against(court *c, const char *path, ft_grams *grams) {
   ft_err err = FT_OK;
+  ft_words words = {0};
   ft_lines *lines = NULL;
   const char *text;
   size_t bytes;
@@ -300,7 +301,7 @@ static ft_err add_against(court *c, const char *path, ft_grams *grams) {
     err = ft_line_parse(text, bytes, &json);
     if (err == FT_OK) err = ft_record_read(c->run->rules.records, json, &record);
     grams->count = 0;
-    if (err == FT_OK) err = ft_grams_of(rules_of(c), &record, grams);
+    if (err == FT_OK) err = ft_grams_of(rules_of(c), &record, &words, grams);
     ft_record_fini(&record);
     cJSON_Delete(json);
     if (err != FT_OK) {
@@ -311,6 +312,7 @@ static ft_err add_against(court *c, const char *path, ft_grams *grams) {
       FT_TRY(ft_sorter_add(c->sorter, grams->hashes[i], UINT64_MAX));
   }
 out:
+  ft_words_fini(&words);
   ft_lines_close(lines);
   return err;
 }

@@ -34,56 +34,69 @@ static effect effect_of(utf8proc_int32_t c) {
   }
 }
 
-/* ASCII: digits and letters, and the signs that make a formula another one. */
-static const char ascii_kept[] =
-    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+*/=<>%$^|~&@#\\";
+/* What stands for a character of ASCII: digits and letters in lower case, and the signs that make a
+ * formula another one; 0: it separates words. */
+static const unsigned char ascii_kept[128] = {
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',
+    ['7'] = '7', ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd',
+    ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',
+    ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r',
+    ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y',
+    ['z'] = 'z', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f',
+    ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm',
+    ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't',
+    ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['+'] = '+',
+    ['*'] = '*', ['/'] = '/', ['='] = '=', ['<'] = '<', ['>'] = '>', ['%'] = '%', ['$'] = '$',
+    ['^'] = '^', ['|'] = '|', ['~'] = '~', ['&'] = '&', ['@'] = '@', ['#'] = '#', ['\\'] = '\\'};
 
-static void make_table(unsigned char table[128]) {
-  memset(table, 0, 128);
-  for (const char *c = ascii_kept; *c; c++)
-    table[(unsigned char)*c] = (unsigned char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
-}
-
-static ft_err begin_word(ft_words *w) {
-  ft_err err = ft_grow(FT_MEM_PREP, w->num_words + 1, sizeof *w->starts, &w->words_capacity,
-                       (void **)&w->starts);
-  if (err != FT_OK) return err;
+static void begin_word(ft_words *w) {
   if (w->bytes > 0) w->text[w->bytes++] = ' ';
   w->starts[w->num_words++] = (int64_t)w->bytes;
-  return FT_OK;
+}
+
+/* Room for what a text of so many bytes comes to. A character has a byte for its word's space: it
+ * is one of two bytes, follows a separator, or has three bytes and stands alone; lower case of two
+ * bytes has three at most. */
+static ft_err make_room(ft_words *w, size_t bytes) {
+  ft_err err =
+      ft_grow_bytes(FT_MEM_PREP, w->bytes + 2 * bytes + 8, &w->capacity, (void **)&w->text);
+  if (err != FT_OK) return err;
+  return ft_grow(FT_MEM_PREP, w->num_words + (int64_t)(bytes / 2) + 1, sizeof *w->starts,
+                 &w->words_capacity, (void **)&w->starts);
+}
+
+/* Takes the character of several bytes at text. Returns its bytes. */
+static size_t add_character(ft_words *w, const char *text, size_t bytes, bool *inside) {
+  utf8proc_int32_t code;
+  utf8proc_ssize_t length =
+      utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes, &code);
+  effect e = length < 1 ? SEPARATES : effect_of(code);
+  if (e != BELONGS) *inside = false;
+  if (e == SEPARATES) return length < 1 ? 1 : (size_t)length;
+  if (!*inside) begin_word(w);
+  *inside = e == BELONGS;
+  w->bytes +=
+      (size_t)utf8proc_encode_char(utf8proc_tolower(code), (utf8proc_uint8_t *)w->text + w->bytes);
+  return (size_t)length;
 }
 
 ft_err ft_words_add(ft_words *w, const char *text, size_t bytes) {
-  ft_err err = FT_OK;
-  unsigned char table[128];
   bool inside = false;
-  make_table(table);
-  /* a character may grow to four bytes, and every word has a space */
-  FT_TRY(ft_grow_bytes(FT_MEM_PREP, w->bytes + 4 * bytes + 8, &w->capacity, (void **)&w->text));
+  ft_err err = make_room(w, bytes);
+  if (err != FT_OK) return err;
   for (size_t i = 0; i < bytes;) {
     unsigned char c = (unsigned char)text[i];
-    utf8proc_int32_t code = c;
-    utf8proc_ssize_t length = 1;
-    effect e = c < 128 && table[c] ? BELONGS : SEPARATES;
     if (c >= 128) {
-      length = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(bytes - i),
-                                &code);
-      if (length < 1) length = 1, code = -1;
-      e = code < 0 ? SEPARATES : effect_of(code);
+      i += add_character(w, text + i, bytes - i, &inside);
+      continue;
     }
-    i += (size_t)length;
-    if (e != BELONGS) inside = false;
-    if (e == SEPARATES) continue;
-    if (!inside) FT_TRY(begin_word(w));
-    inside = e == BELONGS;
-    if (c < 128)
-      w->text[w->bytes++] = (char)table[c];
-    else
-      w->bytes += (size_t)utf8proc_encode_char(utf8proc_tolower(code),
-                                               (utf8proc_uint8_t *)w->text + w->bytes);
+    unsigned char kept = ascii_kept[c];
+    i++;
+    if (kept && !inside) begin_word(w);
+    inside = kept != 0;
+    if (kept) w->text[w->bytes++] = (char)kept;
   }
-out:
-  return err;
+  return FT_OK;
 }
 
 void ft_words_clear(ft_words *w) {

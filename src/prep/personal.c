@@ -6,7 +6,7 @@
 
 #include "clean.h"
 
-enum { MAX_DIGITS = 40 };
+enum { MAX_DIGITS = 40, MAX_LOCAL = 64 };
 
 static bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -20,10 +20,11 @@ static bool is_word(char c) {
   return is_digit(c) || is_letter(c) || (unsigned char)c >= 128;
 }
 
-/* The text from `begin` on; what lies before it is looked at for borders. */
+/* The text from `begin` on. */
 typedef struct place {
   const char *text;
   size_t begin, length;
+  char before; /* the character before it, a space where there is none: for borders */
 } place;
 
 static char at(const place *p, size_t i) {
@@ -32,7 +33,7 @@ static char at(const place *p, size_t i) {
 
 /* Nothing that belongs to a word or number stands right before. */
 static bool is_border(const place *p) {
-  return p->begin == 0 || !is_word(p->text[p->begin - 1]);
+  return !is_word(p->before);
 }
 
 /* ---------------------------------------------------------------- e-mail */
@@ -60,10 +61,11 @@ static size_t domain(const place *p, size_t from) {
 
 static size_t email(const place *p) {
   size_t i = p->begin;
-  if (p->begin > 0 && is_local(p->text[p->begin - 1])) return 0;
+  if (is_local(p->before)) return 0;
   while (is_local(at(p, i)))
     i++;
-  if (i == p->begin || i - p->begin > 64 || at(p, i) != '@' || !is_word(at(p, p->begin))) return 0;
+  if (i == p->begin || i - p->begin > MAX_LOCAL || at(p, i) != '@' || !is_word(at(p, p->begin)))
+    return 0;
   size_t after = domain(p, i + 1);
   return after ? i + 1 + after - p->begin : 0;
 }
@@ -196,7 +198,7 @@ static size_t phone(const place *p) {
                                       "ddd.ddd.dddd"};
   if (!is_border(p)) return 0;
   if (at(p, p->begin) == '+') return international(p);
-  if (p->begin > 0 && (p->text[p->begin - 1] == '-' || p->text[p->begin - 1] == '.')) return 0;
+  if (p->before == '-' || p->before == '.') return 0;
   for (size_t i = 0; i < FT_ARRAY_SIZE(forms); i++) {
     size_t bytes = shaped(p, forms[i]);
     if (bytes) return bytes;
@@ -243,7 +245,7 @@ static size_t ipv6(const place *p) {
 }
 
 static size_t ip(const place *p) {
-  if (!is_border(p) || (p->begin > 0 && strchr(".:/-", p->text[p->begin - 1]))) return 0;
+  if (!is_border(p) || strchr(".:/-", p->before)) return 0;
   size_t bytes = ipv4(p);
   return bytes ? bytes : ipv6(p);
 }
@@ -267,22 +269,50 @@ static bool may_have_any(const char *text, size_t length) {
   return false;
 }
 
-ft_rule ft_personal_find(uint32_t rules, const char *text, size_t length, size_t *from,
-                         size_t *bytes) {
-  place p = {.text = text, .length = length};
-  if (!may_have_any(text + *from, length - *from)) return FT_NUM_RULES;
-  for (p.begin = *from; p.begin < length; p.begin++) {
-    char c = text[p.begin];
-    if (!is_digit(c) && !is_letter(c) && c != '+' && c != '(') continue;
+void ft_personal_begin(ft_personal *search, uint32_t rules, const char *text) {
+  *search = (ft_personal){.rules = rules, .text = text, .length = strlen(text)};
+  if (!may_have_any(text, search->length)) search->at = search->length;
+  const char *address = strchr(text + search->at, '@');
+  search->address = address ? (size_t)(address - text) : search->length;
+}
+
+/* Whether an e-mail address may begin here: there is a '@' not far behind. */
+static bool near_address(ft_personal *s, size_t begin) {
+  if (s->address < begin) {
+    const char *address = strchr(s->text + begin, '@');
+    s->address = address ? (size_t)(address - s->text) : s->length;
+  }
+  return s->address < s->length && s->address - begin <= MAX_LOCAL;
+}
+
+/* The rules that may know something that begins with a letter: few words do. */
+static bool may_begin_with_letter(ft_personal *s, const place *p) {
+  bool account = is_digit(at(p, p->begin + 2)); /* of an IBAN */
+  bool group = false;                           /* of an IPv6 address */
+  for (size_t i = 1; i <= 4 && isxdigit((unsigned char)at(p, p->begin + i - 1)); i++)
+    group = group || at(p, p->begin + i) == ':';
+  return account || group || near_address(s, p->begin);
+}
+
+ft_rule ft_personal_next(ft_personal *s, size_t *begin, size_t *bytes) {
+  place p = {.text = s->text, .length = s->length, .begin = s->at};
+  p.before = s->at > s->start ? s->text[s->at - 1] : ' ';
+  for (; p.begin < p.length; p.before = p.text[p.begin++]) {
+    char c = p.text[p.begin];
+    bool letter = is_letter(c), word = letter || is_digit(c);
+    if (!word && c != '+' && c != '(') continue;
     /* inside a word or number nothing begins */
-    if (p.begin > 0 && c != '+' && c != '(' && is_word(text[p.begin - 1])) continue;
+    if (word && is_word(p.before)) continue;
+    if (letter && !may_begin_with_letter(s, &p)) continue;
     for (size_t i = 0; i < FT_ARRAY_SIZE(finders); i++) {
-      if (!(rules & 1u << finders[i].rule)) continue;
+      if (!(s->rules & 1u << finders[i].rule)) continue;
       *bytes = finders[i].find(&p);
       if (*bytes == 0) continue;
-      *from = p.begin;
+      *begin = p.begin;
+      s->at = p.begin + *bytes;
       return finders[i].rule;
     }
   }
+  s->at = s->length;
   return FT_NUM_RULES;
 }

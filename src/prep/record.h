@@ -3,6 +3,7 @@
 #define FT_PREP_RECORD_H
 
 #include "ft/prep.h"
+#include "normalise.h"
 
 typedef enum ft_speaker {
   FT_SPEAKER_SYSTEM,
@@ -55,8 +56,9 @@ typedef struct ft_record {
 ft_err ft_record_read(const ft_record_rules *rules, const cJSON *json, ft_record *out);
 void ft_record_fini(ft_record *record);
 /* Of what was asked: the first user's words (of a text, all of it), in lower case, without
- * punctuation and differences of white space. Records of one prompt fall into one set. */
-ft_err ft_record_prompt_hash(const ft_record *record, uint64_t *out);
+ * punctuation and differences of white space. Records of one prompt fall into one set. `words`
+ * lends memory. */
+ft_err ft_record_prompt_hash(const ft_record *record, ft_words *words, uint64_t *out);
 /* Ids before the first target, or all. */
 int64_t ft_ids_prompt_length(const ft_ids *ids);
 /* As ft_record_prompt_hash, of ids that are there already. */

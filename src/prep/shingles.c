@@ -26,30 +26,29 @@ typedef ft_err (*visitor)(void *arg, const ft_words *words);
 
 /* Calls `visit` for each message's words; alpaca's input belongs to its instruction. Of a pair, the
  * rejected answer counts too. */
-static ft_err each_text(const ft_record *record, visitor visit, void *arg) {
+static ft_err each_text(const ft_record *record, ft_words *words, visitor visit, void *arg) {
   ft_err err = FT_OK;
-  ft_words words = {0};
+  ft_words_clear(words);
   if (record->text) {
-    FT_TRY(ft_words_add(&words, record->text, strlen(record->text)));
-    FT_TRY(visit(arg, &words));
+    FT_TRY(ft_words_add(words, record->text, strlen(record->text)));
+    FT_TRY(visit(arg, words));
   }
   for (int64_t i = 0; i < record->num_messages; i++) {
     const ft_message *m = &record->messages[i];
     if (m->role == FT_SPEAKER_SYSTEM || m->role == FT_SPEAKER_DEVELOPER) continue;
-    ft_words_clear(&words);
-    FT_TRY(ft_words_add(&words, m->content, strlen(m->content)));
-    if (m->input) FT_TRY(ft_words_add(&words, m->input, strlen(m->input)));
-    FT_TRY(visit(arg, &words));
+    ft_words_clear(words);
+    FT_TRY(ft_words_add(words, m->content, strlen(m->content)));
+    if (m->input) FT_TRY(ft_words_add(words, m->input, strlen(m->input)));
+    FT_TRY(visit(arg, words));
   }
   const ft_record *other = record->rejected;
   if (other && other->num_messages > 0) {
     const ft_message *m = &other->messages[other->num_messages - 1];
-    ft_words_clear(&words);
-    FT_TRY(ft_words_add(&words, m->content, strlen(m->content)));
-    FT_TRY(visit(arg, &words));
+    ft_words_clear(words);
+    FT_TRY(ft_words_add(words, m->content, strlen(m->content)));
+    FT_TRY(visit(arg, words));
   }
 out:
-  ft_words_fini(&words);
   return err;
 }
 
@@ -112,7 +111,7 @@ static ft_err sketch_text(void *arg, const ft_words *words) {
   return FT_OK;
 }
 
-ft_err ft_signature_of(const ft_clean_options *options, const ft_record *record,
+ft_err ft_signature_of(const ft_clean_options *options, const ft_record *record, ft_words *words,
                        ft_signature *signature, bool *found) {
   sketch s = {.signature = signature,
               .width = FT_MIN(options->near_shingle, 32),
@@ -120,7 +119,7 @@ ft_err ft_signature_of(const ft_clean_options *options, const ft_record *record,
   for (uint32_t i = 0; i < FT_SIGNATURE_SIZE; i++)
     s.seeds[i] = mix32(i * 0x9e3779b9u + 1);
   memset(signature, 0xff, sizeof *signature);
-  ft_err err = each_text(record, sketch_text, &s);
+  ft_err err = each_text(record, words, sketch_text, &s);
   *found = s.found;
   return err;
 }
@@ -163,9 +162,10 @@ static ft_err gram_text(void *arg, const ft_words *words) {
   return FT_OK;
 }
 
-ft_err ft_grams_of(const ft_clean_options *options, const ft_record *record, ft_grams *grams) {
+ft_err ft_grams_of(const ft_clean_options *options, const ft_record *record, ft_words *words,
+                   ft_grams *grams) {
   gram_job job = {.grams = grams, .width = options->ngram};
-  return each_text(record, gram_text, &job);
+  return each_text(record, words, gram_text, &job);
 }
 
 void ft_grams_fini(ft_grams *grams) {

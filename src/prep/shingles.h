@@ -15,8 +15,8 @@ typedef struct ft_signature {
   uint32_t least[FT_SIGNATURE_SIZE];
 } ft_signature;
 
-/* *found: there were words at all. Errors: FT_ERR_MEMORY. */
-ft_err ft_signature_of(const ft_clean_options *options, const ft_record *record,
+/* *found: there were words at all. `words` lends memory. Errors: FT_ERR_MEMORY. */
+ft_err ft_signature_of(const ft_clean_options *options, const ft_record *record, ft_words *words,
                        ft_signature *signature, bool *found);
 uint64_t ft_signature_band(const ft_signature *signature, int band);
 double ft_signature_similarity(const ft_signature *a, const ft_signature *b);
@@ -27,8 +27,9 @@ typedef struct ft_grams {
   int64_t count, capacity;
 } ft_grams;
 /* Appends the hashes of all runs of `ngram` words; a message of fewer words, but at least a third
- * of them, is one run. Errors: FT_ERR_MEMORY. */
-ft_err ft_grams_of(const ft_clean_options *options, const ft_record *record, ft_grams *grams);
+ * of them, is one run. `words` lends memory. Errors: FT_ERR_MEMORY. */
+ft_err ft_grams_of(const ft_clean_options *options, const ft_record *record, ft_words *words,
+                   ft_grams *grams);
 void ft_grams_fini(ft_grams *grams);
 
 #endif

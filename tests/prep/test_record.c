@@ -32,9 +32,11 @@ static void prompt_hash(void **state) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
     cJSON *json;
     ft_record record;
+    ft_words words = {0};
     assert_ok(ft_json_parse(cases[i].record, strlen(cases[i].record), "test", &json));
     assert_ok(ft_record_read(&rules, json, &record));
-    assert_ok(ft_record_prompt_hash(&record, &hashes[i]));
+    assert_ok(ft_record_prompt_hash(&record, &words, &hashes[i]));
+    ft_words_fini(&words);
     ft_record_fini(&record);
     cJSON_Delete(json);
     for (size_t k = 0; k < i; k++)

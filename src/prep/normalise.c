@@ -61,7 +61,7 @@ static ft_err make_room(ft_words *w, size_t bytes) {
   ft_err err =
       ft_grow_bytes(FT_MEM_PREP, w->bytes + 2 * bytes + 8, &w->capacity, (void **)&w->text);
   if (err != FT_OK) return err;
-  return ft_grow(FT_MEM_PREP, w->num_words + (int64_t)(bytes / 2) + 1, sizeof *w->starts,
+  return ft_grow(FT_MEM_PREP, w->num_words + (int64_t)(bytes / 2) + 2, sizeof *w->starts,
                  &w->words_capacity, (void **)&w->starts);
 }
 
@@ -80,21 +80,38 @@ static size_t add_character(ft_words *w, const char *text, size_t bytes, bool *i
   return (size_t)length;
 }
 
+/* Takes the ASCII that the text begins with. Returns its bytes. There are no branches but the
+ * loop's: where words end cannot be predicted. What does not count is written over. */
+static size_t add_ascii(ft_words *w, const char *text, size_t bytes, bool *inside) {
+  char *to = w->text + w->bytes;
+  int64_t *start = w->starts + w->num_words;
+  unsigned char before = *inside, kept = 0;
+  bool any = w->bytes > 0;
+  size_t i = 0;
+  for (; i < bytes && (unsigned char)text[i] < 128; i++, before = kept) {
+    kept = ascii_kept[(unsigned char)text[i]];
+    bool begins = kept && !before;
+    *to = ' ';
+    to += begins && any;
+    *start = to - w->text;
+    start += begins;
+    any = any || begins;
+    *to = (char)kept;
+    to += kept != 0;
+  }
+  *inside = before != 0;
+  w->bytes = (size_t)(to - w->text);
+  w->num_words = start - w->starts;
+  return i;
+}
+
 ft_err ft_words_add(ft_words *w, const char *text, size_t bytes) {
   bool inside = false;
   ft_err err = make_room(w, bytes);
   if (err != FT_OK) return err;
   for (size_t i = 0; i < bytes;) {
-    unsigned char c = (unsigned char)text[i];
-    if (c >= 128) {
-      i += add_character(w, text + i, bytes - i, &inside);
-      continue;
-    }
-    unsigned char kept = ascii_kept[c];
-    i++;
-    if (kept && !inside) begin_word(w);
-    inside = kept != 0;
-    if (kept) w->text[w->bytes++] = (char)kept;
+    i += add_ascii(w, text + i, bytes - i, &inside);
+    if (i < bytes) i += add_character(w, text + i, bytes - i, &inside);
   }
   return FT_OK;
 }

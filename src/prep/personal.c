@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clean.h"
+#include "ft/base_bytes.h"
 
 enum { MAX_DIGITS = 40, MAX_LOCAL = 64 };
 
@@ -276,43 +277,77 @@ void ft_personal_begin(ft_personal *search, uint32_t rules, const char *text) {
   search->address = address ? (size_t)(address - text) : search->length;
 }
 
-/* Whether an e-mail address may begin here: there is a '@' not far behind. */
-static bool near_address(ft_personal *s, size_t begin) {
+/* Whether an e-mail address may begin before `end`: there is a '@' not far behind. */
+static bool near_address(ft_personal *s, size_t begin, size_t end) {
   if (s->address < begin) {
     const char *address = strchr(s->text + begin, '@');
     s->address = address ? (size_t)(address - s->text) : s->length;
   }
-  return s->address < s->length && s->address - begin <= MAX_LOCAL;
+  return s->address < s->length && s->address < end + MAX_LOCAL;
 }
 
-/* The rules that may know something that begins with a letter: few words do. */
-static bool may_begin_with_letter(ft_personal *s, const place *p) {
-  bool account = is_digit(at(p, p->begin + 2)); /* of an IBAN */
-  bool group = false;                           /* of an IPv6 address */
-  for (size_t i = 1; i <= 4 && isxdigit((unsigned char)at(p, p->begin + i - 1)); i++)
-    group = group || at(p, p->begin + i) == ':';
-  return account || group || near_address(s, p->begin);
+/* Bits of 64 bytes. */
+typedef struct signs {
+  uint64_t letter, digit, high, opening, colon;
+} signs;
+
+static void look_at(const char *text, signs *out) {
+  *out = (signs){0};
+  for (int i = 0; i < 64; i += 16) {
+    ft_bytes16 v = *(const ft_bytes16 *)(text + i);
+    ft_bytes16 letter = (ft_bytes16)(((v | 0x20) - 'a') < 26), digit = (ft_bytes16)((v - '0') < 10);
+    ft_bytes16 opening = (ft_bytes16)(v == '+') | (ft_bytes16)(v == '(');
+    out->letter |= (uint64_t)ft_top_bits(letter) << i;
+    out->digit |= (uint64_t)ft_top_bits(digit) << i;
+    out->high |= (uint64_t)ft_top_bits(v) << i;
+    out->opening |= (uint64_t)ft_top_bits(opening) << i;
+    out->colon |= (uint64_t)ft_top_bits((ft_bytes16)(v == ':')) << i;
+  }
+}
+
+/* Where, of the WINDOW bytes from `begin` on, something may begin, as bits: at a digit that is not
+ * inside of a word, at a sign before a digit, at a word that a digit (of an IBAN) or a colon (of an
+ * IPv6 address) follows soon, at any word with a '@' behind. The bytes after the window are known.
+ */
+enum { WINDOW = 56 };
+static uint64_t candidates(ft_personal *s, size_t begin, char before) {
+  char last[64] = {0};
+  const char *text = s->text + begin;
+  signs at;
+  if (s->length - begin < sizeof last) text = memcpy(last, text, s->length - begin);
+  look_at(text, &at);
+  uint64_t word = at.letter | at.digit | at.high;
+  uint64_t starts = (at.letter | at.digit) & ~(word << 1 | is_word(before));
+  uint64_t followed = at.digit >> 2 | at.colon >> 1 | at.colon >> 2 | at.colon >> 3 | at.colon >> 4;
+  if (near_address(s, begin, begin + WINDOW)) followed = ~(uint64_t)0;
+  uint64_t found = (starts & (at.digit | followed)) | (at.opening & at.digit >> 1);
+  return found & (((uint64_t)1 << WINDOW) - 1);
+}
+
+/* What begins at a place. */
+static ft_rule find_at(uint32_t rules, const place *p, size_t *bytes) {
+  for (size_t i = 0; i < FT_ARRAY_SIZE(finders); i++) {
+    if (!(rules & 1u << finders[i].rule)) continue;
+    *bytes = finders[i].find(p);
+    if (*bytes > 0) return finders[i].rule;
+  }
+  return FT_NUM_RULES;
 }
 
 ft_rule ft_personal_next(ft_personal *s, size_t *begin, size_t *bytes) {
-  place p = {.text = s->text, .length = s->length, .begin = s->at};
-  p.before = s->at > s->start ? s->text[s->at - 1] : ' ';
-  for (; p.begin < p.length; p.before = p.text[p.begin++]) {
-    char c = p.text[p.begin];
-    bool letter = is_letter(c), word = letter || is_digit(c);
-    if (!word && c != '+' && c != '(') continue;
-    /* inside a word or number nothing begins */
-    if (word && is_word(p.before)) continue;
-    if (letter && !may_begin_with_letter(s, &p)) continue;
-    for (size_t i = 0; i < FT_ARRAY_SIZE(finders); i++) {
-      if (!(s->rules & 1u << finders[i].rule)) continue;
-      *bytes = finders[i].find(&p);
-      if (*bytes == 0) continue;
+  place p = {.text = s->text, .length = s->length};
+  for (; s->at < s->length; s->at += WINDOW) {
+    char before = s->at > s->start ? s->text[s->at - 1] : ' ';
+    uint64_t left = candidates(s, s->at, before);
+    for (; left; left &= left - 1) {
+      p.begin = s->at + (size_t)__builtin_ctzll(left);
+      p.before = p.begin > s->at ? s->text[p.begin - 1] : before;
+      ft_rule rule = find_at(s->rules, &p, bytes);
+      if (rule == FT_NUM_RULES) continue;
       *begin = p.begin;
       s->at = p.begin + *bytes;
-      return finders[i].rule;
+      return rule;
     }
   }
-  s->at = s->length;
   return FT_NUM_RULES;
 }

@@ -72,12 +72,27 @@ static bool is_layouts(const char *token) {
   return false;
 }
 
-static int by_first_then_longest(const void *a, const void *b) {
+static bool begins_with(const ft_special *s, const ft_special *beginning) {
+  return s->bytes > beginning->bytes && memcmp(s->text, beginning->text, beginning->bytes) == 0;
+}
+
+/* Of two of one text the lower id comes last, which is the one that is found. */
+static int by_text(const void *a, const void *b) {
   const ft_special *x = a, *y = b;
-  int first = (unsigned char)x->text[0] - (unsigned char)y->text[0];
-  if (first) return first;
-  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
-  return x->id < y->id ? -1 : x->id > y->id;
+  int order = strcmp(x->text, y->text);
+  return order ? order : x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
+}
+
+/* Sorts them and finds out how they begin: of those before one, the nearest that it begins with is
+ * the longest, and the ones between begin with that, too. */
+static void sort(ft_specials *s) {
+  if (s->count > 0) qsort(s->list, (size_t)s->count, sizeof *s->list, by_text);
+  for (int64_t i = 0; i < s->count; i++) {
+    int64_t k = i - 1;
+    while (k >= 0 && !begins_with(&s->list[i], &s->list[k]))
+      k = s->list[k].beginning;
+    s->list[i].beginning = k;
+  }
 }
 
 /* What the search for a special token looks at first. */
@@ -99,7 +114,7 @@ static ft_err collect(const ft_tokenizer *t, const evidence *e, ft_specials *s) 
                                        .id = (uint32_t)id,
                                        .is_control = is_control(e, text) || is_layouts(text)};
   }
-  if (s->count > 0) qsort(s->list, (size_t)s->count, sizeof *s->list, by_first_then_longest);
+  sort(s);
   int64_t at = 0;
   s->only = s->count > 0 ? (unsigned char)s->list[0].text[0] : -1;
   for (int first = 0; first < 256; first++) {
@@ -141,11 +156,23 @@ void ft_specials_free(ft_specials *s) {
   ft_free(s);
 }
 
-/* The longest one that is written at `text`, or NULL. */
+/* The longest one that is written at `text`, or NULL: the last one in order that is not behind the
+ * text, or one that it begins with. */
 static const ft_special *special_at(const ft_specials *s, const char *text, size_t bytes) {
   unsigned char first = (unsigned char)text[0];
   if (bytes > 1 && !s->goes_on[(unsigned char)text[1]]) return NULL;
-  for (int64_t k = s->firsts[first]; k < s->firsts[first + 1]; k++)
+  int64_t low = s->firsts[first],
+          high = s->firsts[first + 1]; /* the last one is in [low - 1, high) */
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    const ft_special *one = &s->list[middle];
+    int order = memcmp(one->text, text, FT_MIN(one->bytes, bytes));
+    if (order < 0 || (order == 0 && one->bytes <= bytes))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  for (int64_t k = low - 1; k >= s->firsts[first]; k = s->list[k].beginning)
     if (s->list[k].bytes <= bytes && memcmp(text, s->list[k].text, s->list[k].bytes) == 0)
       return &s->list[k];
   return NULL;

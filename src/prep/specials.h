@@ -8,7 +8,7 @@
 
 struct ft_specials {
   int64_t count;
-  struct ft_special *list; /* [count], by first byte, longer ones first */
+  struct ft_special *list; /* [count] by their bytes, what goes on behind what it begins with */
   int64_t firsts[257];     /* where each first byte's begin */
   bool begins[256];        /* bytes that one begins with */
   bool goes_on[256];       /* bytes that may stand second */
@@ -20,6 +20,7 @@ typedef struct ft_special {
   size_t bytes;
   uint32_t id;
   bool is_control;
+  int64_t beginning; /* number of the longest other one that it begins with, or -1 */
 } ft_special;
 
 /* Where the next one is written at or after text + *at; NULL: nowhere. *at moves there. */

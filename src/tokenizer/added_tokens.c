@@ -160,6 +160,7 @@ static ft_err load_properties(const loader *l, const cJSON *item, ft_added_token
   FT_TRY(ft_member_optional_bool(item, l->where, "single_word", false, &t->single_word));
   FT_TRY(ft_member_optional_bool(item, l->where, "lstrip", false, &t->lstrip));
   FT_TRY(ft_member_optional_bool(item, l->where, "rstrip", false, &t->rstrip));
+  a->any_strips = a->any_strips || t->lstrip || t->rstrip;
   FT_TRY(ft_member_optional_bool(item, l->where, "special", false, &t->special));
   FT_TRY(ft_member_optional_bool(item, l->where, "normalized", !t->special, &t->normalized));
   ft_free(t->pattern);

@@ -30,6 +30,7 @@ typedef struct ft_added_tokens {
   int64_t count, num_listed; /* in tokenizer.json's list are the first ones */
   ft_string_map by_content;  /* content to index */
   ft_trie plain, normalized; /* searched in the text as it is, and as the normalizer leaves it */
+  bool any_strips;           /* one of them swallows white space */
 } ft_added_tokens;
 
 /* list: the JSON array of tokenizer.json, or NULL. more: what ft_more_tokens_read gives, of which

@@ -239,7 +239,7 @@ int64_t ft_tokenizer_added_id(const ft_tokenizer *t, int64_t i) {
 
 void ft_tokenizer_widen(const ft_tokenizer *t, uint32_t id, const char *text, size_t bytes,
                         size_t from, size_t *begin, size_t *end) {
-  for (int64_t i = 0; i < t->added.count; i++)
+  for (int64_t i = 0; t->added.any_strips && i < t->added.count; i++)
     if (t->added.tokens[i].id == id)
       ft_added_widen(&t->added.tokens[i], text, bytes, from, begin, end);
 }

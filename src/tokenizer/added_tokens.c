@@ -160,7 +160,6 @@ static ft_err load_properties(const loader *l, const cJSON *item, ft_added_token
   FT_TRY(ft_member_optional_bool(item, l->where, "single_word", false, &t->single_word));
   FT_TRY(ft_member_optional_bool(item, l->where, "lstrip", false, &t->lstrip));
   FT_TRY(ft_member_optional_bool(item, l->where, "rstrip", false, &t->rstrip));
-  a->any_strips = a->any_strips || t->lstrip || t->rstrip;
   FT_TRY(ft_member_optional_bool(item, l->where, "special", false, &t->special));
   FT_TRY(ft_member_optional_bool(item, l->where, "normalized", !t->special, &t->normalized));
   ft_free(t->pattern);
@@ -251,6 +250,8 @@ ft_err ft_added_tokens_load(const cJSON *list, const cJSON *more, const ft_vocab
   FT_TRY(load_listed(&l, list, out));
   l.where = "an added token of the other files";
   FT_TRY(load_more(&l, more, out));
+  for (int64_t i = 0; i < out->count; i++)
+    out->any_strips = out->any_strips || out->tokens[i].lstrip || out->tokens[i].rstrip;
   FT_TRY(build_tries(out));
 out:
   return err;

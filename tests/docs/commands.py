@@ -18,8 +18,13 @@ import time
 
 # ---- what is made smaller: in the copies of files that the tree has, and in commands
 SMALLER_FILES = [
+    ("configs/tiny-model.json", '"hidden_size": 192', '"hidden_size": 64'),
+    ("configs/tiny-model.json", '"intermediate_size": 512', '"intermediate_size": 128'),
+    ("configs/tiny-model.json", '"num_hidden_layers": 4', '"num_hidden_layers": 2'),
+    ("configs/tiny-model.json", '"num_attention_heads": 6', '"num_attention_heads": 2'),
     ("configs/tiny.json", '"steps": 100', '"steps": 30'),
     ("configs/tiny.json", '"seq_len": 4096', '"seq_len": 256'),
+    ("configs/tiny.json", '"lr": 1e-3', '"lr": 4e-3'),
     ("configs/smollm2-135m.json", '"steps": 30', '"steps": 4'),
     ("configs/smollm2-135m.json", '"every": 15', '"every": 2'),
     ("configs/quickstart-stories.json", '"steps": 250', '"steps": 3'),
@@ -32,7 +37,8 @@ SMALLER_FILES = [
     ("configs/llama2-7b.json", '"global_batch": 64', '"global_batch": 4'),
 ]
 ADAPTED_COMMANDS = [
-    (r"--shape [0-9,]+", "--shape 64,128,2,2,1,300"),
+    (r" --seq-len [0-9]+", ""),
+    (r"--shape [0-9,]+", "--shape 64,128,2,2,1,300 --seq-len 16"),
     (r"(ftrun bench (?!--tokenizer).*)", r"\1 --steps 1 --disk none"),
     # hosts that are one machine take each other's memory for their own
     (r"(mpirun --hostfile|launch/mpirun-hostfile)", r"OMPI_MCA_btl=self,tcp \1"),
@@ -184,11 +190,13 @@ def run(name, line, command, tree, env):
         command = re.sub(pattern, becomes, command)
     shutil.rmtree(os.path.join(tree, "made"), ignore_errors=True)
     script = "set -eo pipefail\ntrap 'echo \"this failed: $BASH_COMMAND\" >&2' ERR\n" + command
-    begin = time.time()
+    begin, used = time.time(), os.times()
     done = subprocess.run(["bash", "-c", script], cwd=tree, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
     if os.environ.get("TIMES"):
-        print(f"{time.time() - begin:6.1f} s  {name}:{line}")
+        now = os.times()
+        cpu = now.children_user + now.children_system - used.children_user - used.children_system
+        print(f"{time.time() - begin:6.1f} s, {cpu:5.1f} of processors  {name}:{line}", flush=True)
     if done.returncode != 0:
         print(f"{name}:{line}: status {done.returncode}\n{command}\n{done.stdout[-3000:]}")
     return done.returncode == 0
@@ -236,7 +244,8 @@ def main():
             for number in strays(page):
                 print(f"{name}:{number}: a command in a block that is not ```sh")
                 good = False
-            for line, command in blocks(page) + list((n, filled_in(c)) for n, c in inline(page)):
+            # a text may name a command before the block that shows how to come to it
+            for line, command in blocks(page) + [(n, filled_in(c)) for n, c in inline(page)]:
                 good = run(name, line, command, tree, env) and good
                 count += 1
             if name == "README.md":

@@ -88,7 +88,7 @@ ft_err ft_train_export_adapter(const ft_export_options *options, const char *mod
 
 /* What is measured: training steps of a shape on random tokens, one document a row. */
 typedef struct ft_bench_options {
-  ft_arch arch;
+  const ft_layout *layout; /* borrowed; what is trained of which model, and how the rest is kept */
   int64_t rows, micro_batch; /* of the global batch; micro_batch divides rows */
   int64_t seq_len;           /* tokens of every row */
   int64_t steps;             /* measured, after one to warm up */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_print.h"
 #include "bench_tokenizer.h"
 #include "commands.h"
 #include "run_arguments.h"
@@ -16,7 +17,8 @@ typedef struct arguments {
   ft_dtype precision;
   int64_t rows, seq_len, micro_batch, steps;
   int64_t stage, activation_checkpointing;
-  int master, state, gradient; /* of ft_master, ft_moments, ft_dtype */
+  int64_t lora;                         /* rank, of a shape */
+  int master, state, gradient, storage; /* of ft_master, ft_moments, ft_dtype, ft_code */
   const char *disk;
   const char *calibrate;        /* file, or NULL */
   const char *tokenizer, *file; /* encoding instead of training */
@@ -31,12 +33,21 @@ enum {
   OPTION_CHECKPOINTING,
   OPTION_MASTER,
   OPTION_STATE,
-  OPTION_GRADIENT
+  OPTION_GRADIENT,
+  OPTION_LORA,
+  OPTION_STORAGE
 };
 
 static const struct argp_option options[] = {
     {"shape", OPTION_SHAPE, "D,FFN,LAYERS,HEADS,KV_HEADS,VOCAB", 0,
      "The model's shape, instead of a configuration", 0},
+    {"lora", OPTION_LORA, "RANK", 0,
+     "With --shape: train low-rank parts of this rank beside all linear maps of layers, and "
+     "nothing "
+     "else",
+     0},
+    {"storage", OPTION_STORAGE, "bf16|int8|nf4", 0,
+     "How frozen weights are kept (bf16; the configuration's)", 0},
     {"rows", 'r', "R", 0, "Rows of the global batch (4; the configuration's)", 0},
     {"seq-len", 's', "S", 0, "Tokens of a row (512; the configuration's)", 0},
     {"micro-batch", 'm', "M", 0,
@@ -86,6 +97,17 @@ static int state_kind(const struct argp_state *state, const char *text) {
   return 0;
 }
 
+static int storage_kind(const struct argp_state *state, const char *text) {
+  static const struct {
+    const char *name;
+    ft_code code;
+  } kinds[] = {{"bf16", FT_CODE_NONE}, {"int8", FT_CODE_INT8}, {"nf4", FT_CODE_NF4}};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
+    if (strcmp(text, kinds[i].name) == 0) return (int)kinds[i].code;
+  argp_error(state, "--storage: expected bf16, int8 or nf4");
+  return 0;
+}
+
 static void take_shape(arguments *a, const struct argp_state *state, const char *text) {
   const char *at = text;
   char number[32];
@@ -111,6 +133,12 @@ static error_t take(int key, char *argument, struct argp_state *state) {
   switch (key) {
   case OPTION_SHAPE:
     take_shape(a, state, argument);
+    return 0;
+  case OPTION_LORA:
+    a->lora = ft_cli_int(state, "--lora", argument, 1, 65536);
+    return 0;
+  case OPTION_STORAGE:
+    a->storage = storage_kind(state, argument);
     return 0;
   case 'r':
     a->rows = ft_cli_int(state, "--rows", argument, 1, INT32_MAX);
@@ -169,6 +197,8 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     if (a->tokenizer) return 0;
     if (a->has_shape == (a->run.config != NULL))
       argp_error(state, "a configuration or --shape is expected, one of them");
+    if (a->lora > 0 && !a->has_shape)
+      argp_error(state, "--lora is for --shape; of a configuration method.* says what is trained");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -177,14 +207,20 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 
 /* ---------------------------------------------------------------- what to measure */
 
-static ft_err from_config(ft_config *c, ft_bench_options *o) {
+/* The model that is measured, and what is trained of it. */
+typedef struct subject {
+  ft_hf_config hf;   /* of a configuration */
+  ft_layout *layout; /* of a shape: owned */
+} subject;
+
+static ft_err from_config(ft_config *c, subject *model, ft_bench_options *o) {
   ft_err err = FT_OK;
-  ft_hf_config hf = {0};
-  err = ft_hf_config_read(c->model_path, &hf);
+  err = ft_hf_config_read(c->model_path, &model->hf);
   if (err != FT_OK)
     return ft_fail_prefix(err, "bench reads the shape in model.path (--shape needs no model)");
+  FT_TRY(ft_train_lay_out(c, &model->hf));
   ft_config_settle(c, -1, NULL);
-  *o = (ft_bench_options){.arch = hf.arch,
+  *o = (ft_bench_options){.layout = model->hf.layout,
                           .rows = c->global_batch,
                           .micro_batch = c->micro_batch,
                           .seq_len = c->seq_len,
@@ -195,27 +231,55 @@ static ft_err from_config(ft_config *c, ft_bench_options *o) {
                           .state = c->state,
                           .gradient = c->gradient,
                           .rounding = c->rounding};
-  ft_hf_config_fini(&hf);
-  return FT_OK;
+out:
+  return err;
 }
 
-static void from_shape(const arguments *a, ft_bench_options *o) {
+static bool is_frozen(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  (void)arg, (void)place, (void)layer, (void)role;
+  return true;
+}
+static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  const arguments *a = arg;
+  (void)place, (void)layer;
+  return (ft_beside){.rank = ft_role_is_layer_map(role) ? a->lora : 0, .scale = 1};
+}
+
+static ft_err from_shape(const arguments *a, subject *model, ft_bench_options *o) {
+  ft_err err = FT_OK;
   const int64_t *s = a->shape;
-  *o = (ft_bench_options){.arch = FT_ARCH_LLAMA(.hidden = s[0], .ffn = s[1], .layers = s[2],
-                                                .heads = s[3], .kv_heads = s[4], .vocab = s[5],
-                                                .head_dim = s[0] / s[3], .max_positions = 1 << 24,
-                                                .norm.eps = 1e-5f, .ropes[0].theta = 10000),
+  const ft_method method = {.dropout = 0};
+  const ft_choice choice = {.frozen = is_frozen, .beside = beside, .arg = a};
+  ft_arch arch =
+      FT_ARCH_LLAMA(.hidden = s[0], .ffn = s[1], .layers = s[2], .heads = s[3], .kv_heads = s[4],
+                    .vocab = s[5], .head_dim = s[0] / s[3], .max_positions = 1 << 24,
+                    .norm.eps = 1e-5f, .ropes[0].theta = 10000);
+  ft_arch_complete(&arch);
+  if (ft_arch_check(&arch) != FT_OK)
+    return ft_fail(FT_ERR_USAGE, "the shape is impossible: %s", ft_error_message());
+  if (a->lora > 0)
+    FT_TRY(ft_layout_new(&arch, &method, &choice, &model->layout));
+  else
+    FT_TRY(ft_layout_new(&arch, NULL, NULL, &model->layout));
+  *o = (ft_bench_options){.layout = model->layout,
                           .rows = 4,
                           .seq_len = 512,
                           .precision = FT_BF16,
                           .stage = 3,
                           .rounding = FT_ROUND_STOCHASTIC};
-  ft_arch_complete(&o->arch);
+out:
+  return err;
+}
+
+static void close_subject(subject *model) {
+  ft_layout_free(model->layout);
+  ft_hf_config_fini(&model->hf);
 }
 
 /* Options stand above the configuration; then the whole is checked. */
-static ft_err apply(const arguments *a, int ranks, ft_bench_options *o) {
+static ft_err apply(const arguments *a, int ranks, ft_layout *layout, ft_bench_options *o) {
   ft_err err = FT_OK;
+  const ft_arch *arch = &layout->arch;
   if (a->rows > 0) o->rows = a->rows;
   if (a->seq_len > 0) o->seq_len = a->seq_len;
   if (a->micro_batch > 0) o->micro_batch = a->micro_batch;
@@ -230,12 +294,13 @@ static ft_err apply(const arguments *a, int ranks, ft_bench_options *o) {
   FT_CHECK(o->rows % o->micro_batch == 0, FT_ERR_USAGE,
            "%lld rows are no multiple of a micro-batch of %lld: change --rows or --micro-batch",
            (long long)o->rows, (long long)o->micro_batch);
-  FT_CHECK(o->seq_len <= o->arch.max_positions, FT_ERR_USAGE,
+  FT_CHECK(o->seq_len <= arch->max_positions, FT_ERR_USAGE,
            "rows of %lld tokens were asked for, but the model allows %lld positions "
            "(max_position_embeddings)",
-           (long long)o->seq_len, (long long)o->arch.max_positions);
-  FT_CHECK(ft_arch_check(&o->arch) == FT_OK, a->has_shape ? FT_ERR_USAGE : FT_ERR_DATA,
-           "the shape is impossible: %s", ft_error_message());
+           (long long)o->seq_len, (long long)arch->max_positions);
+  FT_CHECK(ft_arch_check(arch) == FT_OK, FT_ERR_DATA, "the shape is impossible: %s",
+           ft_error_message());
+  if (a->storage >= 0) FT_TRY(ft_layout_set_storage(layout, (ft_code)a->storage));
 out:
   return err;
 }
@@ -251,130 +316,23 @@ static ft_err choose_disk(ft_comm *comm, const arguments *a, const ft_config *co
   return err;
 }
 
-static ft_err resolve(ft_comm *comm, const arguments *a, ft_config *config, ft_bench_options *o) {
+static ft_err resolve(ft_comm *comm, const arguments *a, ft_config *config, subject *model,
+                      ft_bench_options *o) {
   ft_err err = FT_OK;
-  if (a->has_shape)
-    from_shape(a, o);
-  else {
+  if (a->has_shape) {
+    FT_TRY(ft_comm_agree(comm, from_shape(a, model, o)));
+  } else {
     FT_TRY(ft_cli_load_config(comm, &a->run, config));
-    FT_TRY(ft_comm_agree(comm, from_config(config, o)));
+    FT_TRY(ft_comm_agree(comm, from_config(config, model, o)));
   }
-  FT_TRY(ft_comm_agree(comm, apply(a, ft_comm_size(comm), o)));
+  ft_layout *layout = a->has_shape ? model->layout : model->hf.layout;
+  FT_TRY(ft_comm_agree(comm, apply(a, ft_comm_size(comm), layout, o)));
   FT_TRY(choose_disk(comm, a, config, &o->disk));
 out:
   return err;
 }
 
-/* ---------------------------------------------------------------- printing */
-
-/* Order of the table. */
-static const ft_part parts[] = {FT_TIME_FORWARD, FT_TIME_BACKWARD_INPUT, FT_TIME_BACKWARD_WEIGHT,
-                                FT_TIME_HEAD,    FT_TIME_ATTENTION,      FT_TIME_ELEMENTWISE,
-                                FT_TIME_LOSS,    FT_TIME_OPTIMIZER,      FT_TIME_COMMUNICATION,
-                                FT_TIME_DATA,    FT_TIME_OTHER};
-
-static const char *words_for(ft_part part) {
-  static const char *const words[FT_TIME_NUM_PARTS] = {
-      [FT_TIME_OTHER] = "other",
-      [FT_TIME_FORWARD] = "matmul, forward",
-      [FT_TIME_BACKWARD_INPUT] = "matmul, backward, inputs",
-      [FT_TIME_BACKWARD_WEIGHT] = "matmul, backward, weights",
-      [FT_TIME_HEAD] = "matmul, head",
-      [FT_TIME_ATTENTION] = "attention",
-      [FT_TIME_ELEMENTWISE] = "elementwise",
-      [FT_TIME_LOSS] = "loss",
-      [FT_TIME_OPTIMIZER] = "optimizer",
-      [FT_TIME_COMMUNICATION] = "waiting for communication",
-      [FT_TIME_DATA] = "waiting for data"};
-  return words[part];
-}
-
-static void print_text(const ft_comm *comm, const ft_bench_options *o, const ft_bench_result *r) {
-  const ft_arch *s = &o->arch;
-  char every[32] = "no layer";
-  if (o->activation_checkpointing == 1) snprintf(every, sizeof every, "every layer");
-  if (o->activation_checkpointing > 1)
-    snprintf(every, sizeof every, "1 layer in %lld", (long long)o->activation_checkpointing);
-  printf("machine   bf16 peak %.1f GFLOP/s, fp32 peak %.1f GFLOP/s, memory %.1f GB/s",
-         r->peak_bf16_flops * 1e-9, r->peak_fp32_flops * 1e-9, r->memory_bandwidth * 1e-9);
-  if (isnan(r->disk_write_rate))
-    printf(", disk not measured\n");
-  else
-    printf(", disk writes %.0f MB/s (%s)\n", r->disk_write_rate * 1e-6, o->disk);
-  printf("shape     d %lld, ffn %lld, %lld layers, %lld/%lld heads of %lld, vocabulary %lld: "
-         "%.2f M parameters\n",
-         (long long)s->hidden, (long long)s->ffn, (long long)s->layers, (long long)s->heads,
-         (long long)s->kv_heads, (long long)s->head_dim, (long long)s->vocab,
-         (double)ft_arch_num_parameters(s) * 1e-6);
-  printf("step      %lld x %lld tokens, micro-batch %lld, %s, stage %d, activation checkpointing "
-         "of %s, ranks %d\n",
-         (long long)o->rows, (long long)o->seq_len, (long long)o->micro_batch,
-         o->precision == FT_BF16 ? "bf16" : "fp32", o->stage, every, ft_comm_size(comm));
-  printf("          master weights %s, moments %s, gradient sums %s\n", ft_master_name(o->master),
-         ft_moments_name(o->state), o->gradient == FT_BF16 ? "bf16" : "fp32");
-  printf("speed     %.4g s a step, %.0f tokens/s, %.1f GFLOP/s of model: %.3f of the %s peak\n",
-         r->step_seconds, r->tokens_per_second, r->model_flops * 1e-9, r->share_of_peak,
-         o->precision == FT_BF16 ? "bf16" : "fp32");
-  printf("          %.3f of its matmuls alone, which run at %.1f GFLOP/s\n", r->matmuls_alone_share,
-         r->matmuls_alone_flops * 1e-9);
-  printf("memory    %.1f MiB on the rank that has most; all ranks: %.1f MiB accounted, %.1f MiB "
-         "resident\n",
-         (double)r->memory_bytes / 1048576.0, (double)r->memory_total / 1048576.0,
-         (double)r->resident_bytes / 1048576.0);
-  for (int owner = 0, n = 0; owner < FT_MEM_NUM_OWNERS; owner++)
-    if (r->memory[owner] >= 1 << 16)
-      printf("%s%s %.1f", n++ ? ", " : "          ", ft_owner_name((ft_owner)owner),
-             (double)r->memory[owner] / 1048576.0);
-  printf("\n\n");
-  printf("%-28s %10s %7s\n", "where the time goes", "seconds", "share");
-  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
-    printf("%-28s %10.5f %6.1f%%\n", words_for(parts[i]), r->time[parts[i]],
-           100 * r->time[parts[i]] / r->step_seconds);
-}
-
-static ft_err print_json(const ft_comm *comm, const ft_bench_options *o, const ft_bench_result *r) {
-  const struct {
-    const char *key;
-    double value;
-  } numbers[] = {{"ranks", ft_comm_size(comm)},
-                 {"peak_bf16_flops", r->peak_bf16_flops},
-                 {"peak_fp32_flops", r->peak_fp32_flops},
-                 {"memory_bandwidth", r->memory_bandwidth},
-                 {"disk_write_rate", r->disk_write_rate},
-                 {"parameters", (double)ft_arch_num_parameters(&o->arch)},
-                 {"tokens", (double)(o->rows * o->seq_len)},
-                 {"step_flops", r->step_flops},
-                 {"step_seconds", r->step_seconds},
-                 {"tokens_per_second", r->tokens_per_second},
-                 {"model_flops", r->model_flops},
-                 {"share_of_peak", r->share_of_peak},
-                 {"matmuls_alone_flops", r->matmuls_alone_flops},
-                 {"matmuls_alone_share", r->matmuls_alone_share},
-                 {"exposed_communication", r->exposed_communication},
-                 {"memory_bytes", (double)r->memory_bytes},
-                 {"memory_total", (double)r->memory_total},
-                 {"resident_bytes", (double)r->resident_bytes}};
-  char *text = NULL;
-  cJSON *json = cJSON_CreateObject();
-  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
-    cJSON_AddNumberToObject(json, numbers[i].key, numbers[i].value);
-  cJSON *time = cJSON_AddObjectToObject(json, "time");
-  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++)
-    cJSON_AddNumberToObject(time, ft_part_name(parts[i]), r->time[parts[i]]);
-  cJSON *memory = cJSON_AddObjectToObject(json, "memory");
-  for (int owner = 0; owner < FT_MEM_NUM_OWNERS; owner++) {
-    char key[64];
-    snprintf(key, sizeof key, "%s_bytes", ft_owner_name((ft_owner)owner));
-    for (char *at = key; (at = strchr(at, ' ')) != NULL;)
-      *at = '_';
-    cJSON_AddNumberToObject(memory, key, (double)r->memory[owner]);
-  }
-  ft_err err = ft_json_print(json, true, &text);
-  if (err == FT_OK) printf("%s\n", text);
-  ft_free(text);
-  cJSON_Delete(json);
-  return err;
-}
+/* ---------------------------------------------------------------- the command */
 
 /* What a plan scales: the work of a rank and of its update, and what processes take beside what is
  * accounted. */
@@ -383,7 +341,7 @@ static ft_err calibrate(ft_comm *comm, const char *path, const ft_bench_options 
   int ranks = ft_comm_size(comm);
   double every = (double)o->activation_checkpointing, share = every > 0 ? 1 / every : 0;
   double update_s = r->time[FT_TIME_OPTIMIZER];
-  double kept = (double)ft_arch_num_parameters(&o->arch) / (o->stage == 0 ? 1 : ranks);
+  double kept = (double)ft_layout_num_trained(o->layout) / (o->stage == 0 ? 1 : ranks);
   ft_calibration c = {.rank_flops =
                           r->step_flops * (1 + share / 3) / (r->step_seconds - update_s) / ranks,
                       .optimizer_element_s = update_s / kept,
@@ -413,7 +371,9 @@ int ft_cli_bench(int argc, char **argv) {
                  .activation_checkpointing = -1,
                  .master = -1,
                  .state = -1,
-                 .gradient = -1};
+                 .gradient = -1,
+                 .storage = -1};
+  subject model = {.layout = NULL};
   ft_config config = {0};
   ft_bench_options o;
   ft_bench_result r;
@@ -421,16 +381,17 @@ int ft_cli_bench(int argc, char **argv) {
   ft_cli_parse(&ft_cli_bench_argp, argc, argv, &a);
   if (a.tokenizer) return ft_cli_end(ft_cli_bench_tokenizer(a.tokenizer, a.file, a.json));
   FT_TRY(ft_cli_start(&comm));
-  FT_TRY(resolve(comm, &a, &config, &o));
+  FT_TRY(resolve(comm, &a, &config, &model, &o));
   FT_TRY(ft_bench(comm, &o, &r));
   if (ft_comm_rank(comm) == 0) {
     if (a.json)
-      err = print_json(comm, &o, &r);
+      err = ft_cli_bench_json(comm, &o, &r);
     else
-      print_text(comm, &o, &r);
+      ft_cli_bench_text(comm, &o, &r);
     if (err == FT_OK && a.calibrate) err = calibrate(comm, a.calibrate, &o, &r);
   }
 out:
+  close_subject(&model);
   ft_config_fini(&config);
   ft_free(a.run.overrides);
   int status = ft_cli_end(err);

@@ -9,7 +9,6 @@ typedef struct bench {
   ft_comm *comm;
   const ft_bench_options *options;
   int rank, size;
-  ft_layout *layout;
   ft_shard *shard;
   ft_optim *optim;
   ft_model *model;
@@ -23,14 +22,15 @@ typedef struct bench {
 
 /* ---------------------------------------------------------------- weights and tokens */
 
-/* Elements first … of a tensor: uniform with the deviation 0.02 that models begin with, norms 1,
- * biases 0. Speed does not depend on which numbers they are, if they are no zeros. */
+/* Elements first … of a tensor: uniform with the deviation 0.02 that models begin with, norms and
+ * scales 1, biases 0. Speed does not depend on which numbers they are, if they are no zeros. */
 static void random_weights(const ft_tensor *t, uint64_t stream, int64_t first, int64_t count,
                            float *out) {
   const float scale = 0.02f * 3.4641016f * 0x1p-32f;
   if (t->num_dims < 2) {
+    bool scales = ft_role_is_norm_weight(t->role) || ft_role_is_part(t->role, NULL, NULL);
     for (int64_t i = 0; i < count; i++)
-      out[i] = ft_role_is_norm_weight(t->role) ? 1.0f : 0.0f;
+      out[i] = scales ? 1.0f : 0.0f;
     return;
   }
 #pragma omp parallel for schedule(static)
@@ -49,7 +49,7 @@ static void set_range(bench *b, int64_t block, const ft_range *r, float *room, i
     int64_t end = FT_MIN(t->offset + ft_tensor_elements(t), r->start + r->count);
     for (int64_t at = FT_MAX(t->offset, r->start), n; at < end; at += n) {
       n = FT_MIN(room_count, end - at);
-      random_weights(t, (uint64_t)(block * FT_ROLE_NUM + t->role), at - t->offset, n, room);
+      random_weights(t, (uint64_t)(block * FT_ROLE_ALL + t->role), at - t->offset, n, room);
       ft_shard_set_weights(b->shard, block, at, n, room);
     }
   }
@@ -91,8 +91,8 @@ static ft_err make_batch(bench *b) {
   for (int64_t i = 0; i < tokens; i++) {
     uint32_t words[4];
     ft_random_words(2, FT_RANDOM_BENCH, (uint64_t)b->rank, (uint64_t)i, words);
-    b->tokens[i] = (uint32_t)(words[0] % (uint64_t)o->arch.vocab);
-    b->targets[i] = (int32_t)(words[1] % (uint64_t)o->arch.vocab);
+    b->tokens[i] = (uint32_t)(words[0] % (uint64_t)o->layout->arch.vocab);
+    b->targets[i] = (int32_t)(words[1] % (uint64_t)o->layout->arch.vocab);
     b->positions[i] = (int32_t)(i % o->seq_len);
   }
   for (int64_t d = 0; d <= o->micro_batch; d++)
@@ -128,8 +128,7 @@ static ft_err open_bench(bench *b) {
                                   .weight_decay = 0.1,
                                   .grad_clip = 1.0,
                                   .state = o->state};
-  FT_TRY(ft_comm_agree(b->comm, ft_layout_new(&o->arch, NULL, NULL, &b->layout)));
-  FT_TRY(ft_shard_new(b->comm, b->layout, &shard, &b->shard));
+  FT_TRY(ft_shard_new(b->comm, o->layout, &shard, &b->shard));
   FT_TRY(ft_optim_new(b->shard, &optim, &b->optim));
   err = ft_model_new(b->shard, &model, &b->model);
   if (err == FT_OK) err = make_batch(b);
@@ -143,7 +142,6 @@ static void close_bench(bench *b) {
   ft_model_free(b->model);
   ft_optim_free(b->optim);
   ft_shard_free(b->shard);
-  ft_layout_free(b->layout);
   ft_free(b->tokens);
   ft_free(b->targets);
   ft_free(b->positions);
@@ -286,7 +284,7 @@ ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result 
   step_time median;
   double alone[2 * FT_BENCH_MATMUL_RUNS]; /* before the steps and after them */
   *result = (ft_bench_result){.disk_write_rate = NAN};
-  FT_TRY(ft_comm_agree(comm, ft_arch_check(&options->arch)));
+  FT_TRY(ft_comm_agree(comm, ft_arch_check(&options->layout->arch)));
   FT_TRY(raise_peaks(comm, result));
   FT_TRY(ft_bench_memory(comm, &result->memory_bandwidth));
   if (options->disk) FT_TRY(ft_bench_disk(comm, options->disk, &result->disk_write_rate));
@@ -296,7 +294,7 @@ ft_err ft_bench(ft_comm *comm, const ft_bench_options *options, ft_bench_result 
   FT_TRY(raise_peaks(comm, result));
   FT_TRY(measure_memory(comm, result));
   result->step_flops =
-      (double)options->rows * ft_layout_training_flops(b.layout, &options->seq_len, 1);
+      (double)options->rows * ft_layout_training_flops(options->layout, &options->seq_len, 1);
   close_bench(&b);
   FT_TRY(ft_bench_matmuls(comm, options, alone + FT_BENCH_MATMUL_RUNS));
   result->matmuls_alone_flops = median_of(alone, 2 * FT_BENCH_MATMUL_RUNS);

@@ -103,8 +103,12 @@ static void fill_random(ft_dtype type, int64_t count, void *out) {
                FT_MIN(piece, count - i));
 }
 
-/* One linear layer [n, k] forward and backward, its weights `at` elements into w. */
-static ft_err linear(matmuls *m, int64_t rows, int64_t n, int64_t k, int64_t at, bool head) {
+/* What a step computes with a matrix. */
+typedef enum work { FORWARD = 2, FORWARD_AND_INPUT = 4, ALL_THREE = 6 } work;
+
+/* A matrix [n, k], forward and backward, `at` elements into w. */
+static ft_err linear(matmuls *m, int64_t rows, int64_t n, int64_t k, int64_t at, bool head,
+                     work products) {
   ft_err err = FT_OK;
   const ft_matmul forward = {.type = m->type,
                              .out_type = head ? FT_F32 : m->type,
@@ -121,10 +125,10 @@ static ft_err linear(matmuls *m, int64_t rows, int64_t n, int64_t k, int64_t at,
   backward.dy = m->y, backward.dy_stride = n;
   FT_TRY(ft_matmul_forward(&forward));
   backward.out = m->x, backward.out_stride = k;
-  FT_TRY(ft_matmul_backward_input(&backward));
+  if (products >= FORWARD_AND_INPUT) FT_TRY(ft_matmul_backward_input(&backward));
   backward.out = m->dw;
-  FT_TRY(ft_matmul_backward_weight(&backward));
-  m->flops += 6.0 * (double)rows * (double)n * (double)k;
+  if (products == ALL_THREE) FT_TRY(ft_matmul_backward_weight(&backward));
+  m->flops += (double)products * (double)rows * (double)n * (double)k;
 out:
   return err;
 }
@@ -135,38 +139,61 @@ static int64_t head_rows(const ft_arch *arch, int64_t tokens) {
   return FT_MIN(FT_MAX(rows, 1), tokens);
 }
 
-static ft_err run_matmuls(matmuls *m, const ft_arch *arch) {
+/* Whether a tensor is a matrix that tokens are multiplied with. */
+static bool is_multiplied(const ft_tensor *t) {
+  return t->num_dims == 2 && (ft_role_is_own(t->role) || ft_role_is_part(t->role, NULL, NULL));
+}
+
+static ft_err run_block(matmuls *m, const ft_block *b, bool passed) {
   ft_err err = FT_OK;
-  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
-  m->flops = 0;
-  for (int64_t layer = 0; layer < arch->layers; layer++) {
-    int num = ft_arch_tensors(arch, FT_PLACE_LAYER, layer, tensors);
-    int64_t at = 0;
-    for (int i = 0; i < num; i++) {
-      const ft_tensor *t = &tensors[i];
-      if (t->num_dims == 2) FT_TRY(linear(m, m->tokens, t->rows, t->cols, at, false));
-      at += ft_round_up(ft_tensor_elements(t), FT_TENSOR_ALIGN);
-    }
-  }
-  for (int64_t done = 0, n; done < m->tokens; done += n) {
-    n = FT_MIN(head_rows(arch, m->tokens), m->tokens - done);
-    FT_TRY(linear(m, n, arch->vocab, arch->hidden, 0, true));
+  work products = b->trained ? ALL_THREE : passed ? FORWARD_AND_INPUT : FORWARD;
+  for (int i = 0; i < b->num_tensors; i++) {
+    const ft_tensor *t = &b->tensors[i];
+    if (is_multiplied(t))
+      FT_TRY(linear(m, m->tokens, t->rows, t->cols, t->offset, false, products));
   }
 out:
   return err;
 }
 
-static ft_err allocate(matmuls *m, const ft_arch *arch) {
+static bool head_is_trained(const ft_layout *l) {
+  const ft_tensor *t;
+  int64_t block = l->arch.tied ? ft_layout_find(l, &l->embedding, FT_ROLE_EMBEDDING, &t)
+                               : ft_layout_find(l, &l->head, FT_ROLE_HEAD, &t);
+  return l->blocks[block].trained;
+}
+
+static ft_err run_matmuls(matmuls *m, const ft_layout *l) {
   ft_err err = FT_OK;
-  ft_tensor tensors[FT_MAX_BLOCK_TENSORS];
+  const ft_arch *arch = &l->arch;
+  int64_t lowest = ft_layout_lowest_trained(l);
+  work head = head_is_trained(l) ? ALL_THREE : FORWARD_AND_INPUT;
+  m->flops = 0;
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    if (l->blocks[b].place == FT_PLACE_LAYER)
+      FT_TRY(run_block(m, &l->blocks[b], l->blocks[b].layer >= lowest));
+  for (int64_t done = 0, n; done < m->tokens; done += n) {
+    n = FT_MIN(head_rows(arch, m->tokens), m->tokens - done);
+    FT_TRY(linear(m, n, arch->vocab, arch->hidden, 0, true, head));
+  }
+out:
+  return err;
+}
+
+static ft_err allocate(matmuls *m, const ft_layout *l) {
+  ft_err err = FT_OK;
+  const ft_arch *arch = &l->arch;
   void *logits;
   size_t size = ft_dtype_bytes(m->type);
-  int64_t layer_elements = 0;
-  int num = ft_arch_tensors(arch, FT_PLACE_LAYER, 0, tensors);
-  for (int i = 0; i < num; i++)
-    layer_elements += ft_round_up(ft_tensor_elements(&tensors[i]), FT_TENSOR_ALIGN);
-  int64_t rows = head_rows(arch, m->tokens), wide = FT_MAX(arch->ffn, arch->hidden);
-  wide = FT_MAX(wide, arch->heads * arch->head_dim);
+  int64_t layer_elements = 0, wide = arch->hidden, rows = head_rows(arch, m->tokens);
+  for (int64_t b = 0; b < l->num_blocks; b++) {
+    const ft_block *block = &l->blocks[b];
+    if (block->place != FT_PLACE_LAYER) continue;
+    layer_elements = FT_MAX(layer_elements, block->num_elements);
+    for (int i = 0; i < block->num_tensors; i++)
+      if (is_multiplied(&block->tensors[i]))
+        wide = FT_MAX(wide, FT_MAX(block->tensors[i].rows, block->tensors[i].cols));
+  }
   int64_t y = FT_MAX(m->tokens * wide, rows * arch->vocab);
   int64_t w = FT_MAX(layer_elements, arch->vocab * arch->hidden);
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, m->tokens * wide, size, &m->x));
@@ -186,12 +213,12 @@ ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
                         double flops_per_s[FT_BENCH_MATMUL_RUNS]) {
   ft_err err = FT_OK;
   matmuls m = {.type = options->precision, .tokens = options->micro_batch * options->seq_len};
-  FT_TRY(ft_comm_agree(comm, allocate(&m, &options->arch)));
-  err = run_matmuls(&m, &options->arch); /* creates what is reused */
+  FT_TRY(ft_comm_agree(comm, allocate(&m, options->layout)));
+  err = run_matmuls(&m, options->layout); /* creates what is reused */
   FT_TRY(ft_comm_agree(comm, err));
   for (int run = 0; run < FT_BENCH_MATMUL_RUNS; run++) {
     double begin = ft_now_s();
-    err = run_matmuls(&m, &options->arch);
+    err = run_matmuls(&m, options->layout);
     double seconds = ft_now_s() - begin;
     FT_TRY(ft_comm_agree(comm, err));
     FT_TRY(ft_bench_rate(comm, m.flops, seconds, &flops_per_s[run]));

@@ -70,6 +70,13 @@ awk -v p=43936 -v master="$(number master_weights_bytes)" -v state="$(number opt
     exit !(padded >= p && padded < 1.1 * p && state == 2.03125 * padded && gradient > 2 * padded &&
            gradient < 2.02 * padded) }' || fail "bytes of the memory modes: $(cat "$work/json")"
 
+# ---- a frozen base with low-rank parts: per layer 4 x (2 x 32 + 32 + 16 + 32 + 16 + ...) weights
+bench 2 "${shape[@]}" --disk none --lora 4 --storage nf4
+trained=$((2 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 96))))
+grep -q "\"trained\": $trained," "$work/json" || fail "not $trained trained: $(cat "$work/json")"
+awk -v frozen="$(number frozen_weights_bytes)" 'BEGIN { exit !(frozen < 43936) }' ||
+  fail "frozen weights in nf4 take a byte and more: $(cat "$work/json")"
+
 # ---- a configuration, whose model has a config.json and nothing else
 mkdir model
 cp "$here/identity-tied.json" model/config.json
@@ -79,6 +86,9 @@ cat >config.json <<END
  "run": {"dir": "run"}}
 END
 bench 2 config.json train.global_batch=2 --micro-batch 1 --steps 2 --disk none
+bench 1 config.json method.name=lora model.storage=int8 --steps 1 --disk none
+awk -v trained="$(number trained)" -v all="$(number parameters)" \
+  'BEGIN { exit !(trained > 0 && trained < all) }' || fail "the method was not heard"
 "$ftrun" bench config.json --steps 1 --disk none >"$work/said" 2>&1 || fail "as text"
 for words in "bf16 peak" "tokens/s" "matmuls alone" "waiting for communication"; do
   grep -qF "$words" "$work/said" || fail "not said: $words"
@@ -96,4 +106,7 @@ refused 64 "no multiple" "${shape[@]}" --micro-batch 2
 refused 64 "on, off or a number" "${shape[@]}" --activation-checkpointing maybe
 refused 64 "fp32, bf16+8 or bf16" "${shape[@]}" --master fp16
 refused 64 "fp32 or int8" "${shape[@]}" --state bf16
+refused 64 "expected bf16, int8 or nf4" "${shape[@]}" --storage int4
+refused 64 "says what is trained" config.json --lora 4
+refused 78 "every weight is trained" "${shape[@]}" --storage int8
 refused 66 "no such directory" "${shape[@]}" --disk nowhere

@@ -236,6 +236,7 @@ typedef struct ft_tensor {
   int64_t offset;     /* first element in the block's flat array */
   ft_code storage;    /* of a frozen one: how it is kept (ft_layout_set_storage) */
   float scale;        /* of a low-rank part's A: what its product is multiplied by; else 0 */
+  int group;          /* 1 …: whose rates hold (ft_layout_set_rates); 0: the run's */
 } ft_tensor;
 
 static inline int64_t ft_tensor_elements(const ft_tensor *t) {

@@ -36,9 +36,18 @@ typedef struct ft_unit {
   int num_blocks;
 } ft_unit;
 
+/* Tensors that are trained at a rate or with a decay of their own. Negative: the run's. */
+typedef struct ft_rate_group {
+  double lr;           /* at the peak of the run's course */
+  double weight_decay; /* of vectors too */
+} ft_rate_group;
+
 typedef struct ft_layout {
   ft_arch arch;
   ft_method method;
+  double layer_decay;    /* 1: all units are trained at one rate */
+  ft_rate_group *groups; /* [num_groups] owned; ft_tensor.group counts them from 1 */
+  int64_t num_groups;
   int64_t num_blocks;
   ft_block *blocks; /* [num_blocks] owned */
   ft_unit embedding, head;
@@ -57,6 +66,23 @@ void ft_layout_free(ft_layout *layout);
  * makes logits in FT_CODE_INT8. Vectors (norms, biases) stay as they are computed with. Errors:
  * FT_ERR_CONFIG naming model.storage if it is not FT_CODE_NONE and nothing is frozen. */
 ft_err ft_layout_set_storage(ft_layout *layout, ft_code storage);
+
+/* Sets the rates: depth units below the head a rate is layer_decay^depth of what it would be (Clark
+ * et al. 2020; the head 0, layer i: layers - i, the embedding layers + 1), and `num` groups
+ * (copied), to which no tensor belongs yet. Errors: FT_ERR_MEMORY. */
+ft_err ft_layout_set_rates(ft_layout *layout, double layer_decay, const ft_rate_group *groups,
+                           int64_t num);
+/* Where a run's rate stands in a step. */
+typedef struct ft_rate {
+  double lr;    /* of what has no rate of its own */
+  double share; /* of its peak: what rates of groups are multiplied by */
+} ft_rate;
+/* The learning rate and the weight decay of a trained block's tensor; weight_decay: the run's,
+ * which is for tensors with two dimensions. */
+double ft_layout_lr(const ft_layout *layout, const ft_block *block, const ft_tensor *tensor,
+                    const ft_rate *rate);
+double ft_layout_weight_decay(const ft_layout *layout, const ft_tensor *tensor,
+                              double weight_decay);
 
 /* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */
 int64_t ft_layout_find(const ft_layout *layout, const ft_unit *unit, ft_role role,

@@ -66,4 +66,18 @@ typedef struct ft_hf_method {
  * name fits nothing or a pattern is no regular expression; FT_ERR_MEMORY. */
 ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *method);
 
+/* Tensors that a shell pattern finds, with rates of their own. */
+typedef struct ft_hf_group {
+  const char *pattern;
+  ft_rate_group rates;
+} ft_hf_group;
+
+/* Sets the rates of config->layout (ft_layout_set_rates). Patterns are for names of what is
+ * trained: as the model's files have them, and as the adapter's of `method` (NULL: none) have them.
+ * Errors: FT_ERR_CONFIG where a pattern finds nothing that a group before it has not found;
+ * FT_ERR_MEMORY.
+ */
+ft_err ft_hf_put_rates(ft_hf_config *config, const ft_hf_method *method, double layer_decay,
+                       const ft_hf_group *groups, int64_t num);
+
 #endif

@@ -26,10 +26,11 @@ typedef struct ft_schedule {
 double ft_schedule_lr(const ft_schedule *schedule, double lr, int64_t t, int64_t steps);
 
 typedef struct ft_optim_options {
-  double beta1, beta2, eps, weight_decay;
-  double grad_clip; /* 0: no clipping */
-  ft_moments state; /* how the moments are kept */
-  double average;   /* decay of the moving average of the weights; 0: none */
+  double beta1, beta2, eps;
+  double weight_decay; /* of tensors with two dimensions in no group that has its own */
+  double grad_clip;    /* 0: no clipping */
+  ft_moments state;    /* how the moments are kept */
+  double average;      /* decay of the moving average of the weights; 0: none */
 } ft_optim_options;
 
 /* The state of shard that is the average of the weights, in f32. */
@@ -51,10 +52,11 @@ void ft_optim_free(ft_optim *optim);
  * they are. Not collective. */
 void ft_optim_begin_average(ft_optim *optim);
 
-/* Update t (from 1; it names the random numbers of weights that are kept in fewer bits) with
- * learning rate lr, of gradients whose global norm is `norm`. Changes master weights and states of
+/* Update t (from 1; it names the random numbers of weights that are kept in fewer bits), with the
+ * rates and decays that the layout gives its tensors at `rate`, of gradients whose global norm is
+ * `norm`. Changes master weights and states of
  * everything kept; then average += (1 − options.average) · (weight − average), in f32. Touches no
  * collective (call ft_shard_weights_changed after). Not collective. */
-void ft_optim_step(ft_optim *optim, int64_t t, double lr, double norm);
+void ft_optim_step(ft_optim *optim, int64_t t, const ft_rate *rate, double norm);
 
 #endif

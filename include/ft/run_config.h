@@ -88,6 +88,12 @@ typedef struct ft_config_method {
   const char *init; /* of prompts: "random", "vocabulary" or "text:…" */
 } ft_config_method;
 
+/* Tensors with a rate or a decay of their own; negative: the run's. The pattern is borrowed. */
+typedef struct ft_config_group {
+  const char *pattern;
+  double lr, weight_decay;
+} ft_config_group;
+
 /* A resolved configuration. Strings are borrowed from `json`. docs/configuration.md has every key.
  */
 typedef struct ft_config {
@@ -126,6 +132,9 @@ typedef struct ft_config {
   ft_master master;
   ft_moments state;
   double lr, betas[2], eps, weight_decay;
+  double layer_decay;      /* a layer's rate over that of the next one */
+  ft_config_group *groups; /* [num_groups] */
+  int64_t num_groups;
   ft_config_schedule schedule;
   int64_t stage;
   int64_t validation_every, patience, max_rows; /* patience, max_rows 0: none */

@@ -95,6 +95,7 @@ ft_err ft_layout_new(const ft_arch *arch, const ft_method *method, const ft_choi
   l = p;
   l->arch = *arch;
   if (method) l->method = *method;
+  l->layer_decay = 1;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, 2 * places, sizeof(ft_block), &p));
   l->blocks = p;
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, arch->layers, sizeof(ft_unit), &p));
@@ -114,6 +115,7 @@ void ft_layout_free(ft_layout *l) {
   if (!l) return;
   ft_free(l->blocks);
   ft_free(l->layers);
+  ft_free(l->groups);
   ft_free(l);
 }
 

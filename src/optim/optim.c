@@ -87,15 +87,17 @@ static bool nothing_packed(const ft_adamw_arrays *x) {
 
 /* Updates what the kept range has of each tensor; padding stays zero. */
 static void update_range(ft_optim *o, int64_t t, int64_t block, const ft_range *r,
-                         const ft_adamw *common) {
-  const ft_block *b = ft_shard_block(o->shard, block);
+                         const ft_rate *rate, const ft_adamw *common) {
+  const ft_layout *layout = ft_shard_layout(o->shard);
+  const ft_block *b = &layout->blocks[block];
   for (int i = 0; i < b->num_tensors; i++) {
     const ft_tensor *tensor = &b->tensors[i];
     int64_t from = FT_MAX(tensor->offset, r->start);
     int64_t end = FT_MIN(tensor->offset + ft_tensor_elements(tensor), r->start + r->count);
     if (from >= end) continue;
     ft_adamw a = *common;
-    if (tensor->num_dims < 2) a.weight_decay = 0;
+    a.lr = (float)ft_layout_lr(layout, b, tensor, rate);
+    a.weight_decay = (float)ft_layout_weight_decay(layout, tensor, o->options.weight_decay);
     ft_adamw_arrays x = arrays_at(o, block, r->local + (from - r->start));
     if (nothing_packed(&x))
       ft_adamw_update(&a, end - from, x.w, x.m, x.v, x.g);
@@ -105,15 +107,13 @@ static void update_range(ft_optim *o, int64_t t, int64_t block, const ft_range *
   }
 }
 
-void ft_optim_step(ft_optim *o, int64_t t, double lr, double norm) {
+void ft_optim_step(ft_optim *o, int64_t t, const ft_rate *rate, double norm) {
   FT_ASSERT(t >= 1 && isfinite(norm));
   const ft_optim_options *p = &o->options;
   /* β₁ᵗ in double: in f32 1-β₂ᵗ would lose half its digits in the first updates. */
-  const ft_adamw common = {.lr = (float)lr,
-                           .beta1 = (float)p->beta1,
+  const ft_adamw common = {.beta1 = (float)p->beta1,
                            .beta2 = (float)p->beta2,
                            .eps = (float)p->eps,
-                           .weight_decay = (float)p->weight_decay,
                            .correction1 = (float)(1.0 - pow(p->beta1, (double)t)),
                            .correction2 = (float)(1.0 - pow(p->beta2, (double)t)),
                            .gradient_scale = clip_coefficient(p->grad_clip, norm)};
@@ -122,7 +122,7 @@ void ft_optim_step(ft_optim *o, int64_t t, double lr, double norm) {
     const ft_range *ranges = ft_shard_kept_ranges(o->shard, block, &num);
     if (!ft_shard_is_trained(o->shard, block)) continue;
     for (int64_t i = 0; i < num; i++)
-      update_range(o, t, block, &ranges[i], &common);
+      update_range(o, t, block, &ranges[i], rate, &common);
   }
   if (p->average > 0) ft_average_weights(o, p->average);
 }

@@ -21,6 +21,7 @@ static const char *type_name(const ft_key *key) {
                                          [KEY_STRINGS] = {"list", NULL},
                                          [KEY_NAMES] = {"list or string", NULL},
                                          [KEY_NUMBERS] = {"object", NULL},
+                                         [KEY_GROUPS] = {"list", NULL},
                                          [KEY_SOURCES] = {"list", NULL},
                                          [KEY_SETS] = {"list", NULL}};
   return names[key->type][key->nullable];
@@ -175,6 +176,7 @@ void ft_config_fini(ft_config *c) {
   ft_free(c->train);
   ft_free(c->validation);
   ft_free(c->monitor);
+  ft_free(c->groups);
   ft_free(c->freeze.texts);
   ft_free(c->method.targets.texts);
   ft_free(c->method.save_modules.texts);

@@ -55,6 +55,11 @@ void ft_config_allowed(const ft_key *key, char *out, size_t size) {
   case KEY_NUMBERS:
     snprintf(out, size, "{name: number between %.16g and %.16g}", key->min, key->max);
     break;
+  case KEY_GROUPS:
+    snprintf(out, size,
+             "a list of {pattern: text, lr: number, weight_decay: number}, one of the two numbers "
+             "or both");
+    break;
   case KEY_SOURCES:
   case KEY_SETS:
     snprintf(out, size, "a list of objects");

@@ -135,18 +135,25 @@ static void note_change(cJSON *changes, const ft_key *key, const cJSON *a, const
   cJSON_AddItemToArray(changes, change);
 }
 
+/* What a run did before there was a key; NULL: not known. Borrowed. */
+static const cJSON *before_the_key(const char *path) {
+  static const cJSON nothing = {.type = cJSON_NULL}, none = {.type = cJSON_Array},
+                     one = {.type = cJSON_Number, .valueint = 1, .valuedouble = 1};
+  if (strcmp(path, "data.replay") == 0) return &nothing;
+  if (strcmp(path, "optimizer.groups") == 0) return &none;
+  return strcmp(path, "optimizer.layer_decay") == 0 ? &one : NULL;
+}
+
 void ft_config_compare(const cJSON *earlier, const ft_config *now, const ft_resume_rules *rules,
                        ft_mistakes *m, cJSON *changes) {
   cJSON *mix = ft_config_find(earlier, "data.mix") ? NULL : earlier_mix(earlier);
-  static const cJSON nothing = {.type =
-                                    cJSON_NULL}; /* what a run replayed before there was a key */
   for (int64_t i = 0; i < rules->num_allow; i++)
     ft_config_check_key(rules->allow[i], m);
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const ft_key *key = &ft_config_table[i];
     const cJSON *a = ft_config_find(earlier, key->path), *b = ft_config_find(now->json, key->path);
     if (!a && strcmp(key->path, "data.mix") == 0) a = mix;
-    if (!a && strcmp(key->path, "data.replay") == 0) a = &nothing;
+    if (!a) a = before_the_key(key->path);
     bool is_name = strcmp(key->path, "run.attempt") == 0; /* each attempt has another */
     if (!a || is_name || cJSON_Compare(a, b, true)) continue;
     bool by_allow = !key->resumable && !is_stored(key->path) && allowed(key->path, rules);

@@ -205,6 +205,14 @@ const ft_key ft_config_table[] = {
     KEY(NUMBER, "optimizer.weight_decay", AT(weight_decay), "0.1",
         .meaning = "decoupled weight decay, of tensors with two or more dimensions", .min = 0,
         .max = 1e6),
+    KEY(GROUPS, "optimizer.groups", AT(groups), "[]",
+        .meaning = "tensors with a rate or decay of their own: [{\"pattern\": shell pattern over "
+                   "names of tensors, \"lr\": peak rate, \"weight_decay\": …}]; the first that "
+                   "matches holds"),
+    KEY(NUMBER, "optimizer.layer_decay", AT(layer_decay), "1",
+        .meaning = "a layer's rate as a share of that of the next one (the first layer follows "
+                   "the embedding, the head the last)",
+        .min = 0.001, .max = 1),
     KEY(CHOICE, "optimizer.master", AT(master), "\"fp32\"",
         .meaning = "type of the master weights: \"fp32\" (4 bytes a parameter), \"bf16+8\" (3) or "
                    "\"bf16\" (2); stochastic rounding",

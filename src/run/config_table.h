@@ -17,6 +17,7 @@ typedef enum ft_key_type {
   KEY_STRINGS, /* list of texts that are not empty */
   KEY_NAMES,   /* … or one of them */
   KEY_NUMBERS, /* {name: positive number} */
+  KEY_GROUPS,  /* list of {pattern, lr, weight_decay} */
   KEY_SOURCES, /* list of {path, weight} */
   KEY_SETS,    /* list of {name, path} */
   KEY_REPLAY   /* null, or {path, share, validation} */
@@ -55,6 +56,10 @@ char *ft_config_print(const cJSON *value);
 /* ---- config_value.c */
 /* Fills *c from c->json; what is wrong stays NULL or 0. Errors: FT_ERR_MEMORY. */
 ft_err ft_config_extract(ft_config *c, ft_mistakes *m);
+
+/* ---- config_groups.c */
+/* Takes the list of a key of KEY_GROUPS. Errors: FT_ERR_MEMORY. */
+ft_err ft_config_take_groups(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_config *c);
 
 /* ---- config_resume.c */
 /* Decides how rows are filled, where that was left to the program, as `earlier`, the resolved

@@ -239,6 +239,8 @@ static ft_err take(ft_mistakes *m, const ft_key *key, const cJSON *value, ft_con
     return take_strings(m, key, value, to);
   case KEY_NUMBERS:
     return take_numbers(m, key, value, to);
+  case KEY_GROUPS:
+    return ft_config_take_groups(m, key, value, c);
   case KEY_SOURCES:
     return take_sources(m, key, value, c);
   case KEY_SETS:

@@ -174,7 +174,7 @@ static ft_err train_step(bench *b, int64_t step) {
   FT_TRY(ft_passes_gradients(&passes, b->losses, &norm));
   FT_CHECK(isfinite(norm), FT_ERR_DATA, "step %lld: the gradient norm is %g", (long long)step,
            norm);
-  FT_TRY(ft_passes_update(&passes, step, 1e-5, norm));
+  FT_TRY(ft_passes_update(&passes, step, &(ft_rate){.lr = 1e-5, .share = 1}, norm));
 out:
   return err;
 }

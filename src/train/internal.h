@@ -206,7 +206,7 @@ int64_t ft_passes_rounds(const ft_passes *passes);
  * gradient. Collective over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_passes_gradients(const ft_passes *passes, double *losses, double *norm);
 /* The weights' update number `step`. Collective over all ranks. Errors: FT_ERR_STOPPED. */
-ft_err ft_passes_update(const ft_passes *passes, int64_t step, double lr, double norm);
+ft_err ft_passes_update(const ft_passes *passes, int64_t step, const ft_rate *rate, double norm);
 
 /* ---- gradients.c: what a step learns from its rows. Collective over all ranks. */
 typedef struct step_result {
@@ -246,6 +246,8 @@ ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_rep
 ft_err ft_trainer_step(trainer *t);
 /* Learning rate of an update, from 1, of a run of `steps`. */
 double ft_lr_at(const ft_config *config, int64_t steps, int64_t step);
+/* The same with its share of the peak. */
+ft_rate ft_rate_at(const ft_config *config, int64_t steps, int64_t step);
 
 /* ---- finite.c */
 bool ft_step_is_finite(const step_result *r);

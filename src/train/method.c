@@ -216,12 +216,28 @@ static ft_err check_score(const ft_config *config, const ft_hf_config *hf, bool 
                  config->model_path);
 }
 
+/* The layout's rates; method NULL: nothing is beside the model. */
+static ft_err put_rates(const ft_config *c, const ft_hf_method *method, ft_hf_config *hf) {
+  ft_err err = FT_OK;
+  void *groups = NULL;
+  int64_t num = c->num_groups;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, FT_MAX(num, (int64_t)1), sizeof(ft_hf_group), &groups));
+  for (int64_t i = 0; i < num; i++)
+    ((ft_hf_group *)groups)[i] = (ft_hf_group){
+        .pattern = c->groups[i].pattern, .rates = {c->groups[i].lr, c->groups[i].weight_decay}};
+  FT_TRY(ft_hf_put_rates(hf, method, c->layer_decay, groups, num));
+out:
+  ft_free(groups);
+  return err;
+}
+
 ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
   ft_err err = FT_OK;
+  bool has = ft_train_has_method(config);
   ft_train_method m = {.adapter = NULL};
   bool was_tokens = hf->arch.head == FT_HEAD_TOKENS;
   FT_TRY(put_score(config, hf));
-  if (!ft_train_has_method(config)) {
+  if (!has) {
     if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(hf, config->freeze.texts, config->freeze.num));
   } else {
     FT_TRY(ft_train_method_open(config, &m));
@@ -234,6 +250,7 @@ ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
     }
   }
   FT_TRY(check_score(config, hf, was_tokens));
+  FT_TRY(put_rates(config, has ? &m.method : NULL, hf));
 out:
   ft_train_method_close(&m);
   return err;

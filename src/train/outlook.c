@@ -46,6 +46,43 @@ static void say_data(const trainer *t) {
   if (c->num_train > 1) say_sets(t);
 }
 
+/* ---------------------------------------------------------------- rates */
+
+/* Of a group: how many tensors, and between which peak rates. */
+static void say_group(const trainer *t, int64_t group) {
+  const ft_config *c = t->config;
+  const ft_layout *l = t->hf.layout;
+  const ft_rate peak = {.lr = c->lr, .share = 1};
+  double low = INFINITY, high = 0, decay = 0;
+  int64_t num = 0;
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    for (int i = 0; l->blocks[b].trained && i < l->blocks[b].num_tensors; i++) {
+      const ft_tensor *tensor = &l->blocks[b].tensors[i];
+      double lr = ft_layout_lr(l, &l->blocks[b], tensor, &peak);
+      if (tensor->group != group) continue;
+      low = fmin(low, lr);
+      high = fmax(high, lr);
+      decay = fmax(decay, ft_layout_weight_decay(l, tensor, c->weight_decay));
+      num++;
+    }
+  if (num == 0) return;
+  char rates[64];
+  int used = snprintf(rates, sizeof rates, "%.4g", high);
+  if (low < high) snprintf(rates + used, sizeof rates - (size_t)used, " down to %.4g", low);
+  ft_log(FT_LOG_INFO, "  %s: %lld tensors, lr %s, weight decay %.4g",
+         group > 0 ? c->groups[group - 1].pattern : "all others", (long long)num, rates, decay);
+}
+
+/* Where not all of it is trained alike. */
+static void say_rates(const trainer *t) {
+  const ft_config *c = t->config;
+  if (c->num_groups == 0 && !(c->layer_decay < 1)) return;
+  ft_log(FT_LOG_INFO, "what is trained has peak rates of its own (optimizer.groups, layer_decay):");
+  for (int64_t group = 1; group <= c->num_groups; group++)
+    say_group(t, group);
+  say_group(t, 0);
+}
+
 /* ---------------------------------------------------------------- what is odd */
 
 static void warn_of_steps(const trainer *t) {
@@ -157,6 +194,7 @@ void ft_outlook_say(const trainer *t) {
   if (c->precision == FT_BF16 && !ft_kernels_native_bf16())
     ft_log(FT_LOG_INFO, "this CPU has no bf16 dot product: bf16 weights and activations are "
                         "multiplied in f32");
+  say_rates(t);
   say_changes(t);
   warn_of_model(t);
   warn_of_steps(t);

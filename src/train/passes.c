@@ -61,9 +61,9 @@ out:
   return err;
 }
 
-ft_err ft_passes_update(const ft_passes *p, int64_t step, double lr, double norm) {
+ft_err ft_passes_update(const ft_passes *p, int64_t step, const ft_rate *rate, double norm) {
   ft_time_enter(FT_TIME_OPTIMIZER);
-  ft_optim_step(p->optim, step, lr, norm);
+  ft_optim_step(p->optim, step, rate, norm);
   ft_shard_set_version(p->shard, step);
   ft_err err = ft_shard_weights_changed(p->shard);
   ft_time_enter(FT_TIME_OTHER);

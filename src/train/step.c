@@ -64,7 +64,8 @@ static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
   if (r->has_targets && !r->skipped) {
     const ft_passes passes = ft_trainer_passes(t);
     t->updates = t->step;
-    FT_TRY(ft_passes_update(&passes, t->step, r->lr, r->grad_norm));
+    const ft_rate rate = ft_rate_at(t->config, t->steps, t->step);
+    FT_TRY(ft_passes_update(&passes, t->step, &rate, r->grad_norm));
   }
   ft_trainer_watch_loss(t, r);
   r->seconds = ft_now_s() - begin_s;
@@ -105,7 +106,8 @@ static ft_schedule_name course(ft_rate_course name) {
   return FT_SCHEDULE_COSINE;
 }
 
-double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
+/* The rate of a step whose peak is `lr`. */
+static double rate_of(const ft_config *config, double lr, int64_t steps, int64_t step) {
   const ft_config_schedule *s = &config->schedule;
   int64_t end = s->steps > 0 ? s->steps : steps;
   const ft_schedule schedule = {.name = course(s->name),
@@ -113,7 +115,15 @@ double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
                                 .decay_steps =
                                     s->decay_steps > 0 ? s->decay_steps : ft_ceil_div(end, 10),
                                 .min_lr_ratio = s->min_lr_ratio};
-  return ft_schedule_lr(&schedule, config->lr, step, end);
+  return ft_schedule_lr(&schedule, lr, step, end);
+}
+
+double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
+  return rate_of(config, config->lr, steps, step);
+}
+
+ft_rate ft_rate_at(const ft_config *config, int64_t steps, int64_t step) {
+  return (ft_rate){.lr = ft_lr_at(config, steps, step), .share = rate_of(config, 1, steps, step)};
 }
 
 ft_err ft_trainer_step(trainer *t) {

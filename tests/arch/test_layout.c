@@ -76,6 +76,32 @@ static void prompts_prefixes_and_bottlenecks_have_tensors(void **state) {
   ft_layout_free(l);
 }
 
+static void rates_follow_depth_and_group(void **state) {
+  (void)state;
+  const ft_rate rate = {.lr = 0.5, .share = 0.25};
+  const ft_rate_group groups[] = {{.lr = 8, .weight_decay = -1}, {.lr = -1, .weight_decay = 0.5}};
+  ft_layout *l;
+  assert_int_equal(ft_layout_new(&small, NULL, NULL, &l), FT_OK);
+  const ft_block *embedding = &l->blocks[0], *layer = &l->blocks[1], *head = &l->blocks[3];
+  ft_tensor *matrix = &l->blocks[1].tensors[0];
+  ft_tensor *norm = (ft_tensor *)(uintptr_t)ft_block_tensor(layer, FT_ROLE_MLP_NORM);
+  assert_true(ft_layout_lr(l, embedding, &embedding->tensors[0], &rate) == 0.5);
+  assert_int_equal(ft_layout_set_rates(l, 0.5, groups, 2), FT_OK);
+  assert_true(ft_layout_lr(l, embedding, &embedding->tensors[0], &rate) == 0.5 / 8);
+  assert_true(ft_layout_lr(l, layer, matrix, &rate) == 0.5 / 4);
+  assert_true(ft_layout_lr(l, &l->blocks[2], &l->blocks[2].tensors[0], &rate) == 0.5 / 2);
+  assert_true(ft_layout_lr(l, head, &head->tensors[0], &rate) == 0.5);
+  matrix->group = 1;
+  norm->group = 2;
+  assert_true(ft_layout_lr(l, layer, matrix, &rate) == 8 * 0.25 / 4);
+  assert_true(ft_layout_lr(l, layer, norm, &rate) == 0.5 / 4);
+  assert_true(ft_layout_weight_decay(l, matrix, 0.125) == 0.125);
+  assert_true(ft_layout_weight_decay(l, norm, 0.125) == 0.5);
+  norm->group = 0;
+  assert_true(ft_layout_weight_decay(l, norm, 0.125) == 0);
+  ft_layout_free(l);
+}
+
 static void parts_know_their_map(void **state) {
   (void)state;
   ft_role map;
@@ -96,6 +122,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_stands_beside_maps_is_a_block),
       cmocka_unit_test(prompts_prefixes_and_bottlenecks_have_tensors),
+      cmocka_unit_test(rates_follow_depth_and_group),
       cmocka_unit_test(parts_know_their_map),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* Proves: the moving average of the weights begins with them and is, after several updates, on any
  * number of ranks, in every stage and of master weights in every form, the bits of the formula
  * average += (1 − decay) (w − average) over the weights that there were after each; and close to
- * the sum in double that the formula comes to. Alone: mpirun -np 3 build/tests/optim/test_average */
+ * the sum in double that the formula comes to. Alone: mpirun -np 3 build/tests/optim/test_average
+ */
 #include <math.h>
 
 #include "../shard/fixture.h"
@@ -66,7 +67,7 @@ static ft_shard *train(ft_master master, int stage, course *c) {
     ft_shard_begin_step(shard, 2);
     reduce_all(shard, comm, t * 10, 2, FT_BF16);
     assert_ok(ft_shard_gradient_norm(shard, &norm));
-    ft_optim_step(optim, t, 0.05, norm);
+    ft_optim_step(optim, t, &(ft_rate){.lr = 0.05, .share = 1}, norm);
     ft_shard_set_version(shard, t);
     assert_ok(ft_shard_weights_changed(shard));
     note(shard, c, t);

@@ -55,7 +55,7 @@ static ft_shard *train(const mode *m, int stage, bool tied, double *norms) {
     ft_shard_begin_step(shard, MICRO_BATCHES);
     reduce_all(shard, comm, t * 10, MICRO_BATCHES, m->compute);
     assert_ok(ft_shard_gradient_norm(shard, &norms[t - 1]));
-    ft_optim_step(optim, t, 1e-2, norms[t - 1]);
+    ft_optim_step(optim, t, &(ft_rate){.lr = 1e-2, .share = 1}, norms[t - 1]);
     ft_shard_set_version(shard, t);
     assert_ok(ft_shard_weights_changed(shard));
   }

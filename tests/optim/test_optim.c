@@ -34,7 +34,7 @@ static ft_shard *train(int stage, bool tied, ft_dtype compute, const ft_optim_op
     ft_shard_begin_step(shard, MICRO_BATCHES);
     reduce_all(shard, comm, t * 10, MICRO_BATCHES, compute);
     assert_ok(ft_shard_gradient_norm(shard, &norms[t - 1]));
-    ft_optim_step(optim, t, lr_of(t), norms[t - 1]);
+    ft_optim_step(optim, t, &(ft_rate){.lr = lr_of(t), .share = 1}, norms[t - 1]);
     assert_ok(ft_shard_weights_changed(shard));
   }
   ft_optim_free(optim);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves train.freeze: what is frozen has the same bytes in the export, what is trained has not; the
+# Proves train.freeze and optimizer.groups: what is frozen has the same bytes in the export, what is trained has not; the
 # same bits on 1 and 3 ranks in every sharding stage; a run that goes on elsewhere equals one that was
 # not interrupted; states and checkpoints hold what is trained only; patterns that mean nothing are
 # refused; and the same of frozen weights in codes (model.storage), whose export has the files' bytes.
@@ -83,6 +83,24 @@ for storage in int8,bf16 nf4,fp32; do
   rm -rf "$work"/{one,three,parts,out}
 done
 
+# a group with the rate 0 keeps its bytes, too; groups and layers' rates on other ranks, interrupted
+rates=('optimizer.groups=[{"pattern":"*.mlp.*","lr":0},{"pattern":"*.weight","lr":4e-3,"weight_decay":0}]'
+  optimizer.layer_decay=0.5)
+train 1 rates "${rates[@]}"
+grep -qE '\*\.mlp\.\*: .*lr 0, weight decay 0\.1' "$work/said" || fail "no line of a group: $(cat "$work/said")"
+grep -qF 'lr 0.004 down to' "$work/said" || fail "no rates: $(cat "$work/said")"
+quietly "$ftrun" export "$work/rates" --out "$work/out-rates"
+compare "$model" "$work/out-rates" '*.mlp.*' || fail "a rate of 0 changes bytes"
+train 3 rates-three "${rates[@]}" sharding.stage=0
+train 2 rates-parts "${rates[@]}" sharding.stage=2 train.steps=2
+status=0
+train 3 rates-parts 2>/dev/null || status=$?
+[ "$status" -eq 78 ] && grep -qF 'optimizer.groups: the run had' "$work/said" || fail "other groups: $(cat "$work/said")"
+train 3 rates-parts "${rates[@]}"
+for other in rates-three rates-parts; do
+  cmp <(essence "$work/rates") <(essence "$work/$other") || fail "groups: other bits, run $other"
+done
+
 train 1 whole
 whole=$(du -sb "$work/whole/checkpoints/step-00000004" | cut -f1)
 part=$(du -sb "$work/one-2/checkpoints/step-00000004" | cut -f1)
@@ -91,13 +109,23 @@ part=$(du -sb "$work/one-2/checkpoints/step-00000004" | cut -f1)
 # refused FREEZE TEXT: ends with 78 and says so.
 refused() {
   local status=0
-  train 1 refused "train.freeze=$1" 2>/dev/null || status=$?
+  train 1 refused "${3:-train.freeze}=$1" 2>/dev/null || status=$?
   [ "$status" -eq 78 ] || fail "$1: status $status"
   grep -qF "$2" "$work/said" || fail "$1: $(cat "$work/said")"
 }
 refused '["model.layer.*"]' 'train.freeze: "model.layer.*" matches no tensor of this model; one is named'
 refused '["*"]' 'nothing is left to train'
 refused '"*"' 'a list of texts'
+groups() {
+  refused "$1" "$2" optimizer.groups
+}
+groups '[{"pattern":"*.lora_B.*","lr":1}]' '"*.lora_B.*" matches no tensor that is trained; one is named'
+groups '[{"pattern":"*","lr":1},{"pattern":"*.mlp.*","lr":1}]' 'optimizer.groups[1]: all that "*.mlp.*" matches'
+groups '[{"pattern":"*"}]' 'optimizer.groups[0]: found {"pattern":"*"}; expected {"pattern": text} with'
+groups '[{"pattern":"*","lr":-1}]' 'numbers from 0'
+groups '[{"pattern":"*","rate":1}]' 'optimizer.groups[0]: found'
+groups '{"*":1}' 'a list of {pattern: text'
+refused 0 'optimizer.layer_decay: found 0; expected a number between 0.001 and 1' optimizer.layer_decay
 status=0
 train 1 refused model.storage=nf4 2>/dev/null || status=$?
 [ "$status" -eq 78 ] && grep -qF 'model.storage is "nf4", but every weight is trained' "$work/said" ||

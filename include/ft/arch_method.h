@@ -90,6 +90,7 @@ static inline bool ft_role_is_own(ft_role role) {
 
 typedef struct ft_method {
   float dropout;         /* of a low-rank part's input in training: the share that is left out */
+  bool both_ends;        /* the embedding's low-rank part stands beside the tied head, too */
   int64_t prompt_tokens; /* before each document; 0: none, as all of these */
   int64_t prefix_tokens;
   int64_t bottleneck; /* its width */

@@ -40,11 +40,14 @@ typedef struct ft_hf_modules {
 /* Everything borrowed. */
 typedef struct ft_hf_method {
   ft_hf_method_kind kind;
-  ft_hf_modules targets; /* none: all linear maps of layers; IA3: k, v and down */
+  ft_hf_modules targets; /* none: all linear maps of layers; IA3: k, v and down; named: the
+                            embedding and the head, too (LoRA) */
   /* IA3: of those the ones whose input is scaled; none: down */
   ft_hf_modules feed_forward;
   ft_hf_modules save; /* trained whole */
   ft_hf_bias bias;
+  bool
+      ensure_weight_tying; /* what is put beside one end of a tied matrix stands beside the other */
   int64_t rank;
   double alpha;
   bool rslora, dora;

@@ -81,7 +81,7 @@ typedef struct ft_config_method {
   ft_strings targets, save_modules;
   int64_t rank;
   double alpha; /* 0: the rank */
-  bool rslora, dora;
+  bool rslora, dora, ensure_weight_tying;
   ft_named_numbers rank_pattern, alpha_pattern;
   double dropout;
   int64_t virtual_tokens, reduction;

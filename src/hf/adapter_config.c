@@ -196,6 +196,7 @@ static ft_err read_lora(const ft_hf_object *o, ft_hf_adapter_config *c) {
   m->dropout = ft_hf_number(o, "lora_dropout", 0, 0, 0.999);
   m->rslora = ft_hf_bool(o, "use_rslora", false);
   m->dora = ft_hf_bool(o, "use_dora", false);
+  m->ensure_weight_tying = ft_hf_bool(o, "ensure_weight_tying", false);
   m->bias = read_bias(o);
   FT_TRY(read_names(o, "target_modules", &c->targets, &m->targets, true));
   if (m->targets.num == 0)

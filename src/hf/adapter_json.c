@@ -174,6 +174,7 @@ static ft_err set_lora(setter *s, const ft_hf_config *config, const ft_hf_method
   set_number(s, "lora_dropout", m->dropout);
   set(s, "use_rslora", cJSON_CreateBool(m->rslora));
   set(s, "use_dora", cJSON_CreateBool(m->dora));
+  set(s, "ensure_weight_tying", cJSON_CreateBool(m->ensure_weight_tying));
   set_text(s, "bias", ft_hf_bias_name(m->bias));
   set_patterns(s, "rank_pattern", m->rank_pattern, m->num_rank_patterns);
   set_patterns(s, "alpha_pattern", m->alpha_pattern, m->num_alpha_patterns);

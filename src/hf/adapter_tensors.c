@@ -83,7 +83,7 @@ static void list_base(builder *b, const ft_hf_file_tensor *of, const char *modul
 
 /* PEFT keeps the embedding with its adapter, and where that stands for the head too, writes both
  * twice: the head's A is the embedding's B, and the other way round. */
-static void list_look_up(builder *b, const ft_hf_file_tensor *of, bool both_ends) {
+static void list_look_up(builder *b, const ft_hf_file_tensor *of) {
   char module[FT_HF_NAME_BYTES], head[FT_HF_NAME_BYTES];
   const ft_hf_part *map = &of->parts[0];
   ft_hf_module_name(b->config, -1, FT_ROLE_EMBEDDING, module, sizeof module);
@@ -92,10 +92,31 @@ static void list_look_up(builder *b, const ft_hf_file_tensor *of, bool both_ends
   (void)list_one(b, map, FT_PART_B, FT_LAY_ROWS, module, ".lora_embedding_B");
   list_stacked(b, of, FT_PART_MAGNITUDE, FT_LAY_FLAT, module, ".lora_magnitude_vector");
   list_base(b, of, module);
-  if (!both_ends) return;
+  if (!b->layout->method.both_ends) return;
   list_one(b, map, FT_PART_B, FT_LAY_TURNED, head, ".lora_A.weight")->is_copy = true;
   list_one(b, map, FT_PART_A, FT_LAY_ROWS, head, ".lora_B.weight")->is_copy = true;
   list_base(b, of, head);
+}
+
+/* What the model's file has of the head: the embedding, where a method has made two of a tied one.
+ */
+static const ft_hf_file_tensor *base_of_head(const builder *b, const ft_hf_file_tensor *own,
+                                             int64_t num) {
+  ft_role role = b->config->naming->untied ? FT_ROLE_EMBEDDING : FT_ROLE_HEAD;
+  for (int64_t i = 0; i < num; i++)
+    if (own[i].parts[0].tensor.role == role) return &own[i];
+  return NULL;
+}
+
+/* The head goes along with its adapter, too. */
+static void list_head(builder *b, const ft_hf_file_tensor *own, int64_t num) {
+  const ft_tensor *part;
+  const ft_hf_file_tensor *base = base_of_head(b, own, num);
+  char module[FT_HF_NAME_BYTES];
+  ft_role a = ft_role_part(FT_ROLE_HEAD, FT_PART_A);
+  if (!base || ft_layout_find(b->layout, &b->layout->head, a, &part) < 0) return;
+  ft_hf_module_name(b->config, -1, FT_ROLE_HEAD, module, sizeof module);
+  list_base(b, base, module);
 }
 
 static void list_beside(builder *b, const ft_hf_file_tensor *of) {
@@ -234,10 +255,6 @@ static int in_file_order(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
-static bool stands_for_both_ends(const ft_hf_config *config, const ft_hf_method *m) {
-  return config->arch.tied && cJSON_IsTrue(ft_json_get(m->as_read, "ensure_weight_tying"));
-}
-
 ft_err ft_hf_list_adapter(const ft_hf_config *config, const ft_hf_method *method,
                           ft_hf_adapter_list *out) {
   ft_err err = FT_OK;
@@ -257,10 +274,11 @@ ft_err ft_hf_list_adapter(const ft_hf_config *config, const ft_hf_method *method
   list_bottlenecks(&b, method);
   for (int64_t i = 0; i < num_own; i++) {
     if (own[i].parts[0].tensor.role == FT_ROLE_EMBEDDING)
-      list_look_up(&b, &own[i], stands_for_both_ends(config, method));
+      list_look_up(&b, &own[i]);
     else if (own[i].num_dims == 2)
       list_beside(&b, &own[i]);
   }
+  list_head(&b, own, num_own);
   for (int64_t i = 0; i < num_own; i++)
     list_own(&b, &own[i]);
   qsort(out->tensors, (size_t)out->num, sizeof *out->tensors, in_file_order);

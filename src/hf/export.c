@@ -138,7 +138,7 @@ ft_err ft_hf_export_merged(const char *base_dir, const ft_hf_config *config,
   ft_hf_weights w = {
       .config = config, .model_dir = base_dir, .source = source, .dtype = dtype, .merges = true};
   FT_TRY(ft_hf_check_merge(config, method));
-  ft_hf_find_head(config, method, &w);
+  ft_hf_find_head(config, &w);
   FT_TRY(ft_hf_make_directory(out_dir, write_model, &w));
 out:
   return err;

@@ -32,7 +32,7 @@ typedef struct ft_hf_merger ft_hf_merger;
 /* Refuses methods that no weights can stand for. Errors: FT_ERR_CONFIG. */
 ft_err ft_hf_check_merge(const ft_hf_config *config, const ft_hf_method *method);
 /* Decides what becomes of a tied head. */
-void ft_hf_find_head(const ft_hf_config *config, const ft_hf_method *method, ft_hf_weights *out);
+void ft_hf_find_head(const ft_hf_config *config, ft_hf_weights *out);
 /* Whether something stands beside a map that this tensor holds, or scales it. */
 bool ft_hf_is_merged(const ft_hf_config *config, const ft_hf_file_tensor *t);
 /* Reads what is to be worked into the tensor t, which is `base` in `input`. Errors: FT_ERR_MEMORY,

@@ -50,7 +50,7 @@ static ft_err add_ours(exporter *ex, ft_hf_file_tensor *t) {
                                .dims = {t->dims[0], t->dims[1]},
                                .elements = t->elements,
                                .bytes = t->elements * (int64_t)ft_dtype_bytes(ex->dtype)};
-  if (!trained && ex->input) it->frozen = ft_safetensors_find(ex->input, t->name);
+  if (!trained && ex->input) it->frozen = ft_hf_find_source(ex->input, ex->config->naming, t);
   if (!trained && !it->frozen)
     return ft_fail(FT_ERR_NOINPUT,
                    "%s was frozen and is not in the checkpoint: the model directory that the run "

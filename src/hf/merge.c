@@ -72,13 +72,12 @@ ft_err ft_hf_check_merge(const ft_hf_config *config, const ft_hf_method *m) {
   return FT_OK;
 }
 
-void ft_hf_find_head(const ft_hf_config *config, const ft_hf_method *m, ft_hf_weights *out) {
+void ft_hf_find_head(const ft_hf_config *config, ft_hf_weights *out) {
   const ft_tensor *part;
   const ft_layout *l = config->layout;
   bool changed =
       ft_layout_find(l, &l->embedding, ft_role_part(FT_ROLE_EMBEDDING, FT_PART_A), &part) >= 0;
-  bool both_ends = cJSON_IsTrue(ft_json_get(m->as_read, "ensure_weight_tying"));
-  out->adds_head = config->arch.tied && changed && !both_ends;
+  out->adds_head = config->arch.tied && changed && !l->method.both_ends;
   out->untied = out->adds_head || config->naming->untied;
 }
 

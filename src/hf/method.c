@@ -94,12 +94,22 @@ static bool is_listed(const ft_hf_method *m, int64_t layer) {
   return m->num_layers == 0;
 }
 
+/* The embedding and the head: targets of a low-rank part only where they are named. */
+static bool is_end(ft_role role) {
+  return role == FT_ROLE_EMBEDDING || role == FT_ROLE_HEAD;
+}
+
+static bool can_be_target(const ft_hf_method *m, ft_role role) {
+  return ft_role_is_layer_map(role) || (m->kind == FT_METHOD_LORA && is_end(role));
+}
+
 /* Whether the method is put beside the map of that name. */
 static bool is_target(const chooser *c, int64_t layer, ft_role role, const char *name) {
   const ft_hf_method *m = c->method;
   if (m->kind != FT_METHOD_LORA && m->kind != FT_METHOD_IA3) return false;
-  if (!ft_role_is_layer_map(role) || !is_listed(m, layer)) return false;
+  if (!can_be_target(m, role) || !is_listed(m, layer)) return false;
   if (c->targets) return fits(c->targets, name);
+  if (is_end(role)) return is_named(&m->targets, name);
   if (m->targets.num > 0) return is_named(&m->targets, name);
   return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
          role == FT_ROLE_DOWN;
@@ -107,6 +117,18 @@ static bool is_target(const chooser *c, int64_t layer, ft_role role, const char 
 
 static bool is_saved(const chooser *c, const char *name) {
   return is_named(&c->method->save, name);
+}
+
+static bool end_is_target(const chooser *c, ft_role role) {
+  char name[FT_HF_NAME_BYTES];
+  ft_hf_module_name(c->config, -1, role, name, sizeof name);
+  return is_target(c, -1, role, name);
+}
+
+/* One low-rank part stands for both ends of a tied matrix, whichever of them is named. */
+static bool has_one_for_both(const chooser *c) {
+  return c->config->arch.tied && c->method->ensure_weight_tying &&
+         (end_is_target(c, FT_ROLE_EMBEDDING) || end_is_target(c, FT_ROLE_HEAD));
 }
 
 /* ---------------------------------------------------------------- the choice */
@@ -150,9 +172,12 @@ static ft_beside low_rank(const chooser *c, int64_t layer, ft_role role, const c
 static ft_beside beside(const void *arg, ft_place place, int64_t layer, ft_role role) {
   const chooser *c = arg;
   char name[FT_HF_NAME_BYTES];
-  if (place != FT_PLACE_LAYER || !ft_role_is_layer_map(role)) return (ft_beside){.rank = 0};
+  (void)place;
+  if (!can_be_target(c->method, role)) return (ft_beside){.rank = 0};
   ft_hf_module_name(c->config, layer, role, name, sizeof name);
-  if (!is_target(c, layer, role, name)) return (ft_beside){.rank = 0};
+  bool target =
+      is_target(c, layer, role, name) || (role == FT_ROLE_EMBEDDING && has_one_for_both(c));
+  if (!target) return (ft_beside){.rank = 0};
   if (c->method->kind == FT_METHOD_LORA) return low_rank(c, layer, role, name);
   bool input = c->method->feed_forward.num > 0 ? is_named(&c->method->feed_forward, name)
                                                : role == FT_ROLE_DOWN;
@@ -173,10 +198,19 @@ static void look(search *s, const ft_block *b, const ft_tensor *t, bool maps_onl
   char name[FT_HF_NAME_BYTES];
   const ft_hf_modules one = {.names = &s->entry, .num = 1};
   if (!ft_role_is_own(t->role) || t->num_dims != 2) return;
-  if (maps_only && !ft_role_is_layer_map(t->role)) return;
+  if (maps_only && !can_be_target(s->chooser->method, t->role)) return;
   ft_hf_module_name(s->chooser->config, b->layer, t->role, name, sizeof name);
-  if (!s->example[0]) snprintf(s->example, sizeof s->example, "%s", name);
+  if (!s->example[0] && (!maps_only || ft_role_is_layer_map(t->role)))
+    snprintf(s->example, sizeof s->example, "%s", name);
   s->found = s->found || is_named(&one, name);
+}
+
+/* A tied head has no tensor of its own, but a name. */
+static void look_at_tied_head(search *s) {
+  char name[FT_HF_NAME_BYTES];
+  const ft_hf_modules one = {.names = &s->entry, .num = 1};
+  ft_hf_module_name(s->chooser->config, -1, FT_ROLE_HEAD, name, sizeof name);
+  s->found = s->found || (s->chooser->config->arch.tied && is_named(&one, name));
 }
 
 /* An entry that names nothing is a slip of the pen. */
@@ -188,9 +222,11 @@ static ft_err check_entries(const chooser *c, const char *key, const ft_hf_modul
     for (int64_t b = 0; b < l->num_blocks; b++)
       for (int k = 0; k < l->blocks[b].num_tensors; k++)
         look(&s, &l->blocks[b], &l->blocks[b].tensors[k], maps_only);
+    if (maps_only && c->method->kind == FT_METHOD_LORA) look_at_tied_head(&s);
     if (!s.found)
       return ft_fail(FT_ERR_CONFIG, "%s: \"%s\" names no %s of this model; one is \"%s\"", key,
-                     s.entry, maps_only ? "linear map in a layer" : "module", s.example);
+                     s.entry, maps_only ? "map that the method can stand beside" : "module",
+                     s.example);
   }
   return FT_OK;
 }
@@ -282,21 +318,57 @@ out:
   return err;
 }
 
+/* What is put beside the ends of a model, or what is done with a tied matrix, has limits. */
+static ft_err check_ends(const chooser *c) {
+  static const ft_role ends[] = {FT_ROLE_EMBEDDING, FT_ROLE_HEAD};
+  const ft_hf_method *m = c->method;
+  char name[FT_HF_NAME_BYTES];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(ends); i++) {
+    ft_hf_module_name(c->config, -1, ends[i], name, sizeof name);
+    bool saved = is_saved(c, name);
+    if (m->ensure_weight_tying && c->config->arch.tied && ends[i] == FT_ROLE_HEAD && saved)
+      return ft_fail(FT_ERR_CONFIG,
+                     "method.save_modules: %s of this model is its embedding, and "
+                     "method.ensure_weight_tying keeps them one: name the embedding instead",
+                     name);
+    if (!end_is_target(c, ends[i])) continue;
+    if (m->dora)
+      return ft_fail(
+          FT_ERR_CONFIG,
+          "method.dora: %s is a target, and magnitudes are supported for the linear maps "
+          "of layers only: leave one of the two out",
+          name);
+    if (saved)
+      return ft_fail(FT_ERR_CONFIG,
+                     "method.targets: %s is in method.save_modules, too: it is trained whole, or "
+                     "something beside it is",
+                     name);
+  }
+  return FT_OK;
+}
+
+/* A tied head that is trained apart from the embedding becomes a matrix of its own. */
+static void untie(const chooser *c, ft_hf_config *config) {
+  char head[FT_HF_NAME_BYTES];
+  ft_hf_module_name(config, -1, FT_ROLE_HEAD, head, sizeof head);
+  bool apart = end_is_target(c, FT_ROLE_HEAD) && !has_one_for_both(c);
+  if (!config->arch.tied || !(apart || is_saved(c, head))) return;
+  config->arch.tied = false;
+  config->naming->untied = true;
+}
+
 ft_err ft_hf_put_method(ft_hf_config *config, const ft_hf_method *m) {
   ft_err err = FT_OK;
   ft_layout *layout = NULL;
   chooser c = {.config = config, .method = m};
   const ft_choice choice = {.frozen = is_frozen, .beside = beside, .arg = &c};
-  const ft_method values = values_of(config, m);
-  char head[FT_HF_NAME_BYTES];
+  ft_method values = values_of(config, m);
   FT_TRY(open_chooser(&c));
   FT_TRY(check_model(config, m));
   FT_TRY(check_entries(&c, "method.targets", &m->targets, true));
-  ft_hf_module_name(config, -1, FT_ROLE_HEAD, head, sizeof head);
-  if (config->arch.tied && is_saved(&c, head)) {
-    config->arch.tied = false;
-    config->naming->untied = true;
-  }
+  FT_TRY(check_ends(&c));
+  values.both_ends = has_one_for_both(&c);
+  untie(&c, config);
   FT_TRY(ft_layout_new(&config->arch, &values, &choice, &layout));
   FT_CHECK(ft_layout_num_trained(layout) > 0, FT_ERR_CONFIG,
            "method.targets: nothing of this model fits \"%s\"; nothing is left to train",

@@ -49,7 +49,8 @@ bool ft_beside_scales(const linear *l, const unit_weights *w, bool *with_bias) {
 
 /* ---------------------------------------------------------------- dropout */
 
-/* A stretch of random numbers for each map of each layer. */
+/* A stretch of random numbers for each map of each layer, and for the head (layer -1) the one that
+ * no map has. */
 static ft_dropout dropout_of(const ft_model *m, const unit_weights *w, ft_map_slot slot) {
   return (ft_dropout){.share = m->dropout,
                       .seed = m->options.seed,
@@ -57,13 +58,18 @@ static ft_dropout dropout_of(const ft_model *m, const unit_weights *w, ft_map_sl
                       .first = (uint64_t)(w->layer * (FT_MAP_DOWN + 1) + (int64_t)slot) << 40};
 }
 
-/* What A is multiplied with. */
-static const void *low_rank_input(ft_model *m, const unit_weights *w, ft_map_slot slot,
-                                  const void *x, int64_t count) {
+const void *ft_beside_dropped(ft_model *m, const unit_weights *w, ft_map_slot slot, const void *x,
+                              int64_t count) {
   const ft_dropout d = dropout_of(m, w, slot);
   if (!(m->dropout > 0)) return x;
   ft_dropout_forward(&d, m->type, m->dropped, x, count);
   return m->dropped;
+}
+
+void ft_beside_undrop(const ft_model *m, const unit_weights *w, ft_map_slot slot, void *dx,
+                      const void *d_dropped, int64_t count) {
+  const ft_dropout d = dropout_of(m, w, slot);
+  ft_dropout_backward(&d, m->type, dx, d_dropped, count);
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -89,7 +95,7 @@ ft_err ft_beside_add(ft_model *m, const linear *l, const unit_weights *w, int64_
   if (!r.b) return FT_OK;
   void *reduced = a->reduced[r.slot];
   if (r.own_a) {
-    const void *input = low_rank_input(m, w, l->slot, x, tokens * l->in);
+    const void *input = ft_beside_dropped(m, w, l->slot, x, tokens * l->in);
     FT_TRY(ft_matmul_forward(&(ft_matmul){.type = m->type,
                                           .out_type = m->type,
                                           .m = tokens,
@@ -212,7 +218,6 @@ ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const uni
     ft_scale_columns(m->type, g->tokens, l->in, dx, l->in, m->factors[l->slot], NULL, dx, l->in);
   }
   if (!r.own_a) goto out; /* what came through others that use an A is in its owner's d_reduced */
-  const ft_dropout d = dropout_of(m, w, r.slot);
   bool drops = m->dropout > 0;
   FT_TRY(ft_matmul_backward_input(&(ft_matmul){.type = m->type,
                                                .out_type = m->type,
@@ -225,7 +230,7 @@ ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const uni
                                                .out = drops ? m->dropped : dx,
                                                .out_stride = l->in,
                                                .accumulate = !drops}));
-  if (drops) ft_dropout_backward(&d, m->type, dx, m->dropped, count);
+  if (drops) ft_beside_undrop(m, w, r.slot, dx, m->dropped, count);
 out:
   return err;
 }
@@ -266,9 +271,9 @@ static ft_err send_a(ft_model *m, const linear_gradient *maps, int num, int i,
       ft_add_scaled(m->type, m->d_reduced[l->slot], m->d_reduced[l->slot],
                     m->d_reduced[maps[k].map->slot], 1, count);
   }
-  return ft_gradient_send_matrix(m, ft_role_part(l->weight, FT_PART_A), maps[i].tokens,
-                                 m->d_reduced[l->slot], r.rank,
-                                 low_rank_input(m, w, l->slot, x, maps[i].tokens * l->in), l->in);
+  return ft_gradient_send_matrix(
+      m, ft_role_part(l->weight, FT_PART_A), maps[i].tokens, m->d_reduced[l->slot], r.rank,
+      ft_beside_dropped(m, w, l->slot, x, maps[i].tokens * l->in), l->in);
 }
 
 ft_err ft_beside_send(ft_model *m, const linear_gradient *maps, int num, const unit_weights *w,

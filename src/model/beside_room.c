@@ -1,4 +1,5 @@
-/* Room for what stands beside the maps of layers: as much as the layer with the most of it needs.
+/* Room for what stands beside the maps of layers (beside_ends.c has the others'): as much as the
+ * layer with the most of it needs.
  */
 #include <string.h>
 
@@ -74,9 +75,12 @@ ft_err ft_beside_alloc(ft_model *m, int64_t tokens) {
     if (f->rank > 0 && m->layout->method.dropout > 0) dropped = FT_MAX(dropped, f->in);
     if (f->rank > 0 && f->output_scale) norms = FT_MAX(norms, (2 * f->out + f->rank) * f->rank);
   }
+  bool head = m->needs[FT_MAP_HEAD].rank > 0 || m->layout->method.both_ends;
+  if (head && m->layout->method.dropout > 0) dropped = FT_MAX(dropped, m->d);
   FT_TRY(room(m, FT_MEM_WORKSPACE, tokens * scaled, e, &m->scaled));
   FT_TRY(room(m, FT_MEM_WORKSPACE, tokens * dropped, e, &m->dropped));
   FT_TRY(room(m, FT_MEM_WORKSPACE, norms, sizeof(float), &m->beside_room));
+  FT_TRY(ft_ends_alloc(m, tokens));
 out:
   return err;
 }

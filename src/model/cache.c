@@ -88,7 +88,7 @@ static ft_err extend_piece(ft_model *m, ft_cache *cache, int64_t count) {
                                 .offsets = offsets};
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(ft_unit_acquire(m, &m->layout->embedding, &w));
-  ft_embed(m, &w, &batch, false, m->x[0]);
+  FT_TRY(ft_embed(m, &w, &batch, false, m->x[0]));
   ft_unit_release(m, &m->layout->embedding);
   for (int64_t layer = 0; layer < m->arch.layers; layer++) {
     const void *x = m->x[layer % 2];

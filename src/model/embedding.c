@@ -42,17 +42,21 @@ static void add_noise(const ft_model *m, const ft_model_batch *batch, void *x) {
   ft_add_noise(m->type, x, &batch->noise, factor, batch->offsets, batch->num_documents, m->d);
 }
 
-void ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
-              void *out) {
+ft_err ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
+                void *result) {
+  ft_err err = FT_OK;
   ft_embedding tables[FT_EMBEDDINGS_MOST];
   ft_role roles[FT_EMBEDDINGS_MOST];
   int num = list_tables(m, w, batch->tokens, batch->positions, tables, roles);
-  void *sum = m->arch.embedding_norm ? m->embedding_sum : out;
+  void *sum = m->arch.embedding_norm ? m->embedding_sum : result;
   ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_embeddings_forward(m->type, sum, tables, num, batch->num_tokens, m->d);
+  FT_TRY(ft_embedding_add_low_rank(m, w, batch, scale_of(m), sum));
   if (noisy && batch->noise.alpha > 0) add_noise(m, batch, sum);
   if (m->arch.embedding_norm)
-    ft_norm_rows(m, &embedding_norm, w, batch->num_tokens, sum, out, m->embedding_stats);
+    ft_norm_rows(m, &embedding_norm, w, batch->num_tokens, sum, result, m->embedding_stats);
+out:
+  return err;
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -91,8 +95,11 @@ ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, cons
   if (m->arch.embedding_norm)
     FT_TRY(ft_norm_rows_backward(m, &embedding_norm, w, batch->num_tokens, m->dx16,
                                  m->embedding_sum, m->embedding_stats, m->dx, false, m->dx16));
-  for (int i = 0; i < num; i++)
+  for (int i = 0; i < num; i++) {
     FT_TRY(send_table(m, &tables[i], roles[i], batch, w->of[FT_ROLE_EMBEDDING], rest));
+    if (roles[i] == FT_ROLE_EMBEDDING)
+      FT_TRY(ft_embedding_send_low_rank(m, w, batch, scale_of(m), rest));
+  }
 out:
   return err;
 }

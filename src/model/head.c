@@ -7,8 +7,9 @@
 
 ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
                            int64_t rows, float *logits) {
+  ft_err err = FT_OK;
   ft_time_enter(FT_TIME_HEAD);
-  return ft_matmul_forward(&(ft_matmul){.type = m->type,
+  FT_TRY(ft_matmul_forward(&(ft_matmul){.type = m->type,
                                         .out_type = FT_F32,
                                         .m = rows,
                                         .n = m->columns,
@@ -18,7 +19,10 @@ ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head,
                                         .w = head,
                                         .bias = w->of[FT_ROLE_HEAD_BIAS],
                                         .out = logits,
-                                        .out_stride = m->columns});
+                                        .out_stride = m->columns}));
+  FT_TRY(ft_head_add_low_rank(m, w, first, rows, logits));
+out:
+  return err;
 }
 
 /* The largest of each row's logits. */
@@ -40,7 +44,8 @@ static void add_bias_gradient(ft_model *m, int64_t rows, bool add) {
   if (add) ft_accumulate(m->d_head_bias, FT_F32, m->d_head_bias_piece, m->columns);
 }
 
-ft_err ft_head_rows_backward(ft_model *m, const void *head, int64_t first, int64_t rows, bool add) {
+ft_err ft_head_rows_backward(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                             int64_t rows, bool add) {
   ft_err err = FT_OK;
   ft_time_enter(FT_TIME_HEAD);
   FT_TRY(ft_matmul_backward_input(&(ft_matmul){.type = m->type,
@@ -66,6 +71,7 @@ ft_err ft_head_rows_backward(ft_model *m, const void *head, int64_t first, int64
                                                   .out = m->d_head,
                                                   .accumulate = add}));
   if (m->d_head_bias) add_bias_gradient(m, rows, add);
+  FT_TRY(ft_head_low_rank_rows_backward(m, w, first, rows, add));
 out:
   return err;
 }
@@ -84,7 +90,7 @@ static ft_err loss_piece(ft_model *m, const unit_weights *w, const void *head, i
   ft_time_enter(FT_TIME_LOSS);
   if (m->predicts) predict(m, first, rows);
   ft_loss_rows(&loss, m->type, &out, m->logits, m->target_ids + first, NULL, rows, m->columns);
-  if (backward) FT_TRY(ft_head_rows_backward(m, head, first, rows, first > 0));
+  if (backward) FT_TRY(ft_head_rows_backward(m, w, head, first, rows, first > 0));
 out:
   return err;
 }
@@ -130,6 +136,7 @@ ft_err ft_head_send(ft_model *m, const ft_model_batch *batch, const unit_weights
   else
     FT_TRY(send_head(m, rest->rows));
   FT_TRY(send_bias(m, rest->rows));
+  FT_TRY(ft_head_low_rank_backward(m, w, rest->rows));
   FT_TRY(ft_head_input_backward(m, batch, w, rest->rows));
 out:
   return err;
@@ -161,6 +168,15 @@ out:
 
 /* ---------------------------------------------------------------- the unit, logits */
 
+/* What stands beside the embedding stands beside the head, too. */
+static void lend_parts(const unit_weights *embedding, unit_weights *head) {
+  for (int kind = 0; kind < FT_PART_NUM; kind++) {
+    ft_role role = ft_role_part(FT_ROLE_EMBEDDING, (ft_part_kind)kind);
+    head->of[role] = embedding->of[role];
+    head->shape[role] = embedding->shape[role];
+  }
+}
+
 ft_err ft_head_acquire(ft_model *m, unit_weights *w, const void **head) {
   ft_err err = FT_OK;
   unit_weights embedding;
@@ -169,6 +185,7 @@ ft_err ft_head_acquire(ft_model *m, unit_weights *w, const void **head) {
   if (m->arch.tied) {
     FT_TRY(ft_unit_acquire(m, &m->layout->embedding, &embedding));
     *head = embedding.of[FT_ROLE_EMBEDDING];
+    if (m->layout->method.both_ends) lend_parts(&embedding, w);
   }
 out:
   return err;

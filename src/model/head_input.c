@@ -137,6 +137,7 @@ ft_err ft_head_input(ft_model *m, const ft_model_batch *batch, const unit_weight
   }
   if (m->arch.transform.norm)
     ft_norm_rows(m, &transform_norm, w, rows, m->head_a, m->head_h, m->head_transform_stats);
+  FT_TRY(ft_head_reduce(m, w, rows));
 out:
   return err;
 }

@@ -67,7 +67,7 @@ ft_err ft_head_weighed(ft_model *m, const ft_model_batch *batch, const unit_weig
     int64_t n = FT_MIN(m->logit_rows, rows - first);
     if (first < last) FT_TRY(ft_head_make_logits(m, w, head, first, n, m->logits));
     differentiate(m, first, n, first == last);
-    FT_TRY(ft_head_rows_backward(m, head, first, n, first < last));
+    FT_TRY(ft_head_rows_backward(m, w, head, first, n, first < last));
   }
   FT_TRY(ft_head_send(m, batch, w, head, rest));
 out:

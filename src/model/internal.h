@@ -6,6 +6,7 @@
  *   norm.c          norms of the residual stream
  *   linear.c        one linear map
  *   beside.c        what a method puts beside one: a low-rank part, scales
+ *   beside_ends.c   low-rank parts beside the embedding and the head
  *   attention.c     q, k, v: projections, norms, rotation, attention
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
@@ -97,6 +98,14 @@ struct ft_model {
   float *d_factors[FT_MAP_NUM]; /* [out], or of an input scale [in] its gradient */
   float *d_bias[FT_MAP_NUM];    /* [out] of a bias behind a scale */
   float *beside_room;           /* of ft_low_rank_row_norms */
+
+  /* low-rank parts of the ends (beside_ends.c); NULL where there is none */
+  void *embedding_reduced;    /* [T, r] s · A[t] */
+  float *d_embedding_reduced; /* [T, r] */
+  void *head_reduced;         /* [T, r] s · A h of the head's rows */
+  void *d_head_reduced;       /* [T, r] */
+  float *d_head_up;           /* [columns, r] of what makes logits, summed over pieces of tokens */
+  float *d_head_down;         /* [D, r] of the other, where one part stands for both ends */
 
   /* the head, over rows with something to predict (head_input.c) */
   int64_t columns;      /* logits of a row: V, or num_labels */
@@ -248,6 +257,13 @@ ft_err ft_beside_backward_input(ft_model *m, const linear_gradient *g, const uni
 ft_err ft_beside_send(ft_model *m, const linear_gradient *maps, int num, const unit_weights *w,
                       const void *x);
 
+/* What A is multiplied with: x [count], or x after dropout, in m->dropped. */
+const void *ft_beside_dropped(ft_model *m, const unit_weights *w, ft_map_slot slot, const void *x,
+                              int64_t count);
+/* The way back: dx += what came through the dropout. */
+void ft_beside_undrop(const ft_model *m, const unit_weights *w, ft_map_slot slot, void *dx,
+                      const void *d_dropped, int64_t count);
+
 /* ---------------------------------------------------------------- norm.c */
 
 typedef struct norm_roles {
@@ -376,7 +392,8 @@ ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head,
                            int64_t rows, float *logits);
 /* Gradients that follow from m->d_logits of rows first …: of head_h (into m->branch, which is free
  * here), and of the head where it is summed; add: to what others gave. */
-ft_err ft_head_rows_backward(ft_model *m, const void *head, int64_t first, int64_t rows, bool add);
+ft_err ft_head_rows_backward(ft_model *m, const unit_weights *w, const void *head, int64_t first,
+                             int64_t rows, bool add);
 /* Sends the gradients of the head's tensors, once all rows have had their backward pass (in pieces
  * of the vocabulary: makes them first), and fills m->dx / dx16. */
 ft_err ft_head_send(ft_model *m, const ft_model_batch *batch, const unit_weights *w,
@@ -420,11 +437,35 @@ ft_err ft_head_pieces_backward(ft_model *m, const void *head, int tensor, const 
 ft_err ft_head_tied_rows(ft_model *m, const void *head, const head_rest *rest, int64_t row,
                          int64_t *num_rows, const float **gradient);
 
+/* ---------------------------------------------------------------- beside_ends.c
+ * All do nothing where there is no low-rank part. */
+
+/* After ft_beside_find and ft_head_plan. */
+ft_err ft_ends_alloc(ft_model *m, int64_t tokens);
+/* sum [T, D] += the part of the embedding, whose rows are multiplied by embedding_scale. */
+ft_err ft_embedding_add_low_rank(ft_model *m, const unit_weights *w, const ft_model_batch *batch,
+                                 float embedding_scale, void *sum);
+/* Sends its gradients from m->dx16. */
+ft_err ft_embedding_send_low_rank(ft_model *m, const unit_weights *w, const ft_model_batch *batch,
+                                  float embedding_scale, const head_rest *rest);
+/* Of the head: keeps s · A h of m->head_h for `rows` rows, before the next. w: the head's unit, as
+ * ft_head_acquire fills it. */
+ft_err ft_head_reduce(ft_model *m, const unit_weights *w, int64_t rows);
+/* logits of rows first … += the part. */
+ft_err ft_head_add_low_rank(ft_model *m, const unit_weights *w, int64_t first, int64_t rows,
+                            float *logits);
+/* From m->d_logits of rows first …, as ft_head_rows_backward. */
+ft_err ft_head_low_rank_rows_backward(ft_model *m, const unit_weights *w, int64_t first,
+                                      int64_t rows, bool add);
+/* After all rows: adds to m->branch, the gradient of head_h, and sends the part's gradients (of one
+ * part for both ends they are kept for the embedding). */
+ft_err ft_head_low_rank_backward(ft_model *m, const unit_weights *w, int64_t rows);
+
 /* ---------------------------------------------------------------- embedding.c */
 
 /* out [T, D] from the tokens of a batch; noisy: with its noise. */
-void ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
-              void *out);
+ft_err ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
+                void *out);
 /* Sends the gradients of the embedding's tensors from m->dx and m->dx16; tied: with the head's
  * added in f32. w: the unit's weights, as far as ft_model_needs_embedding_again says. */
 ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,

@@ -177,9 +177,9 @@ static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_
   m->kv = arch->kv_heads * arch->head_dim;
   m->qkv = m->q + 2 * m->kv;
   ft_model_find_trained(m);
+  ft_beside_find(m);
   FT_TRY(ft_head_plan(m));
   FT_TRY(ft_model_make_orders(m));
-  ft_beside_find(m);
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
   FT_TRY(ft_beside_alloc(m, options->max_tokens));

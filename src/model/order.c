@@ -4,7 +4,8 @@
 
 bool ft_model_needs_embedding_again(const ft_model *m) {
   bool head_in_pieces = m->arch.tied && m->num_vocab_pieces > 0;
-  return m->embedding_trained && (head_in_pieces || m->arch.embedding_norm);
+  bool low_rank = m->needs[FT_MAP_EMBEDDING].rank > 0;
+  return m->embedding_trained && (head_in_pieces || m->arch.embedding_norm || low_rank);
 }
 
 static bool is_trained(const ft_model *m, const ft_unit *unit, ft_role role) {

@@ -36,9 +36,9 @@ static ft_err forward_embedding(ft_model *m, const ft_model_batch *batch, bool n
   unit_weights w;
   ft_err err = ft_unit_acquire(m, &m->layout->embedding, &w);
   if (err != FT_OK) return err;
-  if (batch) ft_embed(m, &w, batch, noisy, input_of(m, 0));
+  if (batch) err = ft_embed(m, &w, batch, noisy, input_of(m, 0));
   ft_unit_release(m, &m->layout->embedding);
-  return FT_OK;
+  return err;
 }
 
 /* Embedding and layers. batch NULL: only the collectives. noisy: with the batch's noise. */

@@ -25,7 +25,8 @@ const ft_key ft_config_table[] = {
         .choices = {"full", "lora", "ia3", "prefix", "prompt", "adapter"}),
     KEY(NAMES, "method.targets", AT(method.targets), "\"all-linear\"",
         .meaning = "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
-                   "(\"q_proj\", \"layers.3.mlp.up_proj\"), or \"all-linear\": those of all "
+                   "(\"q_proj\", \"layers.3.mlp.up_proj\"; of \"lora\" the embedding and the head, "
+                   "too: \"embed_tokens\", \"lm_head\"), or \"all-linear\": those of all "
                    "layers (IA3: keys, values and the feed-forward part's last map)"),
     KEY(INT, "method.rank", AT(method.rank), "8", .meaning = "of \"lora\": rank of B and A",
         .min = 1, .max = 65536),
@@ -36,6 +37,9 @@ const ft_key ft_config_table[] = {
         .meaning = "multiply by alpha / √rank instead (Kalajdzievski 2023)"),
     KEY(BOOL, "method.dora", AT(method.dora), "false",
         .meaning = "train the norms of rows by themselves (Liu et al. 2024)"),
+    KEY(BOOL, "method.ensure_weight_tying", AT(method.ensure_weight_tying), "false",
+        .meaning = "of \"lora\": where embedding and head are one matrix, what is put beside one "
+                   "stands beside the other, too"),
     KEY(NUMBERS, "method.rank_pattern", AT(method.rank_pattern), "{}",
         .meaning = "other ranks by regular expressions for the end of a map's name; the first that "
                    "fits holds",

@@ -41,6 +41,7 @@ static ft_hf_method method_of(const ft_config_method *c) {
                         .alpha = c->alpha > 0 ? c->alpha : (double)c->rank,
                         .rslora = c->rslora,
                         .dora = c->dora,
+                        .ensure_weight_tying = c->ensure_weight_tying,
                         .dropout = c->dropout,
                         .num_rank_patterns = c->rank_pattern.num,
                         .num_alpha_patterns = c->alpha_pattern.num,
@@ -88,6 +89,7 @@ static cJSON *keys_of(const ft_hf_method *m) {
     cJSON_AddNumberToObject(o, "alpha", m->alpha);
     cJSON_AddBoolToObject(o, "rslora", m->rslora);
     cJSON_AddBoolToObject(o, "dora", m->dora);
+    cJSON_AddBoolToObject(o, "ensure_weight_tying", m->ensure_weight_tying);
     cJSON_AddNumberToObject(o, "dropout", m->dropout);
     cJSON_AddStringToObject(o, "bias", ft_hf_bias_name(m->bias));
     cJSON_AddItemToObject(o, "rank_pattern", patterns_json(m->rank_pattern, m->num_rank_patterns));

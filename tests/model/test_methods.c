@@ -60,6 +60,13 @@ static ft_beside output_scales_of_all(const void *arg, ft_place place, int64_t l
   return (ft_beside){.output_scale = place == FT_PLACE_LAYER && is_map(role)};
 }
 
+/* Embedding and head, as far as the head has a matrix of its own. */
+static ft_beside ends(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  (void)arg, (void)place, (void)layer;
+  bool end = role == FT_ROLE_EMBEDDING || role == FT_ROLE_HEAD;
+  return (ft_beside){.rank = end ? 3 + (role == FT_ROLE_HEAD) : 0, .scale = 0.7f};
+}
+
 /* ---------------------------------------------------------------- models */
 
 static void plain(ft_arch *a) {
@@ -70,6 +77,12 @@ static void with_biases(ft_arch *a) {
   a->qkv_bias = a->o_bias = a->mlp_bias = true;
   a->qk_norm = FT_QK_NORM_HEADS;
   a->tied = true;
+}
+
+static void scaled_embedding(ft_arch *a) {
+  a->embedding_scale = 3;
+  a->embedding_norm = true;
+  a->logits_softcap = 5;
 }
 
 static void encoder(ft_arch *a) {
@@ -98,6 +111,13 @@ static const trial trials[] = {
     {"one A and dropout", plain, {.dropout = 0.4f}, {all_frozen, one_tensor_in_the_files, NULL}},
     {"scales", with_biases, {.dropout = 0}, {all_but_biases, scales, NULL}},
     {"scales of an encoder", encoder, {.dropout = 0}, {all_frozen, output_scales_of_all, NULL}},
+    {"ends", plain, {.dropout = 0}, {all_frozen, ends, NULL}},
+    {"ends, dropout", scaled_embedding, {.dropout = 0.3f}, {all_frozen, ends, NULL}},
+    {"both ends", with_biases, {.both_ends = true}, {all_but_biases, ends, NULL}},
+    {"both ends alone",
+     with_biases,
+     {.both_ends = true, .dropout = 0.3f},
+     {all_frozen, ends, NULL}},
     {"magnitudes", with_biases, {.dropout = 0}, {all_but_biases, magnitudes, NULL}}};
 
 static ft_layout *layout_for(const trial *t, const ft_method *method) {

@@ -27,10 +27,15 @@ for family in phi3 gpt2; do
   quietly "$ftrun" init --config "$model.json" --seed 1 --out "$model"
   [ -d "$work/data" ] || prepare_run "$model" 3 "$work/run"
   options=("model.path=$model" train.precision=fp32)
-  for dora in false true; do
+  # gpt2's head is its embedding: as a target it becomes a matrix of its own, or one part stands for both
+  embedding=$([ "$family" = gpt2 ] && echo wte || echo embed_tokens)
+  for dora in ends both false true; do
     run=$work/$family-$dora
+    method=("method.dora=$dora")
+    [ "$dora" != ends ] || method=("method.targets=[\"$embedding\",\"lm_head\"]" method.dropout=0.2)
+    [ "$dora" != both ] || method=("method.targets=[\"$embedding\"]" method.ensure_weight_tying=true)
     quietly "$ftrun" train "$work/config.json" "${options[@]}" "run.dir=$run" optimizer.lr=1e-2 \
-      method.name=lora method.rank=4 "method.dora=$dora"
+      method.name=lora method.rank=4 "${method[@]}"
     quietly "$ftrun" export "$run" --out "$run-adapter"
     quietly "$ftrun" export "$run" --merge --dtype fp32 --out "$run-merged"
     quietly "$ftrun" inspect "$model" --adapter "$run-adapter"
@@ -57,6 +62,14 @@ refused() {
 }
 
 refused "method.rank is 5, but model.adapter $run-adapter has 4" "${go_on[@]}" method.rank=5
+refused 'method.targets: "lm_heads" names no map that the method can stand beside' "${options[@]}" method.name=lora \
+  'method.targets=["lm_heads"]'
+refused 'method.dora: lm_head is a target' "${options[@]}" method.name=lora method.dora=true \
+  'method.targets=["lm_head"]'
+refused 'method.targets: transformer.wte is in method.save_modules, too' "${options[@]}" method.name=lora \
+  'method.targets=["wte"]' 'method.save_modules=["wte"]'
+refused 'lm_head of this model is its embedding' "${options[@]}" method.name=lora method.ensure_weight_tying=true \
+  'method.save_modules=["lm_head"]'
 refused 'mlp.c_proj is trained whole, and method.name "ia3" scales its input' "${options[@]}" method.name=ia3 \
   'method.save_modules=["mlp.c_proj"]'
 

@@ -7,8 +7,12 @@
  *         losses relative to the expected value, numbers of targets exactly; and, unless "-", the
  *         exported weights with final.safetensors: within 2e-3, but for one weight in 10,000
  *         (Adam makes a full step of a gradient of rounding size)
- *     compare_run untargeted SHARD.h5 VOCAB
- *         writes a token shard whose documents have no target token
+ *     compare_run gradients TRAJECTORY RUN EXPORT
+ *         compares each tensor's first gradient, by its norm, with expected.json: within 1e-3 of
+ * it, to which 1e-4 of the largest norm is added where it is smaller than that. RUN made one step
+ * from the trajectory's start with lr 1, eps 1, betas 0 and no weight decay, which takes u = g /
+ * (|g| + 1) from every weight, so g = u / (1 - |u|), but for the clipping compare_run untargeted
+ * SHARD.h5 VOCAB writes a token shard whose documents have no target token
  *
  * A trajectory is a model directory with train.h5, validation.h5 (or val.h5), perhaps text.h5 as a
  * second validation set, expected.json and perhaps final.safetensors. Exit status 0: equal. */
@@ -303,6 +307,62 @@ out:
   return err;
 }
 
+/* ---------------------------------------------------------------- gradients */
+
+/* The norm of what the step of `gradients` followed. */
+static ft_err read_gradient_norm(ft_safetensors *before, ft_safetensors *after, const char *name,
+                                 double *norm) {
+  ft_err err = FT_OK;
+  float *a = NULL, *b = NULL;
+  double sum = 0;
+  const ft_safetensor *from = ft_safetensors_find(before, name);
+  const ft_safetensor *to = ft_safetensors_find(after, name);
+  FT_CHECK(from && to && from->elements == to->elements, FT_ERR_DATA, "no tensor %s", name);
+  FT_TRY(read_f32(before, from, &a));
+  FT_TRY(read_f32(after, to, &b));
+  for (int64_t i = 0; i < from->elements; i++) {
+    double u = (double)a[i] - (double)b[i], g = u / (1 - fabs(u));
+    sum += g * g;
+  }
+  *norm = sqrt(sum);
+out:
+  ft_free(a);
+  ft_free(b);
+  return err;
+}
+
+static ft_err check_gradients(const char *trajectory, const char *run, const char *export_dir) {
+  ft_err err = FT_OK;
+  findings f = {0};
+  cJSON *expected = NULL, *rows = NULL;
+  const cJSON *norm;
+  ft_safetensors *before = NULL, *after = NULL;
+  double largest = 0, worst = 0;
+  FT_TRY(read_expected(trajectory, &expected));
+  FT_TRY(read_metrics(run, &rows));
+  FT_TRY(ft_safetensors_open(trajectory, &before));
+  FT_TRY(ft_safetensors_open(export_dir, &after));
+  const cJSON *norms = ft_json_get(expected, "first_step_gradient_norms");
+  double clip = number_of(ft_json_get(expected, "hyperparameters"), "grad_clip");
+  double scale = fmax(number_of(find_row(rows, 1, "loss"), "grad_norm") / clip, 1);
+  cJSON_ArrayForEach(norm, norms) largest = fmax(largest, norm->valuedouble);
+  FT_CHECK(largest > 0, FT_ERR_DATA, "expected.json of %s has no gradients", trajectory);
+  cJSON_ArrayForEach(norm, norms) {
+    double found, wanted = norm->valuedouble;
+    double added = wanted < 1e-4 * largest ? 1e-4 * largest : 0;
+    FT_TRY(read_gradient_norm(before, after, norm->string, &found));
+    compare(&f, norm->string, 1, scale * found + added, wanted + added, 1e-3, &worst);
+  }
+  printf("gradients of %d tensors within %.1e\n", cJSON_GetArraySize(norms), worst);
+  FT_CHECK(f.mistakes == 0, FT_ERR_DATA, "%d gradients differ from %s", f.mistakes, trajectory);
+out:
+  cJSON_Delete(expected);
+  cJSON_Delete(rows);
+  ft_safetensors_close(before);
+  ft_safetensors_close(after);
+  return err;
+}
+
 /* ---------------------------------------------------------------- untargeted */
 
 static ft_err write_untargeted(const char *path, uint32_t vocab) {
@@ -327,12 +387,15 @@ int main(int argc, char **argv) {
     err = print_config(argv[2], argv[3], argc == 5 ? argv[4] : argv[2]);
   } else if (argc >= 5 && strcmp(argv[1], "check") == 0) {
     err = check(argc, argv);
+  } else if (argc == 5 && strcmp(argv[1], "gradients") == 0) {
+    err = check_gradients(argv[2], argv[3], argv[4]);
   } else if (argc == 4 && strcmp(argv[1], "untargeted") == 0) {
     err = write_untargeted(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
   } else {
     err = ft_fail(FT_ERR_USAGE, "usage: compare_run config TRAJECTORY RUN [MODEL]\n"
                                 "       compare_run check TRAJECTORY RUN EXPORT|- "
                                 "[loss=1e-4] [norm=1e-3] [validation=1e-4]\n"
+                                "       compare_run gradients TRAJECTORY RUN EXPORT\n"
                                 "       compare_run untargeted SHARD.h5 VOCAB");
   }
   if (err != FT_OK) fprintf(stderr, "%s\n", ft_error_message());

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that every family trains as in transformers: losses, gradient norms and exported weights of
-# the references, under the names and with the keys that were read; and that each key of config.json
-# means what it means there: changed configs give the validation losses that transformers gives.
+# the references, under the names and with the keys that were read, and the first gradient of each
+# tensor; and that each key of config.json means what it means there: changed configs give the
+# validation losses that transformers gives.
 #
 #   tests/program/families.sh FTRUN COMPARE_RUN RANKS FOLDER [FAMILY...]
 #
@@ -24,6 +25,14 @@ objective() {
   esac
 }
 
+# first_gradients NAME REFERENCE: of each tensor, from a step that every weight can be asked about.
+first_gradients() {
+  quietly "$ftrun" train "$work/config.json" $(objective "$1") run.dir="$run-first" train.steps=1 \
+    optimizer.lr=1 optimizer.eps=1 'optimizer.betas=[0,0]' optimizer.weight_decay=0
+  quietly "$ftrun" export "$run-first" --out "$run-first-export" --dtype fp32
+  "$compare" gradients "$2" "$run-first" "$run-first-export" && rm -rf "$run-first" "$run-first-export"
+}
+
 num_checked=0
 for name in "$@"; do
   reference=$folder/$name run=$work/$name
@@ -41,6 +50,7 @@ for name in "$@"; do
   "$compare" check "$reference" "$run" "$run-export" || fail "$name on $ranks ranks"
   python3 "$here/families.py" form "$reference" "$run-export" || fail "$name: the export's form"
   if [ "$ranks" -eq 1 ]; then
+    first_gradients "$name" "$reference" || fail "$name: first gradients"
     python3 "$here/families.py" keys "$ftrun" "$reference" "$work/config.json" "$work/changed" \
       $(objective "$name") || fail "$name: a key of config.json"
   fi

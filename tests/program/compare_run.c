@@ -9,10 +9,12 @@
  *         (Adam makes a full step of a gradient of rounding size)
  *     compare_run gradients TRAJECTORY RUN EXPORT
  *         compares each tensor's first gradient, by its norm, with expected.json: within 1e-3 of
- * it, to which 1e-4 of the largest norm is added where it is smaller than that. RUN made one step
- * from the trajectory's start with lr 1, eps 1, betas 0 and no weight decay, which takes u = g /
- * (|g| + 1) from every weight, so g = u / (1 - |u|), but for the clipping compare_run untargeted
- * SHARD.h5 VOCAB writes a token shard whose documents have no target token
+ *         it, to which 1e-4 of the largest norm is added where it is smaller than that. RUN made
+ *         one step from the trajectory's start with lr 100, eps 1, betas 0 and no weight decay,
+ *         which takes 100 u from every weight, u = g / (|g| + 1): so g = u / (1 - |u|), which is
+ *         the gradient but for the clipping
+ *     compare_run untargeted SHARD.h5 VOCAB
+ *         writes a token shard whose documents have no target token
  *
  * A trajectory is a model directory with train.h5, validation.h5 (or val.h5), perhaps text.h5 as a
  * second validation set, expected.json and perhaps final.safetensors. Exit status 0: equal. */
@@ -321,7 +323,7 @@ static ft_err read_gradient_norm(ft_safetensors *before, ft_safetensors *after, 
   FT_TRY(read_f32(before, from, &a));
   FT_TRY(read_f32(after, to, &b));
   for (int64_t i = 0; i < from->elements; i++) {
-    double u = (double)a[i] - (double)b[i], g = u / (1 - fabs(u));
+    double u = ((double)a[i] - (double)b[i]) / 100, g = u / (1 - fabs(u));
     sum += g * g;
   }
   *norm = sqrt(sum);
@@ -348,7 +350,7 @@ static ft_err check_gradients(const char *trajectory, const char *run, const cha
   cJSON_ArrayForEach(norm, norms) largest = fmax(largest, norm->valuedouble);
   FT_CHECK(largest > 0, FT_ERR_DATA, "expected.json of %s has no gradients", trajectory);
   cJSON_ArrayForEach(norm, norms) {
-    double found, wanted = norm->valuedouble;
+    double found = 0, wanted = norm->valuedouble;
     double added = wanted < 1e-4 * largest ? 1e-4 * largest : 0;
     FT_TRY(read_gradient_norm(before, after, norm->string, &found));
     compare(&f, norm->string, 1, scale * found + added, wanted + added, 1e-3, &worst);

@@ -28,7 +28,7 @@ objective() {
 # first_gradients NAME REFERENCE: of each tensor, from a step that every weight can be asked about.
 first_gradients() {
   quietly "$ftrun" train "$work/config.json" $(objective "$1") run.dir="$run-first" train.steps=1 \
-    optimizer.lr=1 optimizer.eps=1 'optimizer.betas=[0,0]' optimizer.weight_decay=0
+    optimizer.lr=100 optimizer.eps=1 'optimizer.betas=[0,0]' optimizer.weight_decay=0
   quietly "$ftrun" export "$run-first" --out "$run-first-export" --dtype fp32
   "$compare" gradients "$2" "$run-first" "$run-first-export" && rm -rf "$run-first" "$run-first-export"
 }

@@ -140,7 +140,17 @@ ft_err ft_realloc(ft_owner owner, size_t bytes, void **p);
  * after another copies each a bounded number of times. New bytes are zero; *p may be NULL with
  * *capacity 0. Errors: FT_ERR_MEMORY; *p and *capacity stay as they were. */
 ft_err ft_grow(ft_owner owner, int64_t needed, size_t size, int64_t *capacity, void **p);
-/* The same for text and other bytes. */
+/* The same for one element after `count`, in a short list that grows by nothing else: there is room
+ * up to the next power of two, so nobody has to keep a capacity. */
+ft_err ft_grow_one(ft_owner owner, int64_t count, size_t size, void **p);
+/* As ft_grow for arrays that have one capacity together. */
+typedef struct ft_array {
+  void **at;
+  size_t size; /* of an element, in bytes */
+} ft_array;
+ft_err ft_grow_all(ft_owner owner, int64_t needed, int64_t *capacity, const ft_array *arrays,
+                   size_t count);
+/* As ft_grow for text and other bytes. */
 ft_err ft_grow_bytes(ft_owner owner, size_t needed, size_t *capacity, void **p);
 
 /* Frees what ft_alloc gave; ft_free(NULL) does nothing. */

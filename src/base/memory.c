@@ -109,12 +109,23 @@ ft_err ft_realloc(ft_owner owner, size_t bytes, void **p) {
 /* Bytes of the first allocation at least: the smallest arrays grow once. */
 enum { FIRST_BYTES = 256 };
 
-ft_err ft_grow(ft_owner owner, int64_t needed, size_t size, int64_t *capacity, void **p) {
+ft_err ft_grow_all(ft_owner owner, int64_t needed, int64_t *capacity, const ft_array *arrays,
+                   size_t count) {
+  size_t largest = 1;
   if (needed <= *capacity) return FT_OK;
-  int64_t grown = FT_MAX(FT_MAX(needed, 2 * *capacity), FIRST_BYTES / (int64_t)size);
-  ft_err err = ft_realloc(owner, (size_t)grown * size, p);
-  if (err == FT_OK) *capacity = grown;
-  return err;
+  for (size_t i = 0; i < count; i++)
+    largest = FT_MAX(largest, arrays[i].size);
+  int64_t grown = FT_MAX(FT_MAX(needed, 2 * *capacity), FIRST_BYTES / (int64_t)largest);
+  for (size_t i = 0; i < count; i++) {
+    ft_err err = ft_realloc(owner, (size_t)grown * arrays[i].size, arrays[i].at);
+    if (err != FT_OK) return err;
+  }
+  *capacity = grown;
+  return FT_OK;
+}
+
+ft_err ft_grow(ft_owner owner, int64_t needed, size_t size, int64_t *capacity, void **p) {
+  return ft_grow_all(owner, needed, capacity, &(ft_array){p, size}, 1);
 }
 
 ft_err ft_grow_bytes(ft_owner owner, size_t needed, size_t *capacity, void **p) {
@@ -123,6 +134,11 @@ ft_err ft_grow_bytes(ft_owner owner, size_t needed, size_t *capacity, void **p) 
   ft_err err = ft_realloc(owner, grown, p);
   if (err == FT_OK) *capacity = grown;
   return err;
+}
+
+ft_err ft_grow_one(ft_owner owner, int64_t count, size_t size, void **p) {
+  if ((count & (count - 1)) != 0) return FT_OK;
+  return ft_realloc(owner, (size_t)FT_MAX(2 * count, 1) * size, p);
 }
 
 void ft_mem_keep(void) {

@@ -122,11 +122,9 @@ static ft_err share(const char *text, double *out) {
 }
 
 static ft_err add_to(const char ***list, int64_t *count, const char *text) {
-  const char **grown = realloc(*list, (size_t)(*count + 1) * sizeof *grown);
-  if (!grown) return ft_fail(FT_ERR_MEMORY, "no memory");
-  *list = grown;
-  grown[(*count)++] = text;
-  return FT_OK;
+  ft_err err = ft_grow_one(FT_MEM_OTHER, *count, sizeof **list, (void **)list);
+  if (err == FT_OK) (*list)[(*count)++] = text;
+  return err;
 }
 
 ft_err ft_prep_add_input(ft_prep_arguments *a, const char *path) {
@@ -315,8 +313,8 @@ void ft_prep_arguments_init(ft_prep_arguments *a) {
 void ft_prep_arguments_fini(ft_prep_arguments *a) {
   for (int64_t i = 0; i < a->prep.records.num_fields; i++)
     ft_free((void *)(uintptr_t)a->fields[i].name);
-  free(a->inputs);
-  free(a->against);
+  ft_free(a->inputs);
+  ft_free(a->against);
   cJSON_Delete(a->config);
   *a = (ft_prep_arguments){0};
 }

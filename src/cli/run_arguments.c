@@ -12,10 +12,9 @@ void ft_cli_take_run_argument(run_arguments *r, struct argp_state *state, char *
   if (!strchr(argument, '='))
     argp_error(state, "\"%s\": after the configuration, overrides section.key=value are expected",
                argument);
-  void *p = r->overrides;
-  if (ft_realloc(FT_MEM_OTHER, (size_t)(r->num_overrides + 1) * sizeof *r->overrides, &p) != FT_OK)
+  if (ft_grow_one(FT_MEM_OTHER, r->num_overrides, sizeof *r->overrides, (void **)&r->overrides) !=
+      FT_OK)
     argp_failure(state, FT_ERR_MEMORY, 0, "%s", ft_error_message());
-  r->overrides = p;
   r->overrides[r->num_overrides++] = argument;
 }
 

@@ -64,30 +64,19 @@ void ft_batch_fini(ft_batch *batch) {
   *batch = (ft_batch){0};
 }
 
-static ft_err grow(int64_t count, size_t size, void **array) {
-  return ft_realloc(FT_MEM_DATA, (size_t)count * size, array);
-}
-
 /* Room for one more document of `length` tokens. */
 static ft_err reserve(ft_batch *batch, int64_t length) {
-  ft_err err = FT_OK;
-  int64_t tokens = batch->num_tokens + length, documents = batch->num_documents + 1;
-  if (tokens > batch->capacity_tokens) {
-    tokens = FT_MAX(tokens, 2 * batch->capacity_tokens);
-    FT_TRY(grow(tokens, sizeof *batch->tokens, (void **)&batch->tokens));
-    FT_TRY(grow(tokens, sizeof *batch->targets, (void **)&batch->targets));
-    FT_TRY(grow(tokens, sizeof *batch->positions, (void **)&batch->positions));
-    batch->capacity_tokens = tokens;
-  }
-  if (documents > batch->capacity_documents) {
-    documents = FT_MAX(documents, 2 * batch->capacity_documents);
-    FT_TRY(grow(documents + 1, sizeof *batch->offsets, (void **)&batch->offsets));
-    FT_TRY(grow(documents, sizeof *batch->classes, (void **)&batch->classes));
-    FT_TRY(grow(documents, sizeof *batch->documents, (void **)&batch->documents));
-    batch->capacity_documents = documents;
-  }
-out:
-  return err;
+  const ft_array of_tokens[] = {{(void **)&batch->tokens, sizeof *batch->tokens},
+                                {(void **)&batch->targets, sizeof *batch->targets},
+                                {(void **)&batch->positions, sizeof *batch->positions}};
+  const ft_array of_documents[] = {{(void **)&batch->offsets, sizeof *batch->offsets},
+                                   {(void **)&batch->classes, sizeof *batch->classes},
+                                   {(void **)&batch->documents, sizeof *batch->documents}};
+  ft_err err = ft_grow_all(FT_MEM_DATA, batch->num_tokens + length, &batch->capacity_tokens,
+                           of_tokens, FT_ARRAY_SIZE(of_tokens));
+  if (err != FT_OK) return err;
+  return ft_grow_all(FT_MEM_DATA, batch->num_documents + 2, /* offsets has one more */
+                     &batch->capacity_documents, of_documents, FT_ARRAY_SIZE(of_documents));
 }
 
 /* Where the next document of the batch goes, which has room for it. */

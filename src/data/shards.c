@@ -44,17 +44,6 @@ static void check_lengths(const ft_tokens_file *file, const int64_t *offsets, in
 
 /* ---------------------------------------------------------------- documents */
 
-/* Room for `more` further documents; the array grows by halves. */
-static ft_err reserve_documents(ft_data_shards *shards, int64_t more, int64_t *capacity) {
-  int64_t needed = shards->num_documents + more + 1;
-  if (needed <= *capacity) return FT_OK;
-  int64_t grown = *capacity ? FT_MAX(needed, *capacity + *capacity / 2) : needed;
-  ft_err err =
-      ft_realloc(FT_MEM_DATA, (size_t)grown * sizeof *shards->starts, (void **)&shards->starts);
-  if (err == FT_OK) *capacity = grown;
-  return err;
-}
-
 /* Appends the documents of a shard that begins at `base`; empty ones leave no trace. Text is cut
  * at multiples of seq_len (sft documents are no longer than that). */
 static ft_err append_documents(ft_data_shards *shards, const int64_t *offsets, int64_t count,
@@ -62,7 +51,8 @@ static ft_err append_documents(ft_data_shards *shards, const int64_t *offsets, i
   int64_t parts = 0;
   for (int64_t d = 0; d < count; d++)
     parts += ft_ceil_div(offsets[d + 1] - offsets[d], seq_len);
-  ft_err err = reserve_documents(shards, parts, capacity);
+  ft_err err = ft_grow(FT_MEM_DATA, shards->num_documents + parts + 1, sizeof *shards->starts,
+                       capacity, (void **)&shards->starts);
   if (err != FT_OK) return err;
   for (int64_t d = 0; d < count; d++)
     for (int64_t at = offsets[d]; at < offsets[d + 1]; at += FT_MIN(seq_len, offsets[d + 1] - at))

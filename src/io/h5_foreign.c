@@ -107,10 +107,7 @@ static ft_err load(foreign *f, column *c, int64_t first, int64_t count) {
   int64_t width = c->rank == 2 ? (int64_t)c->dims[1] : 1;
   hsize_t start[2] = {(hsize_t)first, 0}, size[2] = {(hsize_t)count, c->dims[1]};
   hsize_t all = (hsize_t)(count * width);
-  if (count * width > c->capacity) {
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)(count * width) * sizeof *c->values, (void **)&c->values));
-    c->capacity = count * width;
-  }
+  FT_TRY(ft_grow(FT_MEM_IO, count * width, sizeof *c->values, &c->capacity, (void **)&c->values));
   hid_t space = H5Dget_space(c->id), memory = H5Screate_simple(1, &all, NULL);
   H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
   herr_t result = H5Dread(c->id, c->type, memory, space, H5P_DEFAULT, c->values);
@@ -145,11 +142,9 @@ static ft_err reserve(foreign *f, int64_t count) {
   FT_CHECK(count <= FT_H5_MAX_DOCUMENT, FT_ERR_DATA,
            "%s: a document has %lld tokens, at most %d are read", f->path, (long long)count,
            FT_H5_MAX_DOCUMENT);
-  if (count > f->capacity) {
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)count * sizeof *f->document, (void **)&f->document));
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)count, (void **)&f->learnt));
-    f->capacity = count;
-  }
+  const ft_array arrays[] = {{(void **)&f->document, sizeof *f->document},
+                             {(void **)&f->learnt, sizeof *f->learnt}};
+  FT_TRY(ft_grow_all(FT_MEM_IO, count, &f->capacity, arrays, FT_ARRAY_SIZE(arrays)));
 out:
   return err;
 }

@@ -159,12 +159,8 @@ static ft_err add_message(ft_h5_object *object, int type, bool shared, const uin
 
 /* Makes the object the owner of a block. */
 static ft_err keep_block(ft_h5_object *object, uint8_t *block) {
-  void *blocks = object->blocks;
-  int64_t n = object->num_blocks;
-  ft_err err = FT_OK;
-  if ((n & (n - 1)) == 0) /* room up to the next power of two */
-    err = ft_realloc(FT_MEM_IO, (size_t)FT_MAX(1, 2 * n) * sizeof(uint8_t *), &blocks);
-  object->blocks = blocks;
+  ft_err err =
+      ft_grow_one(FT_MEM_IO, object->num_blocks, sizeof *object->blocks, (void **)&object->blocks);
   if (err != FT_OK) {
     ft_free(block);
     return err;

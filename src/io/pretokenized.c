@@ -122,11 +122,8 @@ ft_err ft_pretokenized_next(ft_pretokenized *p, const uint32_t **ids, const uint
   if (frame.count == -1) return FT_OK;
   FT_CHECK(frame.count >= 0 && frame.count <= FT_H5_MAX_DOCUMENT, FT_ERR_INTERNAL,
            "%s: a document of %lld tokens", p->path, (long long)frame.count);
-  if (frame.count > p->capacity) {
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)frame.count * sizeof *p->ids, (void **)&p->ids));
-    FT_TRY(ft_realloc(FT_MEM_IO, (size_t)frame.count, (void **)&p->mask));
-    p->capacity = frame.count;
-  }
+  const ft_array arrays[] = {{(void **)&p->ids, sizeof *p->ids}, {(void **)&p->mask, 1}};
+  FT_TRY(ft_grow_all(FT_MEM_IO, frame.count, &p->capacity, arrays, FT_ARRAY_SIZE(arrays)));
   size_t tokens = (size_t)frame.count;
   if (tokens > 0 && (fread(p->ids, sizeof *p->ids, tokens, p->in) != tokens ||
                      fread(p->mask, 1, tokens, p->in) != tokens))

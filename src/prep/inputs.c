@@ -18,8 +18,7 @@ static bool is_data_name(const char *name) {
 static ft_err add_file(ft_prep_inputs *in, const char *path) {
   ft_err err = FT_OK;
   struct stat info;
-  FT_TRY(ft_realloc(FT_MEM_PREP, (size_t)(in->num_files + 1) * sizeof *in->files,
-                    (void **)&in->files));
+  FT_TRY(ft_grow_one(FT_MEM_PREP, in->num_files, sizeof *in->files, (void **)&in->files));
   ft_prep_file *f = &in->files[in->num_files];
   *f = (ft_prep_file){.kind = FT_KIND_STREAM};
   if (strcmp(path, "-") != 0) {

@@ -35,10 +35,9 @@ static ft_err collect(csv *c, bool evaluations) {
     const ft_table *t = table_of(&c->report->runs[i], evaluations);
     for (int64_t j = 0; j < t->num_columns; j++) {
       if (has_column(c, &t->columns[j], evaluations)) continue;
-      void *p = c->columns;
-      ft_err err = ft_realloc(FT_MEM_OTHER, (size_t)(c->num_columns + 1) * sizeof *c->columns, &p);
+      ft_err err =
+          ft_grow_one(FT_MEM_OTHER, c->num_columns, sizeof *c->columns, (void **)&c->columns);
       if (err != FT_OK) return err;
-      c->columns = p;
       c->columns[c->num_columns++] = (csv_column){
           .group = t->columns[j].group, .name = t->columns[j].name, .evaluations = evaluations};
     }

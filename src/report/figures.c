@@ -146,9 +146,8 @@ static const ft_table *table_of(const kind *k, const report_run *run) {
 /* Memory for `count` values that the report owns. */
 static ft_err own_values(ft_report *r, int64_t count, double **out) {
   ft_err err = FT_OK;
-  void *p = r->arrays;
-  FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(r->num_arrays + 1) * sizeof *r->arrays, &p));
-  r->arrays = p;
+  void *p;
+  FT_TRY(ft_grow_one(FT_MEM_OTHER, r->num_arrays, sizeof *r->arrays, (void **)&r->arrays));
   FT_TRY(ft_alloc_array(FT_MEM_OTHER, count, sizeof **out, &p));
   r->arrays[r->num_arrays++] = p;
   *out = p;
@@ -203,9 +202,7 @@ static double last_step(const ft_report *r) {
 
 static ft_err add_figure(ft_report *r, const kind *k, const char *what, report_figure **out) {
   ft_err err = FT_OK;
-  void *p = r->figures;
-  FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(r->num_figures + 1) * sizeof *r->figures, &p));
-  r->figures = p;
+  FT_TRY(ft_grow_one(FT_MEM_OTHER, r->num_figures, sizeof *r->figures, (void **)&r->figures));
   report_figure *f = &r->figures[r->num_figures++];
   *f = (report_figure){.section = k->section};
   snprintf(f->title, sizeof f->title, "%s%s%.90s", k->title, what ? ": " : "", what ? what : "");
@@ -239,9 +236,7 @@ static ft_err add_series(ft_report *r, report_figure *f, const kind *k, const re
   double low, high;
   if (!ft_curve_range(&s.curve, &low, &high)) return FT_OK;
   s.best = find_best(run, k, c, &s.curve);
-  void *p = f->plot.series;
-  FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(f->plot.num_series + 1) * sizeof s, &p));
-  f->plot.series = p;
+  FT_TRY(ft_grow_one(FT_MEM_OTHER, f->plot.num_series, sizeof s, (void **)&f->plot.series));
   FT_TRY(ft_strdup(name, &s.name));
   f->plot.series[f->plot.num_series++] = s;
 out:

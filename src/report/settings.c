@@ -23,10 +23,8 @@ static ft_err find_or_add(settings *s, const char *path, setting **out) {
       *out = &s->list[i];
       return FT_OK;
     }
-  void *p = s->list;
-  ft_err err = ft_realloc(FT_MEM_OTHER, (size_t)(s->count + 1) * sizeof *s->list, &p);
+  ft_err err = ft_grow_one(FT_MEM_OTHER, s->count, sizeof *s->list, (void **)&s->list);
   if (err != FT_OK) return err;
-  s->list = p;
   *out = &s->list[s->count++];
   snprintf((*out)->path, sizeof(*out)->path, "%s", path);
   return FT_OK;

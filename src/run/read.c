@@ -30,22 +30,16 @@ int64_t ft_table_row_at(const ft_table *t, int64_t step) {
 
 /* Room for the values of `rows` rows; new ones are NaN. */
 static ft_err grow_values(ft_column *c, int64_t rows) {
-  if (rows <= c->room) return FT_OK;
-  int64_t room = FT_MAX(rows, c->room + c->room / 2 + 64);
-  void *p = c->values;
-  ft_err err = ft_realloc(FT_MEM_OTHER, (size_t)room * sizeof *c->values, &p);
-  if (err != FT_OK) return err;
-  c->values = p;
-  for (; c->room < room; c->room++)
-    c->values[c->room] = NAN;
-  return FT_OK;
+  int64_t before = c->room;
+  ft_err err = ft_grow(FT_MEM_OTHER, rows, sizeof *c->values, &c->room, (void **)&c->values);
+  for (int64_t i = before; i < c->room; i++)
+    c->values[i] = NAN;
+  return err;
 }
 
 static ft_err add_column(ft_table *t, const char *group, const char *name, ft_column **out) {
   ft_err err = FT_OK;
-  void *p = t->columns;
-  FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(t->num_columns + 1) * sizeof *t->columns, &p));
-  t->columns = p;
+  FT_TRY(ft_grow_one(FT_MEM_OTHER, t->num_columns, sizeof *t->columns, (void **)&t->columns));
   ft_column *c = &t->columns[t->num_columns];
   *c = (ft_column){0};
   FT_TRY(ft_strdup(group, &c->group));
@@ -73,16 +67,10 @@ out:
 }
 
 static ft_err add_row(ft_table *t, int64_t step) {
-  if (t->num_rows == t->room) {
-    int64_t room = t->room + t->room / 2 + 64;
-    void *p = t->steps;
-    ft_err err = ft_realloc(FT_MEM_OTHER, (size_t)room * sizeof *t->steps, &p);
-    if (err != FT_OK) return err;
-    t->steps = p;
-    t->room = room;
-  }
-  t->steps[t->num_rows++] = step;
-  return FT_OK;
+  ft_err err =
+      ft_grow(FT_MEM_OTHER, t->num_rows + 1, sizeof *t->steps, &t->room, (void **)&t->steps);
+  if (err == FT_OK) t->steps[t->num_rows++] = step;
+  return err;
 }
 
 static void free_table(ft_table *t) {
@@ -143,9 +131,7 @@ static ft_err take_samples(ft_history *h, int64_t step, const cJSON *samples) {
   ft_err err = FT_OK;
   for (const cJSON *item = cJSON_IsArray(samples) ? samples->child : NULL; item;
        item = item->next) {
-    void *p = h->samples;
-    FT_TRY(ft_realloc(FT_MEM_OTHER, (size_t)(h->num_samples + 1) * sizeof *h->samples, &p));
-    h->samples = p;
+    FT_TRY(ft_grow_one(FT_MEM_OTHER, h->num_samples, sizeof *h->samples, (void **)&h->samples));
     ft_sample *s = &h->samples[h->num_samples++];
     *s = (ft_sample){.step = step};
     FT_TRY(ft_strdup(text_of(item, "prompt"), &s->prompt));

@@ -38,12 +38,7 @@ static ft_err keep(ft_rows *r, const char *row) {
   FT_CHECK(wanted <= MOST_KEPT_BYTES, FT_ERR_IO,
            "%s: cannot be written, and no more rows are kept in memory: make room on its disk",
            r->path);
-  if (wanted > r->room) {
-    void *p = r->kept;
-    FT_TRY(ft_realloc(FT_MEM_OTHER, 2 * wanted, &p));
-    r->kept = p;
-    r->room = 2 * wanted;
-  }
+  FT_TRY(ft_grow_bytes(FT_MEM_OTHER, wanted, &r->room, (void **)&r->kept));
   memcpy(r->kept + r->kept_bytes, row, length);
   r->kept[r->kept_bytes + length] = '\n';
   r->kept_bytes = wanted;

@@ -127,16 +127,9 @@ static void sift_up(candidate *queue, int64_t at) {
 
 /* Every merge takes one symbol away and adds at most two candidates: 3 a symbol are enough. */
 static ft_err make_room(ft_bpe_scratch *s, int64_t count) {
-  ft_err err = FT_OK;
-  if (count <= s->capacity) return FT_OK;
-  void *links = s->links, *queue = s->queue;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)count * sizeof *s->links, &links));
-  s->links = links;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, 3 * (size_t)count * sizeof *s->queue, &queue));
-  s->queue = queue;
-  s->capacity = count;
-out:
-  return err;
+  const ft_array arrays[] = {{(void **)&s->links, sizeof *s->links},
+                             {(void **)&s->queue, 3 * sizeof *s->queue}};
+  return ft_grow_all(FT_MEM_TOKENIZER, count, &s->capacity, arrays, FT_ARRAY_SIZE(arrays));
 }
 
 void ft_bpe_scratch_fini(ft_bpe_scratch *s) {

@@ -4,17 +4,10 @@
 #include "internal.h"
 
 ft_err ft_ids_reserve(ft_ids *ids, int64_t more) {
-  ft_err err = FT_OK;
-  if (more <= ids->capacity - ids->count) return FT_OK;
-  int64_t capacity = 2 * ids->capacity + more + 64;
-  void *values = ids->ids, *mask = ids->mask;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity * sizeof *ids->ids, &values));
-  ids->ids = values;
-  FT_TRY(ft_realloc(FT_MEM_TOKENIZER, (size_t)capacity, &mask));
-  ids->mask = mask;
-  ids->capacity = capacity;
-out:
-  return err;
+  const ft_array arrays[] = {{(void **)&ids->ids, sizeof *ids->ids},
+                             {(void **)&ids->mask, sizeof *ids->mask}};
+  return ft_grow_all(FT_MEM_TOKENIZER, ids->count + more, &ids->capacity, arrays,
+                     FT_ARRAY_SIZE(arrays));
 }
 
 ft_err ft_ids_append(ft_ids *ids, const uint32_t *values, int64_t count, uint8_t mask) {

@@ -12,12 +12,9 @@ void ft_surroundings_fini(ft_surroundings *s) {
 }
 
 static ft_err append(uint32_t **ids, int64_t *count, uint32_t id) {
-  void *grown = *ids;
-  ft_err err = ft_realloc(FT_MEM_TOKENIZER, (size_t)(*count + 1) * sizeof **ids, &grown);
-  if (err != FT_OK) return err;
-  *ids = grown;
-  (*ids)[(*count)++] = id;
-  return FT_OK;
+  ft_err err = ft_grow_one(FT_MEM_TOKENIZER, *count, sizeof **ids, (void **)ids);
+  if (err == FT_OK) (*ids)[(*count)++] = id;
+  return err;
 }
 
 static ft_err check_id(const cJSON *item, int64_t vocab_size, uint32_t *out) {

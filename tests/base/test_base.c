@@ -67,6 +67,32 @@ static void arrays_grow_when_they_are_full(void **state) {
   ft_free(text);
 }
 
+static void arrays_grow_together(void **state) {
+  (void)state;
+  int64_t capacity = 0;
+  int32_t *numbers = NULL, *one_by_one = NULL;
+  char *marks = NULL;
+  const ft_array arrays[] = {{(void **)&numbers, sizeof *numbers}, {(void **)&marks, 1}};
+  for (int32_t i = 0; i < 1000; i++) {
+    assert_int_equal(ft_grow_all(FT_MEM_DATA, i + 1, &capacity, arrays, 2), FT_OK);
+    assert_true(capacity > i);
+    numbers[i] = i;
+    marks[i] = (char)(i % 100);
+  }
+  for (int32_t i = 0; i < 1000; i++)
+    assert_true(numbers[i] == i && marks[i] == i % 100);
+  ft_free(numbers);
+  ft_free(marks);
+
+  for (int32_t i = 0; i < 1000; i++) {
+    assert_int_equal(ft_grow_one(FT_MEM_DATA, i, sizeof *one_by_one, (void **)&one_by_one), FT_OK);
+    one_by_one[i] = i; /* beyond its end, a sanitizer sees it */
+  }
+  for (int32_t i = 0; i < 1000; i++)
+    assert_int_equal(one_by_one[i], i);
+  ft_free(one_by_one);
+}
+
 static void hex_digits_have_values(void **state) {
   (void)state;
   static const char digits[] = "0123456789abcdefABCDEF";
@@ -188,6 +214,7 @@ int main(void) {
       cmocka_unit_test(errors_keep_code_and_message),
       cmocka_unit_test(memory_is_zeroed_aligned_and_accounted),
       cmocka_unit_test(arrays_grow_when_they_are_full),
+      cmocka_unit_test(arrays_grow_together),
       cmocka_unit_test(hex_digits_have_values),
       cmocka_unit_test(white_space_is_pythons),
       cmocka_unit_test(impossible_sizes_are_refused),

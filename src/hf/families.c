@@ -271,6 +271,7 @@ const ft_hf_family ft_hf_families[] = {
      .models = "BERT, masked tokens",
      .defaults = BERT_DEFAULTS,
      .only = OBJECT(K(is_decoder, false) LAST(position_embedding_type, "absolute")),
+     .transform_as_layers = true,
      .layers = ft_hf_layers_full,
      .body = "bert.",
      .names = ft_hf_bert_mlm_names,
@@ -290,14 +291,15 @@ const ft_hf_family ft_hf_families[] = {
 #define MODERNBERT_DEFAULTS                                                                        \
   OBJECT(K(vocab_size, 50368) K(hidden_size, 768) K(intermediate_size, 1152)                       \
          K(num_hidden_layers, 22) K(num_attention_heads, 12) K(max_position_embeddings, 8192)      \
-         K(norm_eps, 1e-05) K(hidden_activation, "gelu") K(local_attention, 128)                   \
+         K(norm_eps, 1e-05) K(hidden_activation, "gelu") K(classifier_activation, "gelu")          \
+         K(local_attention, 128)                   \
          K(global_attn_every_n_layers, 3) K(attention_dropout, 0) K(embedding_dropout, 0)          \
          K(mlp_dropout, 0) K(classifier_dropout, 0) K(classifier_pooling, "cls")                   \
          K(tie_word_embeddings, true) TOKENS(50281, 50282, 50283))
 #define MODERNBERT_IGNORED {"layer_norm_eps", "position_embedding_type"}
 #define MODERNBERT_ONLY                                                                            \
   K(attention_bias, false) K(mlp_bias, false) K(norm_bias, false) K(decoder_bias, true)            \
-  K(classifier_bias, false) LAST(classifier_activation, "gelu")
+  LAST(classifier_bias, false)
 #define MODERNBERT_ROPES                                                                           \
   {                                                                                                \
     {"full_attention", "global_rope_theta", 160000, false}, {                                      \

@@ -34,18 +34,19 @@ typedef struct ft_hf_family {
    * those that have one possible value (an object, or NULL) */
   const char *defaults, *only;
   ft_hf_rope_rule ropes[FT_MAX_ROPES]; /* a theta of 0 ends the list */
-  const char *rope_table;  /* what a missing table of the first means; NULL: "default" */
-  double partial;          /* share of a head that is rotated where the file says none; 0: all */
-  bool partial_always;     /* partial_rotary_factor is obeyed without scaling, too */
-  bool yarn_is_longrope;   /* the rope types "su" and "yarn" mean "longrope" */
-  bool dynamic_alpha;      /* the rope type "dynamic" with "alpha" */
-  bool query_scaling;      /* llama_4_scaling_beta in the table */
-  bool qkv_bias_only;      /* attention_bias is not for o */
-  bool scale_embedding;    /* by the root of the width */
-  const char *ignored[12]; /* keys that other families have and this one does not obey */
-  int64_t pattern;         /* layers without layer_types: every so-many-th is full, … */
-  bool first_full;         /* … from the first one; otherwise the last of each group is */
-  const char *pattern_key; /* the key that says how many; NULL: none */
+  const char *rope_table;   /* what a missing table of the first means; NULL: "default" */
+  double partial;           /* share of a head that is rotated where the file says none; 0: all */
+  bool partial_always;      /* partial_rotary_factor is obeyed without scaling, too */
+  bool yarn_is_longrope;    /* the rope types "su" and "yarn" mean "longrope" */
+  bool dynamic_alpha;       /* the rope type "dynamic" with "alpha" */
+  bool query_scaling;       /* llama_4_scaling_beta in the table */
+  bool qkv_bias_only;       /* attention_bias is not for o */
+  bool scale_embedding;     /* by the root of the width */
+  bool transform_as_layers; /* the head's transform has the activation of the layers */
+  const char *ignored[12];  /* keys that other families have and this one does not obey */
+  int64_t pattern;          /* layers without layer_types: every so-many-th is full, … */
+  bool first_full;          /* … from the first one; otherwise the last of each group is */
+  const char *pattern_key;  /* the key that says how many; NULL: none */
   /* Which layers have which window and rotary embedding (layers.c). */
   void (*layers)(const ft_hf_reader *r);
 

@@ -54,6 +54,7 @@ static const key keys[] = {
     {"hidden_act", ACTIVATION, AT(activation), 0, 0},
     {"hidden_activation", ACTIVATION, AT(activation), 0, 0},
     {"activation_function", ACTIVATION, AT(activation), 0, 0},
+    {"classifier_activation", ACTIVATION, AT(transform.activation), 0, 0},
     {"attention_bias", FLAG, AT(qkv_bias), 0, 0},
     {"attention_out_bias", FLAG, AT(o_bias), 0, 0},
     {"mlp_bias", FLAG, AT(mlp_bias), 0, 0},
@@ -136,6 +137,16 @@ static void read_key(const ft_hf_reader *r, const key *k) {
 
 /* ---------------------------------------------------------------- what follows from them */
 
+/* A head width in a family that has no such key, which it may only repeat. */
+static void check_head_dim(const ft_hf_reader *r, int64_t head_dim) {
+  if (ft_json_get(r->defaults, "head_dim") || !ft_hf_has(&r->file, "head_dim")) return;
+  int64_t found = ft_hf_int(&r->file, "head_dim", head_dim, 1, max_dimension);
+  if (found != head_dim)
+    ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
+                    "head_dim is %lld, but the heads of a %s model share its width, %lld each",
+                    (long long)found, r->family->model_type, (long long)head_dim);
+}
+
 /* How the heads divide the width; only called when the numbers themselves are in range. */
 static void complete_heads(const ft_hf_reader *r, ft_arch *a) {
   if (a->kv_heads == 0) a->kv_heads = a->heads;
@@ -147,6 +158,7 @@ static void complete_heads(const ft_hf_reader *r, ft_arch *a) {
                       (long long)a->hidden, (long long)a->heads);
     a->head_dim = FT_MAX(a->hidden / a->heads, 1);
     if (a->hidden % a->heads != 0) return;
+    check_head_dim(r, a->head_dim);
   }
   if (a->head_dim % 2 != 0 && a->num_ropes > 0)
     ft_mistakes_add(r->all.mistakes, FT_ERR_DATA,
@@ -220,6 +232,7 @@ void ft_hf_read_keys(const ft_hf_reader *r) {
   if (has_key(r, "use_bias")) a->qkv_bias = a->o_bias = a->mlp_bias;
   if (a->learned_positions > 0) a->learned_positions = a->max_positions;
   if (a->ffn == 0) a->ffn = 4 * a->hidden;
+  if (r->family->transform_as_layers) a->transform.activation = a->activation;
   if (r->family->scale_embedding) a->embedding_scale = (float)sqrt((double)a->hidden);
   if (has_key(r, "scale_attn_weights") && !ft_hf_bool(&r->all, "scale_attn_weights", true))
     a->attention_scale = 1;
@@ -232,13 +245,19 @@ void ft_hf_read_keys(const ft_hf_reader *r) {
 
 /* ---------------------------------------------------------------- keys of other families */
 
-/* What ropes and layers are read from, beside the keys above. */
-static const char *const other_keys[] = {"sliding_window",         "use_sliding_window",
-                                         "sliding_window_pattern", "max_window_layers",
-                                         "no_rope_layers",         "no_rope_layer_interval",
-                                         "local_attention",        "global_attn_every_n_layers",
-                                         "rope_local_base_freq",   "global_rope_theta",
-                                         "local_rope_theta",       "scale_attn_weights",
+/* What ropes and layers are read from, beside the keys above. max_window_layers is not among them:
+ * it asks for nothing without use_sliding_window. */
+static const char *const other_keys[] = {"sliding_window",
+                                         "use_sliding_window",
+                                         "sliding_window_pattern",
+                                         "no_rope_layers",
+                                         "no_rope_layer_interval",
+                                         "local_attention",
+                                         "global_attn_every_n_layers",
+                                         "rope_local_base_freq",
+                                         "global_rope_theta",
+                                         "local_rope_theta",
+                                         "scale_attn_weights",
                                          "position_embedding_type"};
 
 /* What must have one value everywhere. */
@@ -285,7 +304,6 @@ static const char *const harmless[] = {"architectures",
                                        "_attn_implementation",
                                        "_attn_implementation_autoset",
                                        "attn_implementation",
-                                       "head_dim",
                                        "quantization_config",
                                        "task_specific_params",
                                        "summary_activation",
@@ -367,6 +385,7 @@ static ft_err check_others(const ft_hf_reader *r, const cJSON *only, const cJSON
     const char *name = item->string;
     char found[80], *longer;
     if (ft_json_get(r->defaults, name) || ft_json_get(only, name)) continue;
+    if (strcmp(name, "head_dim") == 0) continue; /* check_head_dim */
     if (own_only && ft_json_get(own_only, name)) continue;
     if (is_elsewhere(r->family, name)) continue;
     if (is_one_of(name, harmless, FT_ARRAY_SIZE(harmless)) || is_nothing(item)) continue;

@@ -149,6 +149,32 @@ static void keys_of_no_effect_are_taken(void **state) {
   assert_true(a.attention_softcap <= 0);
 }
 
+/* BERT's head follows its layers, ModernBERT's has a key of its own; that of BERT's classes is
+ * tanh. */
+static void heads_have_their_own_activation(void **state) {
+  (void)state;
+  static const struct {
+    const char *change;
+    ft_activation_kind layers, head;
+  } cases[] = {
+      {"{\"model_type\":\"bert\",\"architectures\":[\"BertForMaskedLM\"]}", FT_ACT_GELU,
+       FT_ACT_GELU},
+      {"{\"model_type\":\"bert\",\"architectures\":[\"BertForMaskedLM\"],\"hidden_act\":\"silu\"}",
+       FT_ACT_SILU, FT_ACT_SILU},
+      {"{\"model_type\":\"bert\",\"architectures\":[\"BertForSequenceClassification\"],"
+       "\"hidden_act\":\"silu\"}",
+       FT_ACT_SILU, FT_ACT_TANH},
+      {"{\"model_type\":\"modernbert\",\"hidden_activation\":\"silu\"}", FT_ACT_SILU, FT_ACT_GELU},
+      {"{\"model_type\":\"modernbert\",\"classifier_activation\":\"relu\",\"head_dim\":16}",
+       FT_ACT_GELU, FT_ACT_RELU},
+  };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(cases); i++) {
+    ft_arch a = arch_of(cases[i].change);
+    assert_int_equal(a.activation, cases[i].layers);
+    assert_int_equal(a.transform.activation, cases[i].head);
+  }
+}
+
 static void unknown_keys_and_dropouts_are_named(void **state) {
   (void)state;
   ft_hf_config config;
@@ -225,6 +251,7 @@ int main(void) {
       cmocka_unit_test(rotary_parameters_of_both_versions),
       cmocka_unit_test(scaling_stretches_the_longest_document),
       cmocka_unit_test(keys_of_no_effect_are_taken),
+      cmocka_unit_test(heads_have_their_own_activation),
       cmocka_unit_test(unknown_keys_and_dropouts_are_named),
       cmocka_unit_test(windows_of_qwen),
       cmocka_unit_test(end_tokens_of_both_files),

@@ -72,6 +72,8 @@ static const struct {
     {QWEN "\"layer_types\":[\"full_attention\"]}", "layer_types lists 1 layers"},
     {QWEN "\"layer_types\":[\"chunked_attention\",\"a\",\"b\",\"c\"]}", "chunked_attention"},
     {QWEN "\"layer_types\":4}", "layer_types must be a list"},
+    {"{\"model_type\":\"modernbert\",\"head_dim\":24}",
+     "head_dim is 24, but the heads of a modernbert model share its width, 16 each"},
 };
 
 static void refusals_name_what_is_wrong(void **state) {

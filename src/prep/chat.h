@@ -71,9 +71,6 @@ const ft_special *ft_chat_next_control(const ft_specials *specials, const ft_jin
                                        size_t *at, size_t to, size_t *end);
 bool ft_chat_is_stop(const ft_chat *chat, uint32_t id);
 
-/* Writes rendered text to the canvas, with targets as the run has them. */
-void ft_chat_write(const ft_chat_run *run, ft_canvas *canvas);
-
 /* As ft_layout_chat, by the model's own template. */
 ft_err ft_chat_render(ft_canvas *canvas, const ft_render_options *options, const ft_record *record,
                       bool open);

@@ -8,20 +8,6 @@
 
 /* ---------------------------------------------------------------- places */
 
-bool ft_chat_region(const ft_jinja_text *text, int32_t turn, size_t *begin, size_t *end) {
-  size_t at = 0;
-  bool found = false;
-  for (int64_t i = 0; i < text->num_spans; i++) {
-    if (text->spans[i].turn == turn) {
-      if (!found) *begin = at;
-      found = true;
-      *end = text->spans[i].end;
-    }
-    at = text->spans[i].end;
-  }
-  return found;
-}
-
 /* Where the last text of any turn ends. */
 static size_t last_turn_end(const ft_jinja_text *text) {
   size_t end = 0;

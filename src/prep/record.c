@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "record_internal.h"
-#include "template.h"
+#include "space.h"
 
 /* ---------------------------------------------------------------- which form */
 
@@ -217,18 +217,4 @@ ft_err ft_record_read(const ft_record_rules *rules, const cJSON *json, ft_record
 out:
   if (err != FT_OK) ft_record_fini(out);
   return err;
-}
-
-void ft_record_fini(ft_record *record) {
-  for (int64_t i = 0; i < record->num_messages; i++) {
-    ft_free(record->messages[i].content);
-    ft_free(record->messages[i].input);
-  }
-  ft_free(record->messages);
-  ft_free(record->text);
-  ft_ids_fini(&record->ids);
-  if (record->rejected) ft_record_fini(record->rejected);
-  ft_free(record->rejected);
-  cJSON_Delete(record->owned);
-  *record = (ft_record){0};
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "record_internal.h"
-#include "template.h"
+#include "space.h"
 
 /* A conversation as messages without a record's other members. Messages are copied. */
 static ft_err copy_messages(const ft_record *from, ft_record *to) {

@@ -81,3 +81,17 @@ ft_err ft_record_own(ft_record *r, const char *text, const char *name, const cJS
   *out = json;
   return FT_OK;
 }
+
+void ft_record_fini(ft_record *record) {
+  for (int64_t i = 0; i < record->num_messages; i++) {
+    ft_free(record->messages[i].content);
+    ft_free(record->messages[i].input);
+  }
+  ft_free(record->messages);
+  ft_free(record->text);
+  ft_ids_fini(&record->ids);
+  if (record->rejected) ft_record_fini(record->rejected);
+  ft_free(record->rejected);
+  cJSON_Delete(record->owned);
+  *record = (ft_record){0};
+}

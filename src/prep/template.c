@@ -1,50 +1,8 @@
-/* Templates by name, by what a tokenizer has, and the rendering of records and prompts. */
+/* Templates by what a tokenizer has, and the rendering of records and prompts. */
 #include <string.h>
 
 #include "chat.h"
 #include "template.h"
-
-static const char *const names[] = {
-    [FT_TEMPLATE_AUTO] = "auto",     [FT_TEMPLATE_MODEL] = "model",
-    [FT_TEMPLATE_CHATML] = "chatml", [FT_TEMPLATE_LLAMA2] = "llama2",
-    [FT_TEMPLATE_LLAMA3] = "llama3", [FT_TEMPLATE_ALPACA] = "alpaca",
-    [FT_TEMPLATE_PLAIN] = "plain"};
-
-ft_err ft_template_by_name(const char *name, ft_template *out) {
-  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++)
-    if (strcmp(name, names[i]) == 0) {
-      *out = (ft_template)i;
-      return FT_OK;
-    }
-  return ft_fail(FT_ERR_USAGE,
-                 "template \"%.40s\" is unknown: auto, model, chatml, llama2, llama3, alpaca or "
-                 "plain was expected",
-                 name);
-}
-
-const char *ft_template_name(ft_template t) {
-  FT_ASSERT(t < FT_ARRAY_SIZE(names));
-  return names[t];
-}
-
-const char *const *ft_template_tokens(ft_template t) {
-  static const char *const none[] = {NULL};
-  static const char *const chatml[] = {"<|im_start|>", "<|im_end|>", NULL};
-  static const char *const llama2[] = {"<s>", "</s>", NULL};
-  static const char *const llama3[] = {"<|begin_of_text|>", "<|start_header_id|>",
-                                       "<|end_header_id|>", "<|eot_id|>", NULL};
-  return t == FT_TEMPLATE_CHATML   ? chatml
-         : t == FT_TEMPLATE_LLAMA2 ? llama2
-         : t == FT_TEMPLATE_LLAMA3 ? llama3
-                                   : none;
-}
-
-bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **missing) {
-  *missing = NULL;
-  for (const char *const *token = ft_template_tokens(wanted); *token && !*missing; token++)
-    if (ft_tokenizer_id(t, *token) < 0) *missing = *token;
-  return !*missing;
-}
 
 /* The Llama 2 family: byte fallback, and no other begin and end than <s> and </s>. */
 static bool is_llama2_family(const ft_tokenizer *t) {
@@ -60,7 +18,7 @@ ft_err ft_template_resolve(ft_template wanted, const ft_tokenizer *t, ft_templat
     return ft_fail(FT_ERR_DATA,
                    "template %s needs the token %s, which the tokenizer does not have; choose "
                    "another template, or auto",
-                   names[wanted], missing);
+                   ft_template_name(wanted), missing);
   }
   if (ft_template_fits(FT_TEMPLATE_CHATML, t, &missing))
     *out = FT_TEMPLATE_CHATML;

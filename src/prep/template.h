@@ -15,10 +15,4 @@ const char *const *ft_template_tokens(ft_template t);
 /* Whether the tokenizer has all of them. *missing: the first one it lacks, or NULL. */
 bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **missing);
 
-/* Bytes of white space at the start (end) of a text, as Python's str.strip sees it. */
-size_t ft_space_before(const char *text, size_t bytes);
-size_t ft_space_after(const char *text, size_t bytes);
-/* The text without both: where it begins, and in *bytes how long it is. */
-const char *ft_trimmed(const char *text, size_t *bytes);
-
 #endif

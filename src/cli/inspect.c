@@ -1,21 +1,11 @@
 /* ftrun inspect PATH: what a file or directory is, and whether it is whole. */
 #include "inspect.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "commands.h"
 #include "common.h"
 #include "ft/io_kind.h"
-
-void ft_inspect_line(const char *label, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  printf("  %-14s", label);
-  vprintf(format, args);
-  putchar('\n');
-  va_end(args);
-}
 
 static bool is_slice_name(const char *name) {
   return strncmp(name, "rank-", 5) == 0 && ft_ends_with(name, ".h5");

@@ -4,6 +4,17 @@
 
 #include "internal.h"
 
+ft_model_batch ft_trainer_batch(const trainer *t) {
+  const ft_batch *b = &t->batch;
+  return (ft_model_batch){.num_tokens = b->num_tokens,
+                          .num_documents = b->num_documents,
+                          .tokens = b->tokens,
+                          .targets = b->targets,
+                          .positions = b->positions,
+                          .offsets = b->offsets,
+                          .labels = b->classes};
+}
+
 int64_t ft_passes_rounds(const ft_passes *p) {
   return ft_ceil_div(p->num_micro_batches, ft_comm_size(p->comm));
 }

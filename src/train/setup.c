@@ -221,17 +221,6 @@ out:
   return err;
 }
 
-ft_model_batch ft_trainer_batch(const trainer *t) {
-  const ft_batch *b = &t->batch;
-  return (ft_model_batch){.num_tokens = b->num_tokens,
-                          .num_documents = b->num_documents,
-                          .tokens = b->tokens,
-                          .targets = b->targets,
-                          .positions = b->positions,
-                          .offsets = b->offsets,
-                          .labels = b->classes};
-}
-
 void ft_trainer_close(trainer *t) {
   ft_run_close(t->run);
   ft_checkpoint_close(t->checkpoint);

@@ -206,10 +206,10 @@ static ft_err probe(ft_chat *chat, const ft_tokenizer *t, const ft_specials *spe
     err = ft_json_parse(conversations[i], strlen(conversations[i]), "probe", &json);
     if (err == FT_OK) err = ft_record_read(&rules, json, &record);
     if (err == FT_OK) err = ft_chat_run_init(&run, &options, &record);
-    if (err == FT_OK) err = ft_chat_run_render(&run, -1, true, &run.whole);
+    if (err == FT_OK) err = ft_chat_run_render(&run, -1, true, run.whole);
     if (err == FT_OK) {
-      find_end_of_turn(chat, specials, &run.whole);
-      find_marks(chat, t, &run.whole);
+      find_end_of_turn(chat, specials, run.whole);
+      find_marks(chat, t, run.whole);
     }
     ft_chat_run_fini(&run);
     ft_record_fini(&record);
@@ -232,6 +232,7 @@ ft_err ft_chat_open(const char *dir, const ft_tokenizer *t, const cJSON *tokeniz
   ft_chat *chat = memory;
   chat->tokenizer = t;
   chat->end_of_turn = -1;
+  FT_TRY(ft_chat_pool_new(&chat->pool));
   FT_TRY(read_templates(dir, tokenizer_config, chat, &found));
   if (!found) goto out;
   FT_TRY(read_tokens(dir, tokenizer_config, chat));
@@ -251,6 +252,7 @@ void ft_chat_free(ft_chat *chat) {
   ft_jinja_free(chat->template);
   ft_jinja_free(chat->tools_template);
   cJSON_Delete(chat->tokens);
+  ft_chat_pool_free(chat->pool);
   ft_free(chat);
 }
 

@@ -3,11 +3,25 @@
 #ifndef FT_PREP_CHAT_H
 #define FT_PREP_CHAT_H
 
+#include <pthread.h>
+
 #include "canvas.h"
 #include "ft/jinja.h"
 #include "record.h"
 
 enum { FT_MAX_STOPS = 32 };
+
+/* Texts that are rendered, with their memory. */
+typedef struct ft_chat_texts {
+  ft_jinja_text whole, part; /* all of a conversation, and what of it is looked at apart */
+  struct ft_chat_texts *next;
+} ft_chat_texts;
+
+/* Those that nobody uses now, for whoever renders next. */
+typedef struct ft_chat_pool {
+  pthread_mutex_t lock;
+  ft_chat_texts *free;
+} ft_chat_pool;
 
 struct ft_chat {
   const ft_tokenizer *tokenizer; /* not owned */
@@ -22,6 +36,7 @@ struct ft_chat {
    * cannot write them either. Borrowed from the tokenizer. */
   const char *marks[FT_MAX_STOPS];
   int64_t num_marks;
+  ft_chat_pool *pool; /* owned */
 };
 
 /* *out is NULL if the directory has no template. tokenizer_config may be NULL. Errors: FT_ERR_DATA
@@ -29,6 +44,11 @@ struct ft_chat {
 ft_err ft_chat_open(const char *dir, const ft_tokenizer *t, const cJSON *tokenizer_config,
                     ft_chat **out);
 void ft_chat_free(ft_chat *chat);
+ft_err ft_chat_pool_new(ft_chat_pool **out);
+void ft_chat_pool_free(ft_chat_pool *pool);
+/* Lends texts of the pool, which go back when they are no longer used. NULL may go back. */
+ft_err ft_chat_take_texts(const ft_chat *chat, ft_chat_texts **out);
+void ft_chat_put_back(const ft_chat *chat, ft_chat_texts *texts);
 
 /* A conversation as a template sees it. */
 typedef struct ft_chat_run {
@@ -40,10 +60,11 @@ typedef struct ft_chat_run {
   int32_t first;          /* where the record's messages begin in it: 1 behind an added system */
   ft_jinja_input *inputs; /* owned [num_inputs] */
   int64_t num_inputs;
-  cJSON *yes, *no, *none;    /* owned */
-  ft_jinja_text whole, part; /* all of it, and what of it is looked at apart */
-  bool open;                 /* `whole` was rendered with add_generation_prompt */
-  ft_span *targets;          /* owned [num_targets], in order: bytes of whole to be learnt */
+  cJSON *yes, *no, *none;      /* owned */
+  ft_chat_texts *texts;        /* of the chat's pool */
+  ft_jinja_text *whole, *part; /* in texts */
+  bool open;                   /* `whole` was rendered with add_generation_prompt */
+  ft_span *targets;            /* owned [num_targets], in order: bytes of whole to be learnt */
   int64_t num_targets, target_capacity;
 } ft_chat_run;
 

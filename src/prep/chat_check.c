@@ -25,7 +25,7 @@ static ft_err probe_init(probe *p, const ft_render_options *options, const char 
   ft_err err = ft_json_parse(text, strlen(text), "probe", &p->json);
   if (err == FT_OK) err = ft_record_read(&rules, p->json, &p->record);
   if (err == FT_OK) err = ft_chat_run_init(&p->run, options, &p->record);
-  if (err == FT_OK) err = ft_chat_run_render(&p->run, -1, false, &p->run.whole);
+  if (err == FT_OK) err = ft_chat_run_render(&p->run, -1, false, p->run.whole);
   return err;
 }
 
@@ -111,8 +111,8 @@ static ft_err check_part(const ft_render_options *options, ft_chat_part part, ft
   if (err == FT_ERR_DATA)
     snprintf(out->reasons[part], sizeof out->reasons[part], "%s", ft_error_message());
   if (err == FT_OK) {
-    bool written = reasoning ? is_reasoning_written(&p.run.whole, parts[part].index)
-                             : is_written(&p.run.whole, parts[part].variable, parts[part].index,
+    bool written = reasoning ? is_reasoning_written(p.run.whole, parts[part].index)
+                             : is_written(p.run.whole, parts[part].variable, parts[part].index,
                                           parts[part].member);
     out->parts[part] = written ? FT_CHAT_WRITTEN : FT_CHAT_DROPPED;
   }
@@ -133,11 +133,11 @@ static ft_err check_history(const ft_render_options *options, ft_chat_check *out
     probe p;
     size_t begin = 0, end = 0, from = 0, to = 0;
     ft_err err = probe_init(&p, options, records[i]);
-    if (err == FT_OK) err = ft_chat_run_render(&p.run, 2, false, &p.run.part);
+    if (err == FT_OK) err = ft_chat_run_render(&p.run, 2, false, p.run.part);
     if (err == FT_OK) {
-      bool there = ft_chat_region(&p.run.whole, 1, &begin, &end) &&
-                   ft_chat_region(&p.run.part, 1, &from, &to);
-      bool same = there && end == to && memcmp(p.run.whole.text, p.run.part.text, end) == 0;
+      bool there =
+          ft_chat_region(p.run.whole, 1, &begin, &end) && ft_chat_region(p.run.part, 1, &from, &to);
+      bool same = there && end == to && memcmp(p.run.whole->text, p.run.part->text, end) == 0;
       out->keeps_history = out->keeps_history && (same || !there);
     }
     probe_fini(&p);

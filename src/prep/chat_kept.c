@@ -42,7 +42,7 @@ void ft_chat_tell_lost(const ft_chat_run *run) {
   for (const cJSON *m = run->messages->child; m; m = m->next, number++) {
     const cJSON *content = ft_json_get(m, "content");
     if (!has_words(m) || !cJSON_IsString(content)) continue;
-    if (came_from(&run->whole, number) || stands_in(&run->whole, content->valuestring)) continue;
+    if (came_from(run->whole, number) || stands_in(run->whole, content->valuestring)) continue;
     if (!atomic_flag_test_and_set(&told))
       ft_log(FT_LOG_WARNING,
              "the model's chat template writes nothing of the content of message %lld (%s), which "

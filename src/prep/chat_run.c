@@ -108,6 +108,9 @@ ft_err ft_chat_run_init(ft_chat_run *run, const ft_render_options *options,
   run->no = cJSON_CreateFalse();
   run->none = cJSON_CreateNull();
   if (!run->messages || !run->yes || !run->no || !run->none) return no_memory();
+  FT_TRY(ft_chat_take_texts(chat, &run->texts));
+  run->whole = &run->texts->whole;
+  run->part = &run->texts->part;
   FT_TRY(add_system(run));
   for (int64_t i = 0; i < record->num_messages; i++)
     FT_TRY(add_message(run, &record->messages[i]));
@@ -126,8 +129,7 @@ out:
 }
 
 void ft_chat_run_fini(ft_chat_run *run) {
-  ft_jinja_text_fini(&run->whole);
-  ft_jinja_text_fini(&run->part);
+  ft_chat_put_back(run->chat, run->texts);
   cJSON_Delete(run->messages);
   cJSON_Delete(run->yes);
   cJSON_Delete(run->no);

@@ -90,11 +90,11 @@ static size_t outside_of_tokens(const ft_chat_run *run, const ft_jinja_text *tex
 
 /* Where the turn's prompt ends in the whole text. */
 static ft_err find_start(ft_chat_run *run, int32_t turn, size_t begin, size_t end, size_t *start) {
-  const ft_jinja_text *whole = &run->whole, *part = &run->part;
+  const ft_jinja_text *whole = run->whole, *part = run->part;
   size_t from = 0;
-  ft_err err = ft_chat_run_render(run, turn, true, &run->part);
+  ft_err err = ft_chat_run_render(run, turn, true, run->part);
   bool refused = err == FT_ERR_DATA; /* a conversation that ends there, but not the whole */
-  if (refused) err = ft_chat_run_render(run, -1, true, &run->part);
+  if (refused) err = ft_chat_run_render(run, -1, true, run->part);
   if (err != FT_OK) return err;
   bool prefix = !refused && part->bytes >= begin && part->bytes <= end &&
                 memcmp(whole->text, part->text, part->bytes) == 0;
@@ -113,7 +113,7 @@ static ft_err find_start(ft_chat_run *run, int32_t turn, size_t begin, size_t en
 /* Whether somebody else's words may stand in the turn: results of tools, which have no place of
  * their own (an empty one leaves no words). */
 static bool has_others(const ft_chat_run *run, int32_t turn, size_t begin, size_t end) {
-  const ft_jinja_text *text = &run->whole;
+  const ft_jinja_text *text = run->whole;
   size_t at = 0, from, to;
   int64_t next = turn + 1 - run->first;
   if (next < run->record->num_messages && run->record->messages[next].role == FT_SPEAKER_TOOL &&
@@ -135,7 +135,7 @@ static size_t without_opening(const ft_chat_run *run, size_t begin, size_t end) 
   size_t stop;
   const ft_special *found;
   for (size_t at = begin;
-       (found = ft_chat_next_control(run->options->specials, &run->whole, &at, end, &stop));
+       (found = ft_chat_next_control(run->options->specials, run->whole, &at, end, &stop));
        at = stop) {
     bool ends = ft_chat_is_stop(run->chat, found->id) || run->chat->end_of_turn == found->id;
     if (stop == end && !ends) return at;
@@ -157,31 +157,31 @@ static ft_err render_without_results(ft_chat_run *run, int32_t turn) {
     i++;
   }
   run->messages = some;
-  ft_err err = added ? ft_chat_run_render(run, -1, false, &run->part)
+  ft_err err = added ? ft_chat_run_render(run, -1, false, run->part)
                      : ft_fail(FT_ERR_MEMORY, "no memory for a conversation");
   run->messages = all;
   cJSON_Delete(some);
-  return err == FT_ERR_DATA ? ft_chat_run_render(run, turn + 1, false, &run->part) : err;
+  return err == FT_ERR_DATA ? ft_chat_run_render(run, turn + 1, false, run->part) : err;
 }
 
 /* The turn without what others say in it: what is left when nobody says that, which is the turn's
  * begin up to *end, and perhaps its end from *rest on. */
 static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *end, size_t *rest) {
   size_t from, to, whole_end = *end;
-  const char *whole = run->whole.text;
+  const char *whole = run->whole->text;
   *rest = *end;
   if (!has_others(run, turn, begin, *end)) return FT_OK;
   ft_err err = render_without_results(run, turn);
   if (err != FT_OK) return err;
-  if (!ft_chat_region(&run->part, turn, &from, &to)) from = to = 0;
-  size_t common = common_bytes(whole + begin, *end - begin, run->part.text + from, to - from);
-  size_t alone = outside_of_tokens(run, &run->part, from, from + common) - from;
-  *end = outside_of_tokens(run, &run->whole, begin, begin + alone);
+  if (!ft_chat_region(run->part, turn, &from, &to)) from = to = 0;
+  size_t common = common_bytes(whole + begin, *end - begin, run->part->text + from, to - from);
+  size_t alone = outside_of_tokens(run, run->part, from, from + common) - from;
+  *end = outside_of_tokens(run, run->whole, begin, begin + alone);
   size_t left = to - from - (*end - begin); /* what else the turn has of its own */
   if (common == to - from && *end < whole_end)
     *end = without_opening(run, begin, *end);
   else if (left <= whole_end - *end &&
-           memcmp(whole + whole_end - left, run->part.text + to - left, left) == 0)
+           memcmp(whole + whole_end - left, run->part->text + to - left, left) == 0)
     *rest = whole_end - left;
   return FT_OK;
 }
@@ -194,7 +194,7 @@ static size_t without_space(const char *text, size_t begin, size_t end) {
 
 /* The control token that stands at `at`, white space before it aside; NULL: none. */
 static const ft_special *control_at(const ft_chat_run *run, size_t at, size_t *end) {
-  const ft_jinja_text *text = &run->whole;
+  const ft_jinja_text *text = run->whole;
   while (at < text->bytes && text->text[at] && strchr(" \t\r\n", text->text[at]))
     at++;
   size_t place = at;
@@ -206,10 +206,10 @@ static const ft_special *control_at(const ft_chat_run *run, size_t at, size_t *e
 /* Ends the turn with its last control token, or else with the one behind it that stops the model.
  * Line ends that a template writes between turns are nobody's to learn. */
 static size_t find_end(const ft_chat_run *run, size_t start, size_t end) {
-  size_t last = start, stop, bare = without_space(run->whole.text, start, end);
+  size_t last = start, stop, bare = without_space(run->whole->text, start, end);
   const ft_special *found;
   for (size_t at = start;
-       (found = ft_chat_next_control(run->options->specials, &run->whole, &at, end, &stop));
+       (found = ft_chat_next_control(run->options->specials, run->whole, &at, end, &stop));
        at = stop)
     last = stop;
   if (last == bare && last > start) return bare;
@@ -253,8 +253,8 @@ static ft_err marked_targets(ft_chat_run *run) {
   ft_err err = FT_OK;
   size_t begin = 0;
   int32_t turn = (int32_t)last_assistant(run->record) + run->first;
-  for (int64_t i = 0; i < run->whole.num_spans; i++) {
-    const ft_jinja_span *span = &run->whole.spans[i];
+  for (int64_t i = 0; i < run->whole->num_spans; i++) {
+    const ft_jinja_span *span = &run->whole->spans[i];
     bool learnt = is_learnt(run, span->turn >= 0 ? span->turn : turn);
     if (span->generation && learnt) FT_TRY(add_target(run, begin, span->end));
     begin = span->end;
@@ -269,10 +269,10 @@ static ft_err find_by_prefixes(ft_chat_run *run, int32_t turn, size_t *begin, si
   ft_err err = FT_OK;
   size_t places[2];
   for (int i = 0; i < 2; i++) {
-    FT_TRY(ft_chat_run_render(run, turn + i, false, &run->part));
-    places[i] = run->part.bytes;
-    FT_CHECK(places[i] <= run->whole.bytes &&
-                 memcmp(run->part.text, run->whole.text, places[i]) == 0,
+    FT_TRY(ft_chat_run_render(run, turn + i, false, run->part));
+    places[i] = run->part->bytes;
+    FT_CHECK(places[i] <= run->whole->bytes &&
+                 memcmp(run->part->text, run->whole->text, places[i]) == 0,
              FT_ERR_DATA,
              "what the chat template writes of message %d cannot be told apart: it looks at "
              "messages in no loop, and writes earlier ones differently when others follow",
@@ -287,10 +287,10 @@ out:
 /* What stands in the text because of this message, or nothing if the template drops it. */
 static ft_err find_region(ft_chat_run *run, int32_t turn, size_t *begin, size_t *end) {
   *begin = *end = 0;
-  if (ft_chat_region(&run->whole, turn, begin, end)) return FT_OK;
-  for (int64_t i = 0; i < run->whole.num_spans; i++) {
-    const ft_jinja_span *span = &run->whole.spans[i];
-    const ft_jinja_origin *o = span->origin >= 0 ? &run->whole.origins[span->origin] : NULL;
+  if (ft_chat_region(run->whole, turn, begin, end)) return FT_OK;
+  for (int64_t i = 0; i < run->whole->num_spans; i++) {
+    const ft_jinja_span *span = &run->whole->spans[i];
+    const ft_jinja_origin *o = span->origin >= 0 ? &run->whole->origins[span->origin] : NULL;
     if (o && strcmp(o->variable, "messages") == 0 && o->index == turn)
       return find_by_prefixes(run, turn, begin, end);
   }
@@ -309,7 +309,7 @@ static ft_err add_turn(ft_chat_run *run, int32_t turn) {
   if (rest < whole_end) FT_TRY(add_target(run, rest, find_end(run, rest, whole_end)));
   /* an end of text that is written once, behind the last turn */
   const ft_special *found = control_at(run, whole_end, &stop);
-  if (whole_end == last_turn_end(&run->whole) && !run->open && found &&
+  if (whole_end == last_turn_end(run->whole) && !run->open && found &&
       ft_chat_is_stop(run->chat, found->id))
     FT_TRY(add_target(run, stop - found->bytes, stop));
 out:

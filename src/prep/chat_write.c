@@ -14,15 +14,15 @@ typedef struct writer {
 /* End of the stretch at `at` that is of one kind. */
 static size_t stretch(writer *w, size_t at, size_t to, bool *own, bool *is_target) {
   const ft_chat_run *run = w->run;
-  while (run->whole.spans[w->span].end <= at)
+  while (run->whole->spans[w->span].end <= at)
     w->span++;
   while (w->target < run->num_targets && run->targets[w->target].end <= at)
     w->target++;
   const ft_span *target = w->target < run->num_targets ? &run->targets[w->target] : NULL;
-  *own = ft_chat_is_own(&run->whole, &run->whole.spans[w->span]);
+  *own = ft_chat_is_own(run->whole, &run->whole->spans[w->span]);
   *is_target = target && target->begin <= at;
   size_t border = !target ? to : *is_target ? target->end : target->begin;
-  return FT_MIN(FT_MIN(border, run->whole.spans[w->span].end), to);
+  return FT_MIN(FT_MIN(border, run->whole->spans[w->span].end), to);
 }
 
 /* The first mark of a turn in content, or NULL. */
@@ -55,9 +55,9 @@ static void write_text(writer *w, size_t begin, size_t end) {
     bool own, is_target;
     size_t stop = stretch(w, at, end, &own, &is_target);
     if (own)
-      ft_canvas_bytes(w->canvas, w->run->whole.text + at, stop - at, is_target);
+      ft_canvas_bytes(w->canvas, w->run->whole->text + at, stop - at, is_target);
     else
-      write_content(w, w->run->whole.text + at, stop - at, is_target);
+      write_content(w, w->run->whole->text + at, stop - at, is_target);
     at = stop;
   }
 }
@@ -71,7 +71,7 @@ static bool overlaps_target(const ft_chat_run *run, size_t begin, size_t end) {
 /* Writes rendered text to the canvas, with targets as the run has them. */
 static void write_run(const ft_chat_run *run, ft_canvas *canvas) {
   writer w = {.run = run, .canvas = canvas};
-  const ft_jinja_text *text = &run->whole;
+  const ft_jinja_text *text = run->whole;
   const ft_special *found;
   size_t written = 0, at = 0, end;
   while ((found = ft_chat_next_control(canvas->specials, text, &at, text->bytes, &end))) {
@@ -91,7 +91,7 @@ ft_err ft_chat_render(ft_canvas *canvas, const ft_render_options *options, const
   ft_chat_run run = {0};
   FT_TRY(ft_chat_run_init(&run, options, record));
   run.open = open || record->open;
-  FT_TRY(ft_chat_run_render(&run, -1, run.open, &run.whole));
+  FT_TRY(ft_chat_run_render(&run, -1, run.open, run.whole));
   ft_chat_tell_lost(&run);
   if (!open) FT_TRY(ft_chat_find_targets(&run));
   write_run(&run, canvas);

@@ -31,12 +31,13 @@ void ft_data_compare_preparations(const ft_data *data, ft_mistakes *mistakes) {
   while (first && (file = next_file(data, &source, &index))) {
     if (ft_tokens_same_preparation(&first->preparation, &file->preparation, &what)) continue;
     if (what[0] == 't') {
+      const ft_tokens_preparation *a = &file->preparation, *b = &first->preparation;
       ft_mistakes_add(mistakes, FT_ERR_DATA,
-                      "%s was prepared with the template %s %.12s, %s with %s %.12s: one model "
+                      "%s was prepared with the template %s%s%.12s, %s with %s%s%.12s: one model "
                       "learns one template; prepare both with the same",
-                      file->path, file->preparation.template_name,
-                      file->preparation.template_sha256, first->path,
-                      first->preparation.template_name, first->preparation.template_sha256);
+                      file->path, a->template_name, a->template_sha256[0] ? " " : "",
+                      a->template_sha256, first->path, b->template_name,
+                      b->template_sha256[0] ? " " : "", b->template_sha256);
     } else if (!warned) {
       ft_log(FT_LOG_WARNING, "%s and %s were prepared with different system messages", first->path,
              file->path);

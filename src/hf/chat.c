@@ -28,6 +28,21 @@ static cJSON *list_ends(const cJSON *generation, const cJSON *config) {
   return list;
 }
 
+/* A new file stands before config.json, whose ids of special tokens it has to repeat. */
+static ft_err repeat_ids(const cJSON *config, cJSON *generation) {
+  static const char *const names[] = {"bos_token_id", "pad_token_id"};
+  ft_err err = FT_OK;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(names); i++) {
+    const cJSON *id = ft_json_get(config, names[i]);
+    if (!id) id = ft_json_get(ft_json_get(config, "text_config"), names[i]);
+    if (!cJSON_IsNumber(id)) continue;
+    FT_CHECK(cJSON_AddNumberToObject(generation, names[i], id->valuedouble), FT_ERR_MEMORY,
+             "no memory for generation_config.json");
+  }
+out:
+  return err;
+}
+
 /* Ends of turns join those that the file names. */
 static ft_err add_ends(const char *dir, const ft_hf_chat *chat, bool *changed) {
   ft_err err = FT_OK;
@@ -36,7 +51,10 @@ static ft_err add_ends(const char *dir, const ft_hf_chat *chat, bool *changed) {
   *changed = false;
   FT_TRY(ft_json_read_if_there(dir, "generation_config.json", &generation));
   FT_TRY(ft_json_read_if_there(dir, "config.json", &config));
-  if (!generation) generation = cJSON_CreateObject();
+  if (!generation) {
+    generation = cJSON_CreateObject();
+    FT_TRY(repeat_ids(config, generation));
+  }
   list = list_ends(generation, config);
   bool good = generation && list;
   for (int64_t i = 0; good && i < chat->num_ends; i++)

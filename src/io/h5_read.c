@@ -94,7 +94,8 @@ static ft_err read_superblock(ft_h5_reader *reader) {
   FT_TRY(ft_h5_block(reader, 0, size, &block));
   ft_span s = {.at = block, .left = (size_t)size};
   if (!ft_span_matches(&s, "\x89HDF\r\n\x1a\n"))
-    FT_TRY(ft_h5_damaged(reader, "it does not begin with HDF5's signature"));
+    FT_TRY(ft_h5_damaged(
+        reader, "it does not begin with HDF5's signature (a user block before it is not read)"));
   uint64_t version = ft_span_number(&s, 1);
   if (version > 3) FT_TRY(ft_h5_damaged(reader, "a superblock of an unknown version"));
   if (version < 2) ft_span_take(&s, 4);

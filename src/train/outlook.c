@@ -148,6 +148,21 @@ static void warn_of_model(const trainer *t) {
            "passes round them to bf16 (train.precision)");
 }
 
+/* A loss of conversations that are written otherwise says little of what is learnt. */
+static void warn_of_layouts(const trainer *t) {
+  const ft_tokens_preparation *learnt = t->train ? ft_data_preparation(t->train) : NULL, *measured;
+  const char *what;
+  for (int64_t i = 0; learnt && i < t->config->num_validation; i++) {
+    measured = ft_data_preparation(t->validation[i]);
+    if (!measured || ft_tokens_same_preparation(learnt, measured, &what)) continue;
+    ft_log(
+        FT_LOG_WARNING,
+        "validation set %s was prepared with another %s than the training data: its loss is that "
+        "of conversations as the model does not learn them; prepare both with the same",
+        t->config->validation[i].name, what);
+  }
+}
+
 /* A course that is drawn anew over more or fewer steps makes the rate jump. */
 static void warn_of_course(const trainer *t) {
   ft_config earlier;
@@ -197,6 +212,7 @@ void ft_outlook_say(const trainer *t) {
   say_rates(t);
   say_changes(t);
   warn_of_model(t);
+  warn_of_layouts(t);
   warn_of_steps(t);
   warn_of_rate(t);
   warn_of_ranks(t);

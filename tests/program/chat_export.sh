@@ -71,6 +71,17 @@ case $(ends) in
 esac
 grep -q 'answers end with <|im_end|>' "$work/said" || { cat "$work/said" >&2; fail "the end is not told"; }
 
+# the new file stands before config.json, and repeats its other ids
+tr -d ' \n' <"$work/out/generation_config.json" >"$work/said"
+grep -q '"bos_token_id":256' "$work/said" || { cat "$work/said" >&2; fail "generation_config.json lacks an id"; }
+
+# a validation set in another layout is warned of
+quietly "$ftrun" prep --model "$model" --input "$work/chats.jsonl" --template plain --validation 0 --test 0 --out "$work/plain"
+"$ftrun" train "$work/config.json" --check "data.validation=[{\"name\":\"v\",\"path\":\"$work/plain/train\"}]" \
+  >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "another layout of the validation set"; }
+grep -q 'validation set v was prepared with another template' "$work/said" ||
+  { cat "$work/said" >&2; fail "another layout is not told"; }
+
 # a model with a template of its own keeps it; a run in another layout is warned of
 cp "$work/out/chat_template.jinja" "$model/chat_template.jinja"
 run_and_export alpaca

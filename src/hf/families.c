@@ -106,7 +106,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(hidden_act, "silu") K(sliding_window, null)
                         K(tie_word_embeddings, false) TOKENS(1, 32000, 32000)),
      .ropes = ROPE(1e4),
-     .partial_always = true,
+     .partial_rotation = true,
      .yarn_is_longrope = true,
      .layers = ft_hf_layers_window,
      .names = ft_hf_phi_names},
@@ -176,7 +176,7 @@ const ft_hf_family ft_hf_families[] = {
                             LAST(pad_token_id, 151329)),
      .ropes = ROPE(1e4),
      .partial = 0.5,
-     .partial_always = true,
+     .partial_rotation = true,
      .qkv_bias_only = true,
      .layers = ft_hf_layers_full,
      .names = ft_hf_glm_names},

@@ -36,7 +36,7 @@ typedef struct ft_hf_family {
   ft_hf_rope_rule ropes[FT_MAX_ROPES]; /* a theta of 0 ends the list */
   const char *rope_table;   /* what a missing table of the first means; NULL: "default" */
   double partial;           /* share of a head that is rotated where the file says none; 0: all */
-  bool partial_always;      /* partial_rotary_factor is obeyed without scaling, too */
+  bool partial_rotation;    /* heads may be rotated in part */
   bool yarn_is_longrope;    /* the rope types "su" and "yarn" mean "longrope" */
   bool dynamic_alpha;       /* the rope type "dynamic" with "alpha" */
   bool query_scaling;       /* llama_4_scaling_beta in the table */

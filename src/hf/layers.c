@@ -134,6 +134,15 @@ void ft_hf_layers_qwen(const ft_hf_reader *r) {
   }
 }
 
+/* Whether layers that slide have a window; where they have none, that is noted. */
+static bool has_window(const ft_hf_reader *r, bool sliding, int64_t window) {
+  if (!sliding || window > 0) return true;
+  ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                  "sliding_window is null, but this %s model has sliding layers",
+                  r->family->model_type);
+  return false;
+}
+
 /* Sliding and full layers, with a rotary embedding of their own if the family has two. */
 void ft_hf_layers_typed(const ft_hf_reader *r) {
   bool wrong;
@@ -142,6 +151,7 @@ void ft_hf_layers_typed(const ft_hf_reader *r) {
   int sliding_rope = r->arch->num_ropes - 1;
   for (int64_t i = 0; i < r->arch->layers; i++) {
     bool sliding = slides(r, types, i);
+    if (!has_window(r, sliding, window)) return;
     set_layer(r, i, sliding ? kind_of(window, sliding_rope) : kind_of(0, 0));
   }
 }

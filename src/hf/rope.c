@@ -11,6 +11,9 @@ enum { MAX_POSITIONS = 1 << 24 };
 
 static const char *const supported =
     "supported are \"default\", \"linear\", \"llama3\", \"yarn\" and \"longrope\"";
+/* Which of its lengths longrope takes there, transformers itself does not say twice alike. */
+static const char *const supported_by_layers =
+    "supported are \"default\", \"linear\", \"llama3\" and \"yarn\"";
 
 /* ---------------------------------------------------------------- one table */
 
@@ -31,7 +34,8 @@ static const char *type_name(const ft_hf_object *table) {
 }
 
 /* "dynamic" is a way to stretch the base (Hunyuan), where the family has it. */
-static ft_rope_type read_type(const ft_hf_reader *r, const ft_hf_object *table) {
+static ft_rope_type read_type(const ft_hf_reader *r, const ft_hf_rope_rule *rule,
+                              const ft_hf_object *table) {
   const ft_hf_family *f = r->family;
   const char *type = type_name(table);
   bool as_long = f->yarn_is_longrope && (strcmp(type, "su") == 0 || strcmp(type, "yarn") == 0);
@@ -39,10 +43,11 @@ static ft_rope_type read_type(const ft_hf_reader *r, const ft_hf_object *table) 
   if (strcmp(type, "default") == 0 || by_alpha) return FT_ROPE_DEFAULT;
   if (strcmp(type, "linear") == 0) return FT_ROPE_LINEAR;
   if (strcmp(type, "llama3") == 0) return FT_ROPE_LLAMA3;
-  if (strcmp(type, "longrope") == 0 || as_long) return FT_ROPE_LONG;
+  if ((strcmp(type, "longrope") == 0 || as_long) && !rule->layers) return FT_ROPE_LONG;
   if (strcmp(type, "yarn") == 0) return FT_ROPE_YARN;
-  ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%srope_type \"%.40s\" is not supported; %s",
-                  table->prefix, type, supported);
+  ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%srope_type \"%.40s\" is not supported%s; %s",
+                  table->prefix, type, rule->layers ? " for one type of layers" : "",
+                  rule->layers ? supported_by_layers : supported);
   return FT_ROPE_DEFAULT;
 }
 
@@ -117,15 +122,14 @@ static void read_long(const ft_hf_reader *r, const ft_hf_object *table, ft_rope_
 }
 
 /* Rotated elements of a head: beside the table, if the table does not say. */
-static int64_t read_width(const ft_hf_reader *r, const ft_hf_object *table, ft_rope_type type) {
+static int64_t read_width(const ft_hf_reader *r, const ft_hf_object *table) {
   const ft_hf_family *f = r->family;
   double missing =
       ft_hf_number(&r->file, "partial_rotary_factor", f->partial > 0 ? f->partial : 1, 0, 1);
   double part = ft_hf_number(table, "partial_rotary_factor", missing, 0, 1);
-  bool obeyed = f->partial_always || type != FT_ROPE_DEFAULT;
-  if (part < 1 && !obeyed)
+  if (part < 1 && !f->partial_rotation)
     ft_mistakes_add(table->mistakes, FT_ERR_DATA,
-                    "%spartial_rotary_factor %g is not supported in a %s model without scaling",
+                    "%spartial_rotary_factor %g is not supported: a %s model rotates whole heads",
                     table->prefix, part, f->model_type);
   return (int64_t)((double)r->arch->head_dim * part);
 }
@@ -139,9 +143,9 @@ static int64_t read_original(const ft_hf_reader *r, const ft_hf_object *table) {
 
 static void read_table(const ft_hf_reader *r, const ft_hf_rope_rule *rule,
                        const ft_hf_object *table, ft_rope_form *to) {
-  to->type = read_type(r, table);
+  to->type = read_type(r, rule, table);
   to->theta = ft_hf_number(table, "rope_theta", rule->theta, 1e-3, 1e15);
-  to->width = read_width(r, table, to->type);
+  to->width = read_width(r, table);
   to->attention_factor = 1;
   to->original_positions = 0;
   if (to->type == FT_ROPE_LINEAR || to->type == FT_ROPE_LLAMA3 || to->type == FT_ROPE_YARN)

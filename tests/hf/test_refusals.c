@@ -72,6 +72,14 @@ static const struct {
     {QWEN "\"layer_types\":[\"full_attention\"]}", "layer_types lists 1 layers"},
     {QWEN "\"layer_types\":[\"chunked_attention\",\"a\",\"b\",\"c\"]}", "chunked_attention"},
     {QWEN "\"layer_types\":4}", "layer_types must be a list"},
+    {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2,\"partial_rotary_factor\":0.5}}",
+     "partial_rotary_factor 0.5 is not supported: a llama model rotates whole heads"},
+    {"{\"model_type\":\"gemma2\",\"sliding_window\":null}",
+     "sliding_window is null, but this gemma2 model has sliding layers"},
+    {"{\"model_type\":\"gemma3_text\",\"head_dim\":16,\"rope_parameters\":{\"full_attention\":"
+     "{\"rope_type\":\"longrope\",\"short_factor\":[1,1,1,1,1,1,1,1],"
+     "\"long_factor\":[1,1,1,1,1,1,1,1]}}}",
+     "\"longrope\" is not supported for one type of layers"},
     {"{\"model_type\":\"modernbert\",\"head_dim\":24}",
      "head_dim is 24, but the heads of a modernbert model share its width, 16 each"},
 };

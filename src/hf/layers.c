@@ -71,6 +71,16 @@ static int64_t read_window(const ft_hf_reader *r) {
   return ft_hf_int(&r->all, "sliding_window", 0, 1, MAX_WINDOW);
 }
 
+/* Whether a layer that slides has a window; where it has none, that is noted. used:
+ * use_sliding_window is true, or there is no such key. */
+static bool has_window(const ft_hf_reader *r, bool sliding, int64_t window, bool used) {
+  if (!sliding || (used && window > 0)) return true;
+  ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "this %s model has sliding layers, but %s",
+                  r->family->model_type,
+                  used ? "sliding_window is null" : "use_sliding_window is not true");
+  return false;
+}
+
 /* By the list, or else by the family's pattern: every so-many-th layer is full. */
 static bool slides(const ft_hf_reader *r, const cJSON *types, int64_t layer) {
   if (types) return is_sliding(types, layer);
@@ -125,22 +135,9 @@ void ft_hf_layers_qwen(const ft_hf_reader *r) {
   if (!used) window = 0;
   for (int64_t i = 0; i < r->arch->layers; i++) {
     bool sliding = types ? is_sliding(types, i) : window > 0 && i >= from;
-    if (sliding && window == 0) {
-      ft_mistakes_add(r->file.mistakes, FT_ERR_DATA, "layer_types has sliding layers, but %s",
-                      used ? "sliding_window is null" : "use_sliding_window is not true");
-      return;
-    }
+    if (!has_window(r, sliding, window, used)) return;
     set_layer(r, i, kind_of(sliding ? window : 0, 0));
   }
-}
-
-/* Whether layers that slide have a window; where they have none, that is noted. */
-static bool has_window(const ft_hf_reader *r, bool sliding, int64_t window) {
-  if (!sliding || window > 0) return true;
-  ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
-                  "sliding_window is null, but this %s model has sliding layers",
-                  r->family->model_type);
-  return false;
 }
 
 /* Sliding and full layers, with a rotary embedding of their own if the family has two. */
@@ -151,7 +148,7 @@ void ft_hf_layers_typed(const ft_hf_reader *r) {
   int sliding_rope = r->arch->num_ropes - 1;
   for (int64_t i = 0; i < r->arch->layers; i++) {
     bool sliding = slides(r, types, i);
-    if (!has_window(r, sliding, window)) return;
+    if (!has_window(r, sliding, window, true)) return;
     set_layer(r, i, sliding ? kind_of(window, sliding_rope) : kind_of(0, 0));
   }
 }
@@ -162,7 +159,8 @@ void ft_hf_layers_exaone(const ft_hf_reader *r) {
   int64_t window = read_window(r);
   const cJSON *types = read_types(r, &wrong);
   for (int64_t i = 0; i < r->arch->layers; i++) {
-    bool sliding = window > 0 && slides(r, types, i);
+    bool sliding = types ? is_sliding(types, i) : window > 0 && slides(r, types, i);
+    if (!has_window(r, sliding, window, true)) return;
     set_layer(r, i, kind_of(sliding ? window : 0, sliding || window == 0 ? 0 : -1));
   }
 }
@@ -190,7 +188,8 @@ void ft_hf_layers_smollm(const ft_hf_reader *r) {
   }
   for (int64_t i = 0; i < r->arch->layers; i++) {
     bool rotated = is_rotated(list, i, interval);
-    bool sliding = window > 0 && (types ? is_sliding(types, i) : !rotated);
+    bool sliding = types ? is_sliding(types, i) : window > 0 && !rotated;
+    if (!has_window(r, sliding, window, used)) return;
     set_layer(r, i, kind_of(sliding ? window : 0, rotated ? 0 : -1));
   }
 }

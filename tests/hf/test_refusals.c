@@ -75,7 +75,13 @@ static const struct {
     {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2,\"partial_rotary_factor\":0.5}}",
      "partial_rotary_factor 0.5 is not supported: a llama model rotates whole heads"},
     {"{\"model_type\":\"gemma2\",\"sliding_window\":null}",
-     "sliding_window is null, but this gemma2 model has sliding layers"},
+     "this gemma2 model has sliding layers, but sliding_window is null"},
+    {"{\"model_type\":\"exaone4\",\"sliding_window\":null,\"layer_types\":[\"full_attention\","
+     "\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
+     "this exaone4 model has sliding layers, but sliding_window is null"},
+    {"{\"model_type\":\"smollm3\",\"sliding_window\":8,\"layer_types\":[\"full_attention\","
+     "\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
+     "this smollm3 model has sliding layers, but use_sliding_window is not true"},
     {"{\"model_type\":\"gemma3_text\",\"head_dim\":16,\"rope_parameters\":{\"full_attention\":"
      "{\"rope_type\":\"longrope\",\"short_factor\":[1,1,1,1,1,1,1,1],"
      "\"long_factor\":[1,1,1,1,1,1,1,1]}}}",

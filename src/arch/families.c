@@ -46,6 +46,7 @@ static const struct {
     {"olmo2", DECODER(FT_NORM_OUTPUT, GATED, .qk_norm = FT_QK_NORM_WHOLE)},
     {"olmo3", DECODER(FT_NORM_OUTPUT, .gated = true, .num_ropes = 2, .qk_norm = FT_QK_NORM_WHOLE)},
     {"glm4", DECODER(FT_NORM_BEFORE | FT_NORM_OUTPUT, GATED, .ropes = {{.neighbours = true}})},
+    {"ernie4_5", DECODER(FT_NORM_BEFORE, GATED, .ropes = {{.neighbours = true}})},
     {"exaone4", DECODER(FT_NORM_OUTPUT, GATED, .qk_norm = FT_QK_NORM_HEADS)},
     {"arcee", DECODER(FT_NORM_BEFORE, PLAIN)},
     {"apertus", DECODER(FT_NORM_BEFORE, PLAIN, .qk_norm = FT_QK_NORM_HEADS)},

@@ -191,6 +191,14 @@ const ft_hf_family ft_hf_families[] = {
      .qkv_bias_only = true,
      .layers = ft_hf_layers_full},
 
+    {.model_type = "ernie4_5",
+     .models = "ERNIE 4.5, the dense ones",
+     .defaults = OBJECT(SIZES(103424, 1024, 3072, 18, 16, 2, 128, 131072) K(rms_norm_eps, 1e-5)
+                        K(hidden_act, "silu") K(use_bias, false)
+                        K(tie_word_embeddings, true) TOKENS(1, 2, 0)),
+     .ropes = ROPE(5e5),
+     .layers = ft_hf_layers_full},
+
     {.model_type = "exaone4",
      .models = "EXAONE 4",
      .defaults = OBJECT(SIZES(102400, 4096, 16384, 32, 32, 32, null, 2048) K(rms_norm_eps, 1e-5)

@@ -80,7 +80,7 @@ static void tensors_are_named_as_transformers_names_them(void **state) {
     checked++;
   }
   ft_free_names(names, count);
-  assert_int_equal(checked, 25);
+  assert_int_equal(checked, 26);
 }
 
 /* ---------------------------------------------------------------- other names */

@@ -170,6 +170,13 @@ static void find_end_of_turn(ft_chat *chat, const ft_specials *specials,
     chat->end_of_turn = found->id;
 }
 
+/* What is written behind the last question's turn. */
+static ft_err find_prompt(ft_chat *chat, const ft_jinja_text *text) {
+  size_t begin, end;
+  if (!ft_chat_region(text, 2, &begin, &end) || end == text->bytes) return FT_OK;
+  return ft_format(&chat->prompt, "%.*s", (int)(text->bytes - end), text->text + end);
+}
+
 /* Added tokens that the template writes around the questions, or first behind the last one. */
 static void find_marks(ft_chat *chat, const ft_tokenizer *t, const ft_jinja_text *text) {
   for (int64_t n = 0; n < ft_tokenizer_num_added(t) && chat->num_marks < FT_MAX_STOPS; n++) {
@@ -210,6 +217,7 @@ static ft_err probe(ft_chat *chat, const ft_tokenizer *t, const ft_specials *spe
     if (err == FT_OK) {
       find_end_of_turn(chat, specials, run.whole);
       find_marks(chat, t, run.whole);
+      err = find_prompt(chat, run.whole);
     }
     ft_chat_run_fini(&run);
     ft_record_fini(&record);
@@ -253,6 +261,7 @@ void ft_chat_free(ft_chat *chat) {
   ft_jinja_free(chat->tools_template);
   cJSON_Delete(chat->tokens);
   ft_chat_pool_free(chat->pool);
+  ft_free(chat->prompt);
   ft_free(chat);
 }
 

@@ -36,6 +36,7 @@ struct ft_chat {
    * cannot write them either. Borrowed from the tokenizer. */
   const char *marks[FT_MAX_STOPS];
   int64_t num_marks;
+  char *prompt; /* owned; what add_generation_prompt writes behind a user's turn; NULL: nothing */
   ft_chat_pool *pool; /* owned */
 };
 

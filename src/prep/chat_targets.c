@@ -91,22 +91,27 @@ static size_t outside_of_tokens(const ft_chat_run *run, const ft_jinja_text *tex
 /* Where the turn's prompt ends in the whole text. */
 static ft_err find_start(ft_chat_run *run, int32_t turn, size_t begin, size_t end, size_t *start) {
   const ft_jinja_text *whole = run->whole, *part = run->part;
-  size_t from = 0;
   ft_err err = ft_chat_run_render(run, turn, true, run->part);
   bool refused = err == FT_ERR_DATA; /* a conversation that ends there, but not the whole */
   if (refused) err = ft_chat_run_render(run, -1, true, run->part);
   if (err != FT_OK) return err;
+  size_t from = last_turn_end(part), bytes = part->bytes - from;
+  const char *prompt = part->text + from;
   bool prefix = !refused && part->bytes >= begin && part->bytes <= end &&
                 memcmp(whole->text, part->text, part->bytes) == 0;
-  if (prefix) {
+  if (prefix && (part->bytes > begin || bytes > 0 || !run->chat->prompt)) {
     *start = part->bytes;
     return FT_OK;
   }
+  if (bytes == 0 && run->chat->prompt) {
+    /* behind results of tools some templates prompt for nothing, and begin the turn as they begin
+     * any other when it is there */
+    prompt = run->chat->prompt;
+    bytes = strlen(prompt);
+  }
   /* history is written in another way: the prompt alone is what follows the last turn */
-  from = last_turn_end(part);
   size_t own = FT_MIN(own_until(whole, begin), end);
-  *start = begin + prompt_in_turn(run, whole->text + begin, own - begin, part->text + from,
-                                  part->bytes - from);
+  *start = begin + prompt_in_turn(run, whole->text + begin, own - begin, prompt, bytes);
   return FT_OK;
 }
 
@@ -164,8 +169,29 @@ static ft_err render_without_results(ft_chat_run *run, int32_t turn) {
   return err == FT_ERR_DATA ? ft_chat_run_render(run, turn + 1, false, run->part) : err;
 }
 
+/* Where the message's own words go on behind those of others, or `end`. */
+static size_t own_words_behind(const ft_chat_run *run, int32_t turn, size_t begin, size_t end) {
+  const ft_jinja_text *text = run->whole;
+  size_t at = 0, found = end;
+  bool others = false;
+  for (int64_t i = 0; i < text->num_spans && at < end; i++) {
+    const ft_jinja_span *span = &text->spans[i];
+    const ft_jinja_origin *o = span->origin >= 0 ? &text->origins[span->origin] : NULL;
+    bool of_messages = span->end > begin && o && strcmp(o->variable, "messages") == 0;
+    if (of_messages && o->index > turn) {
+      others = true;
+      found = end;
+    } else if (of_messages && o->index == turn && others && found == end &&
+               !ft_chat_is_own(text, span)) {
+      found = at;
+    }
+    at = span->end;
+  }
+  return found;
+}
+
 /* The turn without what others say in it: what is left when nobody says that, which is the turn's
- * begin up to *end, and perhaps its end from *rest on. */
+ * begin up to *end, and perhaps its end from *rest on; else its own words behind theirs. */
 static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *end, size_t *rest) {
   size_t from, to, whole_end = *end;
   const char *whole = run->whole->text;
@@ -183,6 +209,8 @@ static ft_err cut_others(ft_chat_run *run, int32_t turn, size_t begin, size_t *e
   else if (left <= whole_end - *end &&
            memcmp(whole + whole_end - left, run->part->text + to - left, left) == 0)
     *rest = whole_end - left;
+  else
+    *rest = own_words_behind(run, turn, begin, whole_end);
   return FT_OK;
 }
 

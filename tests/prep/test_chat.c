@@ -174,6 +174,27 @@ static void results_inside(void **state) {
   close_model(&m);
 }
 
+/* Words of the model behind results in its turn are learnt, though the turn ends otherwise without
+ * results; the next turn's begin is not, though nothing prompts for it behind results. */
+static void words_behind_results(void **state) {
+  (void)state;
+  model m = open_chat(
+      "{% for m in messages %}{% if m.role == 'user' %}U{{ m.content }}{% endif %}"
+      "{% if m.role == 'assistant' %}<|im_start|>{% for c in m.tool_calls %}<c>{% endfor %}"
+      "{% for t in messages if m.tool_calls and t.role == 'tool' %}"
+      "<r>{{ t.content }}</r>{% endfor %}{{ m.content }}"
+      "{% if not m.tool_calls or messages|selectattr('role', 'equalto', 'tool')|list|length == 0 %}"
+      "<|im_end|>{% endif %}{% endif %}{% endfor %}"
+      "{{ '<|im_start|>' if add_generation_prompt and messages[-1].role != 'tool' }}",
+      NULL, NULL);
+  check(&m,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":"
+        "\"w\",\"tool_calls\":[{\"name\":\"f\"}]},{\"role\":\"tool\",\"content\":\"5\"},{\"role\":"
+        "\"assistant\",\"content\":\"a\"}]}",
+        "Uq<|im_start|>[<c>]<r>5</r>[w]<|im_start|>[a<|im_end|>]");
+  close_model(&m);
+}
+
 static void forging(void **state) {
   (void)state;
   model m = open_chat(THINKING, NULL, NULL);
@@ -401,6 +422,7 @@ int main(void) {
                                      cmocka_unit_test(generation),
                                      cmocka_unit_test(odd_templates),
                                      cmocka_unit_test(results_inside),
+                                     cmocka_unit_test(words_behind_results),
                                      cmocka_unit_test(forging),
                                      cmocka_unit_test(around),
                                      cmocka_unit_test(places),

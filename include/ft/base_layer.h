@@ -3,6 +3,11 @@
 #define FT_BASE_LAYER_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* In the place of a token's id: a row of a document that no token stands for. What a method puts
+ * there (a prompt, a prefix) comes from elsewhere. */
+#define FT_NO_TOKEN UINT32_MAX
 
 typedef enum ft_norm_kind {
   FT_NORM_RMS,  /* x · rstd · w, rstd = (mean(x²) + eps)^-½ (Zhang & Sennrich 2019) */

@@ -3,6 +3,7 @@
 #ifndef FT_DATA_H
 #define FT_DATA_H
 
+#include "ft/base_layer.h"
 #include "ft/io.h"
 
 typedef struct ft_data_source {
@@ -29,6 +30,7 @@ typedef struct ft_data_options {
   bool concatenate;
   double replay_share; /* of rows, which the last source has whatever `concatenate` says; 0: none */
   int64_t seq_len;
+  int64_t virtual_rows; /* of a batch, before each document: room for what a method puts there */
   bool packing, shuffle;
   bool prompt_targets; /* FT_TARGET_PAIR: a chosen document has targets in its prompt, too */
   bool best_fit; /* rows are filled as full as they get; else next-fit: in order of documents */
@@ -42,7 +44,9 @@ typedef struct ft_data ft_data;
 
 /* A row is a document, or a pair of them (FT_TARGET_PAIR: the chosen and the rejected one, side by
  * side); with packing, as many whole ones as fit: documents into seq_len tokens, pairs into twice
- * as many, since each document of a pair may have seq_len. */
+ * as many, since each document of a pair may have seq_len. Where virtual rows stand before each
+ * document, they count: a row has room for seq_len tokens and one document's virtual rows. So what
+ * a document holds does not depend on them. */
 
 /* Opens all shards, checks them, cuts text documents at multiples of seq_len, packs rows. Documents
  * are packed once, so every epoch has the same rows, each once, in an order of its own. Several
@@ -91,12 +95,14 @@ typedef struct ft_batch_document {
                     set and place, have one hash */
 } ft_batch_document;
 
-/* A micro-batch: documents laid end to end, no padding. Where masks are drawn (shards of kind
- * masked without labels), 15 of 100 tokens that may be masked are targets; of these 80 of 100
- * become the mask token, 10 any token, 10 stay (Devlin et al. 2019), by numbers of (seed, epoch,
- * token). Arrays are owned by the batch and reused. */
+/* A micro-batch: documents laid end to end, no padding. Virtual rows before each document have
+ * FT_NO_TOKEN, no target and the first positions, and the document's offset includes them. Where
+ * masks are drawn (shards of kind masked without labels), 15 of 100 tokens that may be masked are
+ * targets; of these 80 of 100 become the mask token, 10 any token, 10 stay (Devlin et al. 2019), by
+ * numbers of (seed, epoch, token). Arrays are owned by the batch and reused. */
 typedef struct ft_batch {
   int64_t num_tokens, num_documents, num_targets;
+  int64_t num_virtual;          /* of num_tokens: rows that no token stands for */
   uint32_t *tokens;             /* [num_tokens] */
   int32_t *targets;             /* [num_tokens] id to predict at this position, -1: none */
   int32_t *positions;           /* [num_tokens] place in the document */
@@ -129,8 +135,8 @@ typedef struct ft_data_counts {
 } ft_data_counts;
 /* Of rows first … first+num_rows-1: reads masks only. */
 ft_err ft_data_count(ft_data *data, int64_t first, int64_t num_rows, ft_data_counts *counts);
-/* The largest number of tokens that a micro-batch of num_rows rows may have, mismatched documents
- * (FT_TARGET_RATED) included. */
+/* The largest number of tokens that a micro-batch of num_rows rows may have, virtual rows and
+ * mismatched documents (FT_TARGET_RATED) included. */
 int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows);
 
 #endif

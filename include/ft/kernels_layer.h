@@ -101,13 +101,14 @@ void ft_rope_apply(const ft_rope *rope, ft_dtype type, void *x, const int32_t *p
 /* One of the tables that an embedding adds up: tokens, learned positions, token types. */
 typedef struct ft_embedding {
   const void *table;   /* [entries, n] of type */
-  const uint32_t *ids; /* [tokens] entry of each; NULL: entry 0 for all */
+  const uint32_t *ids; /* [tokens] entry of each, FT_NO_TOKEN: none; NULL: entry 0 for all */
   float scale;         /* multiplies the entry */
 } ft_embedding;
 
 enum { FT_EMBEDDINGS_MOST = 4 };
 
-/* out [tokens, n] = Σ over `num` ≤ FT_EMBEDDINGS_MOST embeddings of scale · table[id]. */
+/* out [tokens, n] = Σ over `num` ≤ FT_EMBEDDINGS_MOST embeddings of scale · table[id]; a token
+ * without an entry gets 0 of that table. */
 void ft_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
                            int64_t tokens, int64_t n);
 /* Noise on the embeddings of a training pass (NEFTune: Jain et al. 2023, arXiv 2310.05914). */
@@ -115,11 +116,12 @@ typedef struct ft_noise {
   double alpha;         /* 0: none */
   uint64_t seed, step;  /* name the random numbers, as FT_RANDOM_NOISE has it, … */
   uint64_t micro_batch; /* … below 2^24 */
+  int64_t virtual_rows; /* the first of each document, which get none and do not count */
 } ft_noise;
 /* x [tokens, n] += factor · u · alpha / √(length · n) for the `num_documents` documents that lie
- * end to end: `length` is that of a token's document, u uniform in [−1, 1), 24 bits: element c of
- * token t has word c mod 4 of index micro_batch · 2^39 + t · ⌈n/4⌉ + ⌊c/4⌋. Summed in f32, rounded
- * once. */
+ * end to end: `length` is that of a token's document (without its virtual rows), u uniform in [−1,
+ * 1), 24 bits: element c of token t has word c mod 4 of index micro_batch · 2^39 + t · ⌈n/4⌉ +
+ * ⌊c/4⌋. Summed in f32, rounded once. */
 void ft_add_noise(ft_dtype type, void *x, const ft_noise *noise, float factor,
                   const int64_t *offsets, int64_t num_documents, int64_t n);
 /* Entries first … first+num_entries-1 of the gradient of e's table (which is not read):

@@ -64,7 +64,7 @@ void ft_batch_fini(ft_batch *batch) {
   *batch = (ft_batch){0};
 }
 
-/* Room for one more document of `length` tokens. */
+/* Room for one more document that takes `length` rows. */
 static ft_err reserve(ft_batch *batch, int64_t length) {
   const ft_array of_tokens[] = {{(void **)&batch->tokens, sizeof *batch->tokens},
                                 {(void **)&batch->targets, sizeof *batch->targets},
@@ -79,21 +79,32 @@ static ft_err reserve(ft_batch *batch, int64_t length) {
                      &batch->capacity_documents, of_documents, FT_ARRAY_SIZE(of_documents));
 }
 
-/* Where the next document of the batch goes, which has room for it. */
-static ft_data_slot next_slot(const ft_batch *batch) {
-  int64_t at = batch->num_tokens;
-  return (ft_data_slot){.tokens = batch->tokens + at, .targets = batch->targets + at};
+/* Where the next document of the batch goes, of `length` tokens: room for it, with the rows before
+ * it. */
+static ft_err open_slot(const ft_data *data, ft_batch *batch, int64_t length, ft_data_slot *slot) {
+  int64_t at = batch->num_tokens, virtual_rows = data->virtual_rows;
+  ft_err err = reserve(batch, virtual_rows + length);
+  if (err != FT_OK) return err;
+  for (int64_t i = at; i < at + virtual_rows; i++) {
+    batch->tokens[i] = FT_NO_TOKEN;
+    batch->targets[i] = -1;
+  }
+  *slot = (ft_data_slot){.tokens = batch->tokens + at + virtual_rows,
+                         .targets = batch->targets + at + virtual_rows};
+  return FT_OK;
 }
 
 /* The slot has been filled with `length` tokens. */
-static void take_slot(ft_batch *batch, const ft_data_slot *slot, int64_t length, int64_t item) {
-  int64_t d = batch->num_documents++;
-  for (int64_t i = 0; i < length; i++)
+static void take_slot(const ft_data *data, ft_batch *batch, const ft_data_slot *slot,
+                      int64_t length, int64_t item) {
+  int64_t d = batch->num_documents++, rows = data->virtual_rows + length;
+  for (int64_t i = 0; i < rows; i++)
     batch->positions[batch->num_tokens + i] = (int32_t)i;
   batch->classes[d] = slot->class_of;
   batch->documents[d] = slot->about;
   batch->documents[d].item = item;
-  batch->num_tokens += length;
+  batch->num_tokens += rows;
+  batch->num_virtual += data->virtual_rows;
   batch->num_targets += slot->num;
   batch->offsets[d + 1] = batch->num_tokens;
 }
@@ -101,18 +112,20 @@ static void take_slot(ft_batch *batch, const ft_data_slot *slot, int64_t length,
 static ft_err append_document(ft_data *data, const ft_data_place *document, void *arg) {
   ft_err err = FT_OK;
   ft_batch *batch = arg;
-  FT_TRY(reserve(batch, document->length));
-  ft_data_slot slot = next_slot(batch);
+  ft_data_slot slot;
+  FT_TRY(open_slot(data, batch, document->length, &slot));
   FT_TRY(ft_data_read_document(data, document, &slot));
   bool rejected = slot.about.part == FT_PART_REJECTED;
-  take_slot(batch, &slot, document->length, rejected ? batch->num_items - 1 : batch->num_items);
+  int64_t item = rejected ? batch->num_items - 1 : batch->num_items;
+  take_slot(data, batch, &slot, document->length, item);
   batch->num_items += !rejected;
 out:
   return err;
 }
 
 ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *batch) {
-  batch->num_tokens = batch->num_documents = batch->num_targets = batch->num_items = 0;
+  batch->num_tokens = batch->num_documents = batch->num_targets = 0;
+  batch->num_items = batch->num_virtual = 0;
   ft_err err = reserve(batch, 1);
   if (err != FT_OK) return err;
   batch->offsets[0] = 0;
@@ -140,11 +153,11 @@ static ft_err append_mismatched(ft_data *data, const ft_data_place *document, vo
   int64_t prompt;
   FT_TRY(ft_data_prompt_length(data, document, &prompt));
   int64_t length = FT_MIN(prompt + m->previous.length - m->answer_at, data->seq_len);
-  FT_TRY(reserve(m->batch, length));
-  ft_data_slot slot = next_slot(m->batch);
+  ft_data_slot slot;
+  FT_TRY(open_slot(data, m->batch, length, &slot));
   FT_TRY(
       ft_data_read_mismatched(data, document, prompt, &m->previous, m->answer_at, length, &slot));
-  take_slot(m->batch, &slot, length, m->item++);
+  take_slot(data, m->batch, &slot, length, m->item++);
   m->previous = *document;
   m->answer_at = prompt;
 out:

@@ -48,6 +48,7 @@ ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
   FT_TRY(check_options(options));
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof *data, (void **)&data));
   data->seq_len = options->seq_len;
+  data->virtual_rows = options->virtual_rows;
   data->shuffle = options->shuffle;
   data->target = options->target;
   data->prompt_targets = options->prompt_targets;
@@ -124,5 +125,6 @@ int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
     longest = FT_MAX(longest, data->sources[i].longest_row);
   int64_t most = num_rows * longest;
   /* the mismatched have its prompts, and its answers but for the first one's */
-  return data->target == FT_TARGET_RATED ? 2 * most + data->seq_len : most;
+  if (data->target != FT_TARGET_RATED) return most;
+  return 2 * most + data->seq_len + data->virtual_rows;
 }

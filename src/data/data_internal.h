@@ -16,6 +16,7 @@ typedef struct ft_data_shards {
   int64_t index;          /* among the sources; part of the key of its random numbers */
   ft_tokens_file **files; /* [num_files] */
   int64_t num_files;
+  int64_t virtual_rows; /* before each document */
   int64_t *bases;           /* [num_files + 1] first token of each file on the source's axis */
   int64_t *first_documents; /* [num_files] number of each file's first one on that axis */
   int64_t *starts;        /* [num_documents + 1] first token of each document; they tile the axis */
@@ -24,7 +25,7 @@ typedef struct ft_data_shards {
   int64_t *packing_order; /* [items] as they fill rows; NULL: file order */
   int64_t *row_starts;    /* [num_rows + 1] places in packing order; NULL: a row is an item */
   int64_t num_rows;
-  int64_t longest_row;     /* tokens */
+  int64_t longest_row;     /* tokens, virtual ones included */
   ft_data_order orders[2]; /* of epochs with this parity */
 } ft_data_shards;
 
@@ -42,7 +43,8 @@ void ft_data_compare_preparations(const ft_data *data, ft_mistakes *mistakes);
  * below 2^24. */
 ft_err ft_data_best_fit(const int64_t *lengths, int64_t count, int64_t seq_len, int64_t *order,
                         int64_t *row_starts, int64_t *num_rows);
-/* Fills rows with items: next-fit or best-fit up to per_item · seq_len tokens, or one each. */
+/* Fills rows with items: next-fit or best-fit up to per_item · (seq_len + virtual_rows) tokens, or
+ * one each. */
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options);
 /* *row = row number `n` of the source's endless stream, epoch after epoch. */
 ft_err ft_data_row_at(ft_data_shards *shards, bool shuffle, uint64_t seed, int64_t n, int64_t *row);
@@ -72,7 +74,7 @@ struct ft_data {
   ft_data_shards *sources; /* [num_sources] */
   int64_t num_sources;
   ft_data_mix mix;
-  int64_t seq_len;
+  int64_t seq_len, virtual_rows;
   ft_data_target target;
   bool prompt_targets;
   uint32_t vocab; /* of the model */

@@ -7,10 +7,12 @@ static uint64_t random_step(const ft_data_shards *shards, int64_t step) {
   return (uint64_t)shards->index << 48 ^ (uint64_t)step;
 }
 
+/* Of a batch, the rows that an item takes. */
 static int64_t length_at(const ft_data_shards *shards, int64_t place) {
   int64_t item = shards->packing_order ? shards->packing_order[place] : place;
   int64_t d = item * shards->per_item;
-  return shards->starts[d + shards->per_item] - shards->starts[d];
+  return shards->starts[d + shards->per_item] - shards->starts[d] +
+         shards->per_item * shards->virtual_rows;
 }
 
 static int64_t num_items(const ft_data_shards *shards) {
@@ -68,8 +70,10 @@ out:
 
 ft_err ft_data_pack(ft_data_shards *shards, const ft_data_options *options) {
   ft_err err = FT_OK;
-  int64_t count = num_items(shards), size = options->seq_len * shards->per_item;
+  int64_t count = num_items(shards);
+  int64_t size = (options->seq_len + options->virtual_rows) * shards->per_item;
   shards->num_rows = count;
+  shards->virtual_rows = options->virtual_rows;
   if (!options->packing) {
     for (int64_t place = 0; place < count; place++)
       shards->longest_row = FT_MAX(shards->longest_row, length_at(shards, place));

@@ -8,8 +8,10 @@
 /* Columns that are added up at a time. */
 enum { COLUMNS = 512 };
 
+/* -1: none. */
 static int64_t entry_of(const ft_embedding *e, int64_t token) {
-  return e->ids ? (int64_t)e->ids[token] : 0;
+  if (!e->ids) return 0;
+  return e->ids[token] == FT_NO_TOKEN ? -1 : (int64_t)e->ids[token];
 }
 
 static void one_token(ft_dtype type, void *out, const ft_embedding *embeddings, int num,
@@ -18,10 +20,12 @@ static void one_token(ft_dtype type, void *out, const ft_embedding *embeddings, 
   for (int64_t c = 0; c < n; c += COLUMNS) {
     float sum[COLUMNS] = {0};
     int64_t columns = FT_MIN((int64_t)COLUMNS, n - c);
-    for (int i = 0; i < num; i++)
-      vector->sum_scaled(type, columns, sum,
-                         ft_at(type, embeddings[i].table, entry_of(&embeddings[i], token) * n + c),
+    for (int i = 0; i < num; i++) {
+      int64_t entry = entry_of(&embeddings[i], token);
+      if (entry < 0) continue;
+      vector->sum_scaled(type, columns, sum, ft_at(type, embeddings[i].table, entry * n + c),
                          embeddings[i].scale);
+    }
     vector->convert(type, ft_at_out(type, out, c), FT_F32, sum, columns);
   }
 }
@@ -34,8 +38,9 @@ void ft_embeddings_forward(ft_dtype type, void *out, const ft_embedding *embeddi
 #pragma omp parallel for schedule(dynamic, 64) if (tokens * n > FT_PARALLEL_ELEMENTS)
   for (int64_t t = 0; t < tokens; t++) {
     void *row = ft_at_out(type, out, t * n);
-    if (copied)
-      memcpy(row, ft_at(type, embeddings->table, entry_of(embeddings, t) * n), bytes);
+    int64_t entry = entry_of(embeddings, t);
+    if (copied && entry >= 0)
+      memcpy(row, ft_at(type, embeddings->table, entry * n), bytes);
     else
       one_token(type, row, embeddings, num, t, n);
   }
@@ -68,9 +73,9 @@ void ft_add_noise(ft_dtype type, void *x, const ft_noise *noise, float factor,
   static_assert(COLUMNS % 4 == 0, "a random index belongs to one piece of a row");
 #pragma omp parallel for schedule(dynamic, 1) if (num_documents > 1)
   for (int64_t d = 0; d < num_documents; d++) {
-    double elements = (double)(offsets[d + 1] - offsets[d]) * (double)n;
-    float magnitude = factor * (float)(noise->alpha / sqrt(elements));
-    for (int64_t t = offsets[d]; t < offsets[d + 1]; t++)
+    int64_t begin = offsets[d] + noise->virtual_rows, end = offsets[d + 1];
+    float magnitude = factor * (float)(noise->alpha / sqrt((double)(end - begin) * (double)n));
+    for (int64_t t = begin; t < end; t++)
       noisy_row(type, ft_at_out(type, x, t * n), noise, magnitude, first + (uint64_t)t * row, n);
   }
 }

@@ -229,6 +229,7 @@ void ft_ref_embeddings_forward(ft_dtype type, void *out, const ft_embedding *emb
       double sum = 0;
       for (int j = 0; j < num; j++) {
         int64_t entry = embeddings[j].ids ? embeddings[j].ids[t] : 0;
+        if (entry == FT_NO_TOKEN) continue;
         sum += (double)embeddings[j].scale * get(type, embeddings[j].table, entry * n + i);
       }
       put(type, out, t * n + i, sum);

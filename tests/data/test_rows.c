@@ -156,6 +156,44 @@ static void packed_rows_are_full_and_fit(void **state) {
 }
 
 /* The first token of each of the first `count` rows. */
+/* A row has room for seq_len tokens and the virtual rows of one document; documents hold what they
+ * hold without. */
+static void virtual_rows_stand_before_each_document(void **state) {
+  (void)state;
+  const int lengths[] = {4, 1, 2, 3};
+  write_shard("virtual.h5", FT_TOKENS_SFT, 0, lengths, 4);
+  ft_data_source source = {in_root("virtual.h5"), 1};
+  ft_data_options options = options_of(&source, 1);
+  options.seq_len = 5;
+  options.virtual_rows = 2;
+  options.packing = true;
+  ft_data *data;
+  ft_batch batch = {0};
+  assert_ok(ft_data_open(&options, &data));
+  assert_int_equal(ft_data_num_rows(data), 3); /* 2 + 4; 2 + 1, 2 + 2; 2 + 3 */
+  assert_int_equal(ft_data_max_tokens(data, 2), 14);
+  assert_int_equal(ft_data_num_tokens(data), 10);
+  for (int again = 0; again < 2; again++) {
+    assert_ok(ft_data_rows(data, 1, 2, &batch));
+    const uint32_t tokens[] = {FT_NO_TOKEN, FT_NO_TOKEN, STRIDE,         FT_NO_TOKEN,
+                               FT_NO_TOKEN, 2 * STRIDE,  2 * STRIDE + 1, FT_NO_TOKEN,
+                               FT_NO_TOKEN, 3 * STRIDE,  3 * STRIDE + 1, 3 * STRIDE + 2};
+    const int32_t targets[] = {
+        -1, -1, -1, -1, -1, 2 * STRIDE + 1, -1, -1, -1, 3 * STRIDE + 1, 3 * STRIDE + 2, -1};
+    const int32_t positions[] = {0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 4};
+    const int64_t offsets[] = {0, 3, 7, 12};
+    assert_int_equal(batch.num_tokens, 12);
+    assert_int_equal(batch.num_virtual, 6);
+    assert_int_equal(batch.num_targets, 3);
+    assert_memory_equal(batch.tokens, tokens, sizeof tokens);
+    assert_memory_equal(batch.targets, targets, sizeof targets);
+    assert_memory_equal(batch.positions, positions, sizeof positions);
+    assert_memory_equal(batch.offsets, offsets, sizeof offsets);
+  }
+  ft_batch_fini(&batch);
+  ft_data_close(data);
+}
+
 static void first_tokens(ft_data *data, int64_t first, int count, uint32_t *out) {
   ft_batch batch = {0};
   for (int i = 0; i < count; i++) {
@@ -426,6 +464,7 @@ int main(void) {
       cmocka_unit_test(text_is_cut_at_multiples_of_seq_len),
       cmocka_unit_test(every_document_comes_once_an_epoch),
       cmocka_unit_test(packed_rows_are_full_and_fit),
+      cmocka_unit_test(virtual_rows_stand_before_each_document),
       cmocka_unit_test(epochs_and_seeds_have_orders_of_their_own),
       cmocka_unit_test(file_order_wraps_around),
       cmocka_unit_test(rows_do_not_depend_on_what_was_read_before),

@@ -92,8 +92,8 @@ typedef struct ft_method {
   float dropout;         /* of a low-rank part's input in training: the share that is left out */
   bool both_ends;        /* the embedding's low-rank part stands beside the tied head, too */
   int64_t prompt_tokens; /* before each document; 0: none, as all of these */
-  int64_t prefix_tokens;
-  int64_t bottleneck; /* its width */
+  int64_t prefix_tokens; /* not with a prompt */
+  int64_t bottleneck;    /* its width */
   ft_activation_kind bottleneck_activation;
   bool bottleneck_after_attention; /* too, not only after the feed-forward part (Houlsby) */
   bool bottleneck_reads_sum;       /* of stream and branch, not the branch alone (Pfeiffer) */
@@ -116,8 +116,11 @@ typedef struct ft_choice {
   const void *arg;
 } ft_choice;
 
-/* Whether the method adds tensors that belong to no single map. */
-bool ft_method_adds(const ft_method *method);
+/* Rows that stand before the tokens of each document: of a prompt or a prefix. They take the first
+ * positions; what a layer computes for those of a prefix is not used. */
+static inline int64_t ft_method_virtual_rows(const ft_method *method) {
+  return method->prompt_tokens + method->prefix_tokens;
+}
 
 /* Writes the tensors of a place as ft_arch_tensors does, those that are added included, in the
  * order in which the backward pass finishes their gradients. Returns their number. */

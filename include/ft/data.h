@@ -102,7 +102,7 @@ typedef struct ft_batch_document {
  * numbers of (seed, epoch, token). Arrays are owned by the batch and reused. */
 typedef struct ft_batch {
   int64_t num_tokens, num_documents, num_targets;
-  int64_t num_virtual;          /* of num_tokens: rows that no token stands for */
+  int64_t virtual_rows;         /* of each document, before its tokens */
   uint32_t *tokens;             /* [num_tokens] */
   int32_t *targets;             /* [num_tokens] id to predict at this position, -1: none */
   int32_t *positions;           /* [num_tokens] place in the document */
@@ -114,6 +114,8 @@ typedef struct ft_batch {
 } ft_batch;
 
 void ft_batch_fini(ft_batch *batch);
+/* Takes the virtual rows out: the batch as it is without what a method puts there. */
+void ft_batch_drop_virtual(ft_batch *batch);
 
 /* Rows first … first+num_rows-1 of the endless training stream as one micro-batch. batch starts
  * zeroed. */

@@ -28,7 +28,8 @@ typedef struct ft_model_options {
 /* A micro-batch as the model sees it; everything borrowed. */
 typedef struct ft_model_batch {
   int64_t num_tokens, num_documents;
-  const uint32_t *tokens;   /* [num_tokens] */
+  const uint32_t *tokens;   /* [num_tokens] FT_NO_TOKEN: a row of the method's (arch_method.h), the
+                               first ft_method_virtual_rows of each document, and no others */
   const int32_t *targets;   /* [num_tokens] id to predict, -1: none */
   const int32_t *positions; /* [num_tokens] */
   const int64_t *offsets;   /* [num_documents + 1] */
@@ -43,12 +44,8 @@ typedef struct ft_predictions {
   const int32_t *targets, *predicted; /* [num] borrowed until the next pass */
 } ft_predictions;
 
-/* Refuses a layout with something that no pass computes yet: to be asked before anything is read or
- * allocated for it. Not collective. Errors: FT_ERR_CONFIG. */
-ft_err ft_model_check(const ft_layout *layout);
 /* Allocates activations and workspace for the model that the shard's layout describes. Not
- * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES), those of
- * ft_model_check. */
+ * collective. shard is borrowed. Errors: FT_ERR_MEMORY, FT_ERR_USAGE (FTRUN_LOGITS_BYTES). */
 ft_err ft_model_new(ft_shard *shard, const ft_model_options *options, ft_model **out);
 void ft_model_free(ft_model *model);
 /* What ft_model_new allocates for the model of a layout, to the byte, and what attention takes
@@ -58,8 +55,9 @@ ft_err ft_model_footprint(const ft_layout *layout, const ft_model_options *optio
                           ft_footprint *out);
 
 /* Sets what a method has added to a model whose own weights are there to its first values, those of
- * options.seed. Collective over all ranks. Errors: FT_ERR_STOPPED. */
-ft_err ft_model_start_method(ft_model *model);
+ * options.seed; a prompt to the embedded prompt [prompt_tokens], or if that is NULL as the rest.
+ * Collective over all ranks. Errors: FT_ERR_STOPPED, FT_ERR_MEMORY. */
+ft_err ft_model_start_method(ft_model *model, const uint32_t *prompt);
 
 /* Forward and backward of one micro-batch; batch NULL: this rank has none in this round and only
  * takes part in the collectives. row_loss: what a row (a token with a target, or a document with a
@@ -98,7 +96,8 @@ ft_err ft_model_logits(ft_model *model, const ft_model_batch *batch, const int64
 
 /* ---- generation: one document, keys and values of earlier tokens kept. One rank. */
 typedef struct ft_cache ft_cache;
-ft_err ft_cache_new(ft_model *model, int64_t max_positions, ft_cache **out);
+/* Room for max_tokens, and what a method puts before them. */
+ft_err ft_cache_new(ft_model *model, int64_t max_tokens, ft_cache **out);
 void ft_cache_free(ft_cache *cache);
 /* Appends `count` tokens and gives the logits [vocab] (f32) of the last of them. */
 ft_err ft_model_extend(ft_model *model, ft_cache *cache, const uint32_t *tokens, int64_t count,

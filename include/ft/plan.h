@@ -21,11 +21,15 @@ typedef struct ft_plan_modules {
 /* max_tokens: of a micro-batch. */
 ft_plan_modules ft_plan_modules_of(const ft_config *config, int64_t max_tokens);
 
+/* Whether data.seq_len tokens, and what a method puts before them, fit the positions of the model
+ * of MODEL_DIR. Errors: FT_ERR_CONFIG. */
+ft_err ft_plan_check_positions(const ft_config *config, const char *model_dir,
+                               const ft_hf_config *hf);
 /* Opens a set of a configuration for a model: its validation set of that number, or
  * FT_PLAN_TRAINING, all of data.train together. tokenizer_sha256: of the model's tokenizer, ""
  * where nobody asks. Errors: as ft_data_open. */
 enum { FT_PLAN_TRAINING = -1 };
-ft_err ft_plan_open_set(const ft_config *config, const ft_arch *arch, int64_t set,
+ft_err ft_plan_open_set(const ft_config *config, const ft_layout *layout, int64_t set,
                         const char *tokenizer_sha256, ft_data **out);
 
 /* One measured node (ftrun bench --calibrate); 0: not measured. */

@@ -33,10 +33,6 @@ bool ft_role_is_part(ft_role role, ft_role *map, ft_part_kind *part) {
   return true;
 }
 
-bool ft_method_adds(const ft_method *m) {
-  return m->prompt_tokens > 0 || m->prefix_tokens > 0 || m->bottleneck > 0;
-}
-
 typedef struct lister {
   const ft_arch *arch;
   const ft_method *method;

@@ -141,6 +141,11 @@ out:
   return err;
 }
 
+/* Positions that a method leaves to tokens. */
+static int64_t max_tokens(const generator *g) {
+  return g->hf.arch.max_positions - ft_method_virtual_rows(&g->hf.layout->method);
+}
+
 static ft_err make_prompt(generator *g) {
   ft_err err = FT_OK;
   const arguments *a = g->arguments;
@@ -152,9 +157,9 @@ static ft_err make_prompt(generator *g) {
   }
   FT_CHECK(g->prompt.count > 0, FT_ERR_USAGE,
            "the prompt is empty, and this tokenizer adds no first token");
-  FT_CHECK(g->prompt.count <= g->hf.arch.max_positions, FT_ERR_DATA,
-           "the prompt has %lld tokens; %s allows %lld positions", (long long)g->prompt.count,
-           a->model, (long long)g->hf.arch.max_positions);
+  FT_CHECK(g->prompt.count <= max_tokens(g), FT_ERR_DATA,
+           "the prompt has %lld tokens; %s allows %lld positions%s", (long long)g->prompt.count,
+           a->model, (long long)max_tokens(g), a->adapter ? " behind the adapter's" : "");
   for (int64_t i = 0; i < g->prompt.count; i++)
     FT_CHECK(g->prompt.ids[i] < g->hf.arch.vocab, FT_ERR_DATA,
              "token %u of %s/tokenizer.json is beyond the vocabulary of %s/config.json (%lld)",
@@ -168,8 +173,6 @@ static ft_err lay_adapter(generator *g) {
   const char *dir = g->arguments->adapter;
   FT_TRY(ft_hf_adapter_open(dir, &g->adapter));
   FT_TRY(ft_hf_adapter_put(g->adapter, g->arguments->model, &g->hf));
-  err = ft_model_check(g->hf.layout);
-  if (err != FT_OK) ft_fail_prefix(err, "--adapter \"%s\"", dir);
 out:
   return err;
 }
@@ -203,14 +206,14 @@ static ft_err open_model(generator *g) {
   const ft_arch *arch = &g->hf.arch;
   ft_dtype own = g->hf.dtype == FT_F32 ? FT_F32 : FT_BF16;
   ft_dtype type = a->has_precision ? a->precision : own;
-  int64_t positions = FT_MIN(g->prompt.count + a->max_tokens, arch->max_positions);
+  int64_t rows = g->prompt.count + ft_method_virtual_rows(&g->hf.layout->method);
   ft_shard_options shard = {.stage = 2, .training = false, .compute = type};
-  ft_model_options model = {.compute = type, .max_tokens = FT_MIN(g->prompt.count, 2048)};
+  ft_model_options model = {.compute = type, .max_tokens = FT_MIN(rows, 2048)};
   void *p;
   FT_TRY(ft_hf_check_weights(a->model, &g->hf));
   FT_TRY(ft_shard_new(g->comm, g->hf.layout, &shard, &g->shard));
   FT_TRY(ft_model_new(g->shard, &model, &g->model));
-  FT_TRY(ft_cache_new(g->model, positions, &g->cache));
+  FT_TRY(ft_cache_new(g->model, FT_MIN(g->prompt.count + a->max_tokens, max_tokens(g)), &g->cache));
   FT_TRY(ft_sampler_init(&g->sampler, arch->vocab, a->temperature, a->top_p, (uint64_t)a->seed));
   FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, arch->vocab, sizeof(float), &p));
   g->logits = p;
@@ -237,7 +240,7 @@ static void print_token(const generator *g, ft_printer *printer, uint32_t id) {
 static ft_err generate(generator *g) {
   ft_err err = FT_OK;
   ft_printer printer = {0};
-  int64_t room = g->hf.arch.max_positions - g->prompt.count;
+  int64_t room = max_tokens(g) - g->prompt.count;
   int64_t limit = FT_MIN(g->arguments->max_tokens, room);
   size_t logits_bytes = (size_t)g->hf.arch.vocab * sizeof(float);
   FT_TRY(ft_model_extend(g->model, g->cache, g->prompt.ids, g->prompt.count, g->logits));

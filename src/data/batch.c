@@ -104,7 +104,6 @@ static void take_slot(const ft_data *data, ft_batch *batch, const ft_data_slot *
   batch->documents[d] = slot->about;
   batch->documents[d].item = item;
   batch->num_tokens += rows;
-  batch->num_virtual += data->virtual_rows;
   batch->num_targets += slot->num;
   batch->offsets[d + 1] = batch->num_tokens;
 }
@@ -124,12 +123,27 @@ out:
 }
 
 ft_err ft_data_rows(ft_data *data, int64_t first, int64_t num_rows, ft_batch *batch) {
-  batch->num_tokens = batch->num_documents = batch->num_targets = 0;
-  batch->num_items = batch->num_virtual = 0;
+  batch->num_tokens = batch->num_documents = batch->num_targets = batch->num_items = 0;
+  batch->virtual_rows = data->virtual_rows;
   ft_err err = reserve(batch, 1);
   if (err != FT_OK) return err;
   batch->offsets[0] = 0;
   return visit_rows(data, first, num_rows, append_document, batch);
+}
+
+void ft_batch_drop_virtual(ft_batch *batch) {
+  int64_t to = 0, from = 0;
+  for (int64_t d = 0; d < batch->num_documents; d++) {
+    int64_t end = batch->offsets[d + 1];
+    for (from += batch->virtual_rows; from < end; from++, to++) {
+      batch->tokens[to] = batch->tokens[from];
+      batch->targets[to] = batch->targets[from];
+      batch->positions[to] = batch->positions[from] - (int32_t)batch->virtual_rows;
+    }
+    batch->offsets[d + 1] = to;
+  }
+  batch->num_tokens = to;
+  batch->virtual_rows = 0;
 }
 
 /* ---------------------------------------------------------------- mismatched documents */

@@ -234,12 +234,18 @@ static ft_err check_entries(const chooser *c, const char *key, const ft_hf_modul
 /* A bottleneck is defined for layers whose branches are normed before and joined as they are. */
 static ft_err check_model(const ft_hf_config *config, const ft_hf_method *m) {
   const ft_arch *a = &config->arch;
-  if (m->kind == FT_METHOD_BOTTLENECK && a->norm_places != FT_NORM_BEFORE)
+  bool bottleneck = m->kind == FT_METHOD_BOTTLENECK;
+  if (bottleneck && a->norm_places != FT_NORM_BEFORE)
     return ft_fail(
         FT_ERR_CONFIG,
         "method.name \"adapter\": bottlenecks are supported for models whose norms stand "
         "before a layer's branches only; those of a %s model stand elsewhere too",
         config->model_type);
+  if (bottleneck && (a->residual_scale < 1 || a->residual_scale > 1))
+    return ft_fail(FT_ERR_CONFIG,
+                   "method.name \"adapter\": bottlenecks are supported for models that add a "
+                   "layer's branches as they are; this %s model multiplies them by %g",
+                   config->model_type, (double)a->residual_scale);
   bool virtual = m->kind == FT_METHOD_PREFIX || m->kind == FT_METHOD_PROMPT;
   if (virtual && (a->two_way || a->head != FT_HEAD_TOKENS))
     return ft_fail(FT_ERR_CONFIG,

@@ -1,6 +1,6 @@
 /* Attention: the projections to queries, keys and values, their norms, the rotation by position,
  * and the only place where tokens of a document see each other. */
-#include "internal.h"
+#include "virtual.h"
 
 static linear query(const ft_model *m) {
   return (linear){FT_ROLE_Q, FT_ROLE_Q_BIAS, m->d, m->q, FT_MAP_Q};
@@ -120,6 +120,7 @@ ft_err ft_attention_project(ft_model *m, int64_t layer, const unit_weights *w,
   if (norm_last) rotate(m, layer, batch, a->qk, false);
   if (a->qk) norm_heads(m, w, tokens, a);
   if (!norm_last) rotate(m, layer, batch, a->qkv, false);
+  ft_prefix_put(m, w, batch, a->qkv);
 out:
   return err;
 }
@@ -154,6 +155,7 @@ static ft_err heads_backward(ft_model *m, int64_t layer, const unit_weights *w,
       .d_o = m->d_attended, .dq = m->d_qkv, .dk = keys(m, m->d_qkv), .dv = values(m, m->d_qkv)};
   FT_TRY(ft_attention_backward(&attention, &in, &out, &gradient));
   ft_time_enter(FT_TIME_ELEMENTWISE);
+  FT_TRY(ft_prefix_backward(m, batch));
   if (!norm_last) rotate(m, layer, batch, m->d_qkv, true);
   if (a->qk) norm_heads_backward(m, w, batch->num_tokens, a);
   if (norm_last) rotate(m, layer, batch, m->d_qkv, true);

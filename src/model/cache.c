@@ -4,14 +4,18 @@
 #include "internal.h"
 
 struct ft_cache {
-  int64_t length, max_positions;
+  int64_t length; /* rows whose keys and values are here */
+  int64_t given;  /* … that are to be: the method's virtual ones, and then tokens */
+  int64_t max_positions;
   uint32_t *tokens;   /* [max_positions] */
   int32_t *positions; /* [max_positions] 0, 1, 2 … */
   void *kv;           /* [layers, max_positions, 2 kv]: keys, then values, of the compute type */
 };
 
-ft_err ft_cache_new(ft_model *m, int64_t max_positions, ft_cache **out) {
+ft_err ft_cache_new(ft_model *m, int64_t max_tokens, ft_cache **out) {
   ft_err err = FT_OK;
+  const int64_t virtual_rows = ft_method_virtual_rows(&m->layout->method);
+  const int64_t max_positions = virtual_rows + max_tokens;
   void *p;
   ft_cache *cache = NULL;
   *out = NULL;
@@ -28,6 +32,9 @@ ft_err ft_cache_new(ft_model *m, int64_t max_positions, ft_cache **out) {
   cache->positions = p;
   for (int64_t i = 0; i < max_positions; i++)
     cache->positions[i] = (int32_t)i;
+  for (int64_t i = 0; i < virtual_rows; i++)
+    cache->tokens[i] = FT_NO_TOKEN;
+  cache->given = virtual_rows;
   FT_TRY(ft_alloc_array(FT_MEM_ACTIVATIONS, m->arch.layers * max_positions * 2 * m->kv,
                         ft_dtype_bytes(m->type), &cache->kv));
   *out = cache;
@@ -115,12 +122,13 @@ static void choose_frequencies(ft_model *m, ft_cache *cache, int64_t length) {
 ft_err ft_model_extend(ft_model *m, ft_cache *cache, const uint32_t *tokens, int64_t count,
                        float *logits) {
   ft_err err = FT_OK;
-  int64_t length = cache->length + count;
+  int64_t length = cache->given + count;
   FT_ASSERT(!m->options.training && count > 0);
   FT_CHECK(length <= cache->max_positions, FT_ERR_DATA,
            "%lld tokens do not fit the %lld positions there is room for", (long long)length,
            (long long)cache->max_positions);
-  memcpy(cache->tokens + cache->length, tokens, (size_t)count * sizeof *tokens);
+  memcpy(cache->tokens + cache->given, tokens, (size_t)count * sizeof *tokens);
+  cache->given = length;
   choose_frequencies(m, cache, length);
   while (cache->length < length) {
     int64_t n = FT_MIN(length - cache->length, m->options.max_tokens), last = n - 1;

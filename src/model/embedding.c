@@ -1,7 +1,7 @@
 /* Look-ups: from ids to the residual stream, and the gradients of the tables. */
-#include <math.h>
+#include <assert.h>
 
-#include "internal.h"
+#include "virtual.h"
 
 static const norm_roles embedding_norm = {FT_ROLE_EMBEDDING_NORM, FT_ROLE_EMBEDDING_NORM_BIAS};
 
@@ -12,19 +12,31 @@ static float scale_of(const ft_model *m) {
   return ft_f32_from_bf16(ft_bf16_from_f32(scale));
 }
 
-/* The tables that are added up: tokens, then positions and token types where there are any. w NULL:
- * for a gradient, which does not read them. */
-static int list_tables(const ft_model *m, const unit_weights *w, const uint32_t *ids,
-                       const int32_t *positions, ft_embedding *tables, ft_role *roles) {
+/* transformers takes vectors that stand in the place of embedded tokens, and adds noise, where the
+ * module of the tokens' table ends: Gemma multiplies in there, Granite behind it. */
+static float scale_behind(const ft_model *m) {
+  return m->arch.round_embedding_scale ? 1.0f : scale_of(m);
+}
+
+float ft_embedding_scale_inside(const ft_model *m) {
+  return m->arch.round_embedding_scale ? scale_of(m) : 1.0f;
+}
+
+/* The tables that are added up: tokens or rows of a prompt, then positions and token types where
+ * there are any. w NULL: for a gradient, which does not read them. */
+static int list_tables(const ft_model *m, const unit_weights *w, const ft_model_batch *batch,
+                       ft_embedding *tables, ft_role *roles) {
   const struct {
     bool there;
     ft_role role;
     const uint32_t *ids;
     float scale;
-  } all[] = {{true, FT_ROLE_EMBEDDING, ids, scale_of(m)},
+  } all[] = {{true, FT_ROLE_EMBEDDING, batch->tokens, scale_of(m)},
              {m->arch.learned_positions > 0, FT_ROLE_POSITIONS,
-              (const uint32_t *)(const void *)positions, 1}, /* they are not negative */
-             {m->arch.token_types > 0, FT_ROLE_TOKEN_TYPES, NULL, 1}};
+              (const uint32_t *)(const void *)batch->positions, 1}, /* they are not negative */
+             {m->arch.token_types > 0, FT_ROLE_TOKEN_TYPES, NULL, 1},
+             {m->prompt_ids != NULL, (ft_role)FT_ROLE_PROMPT, m->prompt_ids, scale_behind(m)}};
+  static_assert(FT_ARRAY_SIZE(all) <= FT_EMBEDDINGS_MOST, "they are added up at once");
   int num = 0;
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++) {
     if (!all[i].there) continue;
@@ -35,11 +47,10 @@ static int list_tables(const ft_model *m, const unit_weights *w, const uint32_t 
   return num;
 }
 
-/* transformers adds noise to what the module of the tokens' table gives: Gemma multiplies in there,
- * Granite behind it. */
 static void add_noise(const ft_model *m, const ft_model_batch *batch, void *x) {
-  float factor = m->arch.round_embedding_scale ? 1.0f : scale_of(m);
-  ft_add_noise(m->type, x, &batch->noise, factor, batch->offsets, batch->num_documents, m->d);
+  ft_noise noise = batch->noise;
+  noise.virtual_rows = ft_method_virtual_rows(&m->layout->method);
+  ft_add_noise(m->type, x, &noise, scale_behind(m), batch->offsets, batch->num_documents, m->d);
 }
 
 ft_err ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
@@ -47,7 +58,8 @@ ft_err ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch,
   ft_err err = FT_OK;
   ft_embedding tables[FT_EMBEDDINGS_MOST];
   ft_role roles[FT_EMBEDDINGS_MOST];
-  int num = list_tables(m, w, batch->tokens, batch->positions, tables, roles);
+  ft_prompt_find(m, batch);
+  int num = list_tables(m, w, batch, tables, roles);
   void *sum = m->arch.embedding_norm ? m->embedding_sum : result;
   ft_time_enter(FT_TIME_ELEMENTWISE);
   ft_embeddings_forward(m->type, sum, tables, num, batch->num_tokens, m->d);
@@ -90,7 +102,7 @@ ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, cons
   ft_err err = FT_OK;
   ft_embedding tables[FT_EMBEDDINGS_MOST];
   ft_role roles[FT_EMBEDDINGS_MOST];
-  int num = list_tables(m, NULL, batch->tokens, batch->positions, tables, roles);
+  int num = list_tables(m, NULL, batch, tables, roles);
   ft_time_enter(FT_TIME_ELEMENTWISE);
   if (m->arch.embedding_norm)
     FT_TRY(ft_norm_rows_backward(m, &embedding_norm, w, batch->num_tokens, m->dx16,

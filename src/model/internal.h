@@ -7,6 +7,8 @@
  *   linear.c        one linear map
  *   beside.c        what a method puts beside one: a low-rank part, scales
  *   beside_ends.c   low-rank parts beside the embedding and the head
+ *   bottleneck.c    … at the end of a branch or a layer: a narrow feed-forward part
+ *   virtual.c       … before the tokens of a document: a prompt, a prefix
  *   attention.c     q, k, v: projections, norms, rotation, attention
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
@@ -32,6 +34,13 @@ typedef struct map_needs {
   bool own_a, output_scale, input_scale;
 } map_needs;
 
+/* Where a layer may have a bottleneck. */
+typedef enum bottleneck_site {
+  AFTER_ATTENTION,
+  AFTER_FEED_FORWARD,
+  BOTTLENECK_SITES
+} bottleneck_site;
+
 /* What a layer's backward pass needs of its forward pass; NULL where the model has no such thing.
  * Statistics are what a norm's backward pass needs of each row. */
 typedef struct layer_activations {
@@ -47,10 +56,12 @@ typedef struct layer_activations {
   void *mlp_output;       /* [T, D] input of the norm after the feed-forward part */
   float *attention_stats; /* [T], as the others of the stream */
   float *attention_output_stats, *mlp_stats, *mlp_output_stats;
-  float *q_stats, *k_stats;   /* [T, H], [T, K] */
-  float *lse;                 /* [H, T] */
-  void *reduced[FT_MAP_NUM];  /* [T, r] s · A x of a low-rank part */
-  void *unscaled[FT_MAP_NUM]; /* [T, out] what an output scale multiplies */
+  float *q_stats, *k_stats;                 /* [T, H], [T, K] */
+  float *lse;                               /* [H, T] */
+  void *reduced[FT_MAP_NUM];                /* [T, r] s · A x of a low-rank part */
+  void *unscaled[FT_MAP_NUM];               /* [T, out] what an output scale multiplies */
+  void *bottleneck_input[BOTTLENECK_SITES]; /* [T, D] what a bottleneck reads */
+  void *bottleneck_inner[BOTTLENECK_SITES]; /* [T, width] before its activation */
 } layer_activations;
 
 struct ft_model {
@@ -106,6 +117,11 @@ struct ft_model {
   void *d_head_reduced;       /* [T, r] */
   float *d_head_up;           /* [columns, r] of what makes logits, summed over pieces of tokens */
   float *d_head_down;         /* [D, r] of the other, where one part stands for both ends */
+
+  /* beside layers; NULL as above */
+  void *narrow;         /* [T, width] a bottleneck's activation, or its gradient */
+  uint32_t *prompt_ids; /* [T] of the batch at hand: row of the prompt, or FT_NO_TOKEN */
+  float *d_prefix;      /* [prefix_tokens, 2 K·W] gradient of a layer's prefix */
 
   /* the head, over rows with something to predict (head_input.c) */
   int64_t columns;      /* logits of a row: V, or num_labels */
@@ -302,6 +318,8 @@ ft_err ft_join_backward(ft_model *m, const junction *j, const unit_weights *w, i
  * the stream: adds to m->dx, and m->dx16 follows. */
 ft_err ft_branch_input_backward(ft_model *m, const norm_roles *pre, const unit_weights *w,
                                 int64_t tokens, const void *x, const float *stats);
+/* m->dx += m->branch, and m->dx16 follows. */
+void ft_add_branch_gradient(ft_model *m, int64_t tokens);
 
 /* ---------------------------------------------------------------- attention.c */
 
@@ -466,6 +484,8 @@ ft_err ft_head_low_rank_backward(ft_model *m, const unit_weights *w, int64_t row
 /* out [T, D] from the tokens of a batch; noisy: with its noise. */
 ft_err ft_embed(ft_model *m, const unit_weights *w, const ft_model_batch *batch, bool noisy,
                 void *out);
+/* What multiplies a token's row before anything else is done with it, as in transformers. */
+float ft_embedding_scale_inside(const ft_model *m);
 /* Sends the gradients of the embedding's tensors from m->dx and m->dx16; tied: with the head's
  * added in f32. w: the unit's weights, as far as ft_model_needs_embedding_again says. */
 ft_err ft_embedding_unit_backward(ft_model *m, const ft_model_batch *batch, const unit_weights *w,

@@ -3,9 +3,11 @@
  *   middle = x + attention(norm(x))
  *   output = middle + feed_forward(norm(middle))
  *
+ * A method may add to what a branch gives, or to the layer's output (bottleneck.c).
+ *
  * Where norms stand (before a branch, on its output, after the sum) and what the branches are is
  * the description's business; where there is no norm before a branch, its input is the stream. */
-#include "internal.h"
+#include "bottleneck.h"
 
 static const norm_roles before_attention = {FT_ROLE_ATTN_NORM, FT_ROLE_ATTN_NORM_BIAS};
 static const norm_roles before_mlp = {FT_ROLE_MLP_NORM, FT_ROLE_MLP_NORM_BIAS};
@@ -38,6 +40,20 @@ static const void *attention_input(const layer_activations *a, const unit_weight
   return w->of[FT_ROLE_ATTN_NORM] ? a->attention_input : x;
 }
 
+/* Whether the backward pass needs what the feed-forward part gives, and not only what is inside of
+ * it: a norm's input, or a bottleneck's. */
+static bool branch_is_needed(const ft_model *m) {
+  return (m->arch.norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM)) ||
+         m->layout->method.bottleneck > 0;
+}
+
+/* Where the sum after the feed-forward part goes: to a bottleneck that reads it, or out of the
+ * layer; of a layer that is computed again the sum itself is not needed. */
+static void *stream_after_mlp(const ft_model *m, const layer_activations *a, void *output) {
+  if (ft_bottleneck_on_stream(m)) return a->bottleneck_input[AFTER_FEED_FORWARD];
+  return output ? output : m->branch;
+}
+
 /* ---------------------------------------------------------------- forward */
 
 ft_err ft_layer_before_attention(ft_model *m, int64_t layer, const unit_weights *w,
@@ -54,11 +70,15 @@ ft_err ft_layer_after_attention(ft_model *m, const unit_weights *w, int64_t toke
   ft_err err = FT_OK;
   const junction first = after_attention(m, a), second = after_mlp(a);
   FT_TRY(ft_attention_output(m, w, tokens, a, branch_output(m, &first)));
+  FT_TRY(ft_bottleneck_branch(m, AFTER_ATTENTION, w, tokens, a, true));
   ft_join(m, &first, w, tokens, x, a->middle);
-  /* computed again for the backward pass, which needs a norm's input but no sum */
-  bool branch_too = output || (m->arch.norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM));
+  bool branch_too = output || branch_is_needed(m);
   FT_TRY(ft_feed_forward(m, w, tokens, a, branch_too ? branch_output(m, &second) : NULL));
-  if (branch_too) ft_join(m, &second, w, tokens, a->middle, output ? output : m->branch);
+  if (!branch_too) goto out;
+  FT_TRY(ft_bottleneck_branch(m, AFTER_FEED_FORWARD, w, tokens, a, output != NULL));
+  void *stream = stream_after_mlp(m, a, output);
+  ft_join(m, &second, w, tokens, a->middle, stream);
+  if (ft_bottleneck_on_stream(m)) FT_TRY(ft_bottleneck_stream(m, w, tokens, a, output));
 out:
   return err;
 }
@@ -83,10 +103,13 @@ ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
   int64_t tokens = batch->num_tokens;
   const junction first = after_attention(m, a), second = after_mlp(a);
   const void *d_branch;
+  FT_TRY(ft_bottleneck_stream_backward(m, w, tokens, a));
   FT_TRY(ft_join_backward(m, &second, w, tokens, &d_branch));
+  FT_TRY(ft_bottleneck_branch_backward(m, AFTER_FEED_FORWARD, w, tokens, a, &d_branch));
   FT_TRY(ft_feed_forward_backward(m, w, tokens, a, d_branch));
   FT_TRY(ft_branch_input_backward(m, &before_mlp, w, tokens, a->middle, a->mlp_stats));
   FT_TRY(ft_join_backward(m, &first, w, tokens, &d_branch));
+  FT_TRY(ft_bottleneck_branch_backward(m, AFTER_ATTENTION, w, tokens, a, &d_branch));
   bool branch_input_too = input_too || ft_gradient_tensor(m, FT_ROLE_ATTN_NORM) >= 0;
   FT_TRY(ft_attention_backward_all(m, layer, w, batch, attention_input(a, w, x), a, d_branch,
                                    branch_input_too));

@@ -1,7 +1,8 @@
 /* Buffers of a model: what is kept for the backward pass, and scratch. */
 #include <string.h>
 
-#include "internal.h"
+#include "bottleneck.h"
+#include "virtual.h"
 
 /* One buffer: where its pointer goes, how many elements, of what size. */
 typedef struct buffer {
@@ -48,7 +49,8 @@ static ft_err alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
   };
   ft_err err = alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
   if (!before) a->mlp_input = a->middle;
-  return err == FT_OK ? ft_beside_alloc_layer(m, t, a) : err;
+  if (err == FT_OK) err = ft_beside_alloc_layer(m, t, a);
+  return err == FT_OK ? ft_bottleneck_alloc_layer(m, t, a) : err;
 }
 
 static ft_err alloc_kept(ft_model *m, int64_t t) {
@@ -152,21 +154,10 @@ out:
   return err;
 }
 
-ft_err ft_model_check(const ft_layout *l) {
-  const char *what = l->method.prompt_tokens > 0   ? "a prompt"
-                     : l->method.prefix_tokens > 0 ? "a prefix"
-                                                   : "a bottleneck";
-  if (!ft_method_adds(&l->method)) return FT_OK;
-  return ft_fail(FT_ERR_CONFIG,
-                 "%s beside the model cannot be computed yet; \"full\", \"lora\" and \"ia3\" can",
-                 what);
-}
-
 /* Everything that a model allocates, or its bytes where m->footprint is set. */
 static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_options *options) {
   ft_err err = FT_OK;
   const ft_arch *arch = &layout->arch;
-  FT_TRY(ft_model_check(layout));
   m->arch = *arch;
   m->layout = layout;
   m->options = *options;
@@ -183,6 +174,8 @@ static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_
   FT_TRY(alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
   FT_TRY(ft_beside_alloc(m, options->max_tokens));
+  FT_TRY(ft_bottleneck_alloc(m, options->max_tokens));
+  FT_TRY(ft_virtual_alloc(m, options->max_tokens));
   FT_TRY(alloc_head(m, options->max_tokens));
   FT_TRY(alloc_ropes(m, options->max_tokens));
 out:

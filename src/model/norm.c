@@ -69,8 +69,7 @@ out:
   return err;
 }
 
-/* m->dx += m->branch, and m->dx16 with it. */
-static void add_branch(ft_model *m, int64_t tokens) {
+void ft_add_branch_gradient(ft_model *m, int64_t tokens) {
   const int64_t chunk = 4096, count = tokens * m->d;
 #pragma omp parallel for schedule(static)
   for (int64_t at = 0; at < count; at += chunk) {
@@ -85,6 +84,6 @@ ft_err ft_branch_input_backward(ft_model *m, const norm_roles *pre, const unit_w
   ft_time_enter(FT_TIME_ELEMENTWISE);
   if (w->of[pre->weight])
     return ft_norm_rows_backward(m, pre, w, tokens, m->branch, x, stats, m->dx, true, m->dx16);
-  add_branch(m, tokens);
+  ft_add_branch_gradient(m, tokens);
   return FT_OK;
 }

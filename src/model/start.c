@@ -137,6 +137,32 @@ out:
   return err;
 }
 
+/* The prompt's rows are those of tokens. */
+static ft_err start_prompt(ft_model *m, const uint32_t *tokens) {
+  ft_err err = FT_OK;
+  const ft_unit *unit = &m->layout->embedding;
+  const ft_tensor *prompt;
+  unit_weights w;
+  void *rows = NULL, *values = NULL;
+  int64_t block = ft_layout_find(m->layout, unit, (ft_role)FT_ROLE_PROMPT, &prompt);
+  FT_ASSERT(block >= 0);
+  int64_t count = ft_tensor_elements(prompt);
+  FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, count, ft_dtype_bytes(m->type), &rows));
+  FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, count, sizeof(float), &values));
+  ft_shard_begin_pass(m->shard, m->forward_order, unit->num_blocks);
+  FT_TRY(ft_unit_acquire(m, unit, &w));
+  const ft_embedding table = {
+      .table = w.of[FT_ROLE_EMBEDDING], .ids = tokens, .scale = ft_embedding_scale_inside(m)};
+  ft_embeddings_forward(m->type, rows, &table, 1, prompt->rows, m->d);
+  ft_unit_release(m, unit);
+  ft_convert(FT_F32, values, m->type, rows, count);
+  set_tensor(m, block, prompt, &(source){.values = values});
+out:
+  ft_free(rows);
+  ft_free(values);
+  return err;
+}
+
 static bool has_magnitudes(const ft_layout *l) {
   ft_part_kind part;
   for (int64_t b = 0; b < l->num_blocks; b++)
@@ -146,14 +172,14 @@ static bool has_magnitudes(const ft_layout *l) {
   return false;
 }
 
-ft_err ft_model_start_method(ft_model *m) {
+ft_err ft_model_start_method(ft_model *m, const uint32_t *prompt) {
   ft_err err = FT_OK;
   for (int64_t b = 0; b < m->layout->num_blocks; b++)
     start_block(m, b);
   FT_TRY(ft_shard_weights_changed(m->shard));
-  if (!has_magnitudes(m->layout)) goto out;
-  FT_TRY(start_magnitudes(m));
-  FT_TRY(ft_shard_weights_changed(m->shard));
+  if (prompt) FT_TRY(start_prompt(m, prompt));
+  if (has_magnitudes(m->layout)) FT_TRY(start_magnitudes(m));
+  if (prompt || has_magnitudes(m->layout)) FT_TRY(ft_shard_weights_changed(m->shard));
 out:
   return err;
 }

@@ -29,7 +29,7 @@ ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
 }
 
 /* Of a validation set; sources and what the tokenizer has are to be filled in. */
-static ft_data_options data_options(const ft_config *c, const ft_arch *arch) {
+static ft_data_options data_options(const ft_config *c, const ft_layout *layout) {
   static const ft_data_target targets[] = {
       [FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,   [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
       [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS, [FT_OBJECTIVE_DPO] = FT_TARGET_PAIR,
@@ -39,13 +39,14 @@ static ft_data_options data_options(const ft_config *c, const ft_arch *arch) {
   const ft_objective_form *form = ft_objective_form_of((ft_objective_kind)c->objective);
   return (ft_data_options){.target = targets[c->objective],
                            .prompt_targets = form->prompts,
-                           .num_classes = arch->num_labels,
+                           .num_classes = layout->arch.num_labels,
                            .concatenate = c->mix == FT_MIX_CONCATENATE,
                            .seq_len = c->seq_len,
+                           .virtual_rows = ft_method_virtual_rows(&layout->method),
                            .packing = c->packing,
                            .best_fit = c->fit == FT_FIT_BEST,
                            .seed = (uint64_t)c->seed,
-                           .model_vocab = (uint32_t)arch->vocab,
+                           .model_vocab = (uint32_t)layout->arch.vocab,
                            .model_path = c->model_path};
 }
 
@@ -67,9 +68,9 @@ static ft_err open_training(const ft_config *c, ft_data_options *options, ft_dat
   return err;
 }
 
-ft_err ft_plan_open_set(const ft_config *c, const ft_arch *arch, int64_t set,
+ft_err ft_plan_open_set(const ft_config *c, const ft_layout *layout, int64_t set,
                         const char *tokenizer_sha256, ft_data **out) {
-  ft_data_options options = data_options(c, arch);
+  ft_data_options options = data_options(c, layout);
   options.tokenizer_sha256 = tokenizer_sha256;
   if (set == FT_PLAN_TRAINING) return open_training(c, &options, out);
   const ft_data_source source = {.path = c->validation[set].path, .weight = 1};
@@ -80,7 +81,7 @@ ft_err ft_plan_open_set(const ft_config *c, const ft_arch *arch, int64_t set,
 
 static ft_err look_at(ft_plan_input *in, int64_t set) {
   ft_data *data = NULL;
-  ft_err err = ft_plan_open_set(in->config, &in->hf.arch, set, "", &data);
+  ft_err err = ft_plan_open_set(in->config, in->hf.layout, set, "", &data);
   if (err != FT_OK) return err;
   in->longest_row = FT_MAX(in->longest_row, ft_data_max_tokens(data, 1));
   if (set == FT_PLAN_TRAINING) in->rows = ft_data_num_rows(data);
@@ -108,16 +109,31 @@ out:
   return err;
 }
 
+ft_err ft_plan_check_positions(const ft_config *config, const char *model_dir,
+                               const ft_hf_config *hf) {
+  int64_t virtual_rows = ft_method_virtual_rows(&hf->layout->method);
+  int64_t most = hf->arch.max_positions - virtual_rows;
+  char before[64] = "";
+  if (config->seq_len <= most) return FT_OK;
+  if (virtual_rows > 0)
+    snprintf(before, sizeof before, ", of which %lld are the method's virtual tokens'",
+             (long long)virtual_rows);
+  return ft_fail(FT_ERR_CONFIG,
+                 "data.seq_len is %lld, but %s/config.json allows %lld positions "
+                 "(max_position_embeddings)%s: set data.seq_len to at most %lld",
+                 (long long)config->seq_len, model_dir, (long long)hf->arch.max_positions, before,
+                 (long long)FT_MAX(most, (int64_t)0));
+}
+
 ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *out) {
   ft_err err = FT_OK;
   *out = (ft_plan_input){.config = config, .rows = -1};
   FT_TRY(ft_hf_config_read(config->model_path, &out->hf));
-  FT_CHECK(config->seq_len <= out->hf.arch.max_positions, FT_ERR_CONFIG,
-           "data.seq_len is %lld, but %s/config.json allows %lld positions",
-           (long long)config->seq_len, config->model_path, (long long)out->hf.arch.max_positions);
   FT_TRY(lay_out(config, &out->hf));
+  FT_TRY(ft_plan_check_positions(config, config->model_path, &out->hf));
   if (all_are_there(config)) FT_TRY(look_at_data(out));
-  if (!out->data_is_there) out->longest_row = config->seq_len;
+  if (!out->data_is_there)
+    out->longest_row = config->seq_len + ft_method_virtual_rows(&out->hf.layout->method);
   ft_config_settle(config, out->rows, NULL);
 out:
   if (err != FT_OK) ft_plan_close(out);

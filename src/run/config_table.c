@@ -20,8 +20,7 @@ const ft_key ft_config_table[] = {
         .choices = {"bf16", "int8", "nf4"}),
     KEY(CHOICE, "method.name", AT(method.name), "\"full\"",
         .meaning = "what is trained: \"full\" (the model), or something small beside a frozen one: "
-                   "\"lora\" or \"ia3\"; \"prefix\", \"prompt\" and \"adapter\" (bottlenecks) are "
-                   "refused for now",
+                   "\"lora\", \"ia3\", \"prefix\", \"prompt\" or \"adapter\" (bottlenecks)",
         .choices = {"full", "lora", "ia3", "prefix", "prompt", "adapter"}),
     KEY(NAMES, "method.targets", AT(method.targets), "\"all-linear\"",
         .meaning = "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
@@ -57,22 +56,22 @@ const ft_key ft_config_table[] = {
         .meaning = "names of modules that are trained whole beside what the method adds "
                    "(\"lm_head\")"),
     KEY(INT, "method.virtual_tokens", AT(method.virtual_tokens), "20",
-        .meaning = "of \"prefix\" and \"prompt\" (refused for now): tokens before each document",
+        .meaning = "of \"prefix\" and \"prompt\": tokens before each document",
         .min = 1, .max = 65536),
     KEY(STRING, "method.init", AT(method.init), "\"random\"",
-        .meaning = "how a \"prompt\" (refused for now) begins: \"random\" (normal numbers), "
+        .meaning = "how a \"prompt\" begins: \"random\" (normal numbers), "
                    "\"vocabulary\" (tokens drawn from it) or \"text:…\" (this text's tokens, again "
                    "from the start until there are enough)"),
     KEY(INT, "method.reduction", AT(method.reduction), "16",
-        .meaning = "of \"adapter\" (refused for now): hidden size over the bottleneck's", .min = 1,
+        .meaning = "of \"adapter\": hidden size over the bottleneck's", .min = 1,
         .max = 65536),
     KEY(CHOICE, "method.placement", AT(method.placement), "\"pfeiffer\"",
-        .meaning = "of \"adapter\" (refused for now): after the feed-forward part, reading the "
+        .meaning = "of \"adapter\": after the feed-forward part, reading the "
                    "residual stream (\"pfeiffer\"), or after attention too, reading what they give "
                    "(\"houlsby\")",
         .choices = {"pfeiffer", "houlsby"}),
     KEY(CHOICE, "method.activation", AT(method.activation), "\"relu\"",
-        .meaning = "of \"adapter\" (refused for now): \"relu\", \"silu\" or \"gelu\"",
+        .meaning = "of \"adapter\": \"relu\", \"silu\" or \"gelu\"",
         .choices = {"relu", "silu", "gelu"}),
     KEY(CHOICE, "objective.name", AT(objective), "\"tokens\"",
         .meaning = "what is learnt: \"tokens\" (the next one), \"masked-tokens\" (BERT and its "

@@ -30,7 +30,7 @@ out:
 
 /* Whether the target at token `i` of the batch is a token of document d's prompt. */
 static bool in_prompt(const ft_batch *b, int64_t d, int64_t i) {
-  return i + 1 - b->offsets[d] < b->documents[d].prompt_length;
+  return i + 1 - b->offsets[d] - b->virtual_rows < b->documents[d].prompt_length;
 }
 
 static void count(ft_documents *d, const ft_batch *b, int64_t document) {

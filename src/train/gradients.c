@@ -83,7 +83,7 @@ static ft_model_batch read_batch(void *context, int64_t micro_batch, ft_loss *lo
   if (err == FT_OK && t->preference) err = ft_preference_prepare(t->preference);
   if (err != FT_OK) ft_comm_abort(t->comm, err, "reading a micro-batch");
   ft_time_enter(FT_TIME_OTHER);
-  a->r->tokens += t->batch.num_tokens;
+  a->r->tokens += t->batch.num_tokens - t->batch.virtual_rows * t->batch.num_documents;
   a->r->flops += batch_flops(t, &t->batch);
   loss->weight = (float)spoiled("gradient", a, micro_batch, loss->weight);
   if (t->preference) t->preference->factor = (double)loss->weight;

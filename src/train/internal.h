@@ -111,6 +111,7 @@ typedef struct trainer {
   ft_preference *preference; /* where it weighs whole documents (preference.h); else NULL */
   ft_hf_config hf;
   char tokenizer_sha256[65]; /* of the model directory; "": it has none */
+  uint32_t *prompt;          /* rank 0: the tokens that a new prompt begins with, or NULL */
   ft_data *train;            /* NULL when only evaluating */
   ft_data **validation;      /* [config->num_validation] */
   ft_batch batch;

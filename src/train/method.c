@@ -54,6 +54,7 @@ static ft_hf_method method_of(const ft_config_method *c) {
 
 static ft_err open_own(const ft_config_method *c, ft_train_method *out) {
   ft_err err = FT_OK;
+  FT_TRY(ft_prompt_check(c));
   FT_TRY(copy_patterns(&c->rank_pattern, &out->ranks));
   FT_TRY(copy_patterns(&c->alpha_pattern, &out->alphas));
   out->method = method_of(c);
@@ -193,12 +194,6 @@ void ft_train_method_close(ft_train_method *m) {
   *m = (ft_train_method){.adapter = NULL};
 }
 
-/* What can be read and written is not always computed; `key` has the value that asks for it. */
-static ft_err check_computed(const ft_hf_config *hf, const char *key, const char *value) {
-  ft_err err = ft_model_check(hf->layout);
-  return err == FT_OK ? FT_OK : ft_fail_prefix(err, "%s \"%s\"", key, value);
-}
-
 /* What a reward model needs beside a decoder's layers. */
 static ft_err put_score(const ft_config *config, ft_hf_config *hf) {
   bool wanted = config->objective == FT_OBJECTIVE_REWARD && hf->arch.head == FT_HEAD_TOKENS;
@@ -243,13 +238,10 @@ ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf) {
     if (config->freeze.num > 0) FT_TRY(ft_hf_freeze(hf, config->freeze.texts, config->freeze.num));
   } else {
     FT_TRY(ft_train_method_open(config, &m));
-    if (m.adapter) {
+    if (m.adapter)
       FT_TRY(ft_hf_adapter_put(m.adapter, config->model_path, hf));
-      FT_TRY(check_computed(hf, "model.adapter", config->adapter));
-    } else {
+    else
       FT_TRY(ft_hf_put_method(hf, &m.method));
-      FT_TRY(check_computed(hf, "method.name", method_names[m.method.kind]));
-    }
   }
   FT_TRY(check_score(config, hf, was_tokens));
   FT_TRY(put_rates(config, has ? &m.method : NULL, hf));
@@ -262,7 +254,6 @@ ft_err ft_train_put_adapter(const char *dir, const char *model_dir, ft_hf_config
   ft_hf_adapter *adapter;
   ft_err err = ft_hf_adapter_open(dir, &adapter);
   if (err == FT_OK) err = ft_hf_adapter_put(adapter, model_dir, hf);
-  if (err == FT_OK) err = check_computed(hf, "--adapter", dir);
   ft_hf_adapter_close(adapter);
   return err;
 }

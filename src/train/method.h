@@ -16,8 +16,16 @@ typedef struct ft_train_method {
 ft_err ft_train_method_open(const ft_config *config, ft_train_method *out);
 void ft_train_method_close(ft_train_method *method);
 
+/* ---- prompt.c */
+/* Whether method.init is one that there is, and of a method that has one. Errors: FT_ERR_CONFIG. */
+ft_err ft_prompt_check(const ft_config_method *method);
+/* *out [method.virtual_tokens], owned by the caller: the tokens whose rows of the embedding a new
+ * prompt begins with; NULL: it begins at random, or there is none. Errors: those of
+ * ft_tokenizer_open; FT_ERR_CONFIG and FT_ERR_DATA, naming method.init. */
+ft_err ft_prompt_tokens(const ft_config *config, int64_t vocab, uint32_t **out);
+
 /* Makes hf->layout again by the configuration. Errors: FT_ERR_CONFIG, FT_ERR_MEMORY, those of
- * ft_hf_adapter_put and of ft_model_check, naming what asks for it. */
+ * ft_hf_adapter_put. */
 ft_err ft_train_put_method(const ft_config *config, ft_hf_config *hf);
 /* The same by an adapter directory alone. */
 ft_err ft_train_put_adapter(const char *dir, const char *model_dir, ft_hf_config *hf);

@@ -26,8 +26,8 @@ ft_err ft_reference_check(const trainer *t) {
                    "leave it out",
                    c->reference, ft_objective_form_of(t->objective.kind)->name);
   if (!c->reference) return FT_OK;
-  FT_CHECK(ft_path_is_dir(c->reference), FT_ERR_NOINPUT,
-           "the model directory %s does not exist", c->reference);
+  FT_CHECK(ft_path_is_dir(c->reference), FT_ERR_NOINPUT, "the model directory %s does not exist",
+           c->reference);
   FT_TRY(ft_hf_config_read(c->reference, &hf));
   FT_TRY(ft_objective_check(&t->objective, hf.arch.two_way, hf.arch.num_labels));
   FT_CHECK(hf.arch.vocab >= t->hf.arch.vocab && hf.arch.max_positions >= c->seq_len, FT_ERR_CONFIG,
@@ -87,16 +87,20 @@ static ft_err make_plan(const trainer *t, bool training, plan *p) {
   return FT_OK;
 }
 
-/* A unit's documents, the mismatched ones too, into t->batch. */
+/* A unit's documents, the mismatched ones too, into t->batch: without the rows that the run's
+ * method puts before them, which the reference model does not know. */
 static ft_err read_unit(trainer *t, const plan *p, int64_t unit) {
   const part *at = p->parts;
   while (unit >= at->units)
     unit -= at++->units;
   int64_t mb = t->config->micro_batch, first = unit * mb, rows = FT_MIN(mb, at->rows - first);
   ft_err err = ft_data_rows(at->data, first, rows, &t->batch);
-  if (err != FT_OK || ft_objective_form_of(t->objective.kind)->rows != FT_ROWS_RATED) return err;
+  bool rated = ft_objective_form_of(t->objective.kind)->rows == FT_ROWS_RATED;
   int64_t batch = first / at->global_batch * at->global_batch;
-  return ft_data_add_mismatched(at->data, first, rows, batch, at->global_batch, &t->batch);
+  if (err == FT_OK && rated)
+    err = ft_data_add_mismatched(at->data, first, rows, batch, at->global_batch, &t->batch);
+  if (err == FT_OK) ft_batch_drop_virtual(&t->batch);
+  return err;
 }
 
 /* ---------------------------------------------------------------- what is missing */

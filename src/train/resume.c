@@ -134,12 +134,34 @@ static ft_err restore(trainer *t, ft_config *config, const ft_train_options *opt
   }
 }
 
+/* Rank 0 knows the tokens that a prompt begins with. */
+static ft_err share_prompt(trainer *t) {
+  ft_err err = FT_OK;
+  int64_t num = t->prompt ? t->hf.layout->method.prompt_tokens : 0;
+  void *p;
+  FT_TRY(ft_comm_broadcast(t->comm, 0, &num, sizeof num));
+  if (num == 0) goto out;
+  if (t->rank > 0) {
+    err = ft_alloc_array(FT_MEM_OTHER, num, sizeof *t->prompt, &p);
+    t->prompt = err == FT_OK ? p : NULL;
+  }
+  FT_TRY(ft_comm_agree(t->comm, err));
+  FT_TRY(ft_comm_broadcast(t->comm, 0, t->prompt, (size_t)num * sizeof *t->prompt));
+out:
+  return err;
+}
+
 /* First values of what is trained beside the model. */
 static ft_err start_method(trainer *t) {
+  ft_err err = FT_OK;
   const ft_config *c = t->config;
   if (c->adapter)
     return ft_train_import_adapter(c->adapter, c->model_path, &t->hf, t->shard, t->comm);
-  return ft_train_has_method(c) ? ft_model_start_method(t->model) : FT_OK;
+  if (!ft_train_has_method(c)) return FT_OK;
+  FT_TRY(share_prompt(t));
+  FT_TRY(ft_model_start_method(t->model, t->prompt));
+out:
+  return err;
 }
 
 ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *options) {

@@ -35,7 +35,7 @@ static ft_err share_tokenizer(trainer *t, const char *dir) {
 }
 
 static ft_err open_set(const trainer *t, int64_t set, const char *key, ft_data **out) {
-  ft_err err = ft_plan_open_set(t->config, &t->hf.arch, set, t->tokenizer_sha256, out);
+  ft_err err = ft_plan_open_set(t->config, t->hf.layout, set, t->tokenizer_sha256, out);
   if (err != FT_OK) ft_fail_prefix(err, "%s", key);
   return err;
 }
@@ -78,16 +78,13 @@ void ft_train_look(const ft_config *c, ft_mistakes *m) {
 
 static void open_with_model(trainer *t, const char *model_dir, bool training, ft_mistakes *m) {
   const ft_config *c = t->config;
-  if (c->seq_len > t->hf.arch.max_positions)
-    ft_mistakes_note(m, ft_fail(FT_ERR_CONFIG,
-                                "data.seq_len is %lld, but %s/config.json allows %lld positions "
-                                "(max_position_embeddings): set data.seq_len to at most that",
-                                (long long)c->seq_len, model_dir,
-                                (long long)t->hf.arch.max_positions));
+  ft_mistakes_note(m, ft_plan_check_positions(c, model_dir, &t->hf));
   ft_mistakes_note(m, ft_objective_check(&t->objective, t->hf.arch.two_way, t->hf.arch.num_labels));
   ft_mistakes_note(m, ft_reference_check(t));
   if (t->rank == 0) ft_mistakes_note(m, ft_hf_check_weights(model_dir, &t->hf));
   if (training) ft_mistakes_note(m, open_set(t, FT_PLAN_TRAINING, "data.train", &t->train));
+  if (t->rank == 0 && training)
+    ft_mistakes_note(m, ft_prompt_tokens(c, t->hf.arch.vocab, &t->prompt));
   ft_mistakes_note(m, open_validation(t, m));
 }
 
@@ -235,5 +232,6 @@ void ft_trainer_close(trainer *t) {
   ft_free(t->validation);
   ft_batch_fini(&t->batch);
   ft_preference_free(t->preference);
+  ft_free(t->prompt);
   ft_hf_config_fini(&t->hf);
 }

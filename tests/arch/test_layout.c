@@ -59,15 +59,20 @@ static void what_stands_beside_maps_is_a_block(void **state) {
 
 static void prompts_prefixes_and_bottlenecks_have_tensors(void **state) {
   (void)state;
+  const ft_method prompt = {.prompt_tokens = 5};
   const ft_method method = {
-      .prompt_tokens = 5, .prefix_tokens = 3, .bottleneck = 4, .bottleneck_after_attention = true};
+      .prefix_tokens = 3, .bottleneck = 4, .bottleneck_after_attention = true};
   const ft_choice choice = {.frozen = all_frozen};
   ft_layout *l;
-  assert_true(ft_method_adds(&method));
-  assert_int_equal(ft_layout_new(&small, &method, &choice, &l), FT_OK);
-  assert_int_equal(l->num_blocks, 4 + 3);
+  assert_int_equal(ft_method_virtual_rows(&prompt), 5);
+  assert_int_equal(ft_layout_new(&small, &prompt, &choice, &l), FT_OK);
+  assert_int_equal(l->num_blocks, 4 + 1);
   expect(&l->blocks[4], 0, FT_ROLE_PROMPT, 5, 64);
-  const ft_block *b = &l->blocks[5];
+  ft_layout_free(l);
+  assert_int_equal(ft_method_virtual_rows(&method), 3);
+  assert_int_equal(ft_layout_new(&small, &method, &choice, &l), FT_OK);
+  assert_int_equal(l->num_blocks, 4 + 2);
+  const ft_block *b = &l->blocks[4];
   assert_int_equal(b->num_tensors, 9);
   expect(b, 0, FT_ROLE_MLP_BOTTLENECK_UP, 64, 4);
   expect(b, 2, FT_ROLE_MLP_BOTTLENECK_DOWN, 4, 64);

@@ -183,13 +183,24 @@ static void virtual_rows_stand_before_each_document(void **state) {
     const int32_t positions[] = {0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 4};
     const int64_t offsets[] = {0, 3, 7, 12};
     assert_int_equal(batch.num_tokens, 12);
-    assert_int_equal(batch.num_virtual, 6);
+    assert_int_equal(batch.virtual_rows, 2);
     assert_int_equal(batch.num_targets, 3);
     assert_memory_equal(batch.tokens, tokens, sizeof tokens);
     assert_memory_equal(batch.targets, targets, sizeof targets);
     assert_memory_equal(batch.positions, positions, sizeof positions);
     assert_memory_equal(batch.offsets, offsets, sizeof offsets);
   }
+  ft_batch_drop_virtual(&batch);
+  const uint32_t tokens[] = {STRIDE,     2 * STRIDE,     2 * STRIDE + 1,
+                             3 * STRIDE, 3 * STRIDE + 1, 3 * STRIDE + 2};
+  const int32_t targets[] = {-1, 2 * STRIDE + 1, -1, 3 * STRIDE + 1, 3 * STRIDE + 2, -1};
+  const int32_t positions[] = {0, 0, 1, 0, 1, 2};
+  const int64_t offsets[] = {0, 1, 3, 6};
+  assert_int_equal(batch.num_tokens, 6);
+  assert_memory_equal(batch.tokens, tokens, sizeof tokens);
+  assert_memory_equal(batch.targets, targets, sizeof targets);
+  assert_memory_equal(batch.positions, positions, sizeof positions);
+  assert_memory_equal(batch.offsets, offsets, sizeof offsets);
   ft_batch_fini(&batch);
   ft_data_close(data);
 }

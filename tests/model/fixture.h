@@ -12,7 +12,12 @@
 #include "ft/kernels.h"
 #include "ft/model.h"
 
-enum { TOKENS = 29, DOCUMENTS = 3 };
+enum {
+  TOKENS = 29,
+  DOCUMENTS = 3,
+  MOST_VIRTUAL = 3,
+  MOST_ROWS = TOKENS + DOCUMENTS * MOST_VIRTUAL
+};
 
 static ft_comm *comm;
 
@@ -27,27 +32,40 @@ static inline ft_arch completed(const ft_arch *arch) {
 }
 
 typedef struct batch {
-  uint32_t tokens[TOKENS];
-  int32_t targets[TOKENS], positions[TOKENS];
+  uint32_t tokens[MOST_ROWS];
+  int32_t targets[MOST_ROWS], positions[MOST_ROWS];
   int64_t offsets[DOCUMENTS + 1];
   int32_t labels[DOCUMENTS];
   ft_model_batch view;
 } batch;
 
-static inline void make_batch(const ft_arch *a, batch *b) {
+/* Token i of the documents laid end to end, at a row of the batch. */
+static inline void put_token(const ft_arch *a, batch *b, int64_t row, int64_t i, bool is_last) {
+  b->tokens[row] =
+      (uint32_t)(ft_random_u64(3, FT_RANDOM_BENCH, 0, (uint64_t)i) % (uint64_t)a->vocab);
+  b->targets[row] = !is_last && i % 5 != 2 ? (int32_t)((7 * i + 3) % a->vocab) : -1;
+}
+
+/* Each document behind the rows of a prompt or prefix. */
+static inline void make_batch(const ft_arch *a, int64_t virtual_rows, batch *b) {
   static const int64_t offsets[] = {0, 11, 12, TOKENS};
-  memcpy(b->offsets, offsets, sizeof offsets);
-  for (int d = 0; d < DOCUMENTS; d++)
-    for (int64_t i = offsets[d]; i < offsets[d + 1]; i++) {
-      b->tokens[i] =
-          (uint32_t)(ft_random_u64(3, FT_RANDOM_BENCH, 0, (uint64_t)i) % (uint64_t)a->vocab);
-      b->positions[i] = (int32_t)(i - offsets[d]);
-      bool target = i + 1 < offsets[d + 1] && i % 5 != 2;
-      b->targets[i] = target ? (int32_t)((7 * i + 3) % a->vocab) : -1;
+  int64_t row = 0;
+  assert_true(virtual_rows <= MOST_VIRTUAL);
+  for (int d = 0; d < DOCUMENTS; d++) {
+    b->offsets[d] = row;
+    for (int64_t p = 0; p < virtual_rows; p++, row++) {
+      b->tokens[row] = FT_NO_TOKEN;
+      b->targets[row] = -1;
     }
+    for (int64_t i = offsets[d]; i < offsets[d + 1]; i++, row++)
+      put_token(a, b, row, i, i + 1 == offsets[d + 1]);
+    for (int64_t i = b->offsets[d]; i < row; i++)
+      b->positions[i] = (int32_t)(i - b->offsets[d]);
+  }
+  b->offsets[DOCUMENTS] = row;
   for (int d = 0; d < DOCUMENTS; d++)
     b->labels[d] = a->num_labels > 0 ? (int32_t)((2 * d + 1) % a->num_labels) : 0;
-  b->view = (ft_model_batch){.num_tokens = TOKENS,
+  b->view = (ft_model_batch){.num_tokens = row,
                              .num_documents = DOCUMENTS,
                              .tokens = b->tokens,
                              .targets = b->targets,
@@ -90,7 +108,7 @@ static inline void open_layout(setup *s, const ft_layout *layout, const ft_model
   s->weighed = options->weighed;
   assert_ok(ft_shard_new(comm, layout, &shard, &s->shard));
   assert_ok(ft_model_new(s->shard, options, &s->model));
-  make_batch(&layout->arch, &s->batch);
+  make_batch(&layout->arch, ft_method_virtual_rows(&layout->method), &s->batch);
   randomize(s->shard);
 }
 

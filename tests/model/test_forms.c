@@ -209,7 +209,7 @@ static void padding_is_not_learnt_from_its_place(void **state) {
   (void)state;
   ft_arch a = base;
   batch b;
-  make_batch(&a, &b);
+  make_batch(&a, 0, &b);
   a.padding_token = b.tokens[3];
   setup s;
   open_setup(&s, &a, 0, 700);
@@ -252,7 +252,7 @@ static void compare_generation(const form *f, const ft_arch *a) {
   ft_model_options whole_options = {.compute = FT_F32, .max_tokens = TOKENS};
   batch b;
   float whole[67], grown[67];
-  make_batch(a, &b);
+  make_batch(a, 0, &b);
   assert_ok(ft_shard_new(comm, layout_of(a), &options, &shard));
   randomize(shard);
   assert_ok(ft_model_new(shard, &model_options, &model));

@@ -200,6 +200,22 @@ static void noise_is_uniform_within_its_bounds(void **state) {
   }
 }
 
+/* Rows that no token stands for get none, and do not count. */
+static void noise_leaves_virtual_rows_alone(void **state) {
+  (void)state;
+  enum { D = 8, N = 12, VIRTUAL = 3 };
+  static const int64_t offsets[] = {0, N};
+  const ft_noise noise = {.alpha = 5, .seed = 1, .step = 1, .virtual_rows = VIRTUAL};
+  float x[N * D] = {0}, largest = 0;
+  ft_add_noise(FT_F32, x, &noise, 1, offsets, 1, D);
+  for (int i = 0; i < N * D; i++) {
+    assert_true((x[i] == 0) == (i < VIRTUAL * D));
+    largest = fmaxf(largest, fabsf(x[i]));
+  }
+  assert_true(largest > 5 / sqrtf((float)(N * D)) &&
+              largest <= 5 / sqrtf((float)(N - VIRTUAL) * D));
+}
+
 /* ---------------------------------------------------------------- pieces of the vocabulary */
 
 static ft_arch large_head(bool tied) {
@@ -307,7 +323,7 @@ static void generation_agrees_with_the_whole_pass(void **state) {
   assert_ok(ft_model_new(shard, &model_options, &model));
   randomize(shard);
   batch b;
-  make_batch(&a, &b);
+  make_batch(&a, 0, &b);
   for (int i = 0; i < TOKENS; i++)
     b.positions[i] = i;
   b.offsets[1] = TOKENS;
@@ -343,6 +359,7 @@ int main(void) {
       cmocka_unit_test(a_batch_without_targets_gives_zero),
       cmocka_unit_test(noise_is_that_of_its_formula_and_has_no_gradient),
       cmocka_unit_test(noise_is_uniform_within_its_bounds),
+      cmocka_unit_test(noise_leaves_virtual_rows_alone),
       cmocka_unit_test(head_in_pieces),
       cmocka_unit_test(weighed_rows),
       cmocka_unit_test(head_in_pieces_agrees_with_the_head_at_once),

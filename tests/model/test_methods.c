@@ -85,6 +85,36 @@ static void scaled_embedding(ft_arch *a) {
   a->logits_softcap = 5;
 }
 
+/* Windows that end within a prefix, norms after the rotation, learned positions nowhere. */
+static void windows(ft_arch *a) {
+  a->kinds[0].window = 4;
+  a->num_kinds = 2;
+  a->kinds[1] = a->kinds[0];
+  a->kinds[1].window = 0;
+  a->kind_of[1] = 1;
+  a->qk_norm = FT_QK_NORM_HEADS_ROTATED;
+  a->tied = true;
+}
+
+static void learned_positions(ft_arch *a) {
+  a->norm.kind = FT_NORM_LAYER;
+  a->norm_bias = true;
+  a->gated = false;
+  a->activation = FT_ACT_GELU_TANH;
+  a->qkv_bias = a->o_bias = a->mlp_bias = true;
+  a->num_ropes = 0;
+  a->kinds[0].rope = -1;
+  a->learned_positions = a->max_positions;
+  a->embedding_norm = true;
+  a->tied = true;
+}
+
+static void multipliers(ft_arch *a) {
+  a->embedding_scale = 2.5f;
+  a->residual_scale = 0.4f;
+  a->logits_scale = 0.7f;
+}
+
 static void encoder(ft_arch *a) {
   a->norm.kind = FT_NORM_LAYER;
   a->norm_bias = true;
@@ -118,7 +148,21 @@ static const trial trials[] = {
      with_biases,
      {.both_ends = true, .dropout = 0.3f},
      {all_frozen, ends, NULL}},
-    {"magnitudes", with_biases, {.dropout = 0}, {all_but_biases, magnitudes, NULL}}};
+    {"magnitudes", with_biases, {.dropout = 0}, {all_but_biases, magnitudes, NULL}},
+    {"a prompt", multipliers, {.prompt_tokens = 3}, {all_frozen, NULL, NULL}},
+    {"a prompt and positions", learned_positions, {.prompt_tokens = 2}, {all_frozen, NULL, NULL}},
+    {"a prompt and biases", with_biases, {.prompt_tokens = 1}, {all_but_biases, NULL, NULL}},
+    {"a prefix", with_biases, {.prefix_tokens = 3}, {all_but_biases, NULL, NULL}},
+    {"a prefix and windows", windows, {.prefix_tokens = 3}, {all_frozen, NULL, NULL}},
+    {"a prefix and positions", learned_positions, {.prefix_tokens = 2}, {all_frozen, NULL, NULL}},
+    {"bottlenecks of branches",
+     with_biases,
+     {.bottleneck = 3, .bottleneck_activation = FT_ACT_SILU, .bottleneck_after_attention = true},
+     {all_but_biases, NULL, NULL}},
+    {"bottlenecks of the stream",
+     learned_positions,
+     {.bottleneck = 5, .bottleneck_activation = FT_ACT_GELU, .bottleneck_reads_sum = true},
+     {all_frozen, NULL, NULL}}};
 
 static ft_layout *layout_for(const trial *t, const ft_method *method) {
   ft_arch a = base;
@@ -132,7 +176,7 @@ static ft_layout *layout_for(const trial *t, const ft_method *method) {
 
 static void open_trial(setup *s, const ft_layout *l, int64_t again) {
   const ft_model_options options = {.compute = FT_F32,
-                                    .max_tokens = TOKENS,
+                                    .max_tokens = MOST_ROWS,
                                     .training = true,
                                     .activation_checkpointing = again,
                                     .seed = 4};
@@ -185,15 +229,27 @@ static void computing_again_changes_no_bit(void **state) {
   }
 }
 
-/* What parts are before the first step, apart from the random ones. */
+/* Whether it is a tensor that makes nothing of what is added, and then what it is filled with: what
+ * parts begin with, and of a bottleneck its second map. */
+static bool is_silent(ft_role role, float *value) {
+  ft_part_kind part;
+  *value = 0;
+  if (ft_role_is_part(role, NULL, &part)) {
+    *value = part == FT_PART_B ? 0 : 1;
+    return part != FT_PART_A;
+  }
+  int number = (int)role;
+  return number == FT_ROLE_ATTN_BOTTLENECK_UP || number == FT_ROLE_ATTN_BOTTLENECK_UP_BIAS ||
+         number == FT_ROLE_MLP_BOTTLENECK_UP || number == FT_ROLE_MLP_BOTTLENECK_UP_BIAS;
+}
+
 static void start_parts(ft_shard *shard) {
   for (int64_t n = 0; n < ft_shard_num_blocks(shard); n++) {
     const ft_block *b = ft_shard_block(shard, n);
     for (int i = 0; i < b->num_tensors; i++) {
       const ft_tensor *t = &b->tensors[i];
-      ft_part_kind part;
-      if (!ft_role_is_part(t->role, NULL, &part) || part == FT_PART_A) continue;
-      float value = part == FT_PART_B ? 0 : 1;
+      float value;
+      if (!is_silent(t->role, &value)) continue;
       for (int64_t e = 0; e < ft_tensor_elements(t); e++)
         ft_shard_set_weights(shard, n, t->offset + e, 1, &value);
     }
@@ -205,6 +261,7 @@ static void the_beginning_is_the_model_alone(void **state) {
   (void)state;
   for (size_t i = 0; i < FT_ARRAY_SIZE(trials); i++) {
     if (trials[i].choice.beside == magnitudes || trials[i].method.dropout > 0) continue;
+    if (ft_method_virtual_rows(&trials[i].method) > 0) continue;
     ft_layout *with = layout_for(&trials[i], &trials[i].method);
     ft_layout *alone = layout_for(&trials[i], NULL);
     double losses[2];

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Proves that what a run adds to a model leaves it whole: a run's adapter directory, laid over the model,
 # evaluates to the run's own loss to the last bit; merged, to almost that; a run that goes on from it
-# begins there, on any number of ranks; for maps that files hold as one tensor, and turned ones, too. And
-# that what can be read and written only is refused by name.
+# begins there, on any number of ranks; for maps that files hold as one tensor, and turned ones, too.
 #
 #   tests/program/adapter.sh FTRUN SAMPLE_DATA
 . "$(dirname "$0")/common.sh"
@@ -72,36 +71,6 @@ refused 'lm_head of this model is its embedding' "${options[@]}" method.name=lor
   'method.save_modules=["lm_head"]'
 refused 'mlp.c_proj is trained whole, and method.name "ia3" scales its input' "${options[@]}" method.name=ia3 \
   'method.save_modules=["mlp.c_proj"]'
-
-# what no pass computes is refused by name, with all that is wrong and before anything is allocated for it
-expect_refusal() {
-  local words=$1
-  shift
-  expect 78 "$@"
-  says "$words beside the model cannot be computed yet; \"full\", \"lora\" and \"ia3\" can"
-}
-for name in 'prefix|a prefix' 'prompt|a prompt' 'adapter|a bottleneck'; do
-  asked=("model.path=$model" "method.name=${name%|*}") words="method.name \"${name%|*}\": ${name#*|}"
-  for check in '' --check; do
-    expect_refusal "$words" "$ftrun" train "$work/config.json" "${asked[@]}" $check "run.dir=$work/no" \
-      "data.train=[{\"path\": \"$work/absent\"}]"
-    says "$work/absent does not exist" '2 mistakes'
-    says_not memory:
-  done
-  expect_refusal "$words" "$ftrun" plan "$work/config.json" "${asked[@]}" --ranks 1 --ranks-per-node 1 --node-memory 1
-done
-
-# a prompt of two rows, as PEFT writes it
-prompt=$work/prompt header='{"prompt_embeddings":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}'
-mkdir "$prompt"
-printf '{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2}' >"$prompt/adapter_config.json"
-{ printf "\\x$(printf %02x ${#header})\\0\\0\\0\\0\\0\\0\\0"; printf %s "$header"; head -c 256 /dev/zero; } \
-  >"$prompt/adapter_model.safetensors"
-quietly "$ftrun" inspect "$model" --adapter "$prompt"
-expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" eval "$work/config.json" "${options[@]}" --adapter "$prompt"
-expect_refusal "model.adapter \"$prompt\": a prompt" \
-  "$ftrun" train "$work/config.json" "${options[@]}" "model.adapter=$prompt" "run.dir=$work/no"
-expect_refusal "--adapter \"$prompt\": a prompt" "$ftrun" generate --model "$model" --adapter "$prompt" --prompt x
 
 for command in "eval $work/config.json" "export --out $work/none"; do
   # shellcheck disable=SC2086

@@ -233,6 +233,7 @@ void ft_hf_read_keys(const ft_hf_reader *r) {
   if (a->learned_positions > 0) a->learned_positions = a->max_positions;
   if (a->ffn == 0) a->ffn = 4 * a->hidden;
   if (r->family->transform_as_layers) a->transform.activation = a->activation;
+  a->round_embedding_scale = r->family->scale_embedding;
   if (r->family->scale_embedding) a->embedding_scale = (float)sqrt((double)a->hidden);
   if (has_key(r, "scale_attn_weights") && !ft_hf_bool(&r->all, "scale_attn_weights", true))
     a->attention_scale = 1;

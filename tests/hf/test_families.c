@@ -170,6 +170,7 @@ static void parts_that_are_not_trained_are_carried_along(void **state) {
   static const char *const words[2][2] = {{"model.", "language_model.model."}};
   static const char *const more[] = {"vision_tower.positions", "multi_modal_projector.table", NULL};
   ft_hf_config text = read_family("gemma3_text"), composite;
+  assert_true(text.arch.embedding_scale > 1 && text.arch.round_embedding_scale);
   ft_hf_source source = {.read = read_numbers};
   ft_safetensors *st = export_family(&text), *again;
   char *inner, outer[4000], found[16], expected[16];

@@ -214,7 +214,9 @@ static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
     goto out;
   }
   if (known) say_taken_over(l, h);
-  FT_TRY(write_self(l));
+  err = write_self(l);
+  if (err != FT_OK && is_named(l)) (void)unlink(l->path); /* one that names nobody is no lock */
+  FT_TRY(err);
   *result = ATTEMPT_TAKEN;
 out:
   if (l->fd >= 0 && *result != ATTEMPT_TAKEN) {

@@ -1,4 +1,5 @@
 /* A run directory from taking it to giving it up. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,11 +23,12 @@ static int missing_levels(const char *dir) {
   return missing;
 }
 
-/* Removes that many levels from the end of a path, as long as they are empty. */
+/* Removes that many levels from the end of a path, as long as they are empty; the last ones may not
+ * have been made. */
 static void remove_levels(const char *dir, int levels) {
   char path[4096];
   snprintf(path, sizeof path, "%s", dir);
-  for (; levels > 0 && rmdir(path) == 0; levels--) {
+  for (; levels > 0 && (rmdir(path) == 0 || errno == ENOENT); levels--) {
     char *slash = strrchr(path, '/');
     if (!slash) break;
     *slash = 0;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ft/io_kind.h"
 #include "ft/tokenizer.h"
 #include "preference.h"
 
@@ -51,16 +52,21 @@ out:
   return err;
 }
 
-/* Without a model's configuration data cannot be opened, but be there or not. */
+static void look_for_set(const char *key, const char *path, ft_mistakes *m) {
+  if (!ft_path_exists(path)) {
+    ft_mistakes_add(m, FT_ERR_NOINPUT, "%s does not exist (%s)", path, key);
+    return;
+  }
+  ft_err err = ft_kind_check(path, FT_WANT_TOKENS);
+  if (err != FT_OK) ft_mistakes_note(m, ft_fail_prefix(err, "%s", key));
+}
+
+/* Without a model's configuration data cannot be opened, but be there or not, or something else. */
 static void look_for_data(const ft_config *c, bool training, ft_mistakes *m) {
   for (int64_t i = 0; i < (training ? c->num_train : 0); i++)
-    if (!ft_path_exists(c->train[i].path))
-      ft_mistakes_note(m,
-                       ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.train)", c->train[i].path));
+    look_for_set("data.train", c->train[i].path, m);
   for (int64_t i = 0; i < c->num_validation; i++)
-    if (!ft_path_exists(c->validation[i].path))
-      ft_mistakes_note(
-          m, ft_fail(FT_ERR_NOINPUT, "%s does not exist (data.validation)", c->validation[i].path));
+    look_for_set("data.validation", c->validation[i].path, m);
 }
 
 void ft_train_look(const ft_config *c, ft_mistakes *m) {
@@ -71,6 +77,8 @@ void ft_train_look(const ft_config *c, ft_mistakes *m) {
         "the model directory %s does not exist (model.path); nothing is downloaded: put it "
         "there, with `hf download NAME --local-dir DIR` for instance",
         c->model_path);
+  else if (c->model_path)
+    ft_mistakes_note(m, ft_kind_check(c->model_path, FT_WANT_MODEL));
   look_for_data(c, true, m);
   if (c->run_dir) ft_mistakes_note(m, ft_run_open(c->run_dir, &run));
   ft_run_close(run);

@@ -106,6 +106,12 @@ full_disk() {
     must "a small disk" grep -q "run.dir: .*checkpoints need 0.01. GiB and 0.00. GiB are free" "$work/said"
     must "a small disk" [ -z "$(ls -A "$work/disk")" ]
   done
+  head -c 7m /dev/zero >"$work/disk/other" 2>/dev/null || true
+  status=0
+  train 1 run.dir="$work/disk/a/run" --check || status=$?
+  must "no byte left" [ "$status" -eq 74 ]
+  must "no byte left" [ "$(ls -A "$work/disk")" = other ]
+  rm "$work/disk/other"
   mount -o remount,size=30m "$work/disk"
   fills_up
   mount -o remount,size=100m "$work/disk"

@@ -71,11 +71,12 @@ for ranks in 1 4; do
   says 'did you mean train.steps?' 'optimizer.lr: found -1' 'train.precision: found "fp8"'
   says_once '3 mistakes'
 done
-mistakes+=("model.path=$work/absent" "data.train=[{\"path\":\"$work/no-data\"}]" run.dir=/proc/run)
+mistakes+=("model.path=$work/absent" "data.train=[{\"path\":\"$work/no-data\"},{\"path\":\"$work/questions.jsonl\"}]" run.dir=/proc/run)
 expect 78 on_ranks 2 "$ftrun" train "$work/config.json" --check "${mistakes[@]}"
 says 'did you mean train.steps?' "the model directory $work/absent does not exist" \
-  "$work/no-data does not exist (data.train)" 'run.dir: /proc/run: cannot make'
-says_once '6 mistakes'
+  "$work/no-data does not exist (data.train)" 'run.dir: /proc/run: cannot make' \
+  "data.train: $work/questions.jsonl: is JSON lines"
+says_once '7 mistakes'
 expect 78 train train.steps=3 train.micro_batch=3
 says 'train.global_batch (2) must be a multiple of train.micro_batch (3)'
 echo '{"model": ' >"$work/broken.json"

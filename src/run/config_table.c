@@ -166,8 +166,10 @@ const ft_key ft_config_table[] = {
         .meaning = "\"bf16\" or \"fp32\": type of weights and activations in compute",
         .choices = {"fp32", "bf16"}),
     KEY(CHOICE, "train.rounding", AT(rounding), "\"stochastic\"",
-        .meaning = "how f32 master weights become bf16 ones: \"stochastic\" (by counter-based "
-                   "random numbers, so that changes below a bf16 step take part) or \"nearest\"",
+        .meaning =
+            "how f32 master weights become bf16 ones: \"stochastic\" (up or down by chance, so "
+            "that updates smaller than the distance of two bf16 numbers count in the mean) or "
+            "\"nearest\"",
         .choices = {"nearest", "stochastic"}),
     KEY(CHOICE, "train.gradient", AT(gradient), "\"fp32\"",
         .meaning = "type of the gradient accumulator: \"fp32\" (4 bytes a parameter) or \"bf16\" "

@@ -107,7 +107,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(tie_word_embeddings, false) TOKENS(1, 32000, 32000)),
      .ropes = ROPE(1e4),
      .partial_rotation = true,
-     .yarn_is_longrope = true,
+     .only_longrope = true,
      .layers = ft_hf_layers_window,
      .names = ft_hf_phi_names},
 

@@ -37,7 +37,7 @@ typedef struct ft_hf_family {
   const char *rope_table;   /* what a missing table of the first means; NULL: "default" */
   double partial;           /* share of a head that is rotated where the file says none; 0: all */
   bool partial_rotation;    /* heads may be rotated in part */
-  bool yarn_is_longrope;    /* the rope types "su" and "yarn" mean "longrope" */
+  bool only_longrope;       /* besides "default"; "su" and "yarn" mean it, too */
   bool dynamic_alpha;       /* the rope type "dynamic" with "alpha" */
   bool query_scaling;       /* llama_4_scaling_beta in the table */
   bool qkv_bias_only;       /* attention_bias is not for o */

@@ -38,16 +38,18 @@ static ft_rope_type read_type(const ft_hf_reader *r, const ft_hf_rope_rule *rule
                               const ft_hf_object *table) {
   const ft_hf_family *f = r->family;
   const char *type = type_name(table);
-  bool as_long = f->yarn_is_longrope && (strcmp(type, "su") == 0 || strcmp(type, "yarn") == 0);
+  bool as_long = f->only_longrope && (strcmp(type, "su") == 0 || strcmp(type, "yarn") == 0);
   bool by_alpha = f->dynamic_alpha && strcmp(type, "dynamic") == 0 && ft_hf_has(table, "alpha");
   if (strcmp(type, "default") == 0 || by_alpha) return FT_ROPE_DEFAULT;
-  if (strcmp(type, "linear") == 0) return FT_ROPE_LINEAR;
-  if (strcmp(type, "llama3") == 0) return FT_ROPE_LLAMA3;
   if ((strcmp(type, "longrope") == 0 || as_long) && !rule->layers) return FT_ROPE_LONG;
-  if (strcmp(type, "yarn") == 0) return FT_ROPE_YARN;
+  if (strcmp(type, "linear") == 0 && !f->only_longrope) return FT_ROPE_LINEAR;
+  if (strcmp(type, "llama3") == 0 && !f->only_longrope) return FT_ROPE_LLAMA3;
+  if (strcmp(type, "yarn") == 0 && !f->only_longrope) return FT_ROPE_YARN;
   ft_mistakes_add(table->mistakes, FT_ERR_DATA, "%srope_type \"%.40s\" is not supported%s; %s",
                   table->prefix, type, rule->layers ? " for one type of layers" : "",
-                  rule->layers ? supported_by_layers : supported);
+                  f->only_longrope ? "supported are \"default\" and \"longrope\""
+                  : rule->layers   ? supported_by_layers
+                                   : supported);
   return FT_ROPE_DEFAULT;
 }
 
@@ -264,9 +266,21 @@ static int64_t stretched_positions(const ft_rope_form *rope, int64_t max_positio
   return (int64_t)FT_MIN(stretched, (double)MAX_POSITIONS);
 }
 
+/* rope_scaling where none of the family's rotary embeddings takes it. */
+static void refuse_scaling(const ft_hf_reader *r) {
+  for (int i = 0; i < r->arch->num_ropes; i++)
+    if (r->family->ropes[i].scaled) return;
+  if (named_object(r, "rope_scaling"))
+    ft_mistakes_add(r->file.mistakes, FT_ERR_DATA,
+                    "rope_scaling is not supported in a %s model; rope_parameters has a table for "
+                    "each type of layers",
+                    r->family->model_type);
+}
+
 void ft_hf_read_ropes(const ft_hf_reader *r) {
   ft_arch *a = r->arch;
   int64_t positions = a->max_positions;
+  if (a->num_ropes > 0) refuse_scaling(r);
   for (int i = 0; i < a->num_ropes; i++) {
     const char *prefix;
     cJSON *table = gather(r, i, &prefix);

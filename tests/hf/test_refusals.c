@@ -86,6 +86,10 @@ static const struct {
      "{\"rope_type\":\"longrope\",\"short_factor\":[1,1,1,1,1,1,1,1],"
      "\"long_factor\":[1,1,1,1,1,1,1,1]}}}",
      "\"longrope\" is not supported for one type of layers"},
+    {"{\"model_type\":\"modernbert\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}",
+     "rope_scaling is not supported in a modernbert model"},
+    {"{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}",
+     "\"linear\" is not supported; supported are \"default\" and \"longrope\""},
     {"{\"model_type\":\"modernbert\",\"head_dim\":24}",
      "head_dim is 24, but the heads of a modernbert model share its width, 16 each"},
 };

@@ -22,6 +22,12 @@ static inline const ft_layout *layout_of(const ft_arch *arch) {
   return known[i];
 }
 
+/* Kind `kind` for each layer from `first` on. */
+static inline void set_kind(ft_arch *arch, int64_t first, uint8_t kind) {
+  for (int64_t i = first; i < arch->layers; i++)
+    arch->kind_of[i] = kind;
+}
+
 /* A pass that acquires one block. */
 static inline ft_err acquire_one(ft_shard *shard, int64_t block, const void **weights) {
   static int64_t order;

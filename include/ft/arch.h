@@ -164,8 +164,6 @@ ft_err ft_arch_check(const ft_arch *arch);
 static inline const ft_layer_kind *ft_arch_layer(const ft_arch *arch, int64_t layer) {
   return &arch->kinds[arch->kind_of[layer]];
 }
-/* Kind `kind` for each layer from `first` on. */
-void ft_arch_set_kind(ft_arch *arch, int64_t first, int kind);
 /* Rows of the head's last matrix: vocab or num_labels. */
 int64_t ft_arch_head_rows(const ft_arch *arch);
 

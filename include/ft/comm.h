@@ -97,11 +97,6 @@ ft_request *ft_comm_exchange(ft_comm *comm, const ft_exchange *exchange);
  * soon as the job has agreed to stop in the middle of a step (the request then stays in flight and
  * everything it borrows must stay valid until the process ends). */
 ft_err ft_comm_wait(ft_comm *comm, ft_request *request);
-/* True when the wait would not block. */
-bool ft_comm_done(const ft_request *request);
-
-/* Seconds this rank has spent inside ft_comm_wait and the blocking collectives below. */
-double ft_comm_waited_s(const ft_comm *comm);
 
 /* ---------------------------------------------------------------- blocking collectives
  * Each is posted to the same queue and waited for. Collective over all ranks. All may return
@@ -189,9 +184,9 @@ ft_err ft_room_check(const ft_room *room);
  * call once. */
 int ft_comm_setup_threads(ft_comm *comm);
 
-/* Lets the calling thread run on any of the rank's cores. A helper thread (reading, writing) calls
- * it once: started after ft_comm_setup_threads, it inherits the one core of the thread that started
- * it. Not collective. */
+/* Lets the calling thread run on any of the rank's cores. A helper thread (writing) calls it:
+ * started after ft_comm_setup_threads, it inherits the one core of the thread that started it. Not
+ * collective. */
 void ft_comm_float_thread(const ft_comm *comm);
 
 /* ---------------------------------------------------------------- stopping

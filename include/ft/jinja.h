@@ -22,8 +22,6 @@ void ft_jinja_free(ft_jinja *t);
 bool ft_jinja_has_generation(const ft_jinja *t);
 /* Whether the template mentions a variable of this name anywhere. */
 bool ft_jinja_uses(const ft_jinja *t, const char *name);
-/* Whether any string literal, name after a dot, or text outside of braces contains this. */
-bool ft_jinja_mentions(const ft_jinja *t, const char *text);
 
 /* A variable that the template sees. */
 typedef struct ft_jinja_input {

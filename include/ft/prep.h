@@ -202,9 +202,7 @@ void ft_lines_close(ft_lines *lines);
  * at the end, and is followed by a zero otherwise. Borrowed until the next call. *too_long: the
  * line has more than FT_LINE_MAX bytes, *text is "". Errors: FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_lines_next(ft_lines *lines, const char **text, size_t *bytes, bool *too_long);
-/* Byte of the (unpacked) file where the next line begins, and bytes of the file itself that were
- * taken so far. */
-int64_t ft_lines_at(const ft_lines *lines);
+/* Bytes of the file itself that were taken so far. */
 int64_t ft_lines_taken(const ft_lines *lines);
 /* The path for messages. Borrowed. */
 const char *ft_lines_path(const ft_lines *lines);

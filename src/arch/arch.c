@@ -12,11 +12,6 @@ void ft_arch_complete(ft_arch *a) {
   }
 }
 
-void ft_arch_set_kind(ft_arch *a, int64_t first, int kind) {
-  for (int64_t i = first; i < FT_MIN(a->layers, (int64_t)FT_MAX_LAYERS); i++)
-    a->kind_of[i] = (uint8_t)kind;
-}
-
 int64_t ft_arch_head_rows(const ft_arch *a) {
   return a->head == FT_HEAD_TOKENS ? a->vocab : a->num_labels;
 }

@@ -106,8 +106,6 @@ struct ft_checkpoint {
   void *scratch;      /* [one chunk] */
 };
 
-/* Fills the tables from the manifest's tree. Errors: FT_ERR_DATA. */
-ft_err ft_checkpoint_read_tables(ft_checkpoint *c, cJSON *json);
 /* The form in which the master weights were saved. Errors: FT_ERR_DATA. */
 ft_err ft_checkpoint_master(const ft_checkpoint *c, ft_master *kind);
 /* Bytes of entries that cover elements. */

@@ -232,7 +232,8 @@ out:
   return err;
 }
 
-ft_err ft_checkpoint_read_tables(ft_checkpoint *c, cJSON *json) {
+/* Fills the tables from the manifest's tree. Errors: FT_ERR_DATA. */
+static ft_err read_tables(ft_checkpoint *c, cJSON *json) {
   ft_err err = FT_OK;
   int64_t world_size, version;
   const cJSON *format = ft_json_get(json, "format");
@@ -296,7 +297,7 @@ static ft_err take_manifest(ft_checkpoint *c, const char *text, size_t length) {
   size_t entry = 0;
   FT_TRY(check_hash(c, text, length));
   FT_TRY(ft_json_parse(text, length, c->manifest, &json));
-  FT_TRY(ft_checkpoint_read_tables(c, json));
+  FT_TRY(read_tables(c, json));
   FT_TRY(ft_alloc_array(FT_MEM_IO, c->num_states, sizeof(hash_cache), (void **)&c->caches));
   for (int s = 0; s < c->num_states; s++)
     entry = FT_MAX(entry, (size_t)entry_bytes(&c->states[s], c->chunk_elements));

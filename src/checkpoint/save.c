@@ -177,6 +177,7 @@ static ft_err write_slices(void *arg) {
   ft_checkpoint_writer *w = arg;
   double begin_s = ft_now_s(), begin_cpu_s = ft_thread_cpu_s();
   ft_fault_effect fault = ft_fault("checkpoint.write");
+  ft_comm_float_thread(w->comm); /* not on the one core of the thread that computes */
   ft_err err = ft_slices_write(w->path, w->datasets, w->num_datasets, &w->file);
   if (fault.slow_s > 0) ft_sleep_s(fault.slow_s);
   w->seconds = ft_now_s() - begin_s;

@@ -210,7 +210,6 @@ struct ft_comm {
   bool in_barrier;   /* of the node */
 
   /* the posting thread's own */
-  double waited_s;
   int section_depth;
 };
 
@@ -312,8 +311,6 @@ ft_launch ft_launch_of(ft_environment *get, int srun_distance);
 
 /* ---- environment.c: to be called before MPI_Init. */
 void ft_set_environment(void);
-/* Whether this process may read another one's memory (process_vm_readv). */
-bool ft_may_read_processes(void);
 /* A network interface that is up and has an address. */
 typedef struct ft_network {
   char name[64];

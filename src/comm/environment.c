@@ -12,7 +12,8 @@
 
 /* ---------------------------------------------------------------- memory of other processes */
 
-bool ft_may_read_processes(void) {
+/* Whether this process may read another one's memory (process_vm_readv). */
+static bool may_read_processes(void) {
   char from = 1, to = 0;
   struct iovec mine = {&to, 1}, theirs = {&from, 1};
   return process_vm_readv(getpid(), &mine, 1, &theirs, 1, 0) == 1;
@@ -21,7 +22,7 @@ bool ft_may_read_processes(void) {
 /* Ranks of a host read each other's memory where containers or system calls' filters allow it;
  * where they do not, Open MPI reports every message that it had to copy. */
 static void set_single_copy(void) {
-  if (ft_may_read_processes()) return;
+  if (may_read_processes()) return;
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0); /* Open MPI 4 */
   setenv("OMPI_MCA_smsc", "^cma", 0);                            /* Open MPI 5 */
 }

@@ -131,14 +131,12 @@ static bool is_abandoned(ft_comm *comm, const ft_request *request) {
 
 static ft_err wait_for(ft_comm *comm, const ft_request *request) {
   if (atomic_load(&request->done)) return FT_OK;
-  double start_s = ft_now_s();
   ft_part before = ft_time_enter(FT_TIME_COMMUNICATION);
   pthread_mutex_lock(&comm->lock);
   while (!atomic_load(&request->done) && !is_abandoned(comm, request))
     pthread_cond_wait(&comm->done, &comm->lock);
   pthread_mutex_unlock(&comm->lock);
   ft_time_enter(before);
-  comm->waited_s += ft_now_s() - start_s;
   return atomic_load(&request->done) ? FT_OK : ft_stopped();
 }
 
@@ -161,12 +159,4 @@ ft_err ft_comm_wait(ft_comm *comm, ft_request *request) {
   ft_err err = wait_for(comm, request);
   if (err == FT_OK) ft_free(request);
   return err;
-}
-
-bool ft_comm_done(const ft_request *request) {
-  return !request || atomic_load(&request->done);
-}
-
-double ft_comm_waited_s(const ft_comm *comm) {
-  return comm->waited_s;
 }

@@ -303,7 +303,8 @@ bool ft_jinja_may_be_python(const char *name) {
   return ft_jinja_is_other_attribute(name);
 }
 
-bool ft_jinja_is_known_filter(const char *name) {
+/* Jinja's, Python's or transformers' own, and not supported here. */
+static bool is_known_filter(const char *name) {
   static const char *const known[] = {"filesizeformat", "pprint",    "random",   "striptags",
                                       "urlize",         "urlencode", "wordwrap", "xmlattr"};
   for (size_t i = 0; i < FT_ARRAY_SIZE(known); i++)
@@ -315,7 +316,7 @@ ft_err ft_jinja_filter(ft_jinja_state *s, const ft_jinja_builtin *filter, const 
                        ft_jinja_value v, const ft_jinja_arguments *with, ft_jinja_value *out) {
   if (!filter)
     return ft_fail(FT_ERR_DATA, "the filter \"%.40s\" %s", name,
-                   ft_jinja_is_known_filter(name) ? "is not supported" : "does not exist");
+                   is_known_filter(name) ? "is not supported" : "does not exist");
   if (v.type == JINJA_UNDEFINED && v.unsafe) return ft_jinja_check_defined(v);
   ft_err err = ft_jinja_run_builtin(s, filter, v, with, out);
   return err == FT_ERR_DATA ? ft_fail_prefix(err, "the filter %s", name) : err;

@@ -39,7 +39,8 @@ static ft_err write_string(ft_jinja_state *s, const ft_jinja_string *string) {
   return err;
 }
 
-ft_err ft_jinja_write(ft_jinja_state *s, ft_jinja_value v) {
+/* Writes a value's text. */
+static ft_err write_value(ft_jinja_state *s, ft_jinja_value v) {
   const ft_jinja_string *text;
   ft_err err = ft_jinja_to_string(s->arena, v, &text);
   if (v.type == JINJA_UNDEFINED && err == FT_OK) return FT_OK;
@@ -120,7 +121,8 @@ static ft_err set_member(ft_jinja_state *s, const ft_jinja_node *target, ft_jinj
   return err == FT_OK ? ft_jinja_dict_set(s->arena, object.dict, key, value) : err;
 }
 
-ft_err ft_jinja_assign(ft_jinja_state *s, const ft_jinja_node *target, ft_jinja_value value) {
+/* Assigns to a name, a tuple of names or a member of a namespace. */
+static ft_err assign(ft_jinja_state *s, const ft_jinja_node *target, ft_jinja_value value) {
   ft_err err = FT_OK;
   ft_jinja_list *members;
   if (target->kind == JINJA_NAME) return ft_jinja_bind_name(s, s->scope, target->name, value);
@@ -130,7 +132,7 @@ ft_err ft_jinja_assign(ft_jinja_state *s, const ft_jinja_node *target, ft_jinja_
   FT_CHECK(members->count == target->of.count, FT_ERR_DATA, "%lld values are given to %lld names",
            (long long)members->count, (long long)target->of.count);
   for (int64_t i = 0; i < members->count; i++)
-    FT_TRY(ft_jinja_assign(s, target->of.at[i], members->items[i]));
+    FT_TRY(assign(s, target->of.at[i], members->items[i]));
 out:
   return err;
 }
@@ -148,7 +150,7 @@ static ft_err filter_members(ft_jinja_state *s, const ft_jinja_node *node, ft_ji
   FT_TRY(ft_jinja_scope_enter(s, scope));
   for (int64_t i = 0; i < members->count; i++) {
     s->scope->count = 0;
-    FT_TRY(ft_jinja_assign(s, node->a, members->items[i]));
+    FT_TRY(assign(s, node->a, members->items[i]));
     FT_TRY(ft_jinja_evaluate(s, node->c, &test));
     if (ft_jinja_truth(test)) kept.list->items[kept.list->count++] = members->items[i];
   }
@@ -176,7 +178,7 @@ static ft_err run_members(ft_jinja_state *s, const ft_jinja_node *node, ft_jinja
     ft_jinja_value item = loop->items->items[loop->index0];
     FT_TRY(ft_jinja_scope_enter(s, outside));
     FT_TRY(ft_jinja_bind_name(s, s->scope, s->t->loop_name, self));
-    FT_TRY(ft_jinja_assign(s, node->a, item));
+    FT_TRY(assign(s, node->a, item));
     follow_turn(s, item, turn);
     FT_TRY(ft_jinja_execute(s, &node->body, &flow));
     s->turn = turn;
@@ -233,7 +235,7 @@ static ft_err run_set(ft_jinja_state *s, const ft_jinja_node *node) {
   if (err != FT_OK) return err;
   bool picked = node->a->kind == JINJA_NAME && s->scope != s->root && s->turn < 0;
   if (picked) follow_turn(s, value, s->turn);
-  return ft_jinja_assign(s, node->a, value);
+  return assign(s, node->a, value);
 }
 
 /* A filter block's or set block's text through its filters. */
@@ -256,12 +258,12 @@ static ft_err run_block(ft_jinja_state *s, const ft_jinja_node *node) {
   FT_TRY(ft_jinja_collect(s, &node->body, &text));
   if (node->kind == JINJA_SET_BLOCK) {
     FT_TRY(filter_text(s, node->b, text, &filtered));
-    return ft_jinja_assign(s, node->a, filtered);
+    return assign(s, node->a, filtered);
   }
   FT_TRY(filter_text(s, node->a, text, &filtered));
   FT_CHECK(filtered.type == JINJA_STRING, FT_ERR_DATA, "a filter block gives a %s, not a text",
            ft_jinja_type_name(filtered));
-  FT_TRY(ft_jinja_write(s, filtered));
+  FT_TRY(write_value(s, filtered));
 out:
   return err;
 }
@@ -277,7 +279,7 @@ static ft_err run_with(ft_jinja_state *s, const ft_jinja_node *node) {
     s->scope = outside; /* values do not see each other */
     FT_TRY(ft_jinja_evaluate(s, node->of.at[i + 1], &value));
     s->scope = inside;
-    FT_TRY(ft_jinja_assign(s, node->of.at[i], value));
+    FT_TRY(assign(s, node->of.at[i], value));
   }
   FT_TRY(ft_jinja_execute(s, &node->body, &flow));
 out:
@@ -325,7 +327,7 @@ static ft_err run_call_block(ft_jinja_state *s, const ft_jinja_node *node) {
   with.names[given.num_named] = node->name;
   FT_TRY(new_macro(s, node, &with.named[given.num_named]));
   FT_TRY(ft_jinja_call_value(s, callee, &with, &result));
-  FT_TRY(ft_jinja_write(s, result));
+  FT_TRY(write_value(s, result));
 out:
   return err;
 }
@@ -342,10 +344,10 @@ static ft_err run_statement(ft_jinja_state *s, const ft_jinja_node *node, ft_jin
   ft_err err;
   switch (node->kind) {
   case JINJA_DATA:
-    return ft_jinja_write(s, node->constant);
+    return write_value(s, node->constant);
   case JINJA_OUTPUT:
     err = ft_jinja_evaluate(s, node->a, &value);
-    return err == FT_OK ? ft_jinja_write(s, value) : err;
+    return err == FT_OK ? write_value(s, value) : err;
   case JINJA_SET:
     return run_set(s, node);
   case JINJA_IF:

@@ -54,11 +54,11 @@ ft_err ft_jinja_expect_operator(ft_jinja_parser *p, const char *text) {
   return ft_jinja_skip_operator(p, text) ? FT_OK : ft_jinja_unexpected(p, text);
 }
 
-ft_err ft_jinja_expect_word(ft_jinja_parser *p, const char *text) {
+static ft_err expect_word(ft_jinja_parser *p, const char *text) {
   return ft_jinja_skip_word(p, text) ? FT_OK : ft_jinja_unexpected(p, text);
 }
 
-ft_err ft_jinja_expect_type(ft_jinja_parser *p, ft_jinja_token_type type, const char *what) {
+static ft_err expect_type(ft_jinja_parser *p, ft_jinja_token_type type, const char *what) {
   if (p->now->type != type) return ft_jinja_unexpected(p, what);
   p->now++;
   return FT_OK;
@@ -144,7 +144,7 @@ static ft_err parse_for(ft_jinja_parser *p, ft_jinja_node *node) {
   ft_err err = FT_OK;
   bool in_loop = p->in_loop;
   FT_TRY(parse_target(p, false, "in", &node->a));
-  FT_TRY(ft_jinja_expect_word(p, "in"));
+  FT_TRY(expect_word(p, "in"));
   FT_TRY(ft_jinja_parse_tuple(p, (ft_jinja_tuple_style){.end = "recursive"}, &node->b));
   if (ft_jinja_skip_word(p, "if")) FT_TRY(ft_jinja_parse_expression(p, true, &node->c));
   node->recursive = ft_jinja_skip_word(p, "recursive");
@@ -324,11 +324,11 @@ static ft_err parse_piece(ft_jinja_parser *p, ft_jinja_nodes *out) {
     p->now++;
     FT_TRY(ft_jinja_node_new(p, JINJA_OUTPUT, &node));
     FT_TRY(ft_jinja_parse_tuple(p, (ft_jinja_tuple_style){.conditional = true}, &node->a));
-    FT_TRY(ft_jinja_expect_type(p, JINJA_T_VARIABLE_END, "}}"));
+    FT_TRY(expect_type(p, JINJA_T_VARIABLE_END, "}}"));
   } else {
-    FT_TRY(ft_jinja_expect_type(p, JINJA_T_BLOCK_BEGIN, "text or a tag"));
+    FT_TRY(expect_type(p, JINJA_T_BLOCK_BEGIN, "text or a tag"));
     FT_TRY(parse_statement(p, &node));
-    FT_TRY(ft_jinja_expect_type(p, JINJA_T_BLOCK_END, "%}"));
+    FT_TRY(expect_type(p, JINJA_T_BLOCK_END, "%}"));
   }
   FT_TRY(ft_jinja_nodes_add(p, out, node));
 out:
@@ -348,7 +348,7 @@ static ft_err parse_body(ft_jinja_parser *p, const char *const ends[], ft_jinja_
   int line = p->now->line;
   FT_TRY(ft_jinja_deeper(p));
   ft_jinja_skip_operator(p, ":");
-  FT_TRY(ft_jinja_expect_type(p, JINJA_T_BLOCK_END, "%}"));
+  FT_TRY(expect_type(p, JINJA_T_BLOCK_END, "%}"));
   while (!is_end(p, ends)) {
     FT_CHECK(p->now->type != JINJA_T_END, FT_ERR_DATA,
              "line %d: the block that begins here has no {%% %s %%}", line, ends[0]);

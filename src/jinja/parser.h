@@ -22,8 +22,6 @@ bool ft_jinja_skip_operator(ft_jinja_parser *p, const char *text);
 bool ft_jinja_skip_word(ft_jinja_parser *p, const char *text);
 /* As these, but an error if it is not. */
 ft_err ft_jinja_expect_operator(ft_jinja_parser *p, const char *text);
-ft_err ft_jinja_expect_word(ft_jinja_parser *p, const char *text);
-ft_err ft_jinja_expect_type(ft_jinja_parser *p, ft_jinja_token_type type, const char *what);
 /* FT_ERR_DATA with the current line. */
 ft_err ft_jinja_syntax_error(const ft_jinja_parser *p, const char *what);
 /* One level more of what is inside of something else, which the caller takes back (--p->depth),

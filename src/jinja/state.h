@@ -65,16 +65,12 @@ ft_err ft_jinja_collect(ft_jinja_state *s, const ft_jinja_nodes *body, ft_jinja_
  * its `else`, which ends the loop outside. */
 ft_err ft_jinja_run_loop(ft_jinja_state *s, const ft_jinja_node *node, ft_jinja_value over,
                          int64_t depth0, ft_jinja_flow *flow);
-/* Writes a value's text. */
-ft_err ft_jinja_write(ft_jinja_state *s, ft_jinja_value v);
 
 ft_err ft_jinja_scope_enter(ft_jinja_state *s, ft_jinja_scope *parent);
 ft_err ft_jinja_bind_name(ft_jinja_state *s, ft_jinja_scope *scope, const char *name,
                           ft_jinja_value value);
 /* A variable; undefined if there is none. */
 ft_err ft_jinja_look_up(ft_jinja_state *s, const char *name, ft_jinja_value *out);
-/* Assigns to a name, a tuple of names or a member of a namespace. */
-ft_err ft_jinja_assign(ft_jinja_state *s, const ft_jinja_node *target, ft_jinja_value value);
 
 /* The input of this name as a value, or undefined. */
 ft_err ft_jinja_variable(ft_jinja_state *s, const char *name, ft_jinja_value *out);
@@ -161,8 +157,6 @@ typedef struct ft_jinja_function {
 /* NULL: there is none of this name. */
 const ft_jinja_builtin *ft_jinja_find_method(ft_jinja_value object, const char *name);
 const ft_jinja_function *ft_jinja_find_function(const char *name);
-/* Jinja's, Python's or transformers' own, and not supported here. */
-bool ft_jinja_is_known_filter(const char *name);
 
 /* filter: NULL if there is none of this name. */
 ft_err ft_jinja_filter(ft_jinja_state *s, const ft_jinja_builtin *filter, const char *name,

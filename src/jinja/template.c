@@ -63,17 +63,6 @@ bool ft_jinja_uses(const ft_jinja *t, const char *name) {
   return false;
 }
 
-bool ft_jinja_mentions(const ft_jinja *t, const char *text) {
-  ft_jinja_string wanted = {.text = text, .bytes = strlen(text)};
-  for (int64_t i = 0; i < t->num_tokens; i++) {
-    const ft_jinja_token *token = &t->tokens[i];
-    if (!token->text || token->type == JINJA_T_OPERATOR) continue;
-    ft_jinja_string in = {.text = token->text, .bytes = token->bytes};
-    if (ft_jinja_string_find(&in, 0, in.bytes, &wanted) >= 0) return true;
-  }
-  return false;
-}
-
 /* ---------------------------------------------------------------- rendering */
 
 static ft_err render(ft_jinja_state *s, ft_jinja_text *out) {

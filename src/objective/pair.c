@@ -9,7 +9,7 @@ double ft_sigmoid(double x) {
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
-double ft_log_sigmoid(double x) {
+static double log_sigmoid(double x) {
   return FT_MIN(x, 0.0) - log1p(exp(-fabs(x)));
 }
 
@@ -24,7 +24,7 @@ static pair_result of_difference(double loss, double slope, double scale_a, doub
 
 /* −(1 − ε) log σ(z) − ε log σ(−z) */
 static double smoothed(double z, double eps) {
-  return -(1 - eps) * ft_log_sigmoid(z) - eps * ft_log_sigmoid(-z);
+  return -(1 - eps) * log_sigmoid(z) - eps * log_sigmoid(-z);
 }
 static double smoothed_slope(double z, double eps) {
   return -(1 - eps) * ft_sigmoid(-z) + eps * ft_sigmoid(z);
@@ -53,7 +53,7 @@ static pair_result ipo(const ft_objective *o, pair p) {
 /* (−(1 − ε) log σ(z) + ε log σ(−z)) / (1 − 2ε), z = β(a − b) */
 static pair_result robust(const ft_objective *o, pair p) {
   double beta = o->numbers.beta, z = beta * (p.a - p.b), eps = (double)o->label_smoothing;
-  double loss = -(1 - eps) * ft_log_sigmoid(z) + eps * ft_log_sigmoid(-z);
+  double loss = -(1 - eps) * log_sigmoid(z) + eps * log_sigmoid(-z);
   double slope = -(1 - eps) * ft_sigmoid(-z) - eps * ft_sigmoid(z);
   return of_difference(loss / (1 - 2 * eps), slope / (1 - 2 * eps), beta, beta);
 }
@@ -61,7 +61,7 @@ static pair_result robust(const ft_objective *o, pair p) {
 /* −log σ(β(ā − b̄)) */
 static pair_result sigmoid_norm(const ft_objective *o, pair p) {
   double beta = o->numbers.beta, z = beta * (p.a / p.a_targets - p.b / p.b_targets);
-  return of_difference(-ft_log_sigmoid(z), -ft_sigmoid(-z), beta / p.a_targets, beta / p.b_targets);
+  return of_difference(-log_sigmoid(z), -ft_sigmoid(-z), beta / p.a_targets, beta / p.b_targets);
 }
 
 /* 1 − σ(βa) + σ(βb) */
@@ -88,14 +88,14 @@ static pair_result sppo_hard(const ft_objective *o, pair p) {
 static pair_result exo_pair(const ft_objective *o, pair p) {
   double beta = o->numbers.beta, z = beta * (p.a - p.b), eps = (double)o->label_smoothing;
   double q = ft_sigmoid(z), rest = ft_sigmoid(-z);
-  double loss = q * (ft_log_sigmoid(z) - log1p(-eps)) + rest * (ft_log_sigmoid(-z) - log(eps));
+  double loss = q * (log_sigmoid(z) - log1p(-eps)) + rest * (log_sigmoid(-z) - log(eps));
   return of_difference(loss, q * rest * (z - log1p(-eps) + log(eps)), beta, beta);
 }
 
 /* −log σ(βa) − ½ log σ(−βa) − ½ log σ(−βb) */
 static pair_result nca_pair(const ft_objective *o, pair p) {
   double beta = o->numbers.beta, a = beta * p.a, b = beta * p.b;
-  double loss = -ft_log_sigmoid(a) - 0.5 * (ft_log_sigmoid(-a) + ft_log_sigmoid(-b));
+  double loss = -log_sigmoid(a) - 0.5 * (log_sigmoid(-a) + log_sigmoid(-b));
   return (pair_result){loss, beta * (0.5 * ft_sigmoid(a) - ft_sigmoid(-a)),
                        0.5 * beta * ft_sigmoid(b)};
 }
@@ -103,7 +103,7 @@ static pair_result nca_pair(const ft_objective *o, pair p) {
 /* −log σ(βa) − log σ(−βb) */
 static pair_result bco_pair(const ft_objective *o, pair p) {
   double beta = o->numbers.beta, a = beta * p.a, b = beta * p.b;
-  return (pair_result){-ft_log_sigmoid(a) - ft_log_sigmoid(-b), -beta * ft_sigmoid(-a),
+  return (pair_result){-log_sigmoid(a) - log_sigmoid(-b), -beta * ft_sigmoid(-a),
                        beta * ft_sigmoid(b)};
 }
 
@@ -158,14 +158,14 @@ static pair_result orpo(const ft_objective *o, pair p) {
   double beta = o->numbers.beta;
   double a = fmin(p.a / p.a_targets, certain), b = fmin(p.b / p.b_targets, certain);
   double odds = a - b - (log_complement(a) - log_complement(b)), slope = -beta * ft_sigmoid(-odds);
-  return of_difference(-beta * ft_log_sigmoid(odds), slope, -1 / expm1(a) / p.a_targets,
+  return of_difference(-beta * log_sigmoid(odds), slope, -1 / expm1(a) / p.a_targets,
                        -1 / expm1(b) / p.b_targets);
 }
 
 /* −log σ(a − b) + c (a + b)² of scores a and b */
 static pair_result reward(const ft_objective *o, pair p) {
   double z = p.a - p.b, sum = p.a + p.b, c = o->numbers.centre;
-  return (pair_result){c * sum * sum - ft_log_sigmoid(z), 2 * c * sum - ft_sigmoid(-z),
+  return (pair_result){c * sum * sum - log_sigmoid(z), 2 * c * sum - ft_sigmoid(-z),
                        2 * c * sum + ft_sigmoid(-z)};
 }
 

@@ -33,8 +33,7 @@ pair_result ft_pair_loss_of(const ft_objective *o, pair p);
 /* Whether rewards and log-probabilities of the metrics are means over targets. */
 bool ft_pair_by_means(const ft_objective *o);
 
-/* σ(x) and log σ(x), without overflow. */
+/* σ(x), without overflow. */
 double ft_sigmoid(double x);
-double ft_log_sigmoid(double x);
 
 #endif

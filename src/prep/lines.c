@@ -145,6 +145,11 @@ static ft_err too_long_line(ft_lines *l, const char **text, size_t *bytes, bool 
   return FT_OK;
 }
 
+/* Byte of the (unpacked) file where the next line begins. */
+static int64_t next_at(const ft_lines *l) {
+  return l->base + l->read - (int64_t)(l->end - l->begin);
+}
+
 ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_long) {
   size_t length;
   bool has_feed;
@@ -153,7 +158,7 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   *too_long = false;
   if (l->has_saved) l->buffer[l->saved_at] = l->saved;
   l->has_saved = false;
-  if (ft_lines_at(l) >= l->stop) return FT_OK;
+  if (next_at(l) >= l->stop) return FT_OK;
   ft_err err = find_line(l, &length, &has_feed);
   if (err != FT_OK) return err;
   if (length == 0 && !has_feed) return FT_OK;
@@ -173,10 +178,6 @@ ft_err ft_lines_next(ft_lines *l, const char **text, size_t *bytes, bool *too_lo
   *text = start;
   *bytes = length;
   return FT_OK;
-}
-
-int64_t ft_lines_at(const ft_lines *l) {
-  return l->base + l->read - (int64_t)(l->end - l->begin);
 }
 
 int64_t ft_lines_taken(const ft_lines *l) {

@@ -63,10 +63,6 @@ ft_err ft_record_prompt_hash(const ft_record *record, ft_words *words, uint64_t 
 int64_t ft_ids_prompt_length(const ft_ids *ids);
 /* As ft_record_prompt_hash, of ids that are there already. */
 uint64_t ft_ids_prompt_hash(const ft_ids *ids);
-/* As ft_render_record, for a record that was read: its only conversation, or of a preference the
- * chosen one (the rejected one is a record itself). */
-ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
-                        const ft_record *record, ft_spelled *spelled, ft_ids *out);
 /* Whether message i is a target: an assistant's that the record and --train-on say. */
 bool ft_message_is_learnt(const ft_render_options *options, const ft_record *r, int64_t i);
 /* All of it. */

@@ -128,8 +128,10 @@ static ft_err render_chat(const ft_tokenizer *t, const ft_render_options *option
   return err == FT_OK ? finish : err;
 }
 
-ft_err ft_record_render(const ft_tokenizer *t, const ft_render_options *options,
-                        const ft_record *record, ft_spelled *spelled, ft_ids *out) {
+/* As ft_render_record, for a record that was read: its only conversation, or of a preference the
+ * chosen one (the rejected one is a record itself). */
+static ft_err render_record(const ft_tokenizer *t, const ft_render_options *options,
+                            const ft_record *record, ft_spelled *spelled, ft_ids *out) {
   int64_t count = out->count;
   ft_err err = record->text ? render_text(t, options, record->text, spelled, out)
                             : render_chat(t, options, record, false, spelled, out);
@@ -150,9 +152,9 @@ ft_err ft_document_render(const ft_tokenizer *t, const ft_render_options *option
       memcpy(out->ids.mask, record->ids.mask, (size_t)record->ids.count);
     return copied;
   }
-  ft_err err = ft_record_render(t, options, record, &out->spelled, &out->ids);
+  ft_err err = render_record(t, options, record, &out->spelled, &out->ids);
   if (err == FT_OK && record->rejected)
-    err = ft_record_render(t, options, record->rejected, &out->spelled, &out->rejected);
+    err = render_record(t, options, record->rejected, &out->spelled, &out->rejected);
   return err;
 }
 

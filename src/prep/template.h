@@ -10,9 +10,8 @@
 ft_err ft_layout_chat(ft_canvas *c, const ft_render_options *options, const ft_record *record,
                       bool open);
 
-/* The control tokens of a template, by content; NULL ends the list. */
-const char *const *ft_template_tokens(ft_template t);
-/* Whether the tokenizer has all of them. *missing: the first one it lacks, or NULL. */
+/* Whether the tokenizer has all control tokens of a template. *missing: the first one it lacks, or
+ * NULL. */
 bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **missing);
 
 #endif

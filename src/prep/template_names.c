@@ -26,7 +26,8 @@ const char *ft_template_name(ft_template t) {
   return names[t];
 }
 
-const char *const *ft_template_tokens(ft_template t) {
+/* By content; NULL ends the list. */
+static const char *const *control_tokens(ft_template t) {
   static const char *const none[] = {NULL};
   static const char *const chatml[] = {"<|im_start|>", "<|im_end|>", NULL};
   static const char *const llama2[] = {"<s>", "</s>", NULL};
@@ -40,7 +41,7 @@ const char *const *ft_template_tokens(ft_template t) {
 
 bool ft_template_fits(ft_template wanted, const ft_tokenizer *t, const char **missing) {
   *missing = NULL;
-  for (const char *const *token = ft_template_tokens(wanted); *token && !*missing; token++)
+  for (const char *const *token = control_tokens(wanted); *token && !*missing; token++)
     if (ft_tokenizer_id(t, *token) < 0) *missing = *token;
   return !*missing;
 }

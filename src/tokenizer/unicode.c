@@ -54,7 +54,7 @@ static int64_t find_changed(uint32_t code) {
   return code < categories_since_14[0].first ? -1 : FIND(categories_since_14, code);
 }
 
-utf8proc_category_t ft_unicode_category(uint32_t code) {
+static utf8proc_category_t category_of(uint32_t code) {
   int64_t changed = find_changed(code);
   if (changed >= 0) return categories_since_14[changed].category;
   return utf8proc_category((utf8proc_int32_t)code);
@@ -82,7 +82,7 @@ static bool is_space(uint32_t code, utf8proc_category_t category) {
 
 bool ft_unicode_is_space(uint32_t code) {
   if (code < 0x80) return code == ' ' || (code >= '\t' && code <= '\r');
-  return is_space(code, ft_unicode_category(code));
+  return is_space(code, category_of(code));
 }
 
 /* Letters, marks, decimal digits, letter-like numbers, connectors, circled and squared letters. */
@@ -138,7 +138,7 @@ static void find_runs(void) {
       all_runs[num_runs - 1].last = BEHIND_EMPTY - 1;
       code = BEHIND_EMPTY;
     }
-    utf8proc_category_t category = ft_unicode_category(code);
+    utf8proc_category_t category = category_of(code);
     ft_code_run now = {.first = code,
                        .last = code,
                        .category = category,
@@ -166,17 +166,17 @@ const ft_code_run *ft_unicode_runs(int64_t *count) {
 /* ---------------------------------------------------------------- other kinds */
 
 bool ft_unicode_is_rust_word(uint32_t code) {
-  return code == 0x200C || code == 0x200D || is_common_word(code, ft_unicode_category(code));
+  return code == 0x200C || code == 0x200D || is_common_word(code, category_of(code));
 }
 
 bool ft_unicode_is_numeric(uint32_t code) {
   if (code < 0x80) return code >= '0' && code <= '9';
-  return is_numeric(code, ft_unicode_category(code));
+  return is_numeric(code, category_of(code));
 }
 
 bool ft_unicode_is_accent(uint32_t code) {
   if (code < 0x300) return false;
-  switch (ft_unicode_category(code)) {
+  switch (category_of(code)) {
   case UTF8PROC_CATEGORY_MN:
   case UTF8PROC_CATEGORY_MC:
   case UTF8PROC_CATEGORY_ME:
@@ -190,7 +190,7 @@ bool ft_unicode_is_bert_control(uint32_t code) {
   if (code < 0x80)
     return (code < 0x20 && code != '\t' && code != '\n' && code != '\r') || code == 0x7F;
   if (code == 0xFFFD) return true;
-  switch (ft_unicode_category(code)) {
+  switch (category_of(code)) {
   case UTF8PROC_CATEGORY_CC:
   case UTF8PROC_CATEGORY_CF:
   case UTF8PROC_CATEGORY_CO:
@@ -202,7 +202,7 @@ bool ft_unicode_is_bert_control(uint32_t code) {
 
 bool ft_unicode_is_bert_mark(uint32_t code) {
   if (code < 0x300) return false;
-  bool is_mark = ft_unicode_category(code) == UTF8PROC_CATEGORY_MN;
+  bool is_mark = category_of(code) == UTF8PROC_CATEGORY_MN;
   return is_mark ? FIND(bert_unmarked, code) < 0 : FIND(bert_marked, code) >= 0;
 }
 
@@ -210,7 +210,7 @@ bool ft_unicode_is_bert_punctuation(uint32_t code) {
   if (code < 0x80)
     return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') ||
            (code >= '[' && code <= '`') || (code >= '{' && code <= '~');
-  utf8proc_category_t category = ft_unicode_category(code);
+  utf8proc_category_t category = category_of(code);
   bool is_punctuation = category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
   return is_punctuation ? FIND(bert_uncut, code) < 0 : FIND(bert_cuts, code) >= 0;
 }

@@ -14,8 +14,6 @@ enum { FT_CODE_POINTS = 0x110000 };
  * points about which versions of Unicode disagree (ft_unicode_is_unusual). */
 bool ft_unicode_check(const char *text, size_t bytes, size_t *at, bool *unusual);
 
-/* General category. */
-utf8proc_category_t ft_unicode_category(uint32_t code);
 /* Unassigned, or classed differently since Unicode 14, or a space to PCRE2 only. */
 bool ft_unicode_is_unusual(uint32_t code);
 /* Code points that follow each other and are of one kind. */

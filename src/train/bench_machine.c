@@ -5,7 +5,8 @@
 #include "ft/kernels_layer.h"
 #include "internal.h"
 
-ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s) {
+/* Turns this rank's `work` done in `seconds` into all ranks' work per time of the slowest. */
+static ft_err rate_of_all(ft_comm *comm, double work, double seconds, double *per_s) {
   ft_err err = FT_OK;
   int64_t kilo = (int64_t)(work * 1e-3), nanoseconds = (int64_t)(seconds * 1e9);
   FT_TRY(ft_comm_sum_i64(comm, &kilo, 1));
@@ -39,7 +40,7 @@ ft_err ft_bench_memory(ft_comm *comm, double *bytes_per_s) {
     ft_add_scaled(FT_F32, c, a, b, 1, count);
     seconds = FT_MIN(seconds, ft_now_s() - begin);
   }
-  FT_TRY(ft_bench_rate(comm, 3 * sizeof(float) * (double)count, seconds, bytes_per_s));
+  FT_TRY(rate_of_all(comm, 3 * sizeof(float) * (double)count, seconds, bytes_per_s));
 out:
   ft_free(a);
   ft_free(b);
@@ -76,7 +77,7 @@ ft_err ft_bench_disk(ft_comm *comm, const char *dir, double *bytes_per_s) {
     err = ft_fail(FT_ERR_NOINPUT, "%s: no such directory, to measure its write rate (--disk)", dir);
   FT_TRY(ft_comm_agree(comm, err)); /* and all begin together */
   FT_TRY(ft_comm_agree(comm, write_and_remove(path, data, bytes, &seconds)));
-  FT_TRY(ft_bench_rate(comm, (double)bytes, seconds, bytes_per_s));
+  FT_TRY(rate_of_all(comm, (double)bytes, seconds, bytes_per_s));
 out:
   ft_free(path);
   ft_free(data);
@@ -221,7 +222,7 @@ ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
     err = run_matmuls(&m, options->layout);
     double seconds = ft_now_s() - begin;
     FT_TRY(ft_comm_agree(comm, err));
-    FT_TRY(ft_bench_rate(comm, m.flops, seconds, &flops_per_s[run]));
+    FT_TRY(rate_of_all(comm, m.flops, seconds, &flops_per_s[run]));
   }
 out:
   ft_free(m.x);

@@ -172,8 +172,6 @@ ft_err ft_bench_disk(ft_comm *comm, const char *dir, double *bytes_per_s);
 enum { FT_BENCH_MATMUL_RUNS = 3 };
 ft_err ft_bench_matmuls(ft_comm *comm, const ft_bench_options *options,
                         double flops_per_s[FT_BENCH_MATMUL_RUNS]);
-/* Turns this rank's `work` done in `seconds` into all ranks' work per time of the slowest. */
-ft_err ft_bench_rate(ft_comm *comm, double work, double seconds, double *per_s);
 
 /* ---- passes.c: the order of a step, of a run as of a benchmark */
 
@@ -247,8 +245,6 @@ ft_err ft_trainer_gradients(trainer *t, int64_t step, step_result *r, ft_bad_rep
 ft_err ft_trainer_step(trainer *t);
 /* Learning rate of an update, from 1, of a run of `steps`. */
 double ft_lr_at(const ft_config *config, int64_t steps, int64_t step);
-/* The same with its share of the peak. */
-ft_rate ft_rate_at(const ft_config *config, int64_t steps, int64_t step);
 
 /* ---- finite.c */
 bool ft_step_is_finite(const step_result *r);

@@ -54,44 +54,6 @@ out:
   return err;
 }
 
-/* The update and its row in metrics.jsonl: all ranks come to the end of this, or none begins it. */
-static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
-  ft_err err = ft_comm_section_begin(t->comm);
-  if (err != FT_OK) return err;
-  (void)ft_fault("update");
-  t->step++;
-  t->tokens += r->tokens;
-  if (r->has_targets && !r->skipped) {
-    const ft_passes passes = ft_trainer_passes(t);
-    t->updates = t->step;
-    const ft_rate rate = ft_rate_at(t->config, t->steps, t->step);
-    FT_TRY(ft_passes_update(&passes, t->step, &rate, r->grad_norm));
-  }
-  ft_trainer_watch_loss(t, r);
-  r->seconds = ft_now_s() - begin_s;
-  FT_TRY(record(t, r));
-out:
-  ft_comm_section_end(t->comm);
-  return err;
-}
-
-/* All of a step that has targets, but the update. */
-static ft_err compute_step(trainer *t, int64_t step, const ft_data_counts *counts, step_result *r) {
-  ft_err err = FT_OK;
-  if (t->preference) FT_TRY(ft_preference_begin_step(t->preference, step, counts));
-  r->kl = t->preference ? t->preference->whole.kl : 0;
-  FT_TRY(ft_trainer_gradients(t, step, r, NULL));
-  if (!ft_step_is_finite(r)) FT_TRY(ft_trainer_look_again(t, step, r));
-  err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
-  if (err != FT_OK && err != FT_ERR_STOPPED) {
-    /* what cannot be saved now can go on, and may be saved later */
-    ft_trainer_say_unsaved(t);
-    err = FT_OK;
-  }
-out:
-  return err;
-}
-
 static ft_schedule_name course(ft_rate_course name) {
   switch (name) {
   case FT_RATE_CONSTANT:
@@ -122,8 +84,47 @@ double ft_lr_at(const ft_config *config, int64_t steps, int64_t step) {
   return rate_of(config, config->lr, steps, step);
 }
 
-ft_rate ft_rate_at(const ft_config *config, int64_t steps, int64_t step) {
+/* The learning rate of an update, from 1, and its share of the peak. */
+static ft_rate rate_at(const ft_config *config, int64_t steps, int64_t step) {
   return (ft_rate){.lr = ft_lr_at(config, steps, step), .share = rate_of(config, 1, steps, step)};
+}
+
+/* The update and its row in metrics.jsonl: all ranks come to the end of this, or none begins it. */
+static ft_err complete_step(trainer *t, double begin_s, step_result *r) {
+  ft_err err = ft_comm_section_begin(t->comm);
+  if (err != FT_OK) return err;
+  (void)ft_fault("update");
+  t->step++;
+  t->tokens += r->tokens;
+  if (r->has_targets && !r->skipped) {
+    const ft_passes passes = ft_trainer_passes(t);
+    t->updates = t->step;
+    const ft_rate rate = rate_at(t->config, t->steps, t->step);
+    FT_TRY(ft_passes_update(&passes, t->step, &rate, r->grad_norm));
+  }
+  ft_trainer_watch_loss(t, r);
+  r->seconds = ft_now_s() - begin_s;
+  FT_TRY(record(t, r));
+out:
+  ft_comm_section_end(t->comm);
+  return err;
+}
+
+/* All of a step that has targets, but the update. */
+static ft_err compute_step(trainer *t, int64_t step, const ft_data_counts *counts, step_result *r) {
+  ft_err err = FT_OK;
+  if (t->preference) FT_TRY(ft_preference_begin_step(t->preference, step, counts));
+  r->kl = t->preference ? t->preference->whole.kl : 0;
+  FT_TRY(ft_trainer_gradients(t, step, r, NULL));
+  if (!ft_step_is_finite(r)) FT_TRY(ft_trainer_look_again(t, step, r));
+  err = ft_trainer_finish_checkpoint(t); /* it reads what the update changes */
+  if (err != FT_OK && err != FT_ERR_STOPPED) {
+    /* what cannot be saved now can go on, and may be saved later */
+    ft_trainer_say_unsaved(t);
+    err = FT_OK;
+  }
+out:
+  return err;
 }
 
 ft_err ft_trainer_step(trainer *t) {

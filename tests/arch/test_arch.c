@@ -51,7 +51,7 @@ static void visible_pairs_match_counting(void **state) {
         ft_arch a = FT_ARCH_LLAMA(.layers = 2);
         a.num_kinds = 2;
         a.kinds[1].window = window;
-        ft_arch_set_kind(&a, first, 1);
+        set_kind(&a, first, 1);
         int64_t count = 0;
         for (int64_t i = 0; i < length; i++)
           for (int64_t j = 0; j <= i; j++)

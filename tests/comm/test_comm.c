@@ -209,31 +209,6 @@ static void steps_run_in_order(void **state) {
   }
 }
 
-static void done_tells_without_waiting(void **state) {
-  (void)state;
-  assert_true(ft_comm_done(NULL));
-  assert_ok(ft_comm_wait(comm, NULL));
-  int value = rank, received = -1;
-  ft_message send = {0, &value, sizeof value}, receive = {size - 1, &received, sizeof received};
-  bool sends = size > 1 && rank == size - 1, receives = size > 1 && rank == 0;
-  ft_exchange e = {.name = "late",
-                   .block = -1,
-                   .sends = &send,
-                   .num_sends = sends,
-                   .receives = &receive,
-                   .num_receives = receives};
-  assert_ok(ft_comm_barrier(comm));
-  double before_s = ft_comm_waited_s(comm);
-  if (sends) usleep(50000);
-  ft_request *request = ft_comm_exchange(comm, &e);
-  if (receives) assert_false(ft_comm_done(request));
-  assert_ok(ft_comm_wait(comm, request));
-  if (receives) {
-    assert_int_equal(received, size - 1);
-    assert_true(ft_comm_waited_s(comm) - before_s > 0.02);
-  }
-}
-
 /* ---------------------------------------------------------------- collectives */
 
 static void broadcasts(void **state) {
@@ -415,7 +390,6 @@ int main(void) {
       cmocka_unit_test(all_to_all_of_random_sizes),
       cmocka_unit_test(larger_than_a_piece),
       cmocka_unit_test(steps_run_in_order),
-      cmocka_unit_test(done_tells_without_waiting),
       cmocka_unit_test(broadcasts),
       cmocka_unit_test(sums_and_maxima),
       cmocka_unit_test(gathers_of_unequal_sizes),

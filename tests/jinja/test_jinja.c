@@ -234,9 +234,6 @@ static void asked(void **state) {
   assert_true(ft_jinja_has_generation(t));
   assert_true(ft_jinja_uses(t, "tools"));
   assert_false(ft_jinja_uses(t, "tool"));
-  assert_true(ft_jinja_mentions(t, "<|end|>"));
-  assert_true(ft_jinja_mentions(t, "<x>"));
-  assert_false(ft_jinja_mentions(t, "<y>"));
   ft_jinja_free(t);
 }
 

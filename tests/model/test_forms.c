@@ -17,7 +17,7 @@ static void soft_caps_and_four_norms(ft_arch *a) { /* as Gemma 2 */
   a->tied = true;
   a->num_kinds = 2;
   a->kinds[0].window = 4;
-  ft_arch_set_kind(a, 1, 1);
+  set_kind(a, 1, 1);
 }
 
 static void two_rotary_embeddings(ft_arch *a) { /* as Gemma 3 */
@@ -143,7 +143,7 @@ static void windows_two_ways(ft_arch *a) { /* as ModernBERT */
   a->num_kinds = 2;
   a->kinds[0].no_input_norm = true;
   a->kinds[1].window = 4;
-  ft_arch_set_kind(a, 1, 1);
+  set_kind(a, 1, 1);
   a->transform = (ft_head_transform){.dense = true, .norm = true, .activation = FT_ACT_GELU};
   a->head_bias = true;
   a->tied = true;

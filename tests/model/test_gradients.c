@@ -42,7 +42,7 @@ static void sliding_window_in_later_layers(void **state) {
   ft_arch a = base;
   a.num_kinds = 2;
   a.kinds[1].window = 4;
-  ft_arch_set_kind(&a, 1, 1);
+  set_kind(&a, 1, 1);
   compare_all(&a, "window");
 }
 

@@ -95,12 +95,14 @@ static void warn_of_steps(const trainer *t) {
            (long long)c->global_batch, (long long)rows, (long long)documents,
            (double)c->global_batch / (double)rows,
            c->packing ? ", or data.seq_len, so that rows hold fewer documents" : "");
+  char batch[64] = "";
+  if (c->global_batch > 1)
+    snprintf(batch, sizeof batch, ", lower train.global_batch (%lld)", (long long)c->global_batch);
   if (c->steps == 0 && t->steps < FEW_STEPS)
     ft_log(FT_LOG_WARNING,
-           "train.epochs %g come to %lld steps, so the weights change %lld times only: raise "
-           "train.epochs, or lower train.global_batch (%lld)%s",
-           c->epochs, (long long)t->steps, (long long)t->steps, (long long)c->global_batch,
-           c->packing ? " or data.seq_len" : "");
+           "train.epochs %g come to %lld steps, so the weights change that often only: raise "
+           "train.epochs%s%s",
+           c->epochs, (long long)t->steps, batch, c->packing ? ", or lower data.seq_len" : "");
 }
 
 static void warn_of_rate(const trainer *t) {

@@ -85,6 +85,9 @@ outlook() {
   ends 0 --check train.steps=null train.epochs=3 train.global_batch=256
   says 'warning: one step takes 256 rows, but a pass has .* lower train.global_batch' \
     'warning: train.epochs 3 come to 1 steps'
+  says 'lower train.global_batch \(256\)'
+  ends 0 --check train.steps=null train.epochs=0.05 train.global_batch=1
+  says 'weights change that often only: raise train.epochs, or lower data.seq_len'
   ends 0 --check schedule.warmup_steps=100
   says 'warning: warm-up takes 10 of 10 steps, and the rate reaches 0.0001 of optimizer.lr 0.001'
   ranks=3 ends 0 --check train.global_batch=2

@@ -157,6 +157,8 @@ typedef struct ft_config_key {
   bool resumable; /* may change between the parts of a resumed run */
 } ft_config_key;
 const ft_config_key *ft_config_keys(int64_t *count);
+/* The key that was probably meant by this one, which is none; NULL where none is near. */
+const char *ft_config_nearest_key(const char *path);
 
 /* Reads PATH, applies overrides "a.b=value" (value as JSON, else as a string) and checks
  * everything: all mistakes come in one message, each with its path, what was found and what is

@@ -79,3 +79,15 @@ const ft_command *ft_command_find(const char *name) {
     if (strcmp(ft_commands[i].name, name) == 0) return &ft_commands[i];
   return NULL;
 }
+
+const ft_command *ft_command_nearest(const char *name) {
+  const ft_command *best = NULL;
+  size_t least = 3;
+  for (int64_t i = 0; i < ft_num_commands; i++) {
+    size_t distance = ft_edit_distance(name, ft_commands[i].name);
+    if (distance >= least) continue;
+    least = distance;
+    best = &ft_commands[i];
+  }
+  return best;
+}

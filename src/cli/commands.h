@@ -18,6 +18,8 @@ extern const ft_command ft_commands[];
 extern const int64_t ft_num_commands;
 /* NULL: there is none. */
 const ft_command *ft_command_find(const char *name);
+/* The command that was probably meant by this name, which is none's; NULL where none is near. */
+const ft_command *ft_command_nearest(const char *name);
 
 extern const struct argp ft_cli_train_argp, ft_cli_eval_argp, ft_cli_prep_argp,
     ft_cli_tokenize_argp, ft_cli_generate_argp, ft_cli_export_argp, ft_cli_init_argp,

@@ -90,10 +90,13 @@ static int print_command(const ft_command *c) {
 
 static ft_err explain_key(const char *topic) {
   if (print_keys(topic)) return FT_OK;
-  return ft_fail(FT_ERR_USAGE,
-                 "help: there is no command and no key of the configuration \"%s\" (ftrun help "
-                 "lists the commands, ftrun help train the keys)",
-                 topic);
+  const ft_command *command = ft_command_nearest(topic);
+  const char *nearest = command ? command->name : ft_config_nearest_key(topic);
+  return ft_fail(
+      FT_ERR_USAGE,
+      "help: there is no command and no key of the configuration \"%s\"%s%s%s (ftrun help "
+      "lists the commands, ftrun help train the keys)",
+      topic, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static ft_err print_manual(const char *topic) {

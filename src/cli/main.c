@@ -43,16 +43,9 @@ static ft_err print_version(void) {
 }
 
 static void say_unknown(const char *name) {
-  const char *best = NULL;
-  size_t least = 3;
-  for (int64_t i = 0; i < ft_num_commands; i++) {
-    size_t d = ft_edit_distance(name, ft_commands[i].name);
-    if (d >= least) continue;
-    least = d;
-    best = ft_commands[i].name;
-  }
+  const ft_command *nearest = ft_command_nearest(name);
   fprintf(stderr, "ftrun: there is no command \"%s\"%s%s%s\n\n", name,
-          best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
+          nearest ? "; did you mean " : "", nearest ? nearest->name : "", nearest ? "?" : "");
 }
 
 int main(int argc, char **argv) {

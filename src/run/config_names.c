@@ -9,9 +9,10 @@ bool ft_config_is_key(const char *path) {
   return false;
 }
 
-static void unknown_key(ft_mistakes *m, const char *path) {
+const char *ft_config_nearest_key(const char *path) {
   const char *best = NULL, *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
-  size_t least = 4;
+  /* of a short name nothing would be left */
+  size_t least = FT_MIN(strlen(name), 4);
   for (int64_t i = 0; i < ft_config_table_size; i++) {
     const char *known = ft_config_table[i].path;
     /* the right name in the wrong section, or without one, is nearly as near */
@@ -22,6 +23,11 @@ static void unknown_key(ft_mistakes *m, const char *path) {
       best = known;
     }
   }
+  return best;
+}
+
+static void unknown_key(ft_mistakes *m, const char *path) {
+  const char *best = ft_config_nearest_key(path);
   if (best)
     ft_mistakes_add(m, FT_ERR_CONFIG, "%s: there is no such key; did you mean %s?", path, best);
   else

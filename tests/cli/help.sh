@@ -54,6 +54,10 @@ done
 found=0
 "$ftrun" help no.such.key >"$work/said" 2>&1 || found=$?
 [ "$found" -eq 64 ] && grep -q 'no.such.key' "$work/said" || fail "an unknown topic: status $found"
+for topic in trane:train data.seqlen:data.seq_len; do
+  "$ftrun" help "${topic%:*}" >"$work/said" 2>&1 && fail "help ${topic%:*}: status 0"
+  grep -qF "did you mean ${topic#*:}?" "$work/said" || fail "${topic#*:} is not guessed"
+done
 
 # ---- ftrun --version
 "$ftrun" --version >"$work/version"

@@ -40,8 +40,8 @@ typedef struct ft_hf_modules {
 /* Everything borrowed. */
 typedef struct ft_hf_method {
   ft_hf_method_kind kind;
-  ft_hf_modules targets; /* none: all linear maps of layers; IA3: k, v and down; named: the
-                            embedding and the head, too (LoRA) */
+  ft_hf_modules targets; /* none: all linear maps of layers; IA3: k (of some families
+                            q), v, down; named: the embedding and the head, too (LoRA) */
   /* IA3: of those the ones whose input is scaled; none: down */
   ft_hf_modules feed_forward;
   ft_hf_modules save; /* trained whole */

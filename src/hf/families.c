@@ -58,6 +58,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(max_window_layers, 28) K(tie_word_embeddings, false)
                         TOKENS(null, null, null)),
      .ropes = ROPE(1e4),
+     .ia3_queries = true,
      .layers = ft_hf_layers_qwen},
 
     {.model_type = "qwen3",
@@ -67,6 +68,7 @@ const ft_hf_family ft_hf_families[] = {
                         K(use_sliding_window, false) K(max_window_layers, 28)
                         K(tie_word_embeddings, false) TOKENS(null, null, null)),
      .ropes = ROPE(1e4),
+     .ia3_queries = true,
      .layers = ft_hf_layers_qwen},
 
     {.model_type = "gemma2",
@@ -80,6 +82,7 @@ const ft_hf_family ft_hf_families[] = {
      .ignored = {"hidden_act"},
      .scale_embedding = true,
      .pattern = 2,
+     .ia3_queries = true,
      .layers = ft_hf_layers_typed,
      .names = ft_hf_gemma_names},
 
@@ -96,6 +99,7 @@ const ft_hf_family ft_hf_families[] = {
      .ignored = {"attn_logit_softcapping", "hidden_act"},
      .pattern = 6,
      .pattern_key = "sliding_window_pattern",
+     .ia3_queries = true,
      .layers = ft_hf_layers_typed,
      .names = ft_hf_gemma_names},
 

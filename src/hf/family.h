@@ -42,6 +42,7 @@ typedef struct ft_hf_family {
   bool query_scaling;       /* llama_4_scaling_beta in the table */
   bool qkv_bias_only;       /* attention_bias is not for o */
   bool scale_embedding;     /* by the root of the width */
+  bool ia3_queries;         /* where nothing is named, PEFT's IA3 scales queries, not keys */
   bool transform_as_layers; /* the head's transform has the activation of the layers */
   const char *ignored[12];  /* keys that other families have and this one does not obey */
   int64_t pattern;          /* layers without layer_types: every so-many-th is full, … */

@@ -103,6 +103,26 @@ static bool can_be_target(const ft_hf_method *m, ft_role role) {
   return ft_role_is_layer_map(role) || (m->kind == FT_METHOD_LORA && is_end(role));
 }
 
+static bool scales_queries(const ft_hf_config *config) {
+  for (int i = 0; i < ft_hf_num_families; i++)
+    if (strcmp(ft_hf_families[i].model_type, config->model_type) == 0)
+      return ft_hf_families[i].ia3_queries;
+  return false;
+}
+
+/* What IA3 is put beside where nothing is named, as in PEFT: keys (of some families queries),
+ * values and the feed-forward part's last map; of maps that are one tensor in the files, all. */
+static bool is_scaled_by_default(const chooser *c, int64_t layer, const char *name) {
+  const ft_role roles[] = {scales_queries(c->config) ? FT_ROLE_Q : FT_ROLE_K, FT_ROLE_V,
+                           FT_ROLE_DOWN};
+  char other[FT_HF_NAME_BYTES];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++) {
+    ft_hf_module_name(c->config, layer, roles[i], other, sizeof other);
+    if (strcmp(name, other) == 0) return true;
+  }
+  return false;
+}
+
 /* Whether the method is put beside the map of that name. */
 static bool is_target(const chooser *c, int64_t layer, ft_role role, const char *name) {
   const ft_hf_method *m = c->method;
@@ -111,8 +131,7 @@ static bool is_target(const chooser *c, int64_t layer, ft_role role, const char 
   if (c->targets) return fits(c->targets, name);
   if (is_end(role)) return is_named(&m->targets, name);
   if (m->targets.num > 0) return is_named(&m->targets, name);
-  return m->kind == FT_METHOD_LORA || role == FT_ROLE_K || role == FT_ROLE_V ||
-         role == FT_ROLE_DOWN;
+  return m->kind == FT_METHOD_LORA || is_scaled_by_default(c, layer, name);
 }
 
 static bool is_saved(const chooser *c, const char *name) {

@@ -23,10 +23,12 @@ const ft_key ft_config_table[] = {
                    "\"lora\", \"ia3\", \"prefix\", \"prompt\" or \"adapter\" (bottlenecks)",
         .choices = {"full", "lora", "ia3", "prefix", "prompt", "adapter"}),
     KEY(NAMES, "method.targets", AT(method.targets), "\"all-linear\"",
-        .meaning = "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
-                   "(\"q_proj\", \"layers.3.mlp.up_proj\"; of \"lora\" the embedding and the head, "
-                   "too: \"embed_tokens\", \"lm_head\"), or \"all-linear\": those of all "
-                   "layers (IA3: keys, values and the feed-forward part's last map)"),
+        .meaning =
+            "of \"lora\" and \"ia3\": names of the linear maps that they are put beside "
+            "(\"q_proj\", \"layers.3.mlp.up_proj\"; of \"lora\" the embedding and the head, "
+            "too: \"embed_tokens\", \"lm_head\"), or \"all-linear\": those of all "
+            "layers (IA3: keys, values and the feed-forward part's last map; of Qwen and Gemma "
+            "queries, not keys, as in PEFT)"),
     KEY(INT, "method.rank", AT(method.rank), "8", .meaning = "of \"lora\": rank of B and A",
         .min = 1, .max = 65536),
     KEY(NUMBER, "method.alpha", AT(method.alpha), "null",
@@ -56,15 +58,14 @@ const ft_key ft_config_table[] = {
         .meaning = "names of modules that are trained whole beside what the method adds "
                    "(\"lm_head\")"),
     KEY(INT, "method.virtual_tokens", AT(method.virtual_tokens), "20",
-        .meaning = "of \"prefix\" and \"prompt\": tokens before each document",
-        .min = 1, .max = 65536),
+        .meaning = "of \"prefix\" and \"prompt\": tokens before each document", .min = 1,
+        .max = 65536),
     KEY(STRING, "method.init", AT(method.init), "\"random\"",
         .meaning = "how a \"prompt\" begins: \"random\" (normal numbers), "
                    "\"vocabulary\" (tokens drawn from it) or \"text:…\" (this text's tokens, again "
                    "from the start until there are enough)"),
     KEY(INT, "method.reduction", AT(method.reduction), "16",
-        .meaning = "of \"adapter\": hidden size over the bottleneck's", .min = 1,
-        .max = 65536),
+        .meaning = "of \"adapter\": hidden size over the bottleneck's", .min = 1, .max = 65536),
     KEY(CHOICE, "method.placement", AT(method.placement), "\"pfeiffer\"",
         .meaning = "of \"adapter\": after the feed-forward part, reading the "
                    "residual stream (\"pfeiffer\"), or after attention too, reading what they give "

@@ -3,6 +3,7 @@
  * for it. Run alone: meson test hf-families */
 #include "hf_fixtures.h"
 
+#include "ft/hf_method.h"
 #include "ft/kernels.h"
 
 static const char *families; /* the folder */
@@ -277,11 +278,49 @@ static void parts_of_a_tensor_are_in_their_places(void **state) {
     check_place(&places[i]);
 }
 
+/* Maps of layer 0 that IA3 is put beside where nothing is named. */
+static void check_scaled(const char *family, const char *expected) {
+  static const struct {
+    ft_role role;
+    char letter;
+  } maps[] = {{FT_ROLE_Q, 'q'},  {FT_ROLE_K, 'k'},    {FT_ROLE_V, 'v'},   {FT_ROLE_O, 'o'},
+              {FT_ROLE_UP, 'u'}, {FT_ROLE_GATE, 'g'}, {FT_ROLE_DOWN, 'd'}};
+  const ft_hf_method method = {.kind = FT_METHOD_IA3};
+  ft_hf_config config = read_family(family);
+  const ft_layout *l;
+  const ft_tensor *t;
+  char found[8] = "";
+  size_t count = 0;
+  assert_ok(ft_hf_put_method(&config, &method));
+  l = config.layout;
+  for (size_t i = 0; i < FT_ARRAY_SIZE(maps); i++) {
+    ft_role role = maps[i].role;
+    int64_t block = ft_layout_find(l, &l->layers[0], role, &t);
+    if (block < 0) continue;
+    bool output = ft_layout_find_part(l, block, role, FT_PART_OUTPUT_SCALE, &t) >= 0;
+    bool input = ft_layout_find_part(l, block, role, FT_PART_INPUT_SCALE, &t) >= 0;
+    assert_true(input == (role == FT_ROLE_DOWN));
+    if (input || output) found[count++] = maps[i].letter;
+  }
+  if (strcmp(found, expected) != 0) fail_msg("%s: %s, expected %s", family, found, expected);
+  ft_hf_config_fini(&config);
+}
+
+/* As PEFT's table has it; what a file holds as one tensor is scaled whole. */
+static void scales_stand_where_peft_puts_them(void **state) {
+  (void)state;
+  check_scaled("ministral3", "kvd");
+  check_scaled("gemma3_text", "qvd");
+  check_scaled("gpt2", "qkvd");
+  check_scaled("phi3", "qkvd");
+}
+
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_are_named_as_transformers_names_them),
                                      cmocka_unit_test(other_names_are_kept),
                                      cmocka_unit_test(parts_that_are_not_trained_are_carried_along),
-                                     cmocka_unit_test(parts_of_a_tensor_are_in_their_places)};
+                                     cmocka_unit_test(parts_of_a_tensor_are_in_their_places),
+                                     cmocka_unit_test(scales_stand_where_peft_puts_them)};
   if (argc != 2) {
     fprintf(stderr, "usage: %s FOLDER (tests/hf/families)\n", argv[0]);
     return 2;

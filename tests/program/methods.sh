@@ -100,6 +100,13 @@ refused 'data.seq_len is 300' method.name=prompt method.virtual_tokens=213
 says "allows 512 positions (max_position_embeddings), of which 213 are the method's virtual tokens'" \
   'set data.seq_len to at most 299'
 refused 'method.init is "text:", without a text' method.name=prompt method.init=text:
+for form in gemma2,'those of a gemma2 model stand elsewhere' granite,'this granite model multiplies them by 0.22'; do
+  sed "s/mistral/${form%%,*}/; s/\"vocab_size\"/\"residual_multiplier\": 0.22, &/; s/\"sliding_window\": 24,//" \
+    "$work/mistral.json" >"$work/form.json"
+  [ "${form%%,*}" = granite ] || sed -i 's/"residual_multiplier": 0.22, //' "$work/form.json"
+  quietly "$ftrun" init --config "$work/form.json" --seed 1 --out "$work/${form%%,*}"
+  refused "${form#*,}" "model.path=$work/${form%%,*}" method.name=adapter
+done
 expect 78 "$ftrun" export "$work/one-1" --merge --out "$work/no"
 says 'prefix'
 echo "what stands before documents and behind branches is the same everywhere"

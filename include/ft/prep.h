@@ -308,7 +308,7 @@ typedef struct ft_prep_options {
    * message. NULL: alone. */
   ft_err (*agree)(void *arg, ft_err mine);
   void *agree_arg;
-  int64_t piece_bytes;     /* of what is made at once; nor on this. 0: 16 MiB */
+  int64_t piece_bytes;     /* of what is made at once; nor on this. 0: by the input's size */
   const atomic_bool *stop; /* looked at between lines; NULL: never stops */
   /* Called with the first document that goes to a shard; NULL: not. */
   ft_err (*show_first)(void *arg, const ft_tokenizer *t, const ft_ids *ids);

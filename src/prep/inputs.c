@@ -110,6 +110,17 @@ out:
   return err;
 }
 
+/* So many bytes that any usual number of ranks gets about as many pieces each, and few that are
+ * begun, written and read again for little. A function of the files alone: another number of ranks
+ * can go on with what was made. */
+static int64_t choose_piece_bytes(const ft_prep_inputs *in) {
+  enum { LEAST = 2 << 20, MOST = 16 << 20, PIECES = 64 };
+  int64_t all = 0;
+  for (int64_t i = 0; i < in->num_files; i++)
+    all += in->files[i].bytes;
+  return FT_MIN(FT_MAX(all / PIECES, LEAST), MOST);
+}
+
 /* Files by path; a stream is what it was named as, and stays in its order. */
 static int by_path(const void *a, const void *b) {
   return strcmp(((const ft_prep_file *)a)->path, ((const ft_prep_file *)b)->path);
@@ -138,7 +149,7 @@ ft_err ft_prep_inputs_init(const char *const *paths, int64_t num_paths, int64_t 
   for (int64_t i = 0; i < num_paths; i++)
     FT_TRY(add_path(out, paths[i]));
   FT_TRY(sort_files(out));
-  FT_TRY(cut(out, piece_bytes));
+  FT_TRY(cut(out, piece_bytes > 0 ? piece_bytes : choose_piece_bytes(out)));
 out:
   if (err != FT_OK) ft_prep_inputs_fini(out);
   return err;

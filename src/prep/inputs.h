@@ -26,8 +26,8 @@ typedef struct ft_prep_inputs {
 } ft_prep_inputs;
 
 /* Expands folders (the *.jsonl and *.ndjson, also .gz and .zst, and *.h5 in them) and patterns,
- * looks at every file, and cuts plain ones at every `piece_bytes`. Errors: FT_ERR_NOINPUT,
- * FT_ERR_DATA (a file of another kind, and what to do), FT_ERR_USAGE. */
+ * looks at every file, and cuts plain ones at every `piece_bytes` (0: chosen by their size).
+ * Errors: FT_ERR_NOINPUT, FT_ERR_DATA (a file of another kind, and what to do), FT_ERR_USAGE. */
 ft_err ft_prep_inputs_init(const char *const *paths, int64_t num_paths, int64_t piece_bytes,
                            ft_prep_inputs *out);
 void ft_prep_inputs_fini(ft_prep_inputs *inputs);

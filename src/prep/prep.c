@@ -10,7 +10,7 @@
 #include "run.h"
 #include "store.h"
 
-enum { DEFAULT_SEQ_LEN = 4096, PIECE_BYTES = 16 << 20, VERSION = 1 };
+enum { DEFAULT_SEQ_LEN = 4096, VERSION = 2 };
 
 /* ---------------------------------------------------------------- beforehand */
 
@@ -71,8 +71,7 @@ static ft_err begin(ft_prep_run *p) {
   ft_err err = FT_OK;
   const ft_prep_options *o = p->options;
   FT_TRY(check_options(o));
-  FT_TRY(ft_prep_inputs_init(o->inputs, o->num_inputs,
-                             o->piece_bytes ? o->piece_bytes : PIECE_BYTES, &p->inputs));
+  FT_TRY(ft_prep_inputs_init(o->inputs, o->num_inputs, o->piece_bytes, &p->inputs));
   FT_TRY(ft_tokenizer_open(o->model_dir, &p->tokenizer));
   FT_TRY(ft_render_options_init(o->model_dir, p->tokenizer, o->template, o->system, &p->render));
   p->render.control_tokens = o->control_tokens;

@@ -1,6 +1,8 @@
 /* Memory that a model has for its life. */
 #include "internal.h"
 
+#include <string.h>
+
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out) {
   ft_err err = FT_OK;
   void *list = m->allocations;
@@ -14,6 +16,18 @@ ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, v
   m->allocations = list;
   FT_TRY(ft_alloc_array(owner, count, size, out));
   m->allocations[m->num_allocations++] = *out;
+out:
+  return err;
+}
+
+ft_err ft_model_alloc_all(ft_model *m, ft_owner owner, const ft_model_buffer *buffers, size_t num) {
+  ft_err err = FT_OK;
+  for (size_t i = 0; i < num; i++) {
+    void *p = NULL;
+    if (buffers[i].count > 0)
+      FT_TRY(ft_model_alloc(m, owner, buffers[i].count, buffers[i].size, &p));
+    memcpy(buffers[i].pointer, &p, sizeof p);
+  }
 out:
   return err;
 }

@@ -82,9 +82,9 @@ out:
 }
 
 /* From a->gate and a->up, which have become their gradients: sends those of the maps into them, and
- * that of their input into m->branch. */
+ * (input_too) that of their input into m->branch. */
 static ft_err inner_maps_backward(ft_model *m, const unit_weights *w, int64_t tokens,
-                                  layer_activations *a, const float *d_alpha) {
+                                  layer_activations *a, const float *d_alpha, bool input_too) {
   ft_err err = FT_OK;
   const linear maps[] = {gate(m), up(m)};
   void *d[] = {a->gate, a->up};
@@ -97,14 +97,14 @@ static ft_err inner_maps_backward(ft_model *m, const unit_weights *w, int64_t to
   }
   FT_TRY(ft_beside_send(m, g + first, 2 - first, w, a->mlp_input));
   FT_TRY(send_scalars(m, d_alpha));
-  for (int i = first; i < 2; i++)
+  for (int i = first; input_too && i < 2; i++)
     FT_TRY(ft_linear_backward_input(m, &g[i], w, m->branch, i > first));
 out:
   return err;
 }
 
 ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t tokens,
-                                layer_activations *a, const void *d_out) {
+                                layer_activations *a, const void *d_out, bool input_too) {
   ft_err err = FT_OK;
   const linear d = down(m);
   linear_gradient g;
@@ -115,7 +115,7 @@ ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t toke
   FT_TRY(ft_linear_send_weight(m, &g, m->wide));
   FT_TRY(ft_linear_send_bias(m, &g));
   FT_TRY(ft_beside_send(m, &g, 1, w, m->wide));
-  FT_TRY(inner_maps_backward(m, w, tokens, a, d_alpha));
+  FT_TRY(inner_maps_backward(m, w, tokens, a, d_alpha, input_too));
 out:
   return err;
 }

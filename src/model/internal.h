@@ -2,6 +2,7 @@
  *
  *   pass.c          the order of acquisitions and gradients, the same on every rank
  *   unit.c          weights of a unit by role; its gradient on the way to the owners
+ *   kept.c          what is kept for the backward pass
  *   layer.c         one layer: norms, attention, feed-forward part and the sums between them
  *   norm.c          norms of the residual stream
  *   linear.c        one linear map
@@ -82,9 +83,9 @@ struct ft_model {
 
   /* kept for the backward pass */
   void **x;                       /* [L + 1] inputs of each layer, and the last one's output */
-  layer_activations *activations; /* [num_activations] the last is shared by the layers that are
-                                     computed again */
-  int64_t num_activations;
+  layer_activations *activations; /* [L] those of layers that nothing is kept of are the same */
+  void *passing;                  /* [T, D] normed inputs that nobody needs again */
+  bool has_passing;
   void *embedding_sum; /* [T, D] input of the embedding's norm, or NULL */
   float *embedding_stats;
 
@@ -164,6 +165,17 @@ static inline void *ft_model_at_mut(const ft_model *m, void *p, int64_t i) {
 
 /* *out = memory that ft_model_free frees; NULL where it is only counted. */
 ft_err ft_model_alloc(ft_model *m, ft_owner owner, int64_t count, size_t size, void **out);
+/* One buffer: where its pointer goes, how many elements, of what size. */
+typedef struct ft_model_buffer {
+  void *pointer; /* a `T **`, which becomes NULL where there are none */
+  int64_t count;
+  size_t size;
+} ft_model_buffer;
+ft_err ft_model_alloc_all(ft_model *m, ft_owner owner, const ft_model_buffer *buffers, size_t num);
+/* kept.c: the stream and every layer's activations. */
+ft_err ft_model_alloc_kept(ft_model *m, int64_t tokens);
+/* Whether only the layer's input is kept, and the rest computed again in the backward pass. */
+bool ft_layer_is_computed_again(const ft_model *m, int64_t layer);
 
 /* ---------------------------------------------------------------- order.c */
 
@@ -187,6 +199,8 @@ typedef struct unit_weights {
 ft_err ft_unit_acquire(ft_model *m, const ft_unit *unit, unit_weights *w);
 void ft_unit_release(ft_model *m, const ft_unit *unit);
 bool ft_unit_is_trained(const ft_model *m, const ft_unit *unit);
+/* Whether it has a tensor of that role, which is trained. */
+bool ft_unit_trains(const ft_model *m, const ft_unit *unit, ft_role role);
 
 /* Opens the gradient of the unit's trained block, if it has one. Collective, as the next. */
 ft_err ft_gradient_open(ft_model *m, const ft_unit *unit);
@@ -346,9 +360,10 @@ ft_err ft_attention_backward_all(ft_model *m, int64_t layer, const unit_weights 
 /* out [T, D] = the feed-forward part of a->mlp_input. NULL: only what its backward pass needs. */
 ft_err ft_feed_forward(ft_model *m, const unit_weights *w, int64_t tokens, layer_activations *a,
                        void *out);
-/* From d_out [T, D]: sends the gradients of its tensors, and that of its input into m->branch. */
+/* From d_out [T, D]: sends the gradients of its tensors, and (input_too) that of its input into
+ * m->branch. */
 ft_err ft_feed_forward_backward(ft_model *m, const unit_weights *w, int64_t tokens,
-                                layer_activations *a, const void *d_out);
+                                layer_activations *a, const void *d_out, bool input_too);
 
 /* ---------------------------------------------------------------- layer.c */
 

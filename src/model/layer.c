@@ -96,6 +96,36 @@ out:
 
 /* ---------------------------------------------------------------- backward */
 
+static bool is_of_mlp(ft_role role) {
+  static const ft_role roles[] = {FT_ROLE_DOWN,
+                                  FT_ROLE_DOWN_BIAS,
+                                  FT_ROLE_GATE,
+                                  FT_ROLE_GATE_BIAS,
+                                  FT_ROLE_UP,
+                                  FT_ROLE_UP_BIAS,
+                                  FT_ROLE_MLP_NORM,
+                                  FT_ROLE_MLP_NORM_BIAS,
+                                  FT_ROLE_MLP_POST_NORM,
+                                  FT_ROLE_MLP_POST_NORM_BIAS,
+                                  FT_ROLE_ALPHA_P,
+                                  FT_ROLE_ALPHA_N,
+                                  FT_ROLE_XIELU_BETA,
+                                  FT_ROLE_XIELU_EPS};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(roles); i++)
+    if (roles[i] == role) return true;
+  return (int)role >= FT_ROLE_MLP_BOTTLENECK_DOWN && (int)role <= FT_ROLE_MLP_BOTTLENECK_UP_BIAS;
+}
+
+/* Whether something of the open block comes after the feed-forward part and the norm before it. */
+static bool trains_attention(const ft_model *m) {
+  for (int i = 0; m->open && i < m->open->num_tensors; i++) {
+    ft_role role = m->open->tensors[i].role;
+    (void)ft_role_is_part(role, &role, NULL);
+    if (!is_of_mlp(role)) return true;
+  }
+  return false;
+}
+
 ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
                          const ft_model_batch *batch, const void *x, layer_activations *a,
                          bool input_too) {
@@ -106,11 +136,17 @@ ft_err ft_layer_backward(ft_model *m, int64_t layer, const unit_weights *w,
   FT_TRY(ft_bottleneck_stream_backward(m, w, tokens, a));
   FT_TRY(ft_join_backward(m, &second, w, tokens, &d_branch));
   FT_TRY(ft_bottleneck_branch_backward(m, AFTER_FEED_FORWARD, w, tokens, a, &d_branch));
-  FT_TRY(ft_feed_forward_backward(m, w, tokens, a, d_branch));
+  bool attention_too = input_too || trains_attention(m);
+  bool mlp_input_too = attention_too || ft_gradient_tensor(m, FT_ROLE_MLP_NORM) >= 0 ||
+                       ft_gradient_tensor(m, FT_ROLE_MLP_NORM_BIAS) >= 0;
+  FT_TRY(ft_feed_forward_backward(m, w, tokens, a, d_branch, mlp_input_too));
+  if (!mlp_input_too) goto out;
   FT_TRY(ft_branch_input_backward(m, &before_mlp, w, tokens, a->middle, a->mlp_stats));
+  if (!attention_too) goto out;
   FT_TRY(ft_join_backward(m, &first, w, tokens, &d_branch));
   FT_TRY(ft_bottleneck_branch_backward(m, AFTER_ATTENTION, w, tokens, a, &d_branch));
-  bool branch_input_too = input_too || ft_gradient_tensor(m, FT_ROLE_ATTN_NORM) >= 0;
+  bool branch_input_too = input_too || ft_gradient_tensor(m, FT_ROLE_ATTN_NORM) >= 0 ||
+                          ft_gradient_tensor(m, FT_ROLE_ATTN_NORM_BIAS) >= 0;
   FT_TRY(ft_attention_backward_all(m, layer, w, batch, attention_input(a, w, x), a, d_branch,
                                    branch_input_too));
   if (branch_input_too)

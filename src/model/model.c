@@ -1,82 +1,13 @@
-/* Buffers of a model: what is kept for the backward pass, and scratch. */
+/* A model's life, and its scratch (kept.c has what is kept for the backward pass). */
 #include <string.h>
 
 #include "bottleneck.h"
 #include "virtual.h"
 
-/* One buffer: where its pointer goes, how many elements, of what size. */
-typedef struct buffer {
-  void *pointer; /* a `T **` */
-  int64_t count;
-  size_t size;
-} buffer;
-
-static ft_err alloc_all(ft_model *m, ft_owner owner, const buffer *buffers, size_t num) {
-  ft_err err = FT_OK;
-  for (size_t i = 0; i < num; i++) {
-    void *p = NULL;
-    if (buffers[i].count > 0)
-      FT_TRY(ft_model_alloc(m, owner, buffers[i].count, buffers[i].size, &p));
-    memcpy(buffers[i].pointer, &p, sizeof p);
-  }
-out:
-  return err;
-}
-
-static ft_err alloc_activations(ft_model *m, int64_t t, layer_activations *a) {
-  const ft_arch *arch = &m->arch;
-  const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
-  bool qk = arch->qk_norm != FT_QK_NORM_NONE, before = arch->norm_places & FT_NORM_BEFORE;
-  bool post = arch->norm_places & (FT_NORM_OUTPUT | FT_NORM_AFTER_SUM);
-  const buffer buffers[] = {
-      {&a->attention_input, before ? t * m->d : 0, e},
-      {&a->qkv, t * m->qkv, e},
-      {&a->qk, qk ? t * m->qkv : 0, e},
-      {&a->attended, t * m->q, e},
-      {&a->attention_output, post ? t * m->d : 0, e},
-      {&a->middle, t * m->d, e},
-      {&a->mlp_input, before ? t * m->d : 0, e},
-      {&a->gate, arch->gated ? t * m->f : 0, e},
-      {&a->up, t * m->f, e},
-      {&a->mlp_output, post ? t * m->d : 0, e},
-      {&a->attention_stats, before ? t : 0, f32},
-      {&a->attention_output_stats, post ? t : 0, f32},
-      {&a->mlp_stats, before ? t : 0, f32},
-      {&a->mlp_output_stats, post ? t : 0, f32},
-      {&a->q_stats, qk ? t * arch->heads : 0, f32},
-      {&a->k_stats, qk ? t * arch->kv_heads : 0, f32},
-      {&a->lse, t * arch->heads, f32},
-  };
-  ft_err err = alloc_all(m, FT_MEM_ACTIVATIONS, buffers, FT_ARRAY_SIZE(buffers));
-  if (!before) a->mlp_input = a->middle;
-  if (err == FT_OK) err = ft_beside_alloc_layer(m, t, a);
-  return err == FT_OK ? ft_bottleneck_alloc_layer(m, t, a) : err;
-}
-
-static ft_err alloc_kept(ft_model *m, int64_t t) {
-  ft_err err = FT_OK;
-  bool training = m->options.training;
-  int64_t num_x = training ? m->arch.layers + 1 : 2;
-  void *p;
-  int64_t every = m->options.activation_checkpointing;
-  int64_t num_again = every > 0 ? ft_ceil_div(m->arch.layers, every) : 0;
-  m->num_activations = training ? m->arch.layers - num_again + (num_again > 0) : 1;
-  FT_TRY(ft_model_alloc(m, FT_MEM_OTHER, num_x, sizeof *m->x, &p));
-  m->x = p;
-  FT_TRY(ft_model_alloc(m, FT_MEM_OTHER, m->num_activations, sizeof *m->activations, &p));
-  m->activations = p;
-  for (int64_t i = 0; i < num_x; i++)
-    FT_TRY(ft_model_alloc(m, FT_MEM_ACTIVATIONS, t * m->d, ft_dtype_bytes(m->type), &m->x[i]));
-  for (int64_t i = 0; i < m->num_activations; i++)
-    FT_TRY(alloc_activations(m, t, &m->activations[i]));
-out:
-  return err;
-}
-
 static ft_err alloc_scratch(ft_model *m, int64_t t) {
   const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
   int64_t training = m->options.training, d = m->d;
-  const buffer buffers[] = {
+  const ft_model_buffer buffers[] = {
       {&m->branch, t * d, e},
       {&m->wide, t * m->f, e},
       {&m->d_qkv, training * t * m->qkv, e},
@@ -90,7 +21,7 @@ static ft_err alloc_scratch(ft_model *m, int64_t t) {
       {&m->embedding_sum, m->arch.embedding_norm ? t * d : 0, e},
       {&m->embedding_stats, m->arch.embedding_norm ? t : 0, f32},
   };
-  return alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
+  return ft_model_alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
 }
 
 static ft_err alloc_head(ft_model *m, int64_t t) {
@@ -98,7 +29,7 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
   const ft_head_transform *transform = &m->arch.transform;
   int64_t training = m->options.training, d = m->d, pieces = m->num_vocab_pieces;
   int64_t bias = training && m->arch.head_bias ? m->columns : 0;
-  const buffer buffers[] = {
+  const ft_model_buffer buffers[] = {
       {&m->target_rows, t, sizeof(int64_t)},
       {&m->target_ids, t, sizeof(int32_t)},
       {&m->predicted, t, sizeof(int32_t)},
@@ -122,7 +53,7 @@ static ft_err alloc_head(ft_model *m, int64_t t) {
       {&m->log_sums, pieces * t, sizeof(double)},
       {&m->piece_ids, pieces > 0 ? t : 0, sizeof(int32_t)},
   };
-  ft_err err = alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
+  ft_err err = ft_model_alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
   if (m->type == FT_F32)
     m->d_logits = m->logits; /* each row is consumed before it is overwritten */
   if (!m->head_n) m->head_n = m->head_x;
@@ -171,7 +102,7 @@ static ft_err make_buffers(ft_model *m, const ft_layout *layout, const ft_model_
   ft_beside_find(m);
   FT_TRY(ft_head_plan(m));
   FT_TRY(ft_model_make_orders(m));
-  FT_TRY(alloc_kept(m, options->max_tokens));
+  FT_TRY(ft_model_alloc_kept(m, options->max_tokens));
   FT_TRY(alloc_scratch(m, options->max_tokens));
   FT_TRY(ft_beside_alloc(m, options->max_tokens));
   FT_TRY(ft_bottleneck_alloc(m, options->max_tokens));

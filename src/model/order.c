@@ -8,17 +8,11 @@ bool ft_model_needs_embedding_again(const ft_model *m) {
   return m->embedding_trained && (head_in_pieces || m->arch.embedding_norm || low_rank);
 }
 
-static bool is_trained(const ft_model *m, const ft_unit *unit, ft_role role) {
-  const ft_tensor *t;
-  int64_t block = ft_layout_find(m->layout, unit, role, &t);
-  return t && m->layout->blocks[block].trained;
-}
-
 void ft_model_find_trained(ft_model *m) {
   const ft_layout *l = m->layout;
   m->embedding_trained = ft_unit_is_trained(m, &l->embedding);
-  m->head_trained = m->arch.tied ? is_trained(m, &l->embedding, FT_ROLE_EMBEDDING)
-                                 : is_trained(m, &l->head, FT_ROLE_HEAD);
+  m->head_trained = m->arch.tied ? ft_unit_trains(m, &l->embedding, FT_ROLE_EMBEDDING)
+                                 : ft_unit_trains(m, &l->head, FT_ROLE_HEAD);
   m->lowest_layer = FT_MAX(ft_layout_lowest_trained(l), 0);
 }
 

@@ -2,25 +2,6 @@
  * rank, also on one that has no micro-batch in this round. */
 #include "internal.h"
 
-/* Layers 0, k, 2k … keep only their input. */
-static bool computed_again(const ft_model *m, int64_t layer) {
-  int64_t every = m->options.activation_checkpointing;
-  return every > 0 && layer % every == 0;
-}
-
-static layer_activations *activations_of(ft_model *m, int64_t layer) {
-  int64_t every = m->options.activation_checkpointing;
-  if (!m->options.training || computed_again(m, layer))
-    return &m->activations[m->num_activations - 1];
-  return &m->activations[every > 0 ? layer - ft_ceil_div(layer, every) : layer];
-}
-
-/* Where layer `layer`'s input is kept, or the last output (layer == layers). Without a backward
- * pass two buffers take turns. */
-static void *input_of(ft_model *m, int64_t layer) {
-  return m->options.training ? m->x[layer] : m->x[layer % 2];
-}
-
 /* Before a layer that is computed: where a stop is noticed, and tests make ranks slow. */
 static ft_err begin_layer(const ft_model *m, const char *point) {
   double slow_s = ft_fault(point).slow_s;
@@ -36,7 +17,7 @@ static ft_err forward_embedding(ft_model *m, const ft_model_batch *batch, bool n
   unit_weights w;
   ft_err err = ft_unit_acquire(m, &m->layout->embedding, &w);
   if (err != FT_OK) return err;
-  if (batch) err = ft_embed(m, &w, batch, noisy, input_of(m, 0));
+  if (batch) err = ft_embed(m, &w, batch, noisy, m->x[0]);
   ft_unit_release(m, &m->layout->embedding);
   return err;
 }
@@ -52,9 +33,9 @@ static ft_err forward_layers(ft_model *m, const ft_model_batch *batch, bool nois
     FT_TRY(ft_unit_acquire(m, unit, &w));
     if (batch) {
       FT_TRY(begin_layer(m, "forward"));
-      FT_TRY(ft_layer_forward(m, layer, &w, batch, input_of(m, layer), activations_of(m, layer),
-                              input_of(m, layer + 1)));
-      ft_shard_look_at_output(m->shard, unit->blocks[0], m->type, input_of(m, layer + 1),
+      FT_TRY(ft_layer_forward(m, layer, &w, batch, m->x[layer], &m->activations[layer],
+                              m->x[layer + 1]));
+      ft_shard_look_at_output(m->shard, unit->blocks[0], m->type, m->x[layer + 1],
                               batch->num_tokens * m->d);
     }
     ft_unit_release(m, unit);
@@ -101,14 +82,14 @@ static ft_err backward_layers(ft_model *m, const ft_model_batch *batch) {
   ft_err err = FT_OK;
   for (int64_t layer = m->arch.layers - 1; layer >= m->lowest_layer; layer--) {
     const ft_unit *unit = &m->layout->layers[layer];
-    layer_activations *a = activations_of(m, layer);
+    layer_activations *a = &m->activations[layer];
     bool input_too = layer > m->lowest_layer || m->embedding_trained;
     unit_weights w;
     FT_TRY(ft_unit_acquire(m, unit, &w));
     FT_TRY(ft_gradient_open(m, unit));
     if (batch) {
       FT_TRY(begin_layer(m, "backward"));
-      if (computed_again(m, layer))
+      if (ft_layer_is_computed_again(m, layer))
         FT_TRY(ft_layer_forward(m, layer, &w, batch, m->x[layer], a, NULL));
       FT_TRY(ft_layer_backward(m, layer, &w, batch, m->x[layer], a, input_too));
     }
@@ -178,8 +159,7 @@ ft_err ft_model_evaluate(ft_model *m, const ft_model_batch *batch, double *loss,
   FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_acquire(m, &w, &head));
   if (batch)
-    FT_TRY(
-        ft_head_loss(m, batch, input_of(m, m->arch.layers), &w, head, false, &plain, loss, NULL));
+    FT_TRY(ft_head_loss(m, batch, m->x[m->arch.layers], &w, head, false, &plain, loss, NULL));
   ft_head_release(m);
   if (predictions)
     *predictions = (ft_predictions){
@@ -199,7 +179,7 @@ ft_err ft_model_values(ft_model *m, const ft_model_batch *batch, const float **v
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(forward_layers(m, batch, false));
   FT_TRY(ft_head_acquire(m, &w, &head));
-  if (batch) FT_TRY(ft_head_values(m, batch, input_of(m, m->arch.layers), &w, head, false));
+  if (batch) FT_TRY(ft_head_values(m, batch, m->x[m->arch.layers], &w, head, false));
   ft_head_release(m);
   *values = m->row_values;
   *rows = batch ? m->num_rows : 0;
@@ -214,7 +194,7 @@ ft_err ft_model_logits(ft_model *m, const ft_model_batch *batch, const int64_t *
   m->dropout = 0;
   ft_shard_begin_pass(m->shard, m->forward_order, m->num_forward_order);
   FT_TRY(forward_layers(m, batch, false));
-  FT_TRY(ft_head_logits(m, input_of(m, m->arch.layers), rows, num_rows, logits));
+  FT_TRY(ft_head_logits(m, m->x[m->arch.layers], rows, num_rows, logits));
 out:
   return err;
 }

@@ -35,6 +35,12 @@ bool ft_unit_is_trained(const ft_model *m, const ft_unit *unit) {
   return false;
 }
 
+bool ft_unit_trains(const ft_model *m, const ft_unit *unit, ft_role role) {
+  const ft_tensor *t;
+  int64_t block = ft_layout_find(m->layout, unit, role, &t);
+  return t && m->layout->blocks[block].trained;
+}
+
 ft_err ft_gradient_open(ft_model *m, const ft_unit *unit) {
   m->open = NULL;
   for (int i = 0; i < unit->num_blocks; i++) {

@@ -1,8 +1,8 @@
 /* Weights that nobody trains, as they are kept: of each block its tensors one after the other, in
  * the compute type or in codes. Stage 3: every rank has its own slices; stages 0 to 2: a node has
  * all of them once. What is in codes is decoded into a slot (weights.c), the rest is read where it
- * lies, or copied. Slices and tensors begin on whole packets of codes, so a code depends on its
- * tensor alone. */
+ * lies (a rank that is alone has whole blocks in stage 3, too), or copied. Slices and tensors begin
+ * on whole packets of codes, so a code depends on its tensor alone. */
 #include "internal.h"
 
 #include <assert.h>

@@ -179,9 +179,10 @@ static inline void read_master(const ft_shard *s, const part *b, int64_t local, 
   ft_master_read(s->options.master, w, low, count, out);
 }
 
-/* Whether the block is gathered into a slot; otherwise its node has all of it ready for reading. */
+/* Whether the block is gathered into a slot; otherwise its node has all of it ready for reading: in
+ * stages 0 to 2, and what a rank that is alone keeps of frozen ones, in flat order. */
 static inline bool is_gathered(const ft_shard *s, const part *b) {
-  return s->options.stage == 3 || b->coded;
+  return b->coded || (s->options.stage == 3 && (b->trained || !is_alone(s)));
 }
 
 /* ---------------------------------------------------------------- footprint.c */

@@ -60,6 +60,13 @@ static ft_beside output_scales_of_all(const void *arg, ft_place place, int64_t l
   return (ft_beside){.output_scale = place == FT_PLACE_LAYER && is_map(role)};
 }
 
+/* Only in the last layer, of whose attention nothing is trained. */
+static ft_beside last_map(const void *arg, ft_place place, int64_t layer, ft_role role) {
+  (void)arg;
+  bool there = place == FT_PLACE_LAYER && layer == 2 && role == FT_ROLE_DOWN;
+  return (ft_beside){.rank = there ? 3 : 0, .scale = 1};
+}
+
 /* Embedding and head, as far as the head has a matrix of its own. */
 static ft_beside ends(const void *arg, ft_place place, int64_t layer, ft_role role) {
   (void)arg, (void)place, (void)layer;
@@ -141,6 +148,7 @@ static const trial trials[] = {
     {"one A and dropout", plain, {.dropout = 0.4f}, {all_frozen, one_tensor_in_the_files, NULL}},
     {"scales", with_biases, {.dropout = 0}, {all_but_biases, scales, NULL}},
     {"scales of an encoder", encoder, {.dropout = 0}, {all_frozen, output_scales_of_all, NULL}},
+    {"the last map alone", plain, {.dropout = 0}, {all_frozen, last_map, NULL}},
     {"ends", plain, {.dropout = 0}, {all_frozen, ends, NULL}},
     {"ends, dropout", scaled_embedding, {.dropout = 0.3f}, {all_frozen, ends, NULL}},
     {"both ends", with_biases, {.both_ends = true}, {all_but_biases, ends, NULL}},
@@ -294,12 +302,34 @@ static void dropout_follows_its_draw(void **state) {
   ft_layout_free(l);
 }
 
+/* Of the activations, per token: what two lower layers share, and the inputs of maps that nobody
+ * trains. */
+static void nothing_is_kept_for_what_is_frozen(void **state) {
+  (void)state;
+  const ft_model_options options = {.compute = FT_F32, .max_tokens = 16, .training = true};
+  const trial top = {"", plain, {.dropout = 0}, {all_frozen, last_map, NULL}};
+  ft_layout *whole = layout_for(&top, NULL), *part = layout_for(&top, &top.method);
+  const ft_arch *a = &whole->arch;
+  ft_footprint all, some;
+  assert_int_equal(a->layers, 3);
+  assert_ok(ft_model_footprint(whole, &options, &all));
+  assert_ok(ft_model_footprint(part, &options, &some));
+  int64_t qkv = (a->heads + 2 * a->kv_heads) * a->head_dim, q = a->heads * a->head_dim;
+  int64_t without_inputs = qkv + q + a->hidden + 2 * a->ffn + 2 + a->heads;
+  int64_t lower = without_inputs + 2 * a->hidden; /* of one of the two lower layers */
+  assert_int_equal(all.rank[FT_MEM_ACTIVATIONS] - some.rank[FT_MEM_ACTIVATIONS],
+                   4 * 16 * (lower + 2 * 2 * a->hidden - 2 * 3)); /* both sets have A x */
+  ft_layout_free(whole);
+  ft_layout_free(part);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradients_are_derivatives),
       cmocka_unit_test(computing_again_changes_no_bit),
       cmocka_unit_test(the_beginning_is_the_model_alone),
       cmocka_unit_test(dropout_follows_its_draw),
+      cmocka_unit_test(nothing_is_kept_for_what_is_frozen),
   };
   return cmocka_run_group_tests(tests, start, end);
 }

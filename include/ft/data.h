@@ -32,7 +32,8 @@ typedef struct ft_data_options {
   int64_t seq_len;
   int64_t virtual_rows; /* of a batch, before each document: room for what a method puts there */
   bool packing, shuffle;
-  bool prompt_targets; /* FT_TARGET_PAIR: a chosen document has targets in its prompt, too */
+  bool prompt_targets; /* FT_TARGET_PAIR: all tokens of a chosen document but the first are
+                          targets */
   bool best_fit; /* rows are filled as full as they get; else next-fit: in order of documents */
   uint64_t seed;
   uint32_t model_vocab;         /* shards of a larger vocabulary are refused */
@@ -105,6 +106,8 @@ typedef struct ft_batch {
   int64_t virtual_rows;         /* of each document, before its tokens */
   uint32_t *tokens;             /* [num_tokens] */
   int32_t *targets;             /* [num_tokens] id to predict at this position, -1: none */
+  bool *of_answer;              /* [num_tokens] FT_TARGET_PAIR and _RATED: whether the mask marks
+                                   what is to be predicted here; else unused */
   int32_t *positions;           /* [num_tokens] place in the document */
   int64_t *offsets;             /* [num_documents + 1] */
   int32_t *classes;             /* [num_documents] FT_TARGET_CLASS; else unused */

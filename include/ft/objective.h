@@ -70,7 +70,7 @@ typedef struct ft_objective_form {
   const char *name;
   ft_objective_rows rows;
   bool reference;               /* needs log-probabilities by a reference model */
-  bool prompts;                 /* prompts of chosen documents count in the mean of −log p */
+  bool prompts;                 /* all tokens of chosen documents count in the mean of −log p */
   ft_objective_numbers initial; /* NaN: it takes no such number */
 } ft_objective_form;
 const ft_objective_form *ft_objective_form_of(ft_objective_kind kind);

@@ -13,9 +13,9 @@ typedef struct ft_preference_batch {
   const double *value;     /* [num] Σ log p over the answer's targets, or the document's score */
   const int64_t *targets;  /* [num] their number, 1 or more */
   const double *reference; /* [num] the same Σ by the reference model; NULL: there is none */
-  const double *prompt; /* [num] Σ log p over the chosen documents' other tokens; NULL: unused */
-  const int64_t *prompt_targets; /* [num] their number; NULL with it */
-  const bool *desirable;         /* [num] FT_ROWS_RATED; else NULL */
+  const double *rest; /* [num] Σ log p over the chosen documents' other tokens; NULL: unused */
+  const int64_t *rest_targets; /* [num] their number; NULL with it */
+  const bool *desirable;       /* [num] FT_ROWS_RATED; else NULL */
 } ft_preference_batch;
 
 /* What is known of the whole global batch (or validation set) before. */
@@ -36,10 +36,10 @@ typedef struct ft_preference_sums {
 } ft_preference_sums;
 enum { FT_PREFERENCE_SUMS = sizeof(ft_preference_sums) / sizeof(double) };
 
-/* Adds a micro-batch to *sums. weight, prompt_weight (each [num], or NULL: not wanted): the
- * derivative of the global batch's loss by each value and each prompt. */
+/* Adds a micro-batch to *sums. weight, rest_weight (each [num], or NULL: not wanted): the
+ * derivative of the global batch's loss by each value and each rest. */
 void ft_preference_weigh(const ft_objective *objective, const ft_preference_batch *batch,
-                         const ft_preference_whole *whole, double *weight, double *prompt_weight,
+                         const ft_preference_whole *whole, double *weight, double *rest_weight,
                          ft_preference_sums *sums);
 
 /* Of a global batch: tokens that the mean of −log p is over, out of the answers of chosen documents

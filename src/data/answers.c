@@ -35,6 +35,7 @@ static void fill_slot(const ft_data *data, int64_t length, ft_data_slot *slot) {
   for (int64_t i = 0; i < length; i++) {
     bool has_target = i + 1 < length && (everywhere || data->mask[i + 1]);
     slot->targets[i] = has_target ? (int32_t)slot->tokens[i + 1] : -1;
+    slot->of_answer[i] = i + 1 < length && data->mask[i + 1];
     slot->num += has_target;
   }
   uint64_t of_mask = ft_hash64(data->mask, (size_t)length, 0);

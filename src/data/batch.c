@@ -57,6 +57,7 @@ out:
 void ft_batch_fini(ft_batch *batch) {
   ft_free(batch->tokens);
   ft_free(batch->targets);
+  ft_free(batch->of_answer);
   ft_free(batch->positions);
   ft_free(batch->offsets);
   ft_free(batch->classes);
@@ -68,6 +69,7 @@ void ft_batch_fini(ft_batch *batch) {
 static ft_err reserve(ft_batch *batch, int64_t length) {
   const ft_array of_tokens[] = {{(void **)&batch->tokens, sizeof *batch->tokens},
                                 {(void **)&batch->targets, sizeof *batch->targets},
+                                {(void **)&batch->of_answer, sizeof *batch->of_answer},
                                 {(void **)&batch->positions, sizeof *batch->positions}};
   const ft_array of_documents[] = {{(void **)&batch->offsets, sizeof *batch->offsets},
                                    {(void **)&batch->classes, sizeof *batch->classes},
@@ -88,9 +90,11 @@ static ft_err open_slot(const ft_data *data, ft_batch *batch, int64_t length, ft
   for (int64_t i = at; i < at + virtual_rows; i++) {
     batch->tokens[i] = FT_NO_TOKEN;
     batch->targets[i] = -1;
+    batch->of_answer[i] = false;
   }
   *slot = (ft_data_slot){.tokens = batch->tokens + at + virtual_rows,
-                         .targets = batch->targets + at + virtual_rows};
+                         .targets = batch->targets + at + virtual_rows,
+                         .of_answer = batch->of_answer + at + virtual_rows};
   return FT_OK;
 }
 

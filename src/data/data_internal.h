@@ -106,6 +106,7 @@ typedef struct ft_data_place {
 typedef struct ft_data_slot {
   uint32_t *tokens;
   int32_t *targets;        /* what is to be predicted at each token; -1: nothing */
+  bool *of_answer;         /* whether the mask marks that; FT_TARGET_PAIR and _RATED only */
   int32_t class_of;        /* FT_TARGET_CLASS; else -1 */
   int64_t num;             /* rows of the loss */
   ft_batch_document about; /* but for its item */

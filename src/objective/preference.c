@@ -33,7 +33,7 @@ static void add_pair(const ft_objective *o, const ft_preference_batch *b, int64_
 /* −log p of a chosen document: nll · its sum / the global batch's tokens. */
 static void add_nll(const ft_objective *o, const ft_preference_batch *b,
                     const ft_preference_whole *whole, int64_t chosen, double *weight,
-                    double *prompt_weight, ft_preference_sums *s) {
+                    double *rest_weight, ft_preference_sums *s) {
   const ft_objective_form *form = ft_objective_form_of(o->kind);
   if (!(o->numbers.nll > 0)) return;
   double slope = -o->numbers.nll / (double)whole->nll_targets;
@@ -41,9 +41,9 @@ static void add_nll(const ft_objective *o, const ft_preference_batch *b,
   s->nll_targets += (double)b->targets[chosen];
   if (weight) weight[chosen] += slope;
   if (!form->prompts) return;
-  s->nll -= b->prompt[chosen];
-  s->nll_targets += (double)b->prompt_targets[chosen];
-  if (prompt_weight) prompt_weight[chosen] = slope;
+  s->nll -= b->rest[chosen];
+  s->nll_targets += (double)b->rest_targets[chosen];
+  if (rest_weight) rest_weight[chosen] = slope;
 }
 
 static double ratio_of(const ft_preference_batch *b, int64_t d) {
@@ -51,7 +51,7 @@ static double ratio_of(const ft_preference_batch *b, int64_t d) {
 }
 
 static void weigh_pairs(const ft_objective *o, const ft_preference_batch *b,
-                        const ft_preference_whole *whole, double *weight, double *prompt_weight,
+                        const ft_preference_whole *whole, double *weight, double *rest_weight,
                         ft_preference_sums *s) {
   const double each = 1 / (double)whole->rows;
   for (int64_t d = 0; d + 1 < b->num; d += 2) {
@@ -64,7 +64,7 @@ static void weigh_pairs(const ft_objective *o, const ft_preference_batch *b,
       weight[d + 1] = each * r.db;
     }
     add_pair(o, b, d, p, s);
-    add_nll(o, b, whole, d, weight, prompt_weight, s);
+    add_nll(o, b, whole, d, weight, rest_weight, s);
   }
 }
 
@@ -91,15 +91,15 @@ static void weigh_rated(const ft_objective *o, const ft_preference_batch *b,
 /* ---------------------------------------------------------------- both */
 
 void ft_preference_weigh(const ft_objective *o, const ft_preference_batch *b,
-                         const ft_preference_whole *whole, double *weight, double *prompt_weight,
+                         const ft_preference_whole *whole, double *weight, double *rest_weight,
                          ft_preference_sums *s) {
   FT_ASSERT(whole->rows > 0 || b->num == 0);
-  for (int64_t d = 0; d < b->num && prompt_weight; d++)
-    prompt_weight[d] = 0;
+  for (int64_t d = 0; d < b->num && rest_weight; d++)
+    rest_weight[d] = 0;
   if (ft_objective_form_of(o->kind)->rows == FT_ROWS_RATED)
     weigh_rated(o, b, whole, weight, s);
   else
-    weigh_pairs(o, b, whole, weight, prompt_weight, s);
+    weigh_pairs(o, b, whole, weight, rest_weight, s);
 }
 
 int64_t ft_preference_nll_targets(const ft_objective *o, int64_t answers, int64_t tokens) {

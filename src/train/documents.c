@@ -1,24 +1,24 @@
-/* From rows of the head to documents and back: a document's value is the sum of its targets'
- * log-probabilities, and each of these targets gets its weight. Targets in a chosen document's
- * prompt, which only some objectives have, are apart. */
+/* From rows of the head to documents and back: a document's value is the sum of its answer's
+ * log-probabilities, and each of these targets gets its weight. Other tokens of a chosen document,
+ * which only some objectives have as targets, are apart. */
 #include "preference.h"
 
 void ft_documents_fini(ft_documents *d) {
   ft_free(d->value);
   ft_free(d->reference);
-  ft_free(d->prompt);
+  ft_free(d->rest);
   ft_free(d->weight);
-  ft_free(d->prompt_weight);
+  ft_free(d->rest_weight);
   ft_free(d->targets);
-  ft_free(d->prompt_targets);
+  ft_free(d->rest_targets);
   ft_free(d->desirable);
   *d = (ft_documents){0};
 }
 
 static ft_err reserve(ft_documents *d, int64_t num) {
   ft_err err = FT_OK;
-  void *arrays[] = {&d->value,         &d->reference, &d->prompt,         &d->weight,
-                    &d->prompt_weight, &d->targets,   &d->prompt_targets, &d->desirable};
+  void *arrays[] = {&d->value,       &d->reference, &d->rest,         &d->weight,
+                    &d->rest_weight, &d->targets,   &d->rest_targets, &d->desirable};
   const size_t sizes[] = {8, 8, 8, 8, 8, 8, 8, sizeof(bool)};
   if (num <= d->capacity) return FT_OK;
   for (size_t i = 0; i < FT_ARRAY_SIZE(arrays); i++)
@@ -28,16 +28,11 @@ out:
   return err;
 }
 
-/* Whether the target at token `i` of the batch is a token of document d's prompt. */
-static bool in_prompt(const ft_batch *b, int64_t d, int64_t i) {
-  return i + 1 - b->offsets[d] - b->virtual_rows < b->documents[d].prompt_length;
-}
-
 static void count(ft_documents *d, const ft_batch *b, int64_t document) {
-  int64_t *counts[] = {&d->targets[document], &d->prompt_targets[document]};
+  int64_t *counts[] = {&d->targets[document], &d->rest_targets[document]};
   *counts[0] = *counts[1] = 0;
   for (int64_t i = b->offsets[document]; i < b->offsets[document + 1]; i++)
-    if (b->targets[i] >= 0) (*counts[in_prompt(b, document, i)])++;
+    if (b->targets[i] >= 0) (*counts[!b->of_answer[i]])++;
 }
 
 static ft_err look_up(const ft_batch *b, int64_t document, const ft_reference *reference,
@@ -59,8 +54,8 @@ ft_err ft_documents_prepare(ft_documents *d, const ft_batch *b, const ft_referen
                                   .value = d->value,
                                   .targets = d->targets,
                                   .reference = reference ? d->reference : NULL,
-                                  .prompt = d->prompt,
-                                  .prompt_targets = d->prompt_targets,
+                                  .rest = d->rest,
+                                  .rest_targets = d->rest_targets,
                                   .desirable = d->desirable};
   for (int64_t i = 0; i < b->num_documents; i++) {
     count(d, b, i);
@@ -77,9 +72,9 @@ void ft_documents_take(ft_documents *d, const ft_batch *b, bool scores, const fl
     double sums[2] = {0, 0};
     if (scores) sums[0] = (double)values[document];
     for (int64_t i = b->offsets[document]; !scores && i < b->offsets[document + 1]; i++)
-      if (b->targets[i] >= 0) sums[in_prompt(b, document, i)] += (double)values[row++];
+      if (b->targets[i] >= 0) sums[!b->of_answer[i]] += (double)values[row++];
     d->value[document] = sums[0];
-    d->prompt[document] = sums[1];
+    d->rest[document] = sums[1];
   }
 }
 
@@ -88,9 +83,9 @@ void ft_documents_spread(const ft_documents *d, const ft_batch *b, bool scores, 
   int64_t row = 0;
   for (int64_t document = 0; document < b->num_documents; document++) {
     const float both[2] = {(float)(factor * d->weight[document]),
-                           (float)(factor * d->prompt_weight[document])};
+                           (float)(factor * d->rest_weight[document])};
     if (scores) weights[document] = both[0];
     for (int64_t i = b->offsets[document]; !scores && i < b->offsets[document + 1]; i++)
-      if (b->targets[i] >= 0) weights[row++] = both[in_prompt(b, document, i)];
+      if (b->targets[i] >= 0) weights[row++] = both[!b->of_answer[i]];
   }
 }

@@ -9,7 +9,7 @@ static void weigh(void *arg, int64_t rows, const float *values, float *weights) 
   (void)rows;
   ft_documents_take(d, &p->t->batch, p->scores, values);
   p->sums = (ft_preference_sums){0};
-  ft_preference_weigh(&p->t->objective, &d->view, &p->whole, d->weight, d->prompt_weight, &p->sums);
+  ft_preference_weigh(&p->t->objective, &d->view, &p->whole, d->weight, d->rest_weight, &p->sums);
   ft_documents_spread(d, &p->t->batch, p->scores, p->factor, weights);
 }
 

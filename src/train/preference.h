@@ -34,8 +34,8 @@ ft_err ft_reference_write(const char *dir, const ft_reference *reference, uint64
 typedef struct ft_documents {
   ft_preference_batch view;
   int64_t capacity;
-  double *value, *reference, *prompt, *weight, *prompt_weight; /* [capacity], as the next */
-  int64_t *targets, *prompt_targets;
+  double *value, *reference, *rest, *weight, *rest_weight; /* [capacity], as the next */
+  int64_t *targets, *rest_targets;
   bool *desirable;
 } ft_documents;
 

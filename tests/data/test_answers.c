@@ -45,6 +45,7 @@ static void check_answer_targets(const ft_batch *b, int64_t d, int document, boo
   for (int64_t i = 0; i < length; i++) {
     bool is_target = i + 1 < length && (in_prompt || i + 1 >= prompt_of(document));
     assert_int_equal(b->targets[at + i], is_target ? document * STRIDE + (int)i + 1 : -1);
+    assert_int_equal(b->of_answer[at + i], i + 1 < length && i + 1 >= prompt_of(document));
   }
 }
 

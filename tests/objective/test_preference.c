@@ -103,28 +103,28 @@ static void losses_are_those_of_trl(void **state) {
 }
 
 /* β log σ(odds) alone; the mean of −log p over prompts and answers comes beside it. */
-static void orpo_has_odds_and_prompts(void **state) {
+static void orpo_has_odds_and_all_tokens(void **state) {
   (void)state;
   ft_objective o = make(FT_OBJECTIVE_ORPO, FT_PAIR_SIGMOID, 0, NAN);
-  double prompt[16], weight[16], prompt_weight[16];
-  int64_t prompt_targets[16];
+  double rest[16], weight[16], rest_weight[16];
+  int64_t rest_targets[16];
   ft_preference_batch b = pairs(&o);
-  b.prompt = prompt;
-  b.prompt_targets = prompt_targets;
+  b.rest = rest;
+  b.rest_targets = rest_targets;
   for (int d = 0; d < 16; d++) {
-    prompt[d] = d % 2 == 0 ? -10 : NAN; /* of chosen documents only */
-    prompt_targets[d] = d % 2 == 0 ? 3 : 0;
+    rest[d] = d % 2 == 0 ? -10 : NAN; /* of chosen documents only */
+    rest_targets[d] = d % 2 == 0 ? 3 : 0;
   }
   const ft_preference_whole whole = {.rows = 8,
                                      .nll_targets = ft_preference_nll_targets(&o, 75, 75 + 24)};
   ft_preference_sums sums = {0};
-  ft_preference_weigh(&o, &b, &whole, weight, prompt_weight, &sums);
+  ft_preference_weigh(&o, &b, &whole, weight, rest_weight, &sums);
   double nll = 80;
   for (int d = 0; d < 16; d += 2)
     nll -= policy[d];
   assert_near(ft_preference_loss(&o, &sums), 0.07394734 + nll / 99, 1e-6);
-  assert_near(prompt_weight[0], -1.0 / 99, 1e-12);
-  assert_true(prompt_weight[1] == 0);
+  assert_near(rest_weight[0], -1.0 / 99, 1e-12);
+  assert_true(rest_weight[1] == 0);
   o.numbers.nll = 0;
   check_weights(&o, &b);
 }
@@ -274,7 +274,7 @@ static void options_are_refused_by_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(losses_are_those_of_trl),     cmocka_unit_test(orpo_has_odds_and_prompts),
+      cmocka_unit_test(losses_are_those_of_trl),     cmocka_unit_test(orpo_has_odds_and_all_tokens),
       cmocka_unit_test(rewards_are_those_of_trl),    cmocka_unit_test(kto_weighs_documents),
       cmocka_unit_test(scores_are_compared),         cmocka_unit_test(sums_add_up),
       cmocka_unit_test(options_are_refused_by_name),

@@ -140,8 +140,18 @@ typedef struct ft_data_counts {
 } ft_data_counts;
 /* Of rows first … first+num_rows-1: reads masks only. */
 ft_err ft_data_count(ft_data *data, int64_t first, int64_t num_rows, ft_data_counts *counts);
-/* The largest number of tokens that a micro-batch of num_rows rows may have, virtual rows and
- * mismatched documents (FT_TARGET_RATED) included. */
+/* Tokens of the longest row, virtual rows included. */
+int64_t ft_data_longest_row(const ft_data *data);
+/* What the size of a micro-batch depends on. */
+typedef struct ft_data_shape {
+  ft_data_target target;
+  bool packing;
+  int64_t seq_len, virtual_rows, longest_row; /* the last with virtual rows */
+} ft_data_shape;
+/* The largest number of tokens, virtual rows included, that a micro-batch of num_rows rows may
+ * have, or one of their mismatched documents (FT_TARGET_RATED). */
+int64_t ft_data_batch_tokens(const ft_data_shape *shape, int64_t num_rows);
+/* The same of data that is there. */
 int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows);
 
 #endif

@@ -32,6 +32,17 @@ enum { FT_PLAN_TRAINING = -1 };
 ft_err ft_plan_open_set(const ft_config *config, const ft_layout *layout, int64_t set,
                         const char *tokenizer_sha256, ft_data **out);
 
+/* The directory of the reference model that answers are compared with; NULL: the objective has
+ * none. Borrowed from the configuration. */
+const char *ft_plan_reference_path(const ft_config *config);
+/* Reads its config.json; `run` is the layout of the model that is trained, whose storage the
+ * reference has too where it is the same directory by default. Errors: as ft_hf_config_read. */
+ft_err ft_plan_open_reference(const ft_config *config, const ft_layout *run, ft_hf_config *out);
+/* What it is asked with. */
+ft_plan_modules ft_plan_reference_modules(const ft_config *config, int64_t max_tokens);
+/* Bytes of a document in memory, and in reference.h5. */
+enum { FT_PLAN_REFERENCE_ROW_BYTES = 24 };
+
 /* One measured node (ftrun bench --calibrate); 0: not measured. */
 typedef struct ft_calibration {
   double rank_flops;          /* FLOP/s of a rank, recomputation counted, optimizer not */
@@ -52,7 +63,8 @@ typedef struct ft_plan_cluster {
 
 /* When a node's memory is touched: what is allocated, but not yet used, is not there. */
 typedef enum ft_plan_moment {
-  FT_PLAN_LOAD, /* weights are read */
+  FT_PLAN_REFERENCE, /* the reference model is asked, before anything of the run is there */
+  FT_PLAN_LOAD,      /* weights are read */
   FT_PLAN_STEP,
   FT_PLAN_SAVE, /* a step during which a checkpoint is written */
   FT_PLAN_NUM_MOMENTS
@@ -71,7 +83,8 @@ typedef struct ft_plan {
   int64_t node_bytes;                   /* the peak */
   int64_t rank_bytes;                   /* of its fullest rank, what the node has once shared out */
   int64_t shared_bytes;                 /* in /dev/shm of a node; 0: its one rank allocates */
-  int64_t checkpoint_bytes, disk_bytes; /* one; all that lie there at once */
+  int64_t checkpoint_bytes, disk_bytes; /* one; all that lie there at once, and reference.h5 */
+  int64_t reference_documents;          /* of reference.h5 at most; 0: none, or not known */
   double network_bytes;                 /* a step, that cross between nodes, all of them */
   double step_flops;                    /* as ft_layout_training_flops */
   int64_t rounds;                       /* micro-batches of the busiest rank */
@@ -84,9 +97,12 @@ typedef struct ft_plan {
 typedef struct ft_plan_input {
   ft_config *config; /* borrowed; settled */
   ft_hf_config hf;
-  int64_t longest_row; /* tokens a row of the micro-batch may have */
-  int64_t rows;        /* of a pass; -1: not known */
-  int64_t data_bytes;  /* of a rank */
+  ft_hf_config reference; /* zeroed: the objective has none */
+  ft_data_shape shape;    /* of micro-batches */
+  int64_t documents;      /* of a pass of training */
+  int64_t validation_documents;
+  int64_t rows;       /* of a pass; -1: not known */
+  int64_t data_bytes; /* of a rank */
   bool data_is_there;
 } ft_plan_input;
 /* What a configuration trains (method, frozen parts, storage) put into hf->layout: the business of

@@ -121,6 +121,7 @@ static ft_err print_json(const planned *all) {
   cJSON_AddNumberToObject(json, "nodes", p->nodes);
   cJSON_AddNumberToObject(json, "checkpoint_bytes", (double)p->checkpoint_bytes);
   cJSON_AddNumberToObject(json, "disk_bytes", (double)p->disk_bytes);
+  cJSON_AddNumberToObject(json, "reference_documents", (double)p->reference_documents);
   cJSON_AddNumberToObject(json, "network_bytes_per_step", p->network_bytes);
   cJSON_AddNumberToObject(json, "step_flops", p->step_flops);
   cJSON_AddNumberToObject(json, "steps", (double)p->steps);
@@ -159,6 +160,9 @@ static void print_run(const arguments *a, const ft_plan *p) {
          (long long)p->rounds, p->step_flops, p->network_bytes / GIB);
   printf("disk: a checkpoint is %.3f GiB, all that lie there at once %.3f GiB\n",
          (double)p->checkpoint_bytes / GIB, (double)p->disk_bytes / GIB);
+  if (p->reference_documents > 0)
+    printf("the reference model is asked about %lld documents, kept in reference.h5\n",
+           (long long)p->reference_documents);
   if (p->save_s > 0) printf("a checkpoint is written in %.1f s\n", p->save_s);
   if (p->step_s > 0) printf("a step takes %.4g s", p->step_s);
   if (p->step_s > 0 && p->steps > 0) {

@@ -142,6 +142,7 @@ void ft_batch_drop_virtual(ft_batch *batch) {
     for (from += batch->virtual_rows; from < end; from++, to++) {
       batch->tokens[to] = batch->tokens[from];
       batch->targets[to] = batch->targets[from];
+      batch->of_answer[to] = batch->of_answer[from];
       batch->positions[to] = batch->positions[from] - (int32_t)batch->virtual_rows;
     }
     batch->offsets[d + 1] = to;

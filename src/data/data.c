@@ -49,6 +49,7 @@ ft_err ft_data_open(const ft_data_options *options, ft_data **out) {
   FT_TRY(ft_alloc(FT_MEM_DATA, sizeof *data, (void **)&data));
   data->seq_len = options->seq_len;
   data->virtual_rows = options->virtual_rows;
+  data->packing = options->packing;
   data->shuffle = options->shuffle;
   data->target = options->target;
   data->prompt_targets = options->prompt_targets;
@@ -119,12 +120,27 @@ int64_t ft_data_num_tokens(const ft_data *data) {
   return sum;
 }
 
-int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
+int64_t ft_data_longest_row(const ft_data *data) {
   int64_t longest = 0;
   for (int64_t i = 0; i < data->num_sources; i++)
     longest = FT_MAX(longest, data->sources[i].longest_row);
-  int64_t most = num_rows * longest;
-  /* the mismatched have its prompts, and its answers but for the first one's */
-  if (data->target != FT_TARGET_RATED) return most;
-  return 2 * most + data->seq_len + data->virtual_rows;
+  return longest;
+}
+
+int64_t ft_data_batch_tokens(const ft_data_shape *shape, int64_t num_rows) {
+  int64_t most = num_rows * shape->longest_row;
+  if (shape->target != FT_TARGET_RATED) return most;
+  /* its prompts, and its answers but for the first one's; where a row is one document, each is cut
+   * by itself */
+  int64_t document = shape->seq_len + shape->virtual_rows, mismatched = most + document;
+  return shape->packing ? mismatched : FT_MIN(mismatched, num_rows * document);
+}
+
+int64_t ft_data_max_tokens(const ft_data *data, int64_t num_rows) {
+  const ft_data_shape shape = {.target = data->target,
+                               .packing = data->packing,
+                               .seq_len = data->seq_len,
+                               .virtual_rows = data->virtual_rows,
+                               .longest_row = ft_data_longest_row(data)};
+  return ft_data_batch_tokens(&shape, num_rows);
 }

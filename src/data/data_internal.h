@@ -78,7 +78,7 @@ struct ft_data {
   ft_data_target target;
   bool prompt_targets;
   uint32_t vocab; /* of the model */
-  bool shuffle;
+  bool packing, shuffle;
   uint64_t seed;
   uint8_t *mask; /* of one document: [mask_capacity], or as many labels */
   int64_t mask_capacity;

@@ -28,16 +28,20 @@ ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
                 .average = c->ema}};
 }
 
-/* Of a validation set; sources and what the tokenizer has are to be filled in. */
-static ft_data_options data_options(const ft_config *c, const ft_layout *layout) {
-  static const ft_data_target targets[] = {
+static ft_data_target target_of(const ft_config *c) {
+  static const ft_data_target targets[FT_OBJECTIVE_NUM] = {
       [FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,   [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,
       [FT_OBJECTIVE_CLASSES] = FT_TARGET_CLASS, [FT_OBJECTIVE_DPO] = FT_TARGET_PAIR,
       [FT_OBJECTIVE_SIMPO] = FT_TARGET_PAIR,    [FT_OBJECTIVE_CPO] = FT_TARGET_PAIR,
       [FT_OBJECTIVE_ORPO] = FT_TARGET_PAIR,     [FT_OBJECTIVE_KTO] = FT_TARGET_RATED,
       [FT_OBJECTIVE_REWARD] = FT_TARGET_PAIR};
+  return targets[c->objective];
+}
+
+/* Of a validation set; sources and what the tokenizer has are to be filled in. */
+static ft_data_options data_options(const ft_config *c, const ft_layout *layout) {
   const ft_objective_form *form = ft_objective_form_of((ft_objective_kind)c->objective);
-  return (ft_data_options){.target = targets[c->objective],
+  return (ft_data_options){.target = target_of(c),
                            .prompt_targets = form->prompts,
                            .num_classes = layout->arch.num_labels,
                            .concatenate = c->mix == FT_MIX_CONCATENATE,
@@ -83,8 +87,10 @@ static ft_err look_at(ft_plan_input *in, int64_t set) {
   ft_data *data = NULL;
   ft_err err = ft_plan_open_set(in->config, in->hf.layout, set, "", &data);
   if (err != FT_OK) return err;
-  in->longest_row = FT_MAX(in->longest_row, ft_data_max_tokens(data, 1));
+  in->shape.longest_row = FT_MAX(in->shape.longest_row, ft_data_longest_row(data));
   if (set == FT_PLAN_TRAINING) in->rows = ft_data_num_rows(data);
+  *(set == FT_PLAN_TRAINING ? &in->documents : &in->validation_documents) +=
+      ft_data_num_documents(data);
   ft_data_close(data);
   return FT_OK;
 }
@@ -131,9 +137,16 @@ ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *
   FT_TRY(ft_hf_config_read(config->model_path, &out->hf));
   FT_TRY(lay_out(config, &out->hf));
   FT_TRY(ft_plan_check_positions(config, config->model_path, &out->hf));
+  if (ft_plan_reference_path(config))
+    FT_TRY(ft_plan_open_reference(config, out->hf.layout, &out->reference));
+  out->shape = (ft_data_shape){.target = target_of(config),
+                               .packing = config->packing,
+                               .seq_len = config->seq_len,
+                               .virtual_rows = ft_method_virtual_rows(&out->hf.layout->method)};
   if (all_are_there(config)) FT_TRY(look_at_data(out));
-  if (!out->data_is_there)
-    out->longest_row = config->seq_len + ft_method_virtual_rows(&out->hf.layout->method);
+  if (!out->data_is_there) /* a row is full; a pair's has two documents */
+    out->shape.longest_row = (config->seq_len + out->shape.virtual_rows) *
+                             (out->shape.target == FT_TARGET_PAIR ? 2 : 1);
   ft_config_settle(config, out->rows, NULL);
 out:
   if (err != FT_OK) ft_plan_close(out);
@@ -141,5 +154,6 @@ out:
 }
 
 void ft_plan_close(ft_plan_input *in) {
+  ft_hf_config_fini(&in->reference);
   ft_hf_config_fini(&in->hf);
 }

@@ -146,6 +146,11 @@ double ft_trainer_patience_s(void);
 /* Opens config.json, tokenizer and data; for a training run checks the weights' headers too. */
 ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const char *model_dir,
                        bool training);
+void ft_trainer_close(trainer *t);
+/* What was read last, as the model takes it. Borrowed. Not collective. */
+ft_model_batch ft_trainer_batch(const trainer *t);
+
+/* ---- allocate.c: collective over all ranks, errors agreed */
 typedef enum ft_purpose_of_run {
   FT_FOR_TRAINING,
   FT_FOR_EVALUATION,
@@ -154,9 +159,8 @@ typedef enum ft_purpose_of_run {
 } ft_purpose_of_run;
 /* Allocates shard and model, and to train the optimizer. */
 ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose);
-void ft_trainer_close(trainer *t);
-/* What was read last, as the model takes it. Borrowed. Not collective. */
-ft_model_batch ft_trainer_batch(const trainer *t);
+/* Frees them again. */
+void ft_trainer_release(trainer *t);
 
 /* ---- peak.c: FLOP/s of dot products in registers, on all ranks at once and together. Collective
  * over all ranks. */

@@ -9,11 +9,11 @@
 #include "preference.h"
 
 static const char *directory(const trainer *t) {
-  return t->config->reference ? t->config->reference : t->config->model_path;
+  return ft_plan_reference_path(t->config);
 }
 
 static bool is_needed(const trainer *t) {
-  return ft_objective_form_of(t->objective.kind)->reference;
+  return directory(t) != NULL;
 }
 
 ft_err ft_reference_check(const trainer *t) {
@@ -44,11 +44,16 @@ out:
 
 /* ---------------------------------------------------------------- what will be used */
 
-/* Rows of which documents will be used, in units of micro-batches. */
+/* Rows of which documents will be used. A unit is one forward pass: a micro-batch of them, or of
+ * rated ones its mismatched documents after it. */
 typedef struct part {
   ft_data *data;
   int64_t rows, global_batch, units;
 } part;
+
+static bool is_rated(const trainer *t) {
+  return ft_objective_form_of(t->objective.kind)->rows == FT_ROWS_RATED;
+}
 
 typedef struct plan {
   part *parts; /* [num_parts]: validation sets, training */
@@ -56,7 +61,7 @@ typedef struct plan {
 } plan;
 
 static void add_part(const trainer *t, plan *p, ft_data *data, int64_t rows, int64_t global_batch) {
-  int64_t units = ft_ceil_div(rows, t->config->micro_batch);
+  int64_t units = ft_ceil_div(rows, t->config->micro_batch) * (is_rated(t) ? 2 : 1);
   p->parts[p->num_parts++] =
       (part){.data = data, .rows = rows, .global_batch = global_batch, .units = units};
   p->units += units;
@@ -66,8 +71,7 @@ static void add_part(const trainer *t, plan *p, ft_data *data, int64_t rows, int
 static int64_t training_rows(const trainer *t) {
   const ft_config *c = t->config;
   int64_t rows = t->steps * c->global_batch, mb = c->micro_batch;
-  bool same = c->mix == FT_MIX_CONCATENATE && c->replay_share == 0 &&
-              ft_objective_form_of(t->objective.kind)->rows == FT_ROWS_PAIRS;
+  bool same = c->mix == FT_MIX_CONCATENATE && c->replay_share == 0 && !is_rated(t);
   return same ? FT_MIN(rows, ft_round_up(ft_data_num_rows(t->train), mb)) : rows;
 }
 
@@ -87,17 +91,18 @@ static ft_err make_plan(const trainer *t, bool training, plan *p) {
   return FT_OK;
 }
 
-/* A unit's documents, the mismatched ones too, into t->batch: without the rows that the run's
- * method puts before them, which the reference model does not know. */
+/* A unit's documents into t->batch: without the rows that the run's method puts before them, which
+ * the reference model does not know. */
 static ft_err read_unit(trainer *t, const plan *p, int64_t unit) {
   const part *at = p->parts;
   while (unit >= at->units)
     unit -= at++->units;
-  int64_t mb = t->config->micro_batch, first = unit * mb, rows = FT_MIN(mb, at->rows - first);
-  ft_err err = ft_data_rows(at->data, first, rows, &t->batch);
-  bool rated = ft_objective_form_of(t->objective.kind)->rows == FT_ROWS_RATED;
+  bool mismatched = is_rated(t) && unit % 2 == 1;
+  int64_t mb = t->config->micro_batch, first = (is_rated(t) ? unit / 2 : unit) * mb;
+  int64_t rows = FT_MIN(mb, at->rows - first);
+  ft_err err = ft_data_rows(at->data, first, mismatched ? 0 : rows, &t->batch);
   int64_t batch = first / at->global_batch * at->global_batch;
-  if (err == FT_OK && rated)
+  if (err == FT_OK && mismatched)
     err = ft_data_add_mismatched(at->data, first, rows, batch, at->global_batch, &t->batch);
   if (err == FT_OK) ft_batch_drop_virtual(&t->batch);
   return err;
@@ -204,13 +209,13 @@ static int64_t max_tokens(const trainer *t, const plan *p) {
 }
 
 /* The model as its directory has it, without what a method puts beside the run's own: what an
- * adapter is trained against is the model below it. */
+ * adapter is trained against is the model below it. It takes the place of the run's, which has no
+ * weights yet. */
 static ft_err open_model(trainer *t, const plan *p, reference_model *m) {
-  ft_err err = ft_comm_agree(t->comm, ft_hf_config_read(directory(t), &m->hf));
+  ft_err err = ft_comm_agree(t->comm, ft_plan_open_reference(t->config, t->hf.layout, &m->hf));
   if (err != FT_OK) return err;
-  ft_plan_modules modules = ft_plan_modules_of(t->config, max_tokens(t, p));
-  modules.shard.training = modules.model.training = false;
-  modules.shard.stochastic_rounding = false;
+  ft_plan_modules modules = ft_plan_reference_modules(t->config, max_tokens(t, p));
+  ft_trainer_release(t);
   FT_TRY(ft_shard_new(t->comm, m->hf.layout, &modules.shard, &m->shard));
   FT_TRY(ft_comm_agree(t->comm, ft_model_new(m->shard, &modules.model, &m->model)));
   FT_TRY(ft_hf_import(directory(t), &m->hf, m->shard, t->comm));
@@ -279,6 +284,7 @@ static ft_err compute(trainer *t, const plan *p, const int64_t *units, int64_t n
   ft_err err = FT_OK;
   reference_model m = {0};
   list l = {0};
+  bool was_allocated = t->shard != NULL;
   double begin_s = ft_now_s();
   FT_TRY(open_model(t, p, &m));
   for (int64_t first = 0; first < num; first += t->size)
@@ -293,12 +299,28 @@ out:
   if (err == FT_ERR_STOPPED) return err; /* what was abandoned may still use all this */
   close_model(&m);
   ft_free(l.items);
+  if (err == FT_OK && was_allocated) err = ft_trainer_allocate(t, FT_FOR_TRAINING);
   return err;
 }
 
 /* ---------------------------------------------------------------- the file */
 
-/* What the numbers depend on: the model's files and the type it computes in. */
+/* Which of its weights are kept in codes, as copied from the run; 0: none. */
+static uint64_t storage_digest(const trainer *t) {
+  const ft_layout *l = t->hf.layout;
+  uint64_t digest = 0;
+  for (int64_t b = 0; b < l->num_blocks && !t->config->reference; b++)
+    for (int i = 0; i < l->blocks[b].num_tensors; i++) {
+      const ft_tensor *tensor = &l->blocks[b].tensors[i];
+      const int64_t kept[] = {l->blocks[b].place, l->blocks[b].layer, tensor->role,
+                              tensor->storage};
+      if (tensor->storage != FT_CODE_NONE) digest += ft_hash64(kept, sizeof kept, 0);
+    }
+  return digest;
+}
+
+/* What the numbers depend on: the model's files, how its weights are kept and the type it computes
+ * in. */
 static ft_err identify(const trainer *t, uint64_t *identity) {
   ft_err err = FT_OK;
   char *path = NULL, *text = NULL;
@@ -306,7 +328,8 @@ static ft_err identify(const trainer *t, uint64_t *identity) {
   FT_TRY(ft_hf_weights_digest(directory(t), identity));
   FT_TRY(ft_path_join(directory(t), "config.json", &path));
   FT_TRY(ft_read_file(path, (size_t)1 << 30, &text, &bytes));
-  *identity = ft_hash64(text, bytes, *identity + (uint64_t)t->config->precision);
+  *identity =
+      ft_hash64(text, bytes, *identity + (uint64_t)t->config->precision) + storage_digest(t);
 out:
   ft_free(text);
   ft_free(path);
@@ -322,7 +345,8 @@ static ft_err read_file(trainer *t, uint64_t identity, bool training) {
   ft_reference_fini(r);
   if (training && t->checkpoint)
     return ft_fail(FT_ERR_CONFIG,
-                   "%s/reference.h5 is of another model than %s, or of another train.precision: "
+                   "%s/reference.h5 is of another model than %s, or of another train.precision or "
+                   "model.storage: "
                    "put that back, or remove the file to compare with this one from here on",
                    t->config->run_dir, directory(t));
   return FT_OK;

@@ -70,6 +70,7 @@ out:
 /* All that is known before the first step: what cannot go on, and what there is no room for. */
 static ft_err get_ready(trainer *t, ft_config *config, const ft_train_options *options) {
   ft_mistakes m = {0};
+  ft_before_note(&t->before);
   ft_err err = ft_trainer_allocate(t, FT_FOR_TRAINING);
   if (err != FT_OK) return err;
   err = ft_trainer_find_start(t, config, options);

@@ -127,14 +127,15 @@ static void check_global_batch(ft_data *data, int64_t micro_rows, int seq_len) {
   int64_t before = all.num_documents - 1;
   for (int64_t row = FIRST, at = 0; row < FIRST + ROWS; row += micro_rows, at += b.num_items) {
     assert_ok(ft_data_rows(data, row, micro_rows, &b));
-    int64_t own = b.num_documents, targets = b.num_targets;
+    int64_t own = b.num_documents, targets = b.num_targets, tokens = b.num_tokens;
     assert_ok(ft_data_count(data, row, micro_rows, &counts));
     assert_int_equal(counts.items, own);
     assert_int_equal(counts.targets, targets);
     assert_ok(ft_data_add_mismatched(data, row, micro_rows, FIRST, ROWS, &b));
     assert_int_equal(b.num_items, own);
     assert_int_equal(b.num_documents, 2 * own);
-    assert_in_range(b.num_tokens, 1, ft_data_max_tokens(data, micro_rows));
+    assert_in_range(tokens, 1, ft_data_max_tokens(data, micro_rows));
+    assert_in_range(b.num_tokens - tokens, 1, ft_data_max_tokens(data, micro_rows));
     for (int64_t d = 0; d < own; d++) {
       int document = (int)document_of(&b, d);
       assert_int_equal(document, document_of(&all, at + d));

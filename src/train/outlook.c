@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "preference.h"
 
 enum { FEW_STEPS = 16 };
 
@@ -44,6 +44,15 @@ static void say_data(const trainer *t) {
            "a row holds %.1f documents on average (data.packing), so a step learns from about %.0f",
            documents / rows, documents / rows * (double)c->global_batch);
   if (c->num_train > 1) say_sets(t);
+}
+
+static void say_reference(const trainer *t) {
+  int64_t documents;
+  if (ft_reference_documents(t, &documents) != FT_OK || documents == 0) return;
+  ft_log(FT_LOG_INFO,
+         "answers are compared with %s, which is asked before the first step about at most %lld "
+         "documents; reference.h5 keeps what it says",
+         ft_plan_reference_path(t->config), (long long)documents);
 }
 
 /* ---------------------------------------------------------------- rates */
@@ -208,6 +217,7 @@ void ft_outlook_say(const trainer *t) {
          c->precision == FT_BF16 ? "bf16" : "fp32", (long long)c->stage, t->size,
          ft_comm_num_nodes(t->comm));
   say_data(t);
+  say_reference(t);
   if (c->precision == FT_BF16 && !ft_kernels_native_bf16())
     ft_log(FT_LOG_INFO, "this CPU has no bf16 dot product: bf16 weights and activations are "
                         "multiplied in f32");

@@ -25,6 +25,8 @@ const ft_reference_row *ft_reference_find(const ft_reference *reference, uint64_
 /* Reads DIR/reference.h5, comparing every checksum; without that file *out is empty. *identity: of
  * the model that gave the numbers. Errors: FT_ERR_DATA, FT_ERR_IO, FT_ERR_MEMORY. */
 ft_err ft_reference_read(const char *dir, ft_reference *out, uint64_t *identity);
+/* What the numbers depend on beside the document. Not collective. Errors: those of reading files. */
+ft_err ft_reference_identify(const trainer *t, uint64_t *identity);
 /* Writes it, durably. Errors: FT_ERR_CREATE, FT_ERR_IO. */
 ft_err ft_reference_write(const char *dir, const ft_reference *reference, uint64_t identity);
 
@@ -83,6 +85,9 @@ ft_err ft_preference_evaluate(ft_preference *p, ft_data *data, int64_t rows,
 /* Refuses a directory that cannot be the reference of this run. Not collective. Errors:
  * FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_CONFIG. */
 ft_err ft_reference_check(const trainer *t);
+/* Documents that it will be asked about at most, from the first step on; 0: there is none. Not
+ * collective. Errors: FT_ERR_MEMORY. */
+ft_err ft_reference_documents(const trainer *t, int64_t *out);
 /* Log-probabilities by the reference model of every document that the run will use: those that
  * RUN/reference.h5 has are read, others are computed by all ranks; when training, the file has all
  * of them then. Before shard and model have weights. Collective over all ranks; errors are agreed.

@@ -3,10 +3,14 @@
  * make of them, by a model that exists only meanwhile. A document's number comes from the first
  * micro-batch that has it, so it does not depend on ranks, nor on how many steps were asked for
  * when it was computed. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "preference.h"
+
+/* Seconds between two times that the file is written. */
+#define PUT_AWAY_S 300.0
 
 static const char *directory(const trainer *t) {
   return ft_plan_reference_path(t->config);
@@ -88,6 +92,21 @@ static ft_err make_plan(const trainer *t, bool training, plan *p) {
     add_part(t, p, t->validation[i], rows, rows);
   }
   if (training) add_part(t, p, t->train, training_rows(t), t->config->global_batch);
+  return FT_OK;
+}
+
+ft_err ft_reference_documents(const trainer *t, int64_t *out) {
+  plan p;
+  *out = 0;
+  if (!is_needed(t)) return FT_OK;
+  ft_err err = make_plan(t, true, &p);
+  if (err != FT_OK) return err;
+  for (int64_t i = 0; i < p.num_parts; i++) {
+    const ft_data *data = p.parts[i].data;
+    double a_row = (double)ft_data_num_documents(data) / (double)ft_data_num_rows(data);
+    *out += (int64_t)ceil((double)p.parts[i].rows * a_row) * (is_rated(t) ? 2 : 1);
+  }
+  ft_free(p.parts);
   return FT_OK;
 }
 
@@ -280,21 +299,48 @@ static ft_err merge(ft_reference *r, const list *l) {
   return FT_OK;
 }
 
-static ft_err compute(trainer *t, const plan *p, const int64_t *units, int64_t num) {
+/* What every rank has found so far goes to rank 0, and in a training to the file. */
+static ft_err put_away(trainer *t, list *l, uint64_t identity, bool training) {
+  ft_err err = FT_OK;
+  ft_reference *r = &t->preference->reference;
+  FT_TRY(gather(t, l));
+  if (t->rank == 0) err = merge(r, l);
+  if (t->rank == 0 && err == FT_OK && training)
+    err = ft_reference_write(t->config->run_dir, r, identity);
+  FT_TRY(ft_comm_agree(t->comm, err));
+  ft_free(l->items);
+  *l = (list){0};
+out:
+  return err;
+}
+
+/* Whether it is time for that, by rank 0's clock: an interrupted run asks for nothing that is in
+ * the file. */
+static ft_err is_due(trainer *t, double *last_s, bool *due) {
+  *due = t->rank == 0 && ft_now_s() - *last_s > PUT_AWAY_S;
+  ft_err err = ft_comm_broadcast(t->comm, 0, due, sizeof *due);
+  if (*due) *last_s = ft_now_s();
+  return err;
+}
+
+static ft_err compute(trainer *t, const plan *p, const int64_t *units, int64_t num,
+                      uint64_t identity, bool training) {
   ft_err err = FT_OK;
   reference_model m = {0};
   list l = {0};
-  bool was_allocated = t->shard != NULL;
-  double begin_s = ft_now_s();
+  bool was_allocated = t->shard != NULL, due;
+  double begin_s = ft_now_s(), last_s = begin_s;
+  int64_t known = t->preference->reference.num;
   FT_TRY(open_model(t, p, &m));
-  for (int64_t first = 0; first < num; first += t->size)
+  for (int64_t first = 0; first < num; first += t->size) {
     FT_TRY(compute_round(t, p, m.model, first + t->rank < num ? units[first + t->rank] : -1, &l));
-  FT_TRY(gather(t, &l));
-  err = t->rank == 0 ? merge(&t->preference->reference, &l) : FT_OK;
-  FT_TRY(ft_comm_agree(t->comm, err));
+    FT_TRY(is_due(t, &last_s, &due));
+    if (due) FT_TRY(put_away(t, &l, identity, training));
+  }
+  FT_TRY(put_away(t, &l, identity, training));
   if (t->rank == 0)
     ft_log(FT_LOG_INFO, "log-probabilities of %lld documents by the reference %s took %.1f s",
-           (long long)l.num, directory(t), ft_now_s() - begin_s);
+           (long long)(t->preference->reference.num - known), directory(t), ft_now_s() - begin_s);
 out:
   if (err == FT_ERR_STOPPED) return err; /* what was abandoned may still use all this */
   close_model(&m);
@@ -304,37 +350,6 @@ out:
 }
 
 /* ---------------------------------------------------------------- the file */
-
-/* Which of its weights are kept in codes, as copied from the run; 0: none. */
-static uint64_t storage_digest(const trainer *t) {
-  const ft_layout *l = t->hf.layout;
-  uint64_t digest = 0;
-  for (int64_t b = 0; b < l->num_blocks && !t->config->reference; b++)
-    for (int i = 0; i < l->blocks[b].num_tensors; i++) {
-      const ft_tensor *tensor = &l->blocks[b].tensors[i];
-      const int64_t kept[] = {l->blocks[b].place, l->blocks[b].layer, tensor->role,
-                              tensor->storage};
-      if (tensor->storage != FT_CODE_NONE) digest += ft_hash64(kept, sizeof kept, 0);
-    }
-  return digest;
-}
-
-/* What the numbers depend on: the model's files, how its weights are kept and the type it computes
- * in. */
-static ft_err identify(const trainer *t, uint64_t *identity) {
-  ft_err err = FT_OK;
-  char *path = NULL, *text = NULL;
-  size_t bytes;
-  FT_TRY(ft_hf_weights_digest(directory(t), identity));
-  FT_TRY(ft_path_join(directory(t), "config.json", &path));
-  FT_TRY(ft_read_file(path, (size_t)1 << 30, &text, &bytes));
-  *identity =
-      ft_hash64(text, bytes, *identity + (uint64_t)t->config->precision) + storage_digest(t);
-out:
-  ft_free(text);
-  ft_free(path);
-  return err;
-}
 
 /* Rank 0's. Numbers of another model are of no use; a run that goes on must not change them. */
 static ft_err read_file(trainer *t, uint64_t identity, bool training) {
@@ -377,17 +392,14 @@ ft_err ft_reference_prepare(trainer *t, bool training) {
   uint64_t identity = 0;
   if (!is_needed(t)) return FT_OK;
   (void)ft_comm_enter(t->comm, "asks the reference model");
-  if (t->rank == 0) err = identify(t, &identity);
+  if (t->rank == 0) err = ft_reference_identify(t, &identity);
   if (t->rank == 0 && err == FT_OK) err = read_file(t, identity, training);
   FT_TRY(ft_comm_agree(t->comm, err));
   FT_TRY(share(t));
   FT_TRY(ft_comm_agree(t->comm, make_plan(t, training, &p)));
   FT_TRY(find_missing(t, &p, &units, &num));
   if (num == 0) goto out;
-  FT_TRY(compute(t, &p, units, num));
-  if (t->rank == 0 && training)
-    err = ft_reference_write(t->config->run_dir, &t->preference->reference, identity);
-  FT_TRY(ft_comm_agree(t->comm, err));
+  FT_TRY(compute(t, &p, units, num, identity, training));
   FT_TRY(share(t));
 out:
   ft_free(units);

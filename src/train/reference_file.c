@@ -1,5 +1,5 @@
 /* RUN/reference.h5: what the reference model says of documents, by their hashes. A slice file
- * (docs/formats.md) of three columns, so every byte of it is under a checksum. */
+ * (docs/formats.md) of three columns, so every byte of it that is read is under a checksum. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,6 +29,40 @@ const ft_reference_row *ft_reference_find(const ft_reference *r, uint64_t hash) 
       high = middle;
   }
   return NULL;
+}
+
+/* ---------------------------------------------------------------- of which model */
+
+/* Which of its weights are kept in codes, as copied from the run; 0: none. */
+static uint64_t storage_digest(const trainer *t) {
+  const ft_layout *l = t->hf.layout;
+  uint64_t digest = 0;
+  for (int64_t b = 0; b < l->num_blocks && !t->config->reference; b++)
+    for (int i = 0; i < l->blocks[b].num_tensors; i++) {
+      const ft_tensor *tensor = &l->blocks[b].tensors[i];
+      const int64_t kept[] = {l->blocks[b].place, l->blocks[b].layer, tensor->role,
+                              tensor->storage};
+      if (tensor->storage != FT_CODE_NONE) digest += ft_hash64(kept, sizeof kept, 0);
+    }
+  return digest;
+}
+
+/* What the numbers depend on: the model's files, how its weights are kept and the type it computes
+ * in. */
+ft_err ft_reference_identify(const trainer *t, uint64_t *identity) {
+  ft_err err = FT_OK;
+  const char *dir = ft_plan_reference_path(t->config);
+  char *path = NULL, *text = NULL;
+  size_t bytes;
+  FT_TRY(ft_hf_weights_digest(dir, identity));
+  FT_TRY(ft_path_join(dir, "config.json", &path));
+  FT_TRY(ft_read_file(path, (size_t)1 << 30, &text, &bytes));
+  *identity =
+      ft_hash64(text, bytes, *identity + (uint64_t)t->config->precision) + storage_digest(t);
+out:
+  ft_free(text);
+  ft_free(path);
+  return err;
 }
 
 /* ---------------------------------------------------------------- columns */
@@ -149,8 +183,7 @@ ft_err ft_reference_read(const char *dir, ft_reference *out, uint64_t *identity)
   FT_TRY(ft_path_join(dir, "reference.h5", &path));
   if (!ft_path_exists(path)) goto out;
   err = ft_slices_open(path, &datasets, &count);
-  if (err == FT_ERR_DATA)
-    err = ft_fail_prefix(err, "remove it, and what the reference model says is computed again");
+  if (err == FT_ERR_DATA) err = ft_fail_prefix(err, "removing the file has it computed again");
   if (err != FT_OK) goto out;
   FT_TRY(find_columns(path, datasets, count, found, &out->num));
   FT_TRY(ft_alloc_array(FT_MEM_DATA, FT_MAX(out->num, 1), sizeof *out->rows, &memory));

@@ -4,7 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "ft/base_machine.h"
-#include "internal.h"
+#include "preference.h"
 
 #define GIB 1073741824.0
 #define MOST_ROOMS_TOLD 8
@@ -87,10 +87,11 @@ static int64_t more_checkpoints(const trainer *t, int64_t existing) {
 /* Rank 0. */
 static ft_err check_disk(const trainer *t) {
   ft_err err = FT_OK;
-  int64_t *steps = NULL, existing = 0, bytes = ft_trainer_checkpoint_bytes(t);
+  int64_t *steps = NULL, existing = 0, bytes = ft_trainer_checkpoint_bytes(t), documents;
+  FT_TRY(ft_reference_documents(t, &documents));
   FT_TRY(ft_checkpoint_list(t->config->run_dir, &steps, &existing));
   int64_t more = more_checkpoints(t, existing);
-  FT_TRY(ft_run_check_room(t->run, more * bytes));
+  FT_TRY(ft_run_check_room(t->run, more * bytes + FT_PLAN_REFERENCE_ROW_BYTES * documents));
   ft_log(FT_LOG_INFO,
          "disk: %s has room for the %lld checkpoints of %.3f GiB that are still to come "
          "at once",

@@ -214,4 +214,39 @@ cp -r "$work/dpo-1" "$work/again"
 train 2 again pairs objective.name=dpo train.steps=4
 [ "$(grep -c 'log-probabilities of' "$work/again/log/rank-0.log")" -eq 1 ] || fail "the reference model was asked again"
 
+# ---- what frozen weights are kept in, the reference model has as well: nothing differs at first
+for storage in int8 nf4; do
+  rm -rf "$work/coded"
+  train 1 coded pairs objective.name=dpo method.name=lora "model.storage=$storage" train.steps=1
+  near "$(row coded 1)" "0.69314718056 0 0" "LoRA on $storage"
+done
+expect 78 "$ftrun" train "$work/pairs.json" "run.dir=$work/coded" objective.name=dpo method.name=lora model.storage=nf4 \
+  train.steps=2 "model.path=$work/other" --allow model.path
+says 'reference.h5 is of another model than .*/other'
+
+# ---- reference.h5 that cannot be trusted
+cp "$work/dpo-1/reference.h5" "$work/whole.h5"
+refused() { # WORDS
+  expect 65 "$ftrun" train "$work/pairs.json" "run.dir=$work/dpo-1" objective.name=dpo train.steps=4
+  says 'reference.h5' "$1"
+}
+head -c 4200 "$work/whole.h5" >"$work/dpo-1/reference.h5"
+refused 'cut off'
+size=$(wc -c <"$work/whole.h5")
+{ head -c $((size - 8)) "$work/whole.h5"; printf 'damaged!'; } >"$work/dpo-1/reference.h5"
+refused 'computed again'
+rm "$work/dpo-1/reference.h5"
+train 1 dpo-1 pairs objective.name=dpo train.steps=4
+cmp "$work/dpo-1/reference.h5" "$work/whole.h5" || fail "another reference.h5 after it was removed"
+
+# ---- what cannot be learnt from
+expect 65 "$ftrun" train "$work/pairs.json" "run.dir=$work/no"
+says 'preference data, which objective.name dpo, simpo, cpo, orpo and reward learns' 'tokens takes kinds text and sft'
+expect 65 "$ftrun" train "$work/rated.json" "run.dir=$work/no" objective.name=dpo
+says 'unpaired data, which objective.name kto learns from'
+expect 78 "$ftrun" train "$work/pairs.json" "run.dir=$work/no" objective.name=simpo "$reference"
+says 'objective.reference is .*"simpo" compares with no model'
+expect 78 "$ftrun" train "$work/pairs.json" "run.dir=$work/no" objective.name=reward train.freeze='["score*"]'
+says 'score, has to be trained'
+
 echo "$num_checked cases hold"

@@ -3,31 +3,6 @@
 #include "ft/objective.h"
 #include "ft/plan.h"
 
-ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
-  return (ft_plan_modules){
-      .shard = {.stage = (int)c->stage,
-                .training = true,
-                .stochastic_rounding = c->rounding == FT_ROUND_STOCHASTIC,
-                .seed = (uint64_t)c->seed,
-                .compute = c->precision,
-                .master = c->master,
-                .gradient = c->gradient},
-      .model = {.compute = c->precision,
-                .max_tokens = max_tokens,
-                .training = true,
-                .activation_checkpointing = c->activation_checkpointing,
-                .bounded_head = c->gradient == FT_BF16,
-                .weighed = ft_objective_is_weighed((ft_objective_kind)c->objective),
-                .seed = (uint64_t)c->seed},
-      .optim = {.beta1 = c->betas[0],
-                .beta2 = c->betas[1],
-                .eps = c->eps,
-                .weight_decay = c->weight_decay,
-                .grad_clip = c->grad_clip,
-                .state = c->state,
-                .average = c->ema}};
-}
-
 static ft_data_target target_of(const ft_config *c) {
   static const ft_data_target targets[FT_OBJECTIVE_NUM] = {
       [FT_OBJECTIVE_TOKENS] = FT_TARGET_NEXT,   [FT_OBJECTIVE_MASKED_TOKENS] = FT_TARGET_MASKED,

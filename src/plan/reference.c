@@ -30,10 +30,3 @@ ft_err ft_plan_open_reference(const ft_config *c, const ft_layout *run, ft_hf_co
   if (err == FT_OK && !c->reference) copy_storage(run, out->layout);
   return err;
 }
-
-ft_plan_modules ft_plan_reference_modules(const ft_config *c, int64_t max_tokens) {
-  ft_plan_modules m = ft_plan_modules_of(c, max_tokens);
-  m.shard.training = m.model.training = false;
-  m.shard.stochastic_rounding = false;
-  return m;
-}

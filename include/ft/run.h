@@ -11,10 +11,17 @@
 /* A run directory that this process may write to. */
 typedef struct ft_run ft_run;
 
-/* Makes DIR where it is missing and takes its lock, if need be from a holder that is provably gone.
- * Nobody else may write there until ft_run_close. Errors: FT_ERR_CREATE, naming host, job and age
- * of the holder. */
-ft_err ft_run_open(const char *dir, ft_run **out);
+/* Whether to stop waiting. */
+typedef struct ft_run_asked {
+  bool (*to_stop)(void *arg);
+  void *arg;
+} ft_run_asked;
+
+/* Makes DIR where it is missing and takes its lock, if need be from a holder that is provably gone;
+ * one that may be is waited for, unless `asked` (NULL: nobody is) says to stop. Nobody else may
+ * write there until ft_run_close. What the run will write to is looked at. Errors: FT_ERR_CREATE,
+ * naming host, job and age of the holder, or what is in the way; FT_ERR_STOPPED. */
+ft_err ft_run_open(const char *dir, const ft_run_asked *asked, ft_run **out);
 /* Whether DIR can be written to and has room for `bytes` more, by writing to a file and reserving
  * the rest, all of which is given back. Errors: FT_ERR_CREATE, FT_ERR_IO naming what is needed and
  * what is free. */

@@ -13,22 +13,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "ft/run_read.h"
+#include "holder.h"
 #include "lock.h"
 
-/* A holder without a sign of life for that long is taken to be gone. */
-#define SILENCE_S 120.0
-/* A living holder has given another sign after that long. */
-#define BEAT_PATIENCE_S 15.0
 /* A holder that is about to end is waited for. */
 #define PATIENCE_S 5.0
 /* How long a lock that cannot be looked at is looked for again. */
@@ -39,45 +33,11 @@ struct ft_run_lock {
   pthread_mutex_t mutex;    /* guards what follows */
   int fd;
   double beat_s;    /* when the last sign was given, by ft_now_s */
-  double started;   /* as the file says of this holder */
+  ft_holder self;   /* as the file says */
   char moved[4096]; /* where the directory is now, while its name leads elsewhere */
+  /* while another holder is waited for: its last sign of life, and since when that is the last */
+  double seen_stamp_s, seen_s;
 };
-
-/* What the file says of its holder. */
-typedef struct holder {
-  char host[256], job[64], restart[32];
-  long pid;
-  double started;   /* seconds since 1970 */
-  double stamp_s;   /* the last sign of life, by the filesystem's clock */
-  double silence_s; /* since then */
-  bool locked;      /* its lock could not be had */
-  bool trusted;     /* one that can be had means something here */
-} holder;
-
-/* ---------------------------------------------------------------- who */
-
-static const char *environment(const char *name) {
-  const char *value = getenv(name);
-  return value ? value : "";
-}
-
-static void describe_self(holder *h) {
-  holder self = {.pid = getpid(), .started = (double)time(NULL)};
-  if (gethostname(self.host, sizeof self.host - 1) != 0) strcpy(self.host, "unknown");
-  snprintf(self.job, sizeof self.job, "%.63s", environment("SLURM_JOB_ID"));
-  snprintf(self.restart, sizeof self.restart, "%.31s", environment("SLURM_RESTART_COUNT"));
-  *h = self;
-}
-
-static void take_text(const cJSON *json, const char *name, char *out, size_t size) {
-  const cJSON *value = ft_json_get(json, name);
-  snprintf(out, size, "%s", cJSON_IsString(value) ? value->valuestring : "");
-}
-
-static double take_number(const cJSON *json, const char *name) {
-  const cJSON *value = ft_json_get(json, name);
-  return cJSON_IsNumber(value) ? value->valuedouble : 0;
-}
 
 /* The filesystem's own time. */
 static double filesystem_now(const ft_run_lock *l) {
@@ -89,47 +49,17 @@ static double filesystem_now(const ft_run_lock *l) {
   return known ? (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec : (double)time(NULL);
 }
 
-/* Reads what the file says; `now` is what its time is compared with. False: nothing that could be
- * understood. */
-static bool read_holder(int fd, double now, holder *h) {
-  char text[2048];
-  struct stat s;
-  *h = (holder){0};
-  ssize_t bytes = pread(fd, text, sizeof text - 1, 0);
-  if (bytes <= 0 || fstat(fd, &s) != 0) return false;
-  h->stamp_s = (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec;
-  h->silence_s = now - h->stamp_s;
-  cJSON *json = cJSON_ParseWithLength(text, (size_t)bytes);
-  if (!json) return false;
-  take_text(json, "host", h->host, sizeof h->host);
-  take_text(json, "job", h->job, sizeof h->job);
-  take_text(json, "restart", h->restart, sizeof h->restart);
-  h->pid = (long)take_number(json, "pid");
-  h->started = take_number(json, "started");
-  cJSON_Delete(json);
-  return *h->host != 0;
-}
-
 static ft_err write_self(ft_run_lock *l) {
   ft_err err = FT_OK;
-  holder h;
   char *text = NULL;
-  describe_self(&h);
-  l->started = h.started;
+  ft_holder_self(&l->self);
   l->beat_s = ft_now_s();
-  cJSON *json = cJSON_CreateObject();
-  cJSON_AddStringToObject(json, "host", h.host);
-  cJSON_AddNumberToObject(json, "pid", (double)h.pid);
-  cJSON_AddStringToObject(json, "job", h.job);
-  cJSON_AddStringToObject(json, "restart", h.restart);
-  cJSON_AddNumberToObject(json, "started", h.started);
-  FT_TRY(ft_json_print(json, false, &text));
+  FT_TRY(ft_holder_print(&l->self, &text));
   size_t bytes = strlen(text);
   bool good = ftruncate(l->fd, 0) == 0 && pwrite(l->fd, text, bytes, 0) == (ssize_t)bytes &&
               fsync(l->fd) == 0;
   FT_CHECK(good, FT_ERR_IO, "%s: cannot write: %s", l->path, strerror(errno));
 out:
-  cJSON_Delete(json);
   ft_free(text);
   return err;
 }
@@ -143,47 +73,9 @@ static bool is_named(const ft_run_lock *l) {
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
-/* Filesystems of one host, and NFS, where a lock that can be had proves that nobody holds it unless
- * there are fresh signs of life. */
-static bool locks_are_trusted(int fd) {
-  static const long trusted[] = {0xEF53 /* ext4 */,
-                                 0x58465342 /* xfs */,
-                                 0x01021994 /* tmpfs */,
-                                 0x794c7630 /* overlayfs */,
-                                 0x9123683E /* btrfs */,
-                                 0x2FC12FC1 /* zfs */,
-                                 0x6969 /* nfs */};
-  struct statfs s;
-  if (fstatfs(fd, &s) != 0) return false;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(trusted); i++)
-    if ((long)s.f_type == trusted[i]) return true;
-  return false;
-}
-
-/* Slurm starts a job again only after it has ended, or when it has given up the node that it ran
- * on: a holder there may live, cut off from all others, and sees when it comes back that it lost
- * the lock. */
-static bool is_restart_of(const holder *h) {
-  holder self;
-  describe_self(&self);
-  return *self.job && strcmp(self.job, h->job) == 0 && strcmp(self.restart, h->restart) != 0;
-}
-
-/* Whether what the file says of its last holder may be ignored, given that its lock could be had
- * (or that there are no locks here). */
-static bool is_gone(int fd, const holder *h, bool locked) {
-  holder self;
-  describe_self(&self);
-  bool same_host = strcmp(h->host, self.host) == 0;
-  if (locked && same_host) return true;
-  if (same_host && h->pid > 0 && kill((pid_t)h->pid, 0) != 0 && errno == ESRCH) return true;
-  if (is_restart_of(h)) return true;
-  return h->silence_s > (locked && locks_are_trusted(fd) ? BEAT_PATIENCE_S : SILENCE_S);
-}
-
 typedef enum attempt { ATTEMPT_TAKEN, ATTEMPT_HELD, ATTEMPT_AGAIN } attempt;
 
-static void say_taken_over(const ft_run_lock *l, const holder *h) {
+static void say_taken_over(const ft_run_lock *l, const ft_holder *h) {
   ft_log(
       FT_LOG_WARNING,
       "%s was left by process %ld on %s%s%s, which gave its last sign of life %.0f s ago: taking "
@@ -191,9 +83,18 @@ static void say_taken_over(const ft_run_lock *l, const holder *h) {
       l->path, h->pid, h->host, *h->job ? ", job " : "", h->job, h->silence_s);
 }
 
+/* A filesystem's clock may be set back, which makes signs of life come from the future: what was seen
+ * here, by a clock that is not set, counts as well. */
+static void count_silence(ft_run_lock *l, ft_holder *h) {
+  double now_s = ft_now_s();
+  if (h->stamp_s != l->seen_stamp_s) l->seen_s = now_s;
+  l->seen_stamp_s = h->stamp_s;
+  h->silence_s = FT_MAX(h->silence_s, now_s - l->seen_s);
+}
+
 /* One try; *h says who holds it if it is held. The file stays open unless it is to be tried again.
  */
-static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
+static ft_err try_once(ft_run_lock *l, attempt *result, ft_holder *h) {
   ft_err err = FT_OK;
   *result = ATTEMPT_AGAIN;
   l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -201,15 +102,16 @@ static ft_err try_once(ft_run_lock *l, attempt *result, holder *h) {
   bool locked = flock(l->fd, LOCK_EX | LOCK_NB) == 0;
   bool elsewhere = !locked && errno == EWOULDBLOCK;
   if (!is_named(l)) goto out; /* it was removed meanwhile */
-  bool known = read_holder(l->fd, filesystem_now(l), h);
+  bool known = ft_holder_read(l->fd, filesystem_now(l), h);
+  count_silence(l, h);
   h->locked = elsewhere;
-  h->trusted = locks_are_trusted(l->fd);
-  if (elsewhere && (h->silence_s > SILENCE_S || (known && is_restart_of(h)))) {
+  h->trusted = ft_holder_trusts_locks(l->fd);
+  if (elsewhere && (h->silence_s > FT_HOLDER_SILENCE_S || (known && ft_holder_was_restarted(h)))) {
     if (known) say_taken_over(l, h);
     (void)write_self(l); /* the old holder finds it in what it has open */
     if (unlink(l->path) == 0 || errno == ENOENT) goto out;
   }
-  if (elsewhere || (known && !is_gone(l->fd, h, locked))) {
+  if (elsewhere || (known && !ft_holder_is_gone(l->fd, h, locked))) {
     *result = ATTEMPT_HELD;
     goto out;
   }
@@ -227,28 +129,30 @@ out:
 }
 
 /* Whether a holder may turn out to be gone: it gives no sign of life, and none was seen to come. */
-static bool may_be_gone(const holder *h, double first_stamp_s) {
+static bool may_be_gone(const ft_holder *h, double first_stamp_s) {
   if (h->stamp_s != first_stamp_s) return false;
-  return !h->locked || h->silence_s > BEAT_PATIENCE_S;
+  return !h->locked || h->silence_s > FT_HOLDER_BEAT_S;
 }
 
-static void say_waiting(const ft_run_lock *l, const holder *h) {
+static void say_waiting(const ft_run_lock *l, const ft_holder *h) {
   ft_log(
       FT_LOG_WARNING,
       "%s is held by process %ld on %s%s%s, whose last sign of life is %.0f s old: waiting for the "
       "next, until it has been silent for %.0f s",
       l->path, h->pid, h->host, *h->job ? ", job " : "", h->job, h->silence_s,
-      h->locked || !h->trusted ? SILENCE_S : BEAT_PATIENCE_S);
+      h->locked || !h->trusted ? FT_HOLDER_SILENCE_S : FT_HOLDER_BEAT_S);
 }
 
-static ft_err take(ft_run_lock *l, const char *run_dir) {
-  holder h = {0};
+static ft_err take(ft_run_lock *l, const char *run_dir, const ft_run_asked *asked) {
+  ft_holder h = {0};
   attempt result = ATTEMPT_AGAIN;
   double begin_s = ft_now_s(), first_stamp_s = 0;
   bool said = false;
   for (;;) {
     ft_err err = try_once(l, &result, &h);
     if (err != FT_OK || result == ATTEMPT_TAKEN) return err;
+    if (asked && asked->to_stop(asked->arg))
+      return ft_fail(FT_ERR_STOPPED, "stopped while %s was held by another job", l->path);
     if (first_stamp_s == 0) first_stamp_s = h.stamp_s;
     bool held = result == ATTEMPT_HELD;
     if (ft_now_s() - begin_s > PATIENCE_S && !(held && may_be_gone(&h, first_stamp_s))) break;
@@ -271,19 +175,13 @@ static ft_err take(ft_run_lock *l, const char *run_dir) {
 /* What can be seen of the lock: it is this job's, another's, or neither can be told now. */
 typedef enum hold { HOLD_MINE, HOLD_LOST, HOLD_UNKNOWN } hold;
 
-static bool is_self(const ft_run_lock *l, const holder *h) {
-  holder self;
-  describe_self(&self);
-  return h->pid == self.pid && h->started == l->started && strcmp(h->host, self.host) == 0;
-}
-
 /* The name is gone. Whoever takes over writes into the old file first; where that cannot be read
  * any more, nobody takes over from a holder that gives signs of life. */
 static hold take_back(ft_run_lock *l) {
-  holder h;
-  bool known = l->fd >= 0 && read_holder(l->fd, 0, &h);
-  if (known && !is_self(l, &h)) return HOLD_LOST;
-  if (!known && ft_now_s() - l->beat_s > BEAT_PATIENCE_S) return HOLD_LOST;
+  ft_holder h;
+  bool known = l->fd >= 0 && ft_holder_read(l->fd, 0, &h);
+  if (known && !ft_holder_is(&h, &l->self)) return HOLD_LOST;
+  if (!known && ft_now_s() - l->beat_s > FT_HOLDER_BEAT_S) return HOLD_LOST;
   int fd = open(l->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return HOLD_UNKNOWN;
   if (l->fd >= 0) close(l->fd);
@@ -332,15 +230,15 @@ static hold follow(ft_run_lock *l) {
 /* The mutex is held. */
 static hold look(ft_run_lock *l) {
   struct stat named;
-  holder h;
+  ft_holder h;
   if (is_named(l)) return HOLD_MINE;
   if (stat(l->path, &named) != 0) {
     if (errno != ENOENT) return HOLD_UNKNOWN;
     return find_moved(l) ? follow(l) : take_back(l);
   }
   int fd = open(l->path, O_RDWR | O_CLOEXEC);
-  bool known = fd >= 0 && read_holder(fd, 0, &h);
-  if (known && is_self(l, &h)) { /* a stale handle, or a directory that was copied */
+  bool known = fd >= 0 && ft_holder_read(fd, 0, &h);
+  if (known && ft_holder_is(&h, &l->self)) { /* a stale handle, or a directory that was copied */
     if (l->fd >= 0) close(l->fd);
     l->fd = fd;
     (void)flock(fd, LOCK_EX | LOCK_NB);
@@ -357,7 +255,7 @@ void ft_run_lock_renew(ft_run_lock *l) {
   pthread_mutex_unlock(&l->mutex);
 }
 
-ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out) {
+ft_err ft_run_lock_take(const char *run_dir, const ft_run_asked *asked, ft_run_lock **out) {
   ft_err err = FT_OK;
   void *memory = NULL;
   *out = NULL;
@@ -370,7 +268,7 @@ ft_err ft_run_lock_take(const char *run_dir, ft_run_lock **out) {
     *--end = 0; /* a link's name has none */
   FT_TRY(ft_path_join(run_dir, "lock", &l->path));
   FT_TRY(ft_format(&l->probe, "%s.now-%d", l->path, (int)getpid()));
-  FT_TRY(take(l, run_dir));
+  FT_TRY(take(l, run_dir, asked));
   *out = l;
   memory = NULL;
 out:
@@ -415,40 +313,3 @@ void ft_run_lock_release(ft_run_lock *l) {
   ft_free(l);
 }
 
-/* ---------------------------------------------------------------- looking at it */
-
-/* Whether somebody else has it locked; *known: this filesystem says. A shared lock, held for as
- * long as it takes to give it up again. */
-static bool is_locked(int fd, bool *known) {
-  bool free = flock(fd, LOCK_SH | LOCK_NB) == 0;
-  *known = free || errno == EWOULDBLOCK;
-  if (free) (void)flock(fd, LOCK_UN);
-  return !free && *known;
-}
-
-ft_err ft_run_look_at_holder(const char *run_dir, ft_run_holder *out) {
-  ft_err err = FT_OK;
-  char *path = NULL;
-  int fd = -1;
-  holder h;
-  bool known;
-  double now = (double)time(NULL);
-  *out = (ft_run_holder){0};
-  FT_TRY(ft_path_join(run_dir, "lock", &path));
-  fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) goto out;
-  FT_CHECK(fd >= 0, FT_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
-  bool locked = is_locked(fd, &known);
-  bool written = read_holder(fd, now, &h);
-  *out = (ft_run_holder){.found = true,
-                         .alive = locked || !written || !is_gone(fd, &h, known),
-                         .pid = h.pid,
-                         .held_s = h.started > 0 ? FT_MAX(0, now - h.started) : 0,
-                         .silence_s = FT_MAX(0, h.silence_s)};
-  snprintf(out->host, sizeof out->host, "%s", h.host);
-  snprintf(out->job, sizeof out->job, "%s", h.job);
-out:
-  if (fd >= 0) close(fd);
-  ft_free(path);
-  return err;
-}

@@ -7,6 +7,8 @@
 
 #include "internal.h"
 
+static const char *const folders[] = {"log", "checkpoints", "tensorboard"};
+
 /* How many levels of a path are missing. */
 static int missing_levels(const char *dir) {
   char path[4096];
@@ -35,7 +37,30 @@ static void remove_levels(const char *dir, int levels) {
   }
 }
 
-ft_err ft_run_open(const char *dir, ft_run **out) {
+/* What a run writes to is of the right kind and lets itself be written to, before any of it is. */
+static ft_err look_at_parts(const char *dir) {
+  static const char *const files[] = {"config.json", "history.jsonl", "metrics.jsonl", "best",
+                                      "usage.json"};
+  ft_err err = FT_OK;
+  char path[4096];
+  for (size_t i = 0; i < FT_ARRAY_SIZE(files); i++) {
+    snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+    FT_CHECK(!ft_path_is_dir(path), FT_ERR_CREATE, "%s: is a directory, a file was expected", path);
+    FT_CHECK(access(path, W_OK) == 0 || errno == ENOENT, FT_ERR_CREATE,
+             "%s: cannot be written to: %s", path, strerror(errno));
+  }
+  for (size_t i = 0; i < FT_ARRAY_SIZE(folders); i++) {
+    snprintf(path, sizeof path, "%s/%s", dir, folders[i]);
+    FT_CHECK(ft_path_is_dir(path) || !ft_path_exists(path), FT_ERR_CREATE,
+             "%s: is a file, a directory was expected", path);
+    FT_CHECK(access(path, W_OK) == 0 || errno == ENOENT, FT_ERR_CREATE,
+             "%s: cannot be written to: %s", path, strerror(errno));
+  }
+out:
+  return err;
+}
+
+ft_err ft_run_open(const char *dir, const ft_run_asked *asked, ft_run **out) {
   ft_err err = FT_OK;
   void *memory = NULL;
   *out = NULL;
@@ -44,7 +69,8 @@ ft_err ft_run_open(const char *dir, ft_run **out) {
   FT_TRY(ft_strdup(dir, &run->dir));
   run->made = missing_levels(dir);
   FT_TRY(ft_make_dirs(dir));
-  FT_TRY(ft_run_lock_take(dir, &run->lock));
+  FT_TRY(ft_run_lock_take(dir, asked, &run->lock));
+  FT_TRY(look_at_parts(dir));
   FT_TRY(ft_run_watch_begin(run->dir, run->lock, &run->watch));
   *out = run;
   memory = NULL;
@@ -63,11 +89,10 @@ void ft_run_on_stop(ft_run *run, void (*asked)(void *arg), void *arg) {
 }
 
 ft_err ft_run_prepare(ft_run *run) {
-  static const char *const parts[] = {"log", "checkpoints", "tensorboard"};
   ft_err err = FT_OK;
   char *path = NULL;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(parts); i++) {
-    FT_TRY(ft_path_join(run->dir, parts[i], &path));
+  for (size_t i = 0; i < FT_ARRAY_SIZE(folders); i++) {
+    FT_TRY(ft_path_join(run->dir, folders[i], &path));
     FT_TRY(ft_make_dirs(path));
     ft_free(path);
     path = NULL;

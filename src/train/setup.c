@@ -80,7 +80,7 @@ void ft_train_look(const ft_config *c, ft_mistakes *m) {
   else if (c->model_path)
     ft_mistakes_note(m, ft_kind_check(c->model_path, FT_WANT_MODEL));
   look_for_data(c, true, m);
-  if (c->run_dir) ft_mistakes_note(m, ft_run_open(c->run_dir, &run));
+  if (c->run_dir) ft_mistakes_note(m, ft_run_open(c->run_dir, NULL, &run));
   ft_run_close(run);
 }
 
@@ -96,13 +96,17 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
   ft_mistakes_note(m, open_validation(t, m));
 }
 
+static bool is_stopped(void *comm) {
+  return ft_comm_check(comm) != FT_OK;
+}
+
 /* Nobody else may write there from here on. */
 static void look_at_run_dir(trainer *t, ft_mistakes *m) {
   const char *dir = t->config->run_dir;
   if (ft_run_asked_to_stop(dir))
     ft_mistakes_add(m, FT_ERR_CONFIG, "run.dir: %s/stop asks for no more steps: remove it to go on",
                     dir);
-  ft_mistakes_note(m, ft_run_open(dir, &t->run));
+  ft_mistakes_note(m, ft_run_open(dir, &(ft_run_asked){is_stopped, t->comm}, &t->run));
 }
 
 ft_err ft_train_lay_out(const ft_config *config, ft_hf_config *hf) {

@@ -40,11 +40,37 @@ killed_is_taken_over() {
   go_on "what was killed" 2
 }
 
-# lock_of_elsewhere AGE: the lock of a host of which nothing is known but what the file says.
+# lock_of_elsewhere AGE [HOST RUN]: the lock of a host of which nothing is known but what the file says.
 lock_of_elsewhere() {
-  mkdir -p "$work/run"
-  echo '{"host":"elsewhere","pid":1,"job":"77","restart":"","started":1}' >"$work/run/lock"
-  touch -d "$1 seconds ago" "$work/run/lock"
+  local run=$work/${3:-run}
+  mkdir -p "$run"
+  echo "{\"host\":\"${2:-elsewhere}\",\"machine\":\"another\",\"pid\":1,\"job\":\"77\",\"restart\":\"\",\"started\":1}" \
+    >"$run/lock"
+  touch -d "$1 seconds ago" "$run/lock"
+}
+
+# The filesystem's clock was set back by an hour: a sign of life that lies ahead is waited for no longer than
+# others. Beside the other cases, because it takes a while.
+clock_set_back() {
+  lock_of_elsewhere -3600 elsewhere late
+  timeout 60 "$ftrun" train "$work/config.json" run.dir="$work/late" train.steps=1 >"$work/late-said" 2>&1 </dev/null
+}
+
+# Whoever waits for a silent holder can be stopped.
+waiting_is_stopped() {
+  local status=0 begin=$SECONDS
+  lock_of_elsewhere 0
+  "$ftrun" train "$work/config.json" >"$work/said" 2>&1 </dev/null &
+  pid=$!
+  until grep -q "waiting for the next" "$work/said"; do
+    [ $((SECONDS - begin)) -le 20 ] || fail "nobody waits"
+    sleep 0.1
+  done
+  kill -TERM "$pid"
+  wait "$pid" || status=$?
+  must "a stop while waiting: status $status" [ "$status" -eq 75 ]
+  must "a stop while waiting" [ -e "$work/run/lock" ]
+  rm -rf "$work/run"
 }
 
 # Here flock proves that nobody holds it, unless there are signs of life: none come.
@@ -65,16 +91,17 @@ fresh_is_waited_for() {
   rm -rf "$work/run"
 }
 
-# Locks are each host's own (NFS with local_lock): the lock can be had, but signs of life come.
+# Locks are each host's own (NFS with local_lock): the lock can be had, but signs of life come. The host has
+# the name of this one, as containers may.
 signs_beat_locks() {
   local status=0 beat
-  lock_of_elsewhere 0
+  lock_of_elsewhere 0 "$(hostname)"
   (while sleep 1; do touch "$work/run/lock"; done) &
   beat=$!
   train 1 || status=$?
   kill "$beat"
   must "signs of life: status $status" [ "$status" -eq 73 ]
-  must "signs of life" grep -q "in use: process 1 on host elsewhere, job 77" "$work/said"
+  must "signs of life" grep -q "in use: process 1 on host $(hostname), job 77" "$work/said"
   rm -rf "$work/run"
 }
 
@@ -130,12 +157,17 @@ silent_is_taken_over() {
 }
 
 prepare_broken
+clock_set_back &
+late=$!
 second_is_refused
 killed_is_taken_over
 stale_is_taken_over
 fresh_is_waited_for
+waiting_is_stopped
 signs_beat_locks
 removed_is_taken_again
 renamed_is_followed
 silent_is_taken_over
+wait "$late" || fail "a clock that was set back: $(cat "$work/late-said")"
+grep -q "was left by process 1 on elsewhere, job 77" "$work/late-said" || fail "said: $(cat "$work/late-said")"
 echo "one writer at a time: $num_good runs equal the unbroken one"

@@ -12,6 +12,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *file;
 static char file_path[4096];
+static char early[1 << 16]; /* what was said before there was a file, for it */
+static size_t early_bytes;
 static int rank;
 static bool status_shown; /* the terminal's last line is a status */
 
@@ -49,6 +51,8 @@ ft_err ft_log_open(const char *path) {
   pthread_mutex_lock(&lock);
   if (file) fclose(file);
   file = f;
+  fwrite(early, 1, early_bytes, file);
+  early_bytes = 0;
   snprintf(file_path, sizeof file_path, "%s", path);
   pthread_mutex_unlock(&lock);
   return FT_OK;
@@ -61,14 +65,21 @@ void ft_log_close(void) {
   pthread_mutex_unlock(&lock);
 }
 
-static void write_to_file(ft_log_level level, const char *text) {
+/* Where there is no file yet, a line is kept for it as long as there is room. */
+static void write_line(ft_log_level level, const char *text) {
   static const char *const names[] = {"debug", "info", "warning", "error"};
   char stamp[32];
   time_t now = time(NULL);
   struct tm parts;
   localtime_r(&now, &parts);
   strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &parts);
-  fprintf(file, "%s %s %s\n", stamp, names[level], text);
+  if (file) {
+    fprintf(file, "%s %s %s\n", stamp, names[level], text);
+    return;
+  }
+  size_t room = sizeof early - early_bytes;
+  int length = snprintf(early + early_bytes, room, "%s %s %s\n", stamp, names[level], text);
+  if (length > 0 && (size_t)length < room) early_bytes += (size_t)length;
 }
 
 void ft_log(ft_log_level level, const char *format, ...) {
@@ -83,10 +94,8 @@ void ft_log(ft_log_level level, const char *format, ...) {
     fprintf(stderr, "%sftrun: %s%s\n", status_shown ? CLEAR_LINE : "", prefix[level], text);
     status_shown = false;
   }
-  if (file) {
-    follow_name();
-    write_to_file(level, text);
-  }
+  if (file) follow_name();
+  write_line(level, text);
   pthread_mutex_unlock(&lock);
 }
 

@@ -12,14 +12,14 @@
 /* What the file says of its holder, and what can be seen of it. */
 typedef struct ft_holder {
   char host[256], job[64], restart[32];
-  char machine[64];    /* the kernel's boot, which no two machines share; "": not known */
-  char processes[64];  /* the name space that pid is of; "": not known */
+  char machine[64];   /* the kernel's boot, which no two machines share; "": not known */
+  char processes[64]; /* the name space that pid is of; "": not known */
   long pid;
-  double started;      /* seconds since 1970 */
-  double stamp_s;      /* the last sign of life, by the filesystem's clock */
-  double silence_s;    /* since then, at least 0 */
-  bool locked;         /* its lock could not be had */
-  bool trusted;        /* one that can be had means something here */
+  double started;   /* seconds since 1970 */
+  double stamp_s;   /* the last sign of life, by the filesystem's clock */
+  double silence_s; /* since then, at least 0 */
+  bool locked;      /* its lock could not be had */
+  bool trusted;     /* one that can be had means something here */
 } ft_holder;
 
 /* This process. */

@@ -83,8 +83,8 @@ static void say_taken_over(const ft_run_lock *l, const ft_holder *h) {
       l->path, h->pid, h->host, *h->job ? ", job " : "", h->job, h->silence_s);
 }
 
-/* A filesystem's clock may be set back, which makes signs of life come from the future: what was seen
- * here, by a clock that is not set, counts as well. */
+/* A filesystem's clock may be set back, which makes signs of life come from the future: what was
+ * seen here, by a clock that is not set, counts as well. */
 static void count_silence(ft_run_lock *l, ft_holder *h) {
   double now_s = ft_now_s();
   if (h->stamp_s != l->seen_stamp_s) l->seen_s = now_s;
@@ -312,4 +312,3 @@ void ft_run_lock_release(ft_run_lock *l) {
   ft_free(l->probe);
   ft_free(l);
 }
-

@@ -89,12 +89,13 @@ static ft_err run(trainer *t, ft_config *config, const ft_train_options *options
     FT_TRY(check_run(t, config, options));
     goto out;
   }
-  FT_TRY(prepare_run_dir(t));
-  FT_TRY(open_log(t));
   (void)ft_fault("load");
   FT_TRY(ft_reference_prepare(t, true));
   (void)ft_comm_enter(t->comm, "loads");
-  FT_TRY(ft_trainer_load(t, config, options));
+  FT_TRY(
+      ft_trainer_load(t, config, options)); /* the last that may refuse: nothing is written yet */
+  FT_TRY(prepare_run_dir(t));
+  FT_TRY(open_log(t));
   FT_TRY(ft_trainer_begin(t, options, &evaluate));
   (void)ft_comm_enter(t->comm, "trains");
   ft_trainer_prepare_stop(t);

@@ -111,10 +111,48 @@ outlook() {
   says_not 'has no tokenizer.json'
 }
 
+# spoil FILE...: one bit in the middle of each.
+spoil() {
+  python3 - "$@" <<'END'
+import sys
+for path in sys.argv[1:]:
+    data = bytearray(open(path, "rb").read())
+    data[len(data) // 2] ^= 1
+    open(path, "wb").write(data)
+END
+}
+
+# What is found out only by reading all of it, or by what a name leads to, is found out before, too.
+refused_late() {
+  cp -r "$work/model" "$work/spoilt"
+  spoil "$work/spoilt/model.safetensors"
+  ends 65 model.path="$work/spoilt" run.dir="$work/new/run"
+  says 'spoilt/model.safetensors: the checksum of bytes'
+  [ ! -e "$work/new" ] || fail "a run with a damaged model left its directory"
+  cp -r "$work/run" "$work/damaged"
+  spoil "$work"/damaged/checkpoints/*/*.h5
+  cp -r "$work/damaged" "$work/damaged-before"
+  ends 65 train.steps=20 run.dir="$work/damaged"
+  says 'no checkpoint of this run is whole'
+  diff -r "$work/damaged-before" "$work/damaged" >&2 || fail "a run without a whole checkpoint has written"
+  for name in metrics.jsonl history.jsonl config.json; do
+    rm -rf "$work/damaged"
+    cp -r "$work/run" "$work/damaged"
+    rm "$work/damaged/$name"
+    mkdir "$work/damaged/$name"
+    ends 73 train.steps=20 run.dir="$work/damaged"
+    says "damaged/$name: is a directory, a file was expected"
+    diff -r "$work/run" "$work/damaged" | grep -v "damaged/$name is a dir" >&2 && fail "$name: a refused run has written"
+  done
+  rm -rf "$work/damaged"
+}
+
 # A refusal writes nothing; a longer run says how its rate goes on.
 going_on() {
   local was
   ends 0
+  grep -q 'info weights at step 0 have checksum' "$work/run/log/rank-0.log" || fail "the log lacks what was said first"
+  refused_late
   cp -r "$work/run" "$work/before"
   ends 78 train.steps=5
   says 'beyond the 5 steps'

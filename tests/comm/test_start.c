@@ -6,6 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "comm_internal.h"
 
@@ -124,10 +127,30 @@ static void the_programs_handlers_stay(void **state) {
   ft_comm_leave(comm, 0);
 }
 
+/* A process that may read itself, but nobody of its kind: one that may not be traced, without the
+ * right to trace all. */
+static void memory_of_others_is_tried_on_another(void **state) {
+  (void)state;
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    if (getuid() == 0 && setuid(65534) != 0) _exit(2);
+    prctl(PR_SET_DUMPABLE, 0);
+    unsetenv("OMPI_MCA_btl_vader_single_copy_mechanism");
+    ft_set_environment();
+    _exit(getenv("OMPI_MCA_btl_vader_single_copy_mechanism") == NULL);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) skip();
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(launchers_are_told_apart),
       cmocka_unit_test(a_shell_of_srun_starts_one_process),
+      cmocka_unit_test(memory_of_others_is_tried_on_another),
       cmocka_unit_test(networks_that_lead_nowhere_are_avoided),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +106,15 @@ ft_dtype ft_cli_dtype(const struct argp_state *state, const char *option, const 
   if (strcmp(text, "fp32") != 0)
     argp_error(state, "%s: found \"%s\", expected bf16 or fp32", option, text);
   return FT_F32;
+}
+
+void ft_cli_catch_signals(void (*handler)(int number)) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR};
+  struct sigaction now, action = {.sa_handler = handler, .sa_flags = (int)SA_RESETHAND};
+  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++) {
+    bool ignored = sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+    if (!(ignored && numbers[i] == SIGHUP)) sigaction(numbers[i], &action, NULL);
+  }
 }
 
 ft_err ft_cli_alone(const char *command) {

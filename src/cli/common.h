@@ -39,6 +39,10 @@ double ft_cli_number(const struct argp_state *state, const char *option, const c
 /* "bf16" or "fp32". */
 ft_dtype ft_cli_dtype(const struct argp_state *state, const char *option, const char *text);
 
+/* Every signal that announces an end calls `handler`, once: a second one ends the process at once.
+ * What nohup and its like let the program ignore (SIGHUP) stays ignored. */
+void ft_cli_catch_signals(void (*handler)(int number));
+
 /* Refuses to run as one of several ranks (commands that work alone). */
 ft_err ft_cli_alone(const char *command);
 

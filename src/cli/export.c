@@ -1,6 +1,5 @@
 /* ftrun export RUN --out DIR [--step N|best|latest] [--ema] [--dtype bf16|fp32] [--merge], or of an
  * adapter made elsewhere ftrun export --model DIR --adapter DIR --out DIR [--merge] */
-#include <signal.h>
 #include <stdatomic.h>
 
 #include "commands.h"
@@ -105,15 +104,9 @@ const struct argp ft_cli_export_argp = {
         "PEFT (bottlenecks: the adapters library) reads. Needs no more memory than a few buffers."};
 
 int ft_cli_export(int argc, char **argv) {
-  /* a second signal ends at once */
-  static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-  struct sigaction now;
   arguments a = {0};
   ft_cli_parse(&ft_cli_export_argp, argc, argv, &a);
-  for (size_t i = 0; i < FT_ARRAY_SIZE(signals); i++)
-    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) /* nohup */
-      sigaction(signals[i], &action, NULL);
+  ft_cli_catch_signals(on_signal);
   ft_err err = ft_cli_alone("export");
   return ft_cli_end(err == FT_OK ? export_run(&a) : err);
 }

@@ -99,7 +99,7 @@ export_is_interrupted() {
   FT_FAULT="file.write@1=sleep:2" "$ftrun" export "$work/run" --out "$work/cut" >"$work/said" 2>&1 &
   pid=$!
   sleep 1
-  kill -TERM "$pid" # a shell lets what it starts in the background ignore SIGINT
+  kill -XCPU "$pid"
   wait "$pid" || status=$?
   [ "$status" -eq 75 ] || { cat "$work/said" >&2; fail "status $status of an interrupted export"; }
   says 'interrupted: nothing is left'

@@ -135,6 +135,9 @@ void ft_facts_free(ft_facts *facts);
  * bytes. Errors: FT_ERR_MEMORY. */
 ft_err ft_facts_add(ft_facts *facts, ft_err code, const char *name, const char *advice,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Whether a number is the same on all ranks (its lowest bit does not count): for what is cheap to
+ * know and need not be the same. Collective over all ranks. */
+ft_err ft_comm_same(ft_comm *comm, uint64_t value, bool *same);
 /* Every rank's facts must be the same. Collective over all ranks; errors are agreed: the first
  * differing fact's code, and a message that has for each one that differs (at most eight) every
  * value with a host and rank that has it. Each rank must have at least one fact. */

@@ -111,5 +111,11 @@ void ft_hf_random_source_free(ft_hf_source *source);
  * of the same revision have the same one; others have another, unless they differ in few tensors
  * only. Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_IO. */
 ft_err ft_hf_weights_digest(const char *dir, uint64_t *digest);
+/* The same of names, sizes and times: what is equal here is one directory that all hosts see, or
+ * was copied with its times, and need not be read. Not collective. Errors: FT_ERR_NOINPUT. */
+ft_err ft_hf_weights_stamp(const char *dir, uint64_t *stamp);
+/* The part `part` of `parts` of a digest of every byte: the sum of all parts, modulo 2^64, is it.
+ * Not collective. Errors: FT_ERR_NOINPUT, FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_hf_weights_content(const char *dir, int part, int parts, uint64_t *digest);
 
 #endif

@@ -280,6 +280,11 @@ const char *ft_split_name(ft_split split); /* the folder's name */
  * `validation` only from train. */
 ft_split ft_split_of(uint64_t content_hash, uint64_t seed, double validation, double test);
 
+/* What a rank finds out by itself, and all must share. Texts are borrowed. */
+typedef struct ft_prep_fact {
+  const char *name, *value, *advice;
+} ft_prep_fact;
+
 typedef struct ft_prep_options {
   const char *model_dir;
   const char *const *inputs; /* files of records, folders of them, patterns; "-": standard input */
@@ -307,7 +312,10 @@ typedef struct ft_prep_options {
   /* Brings together what ranks came to: all return the error of the lowest that failed, with its
    * message. NULL: alone. */
   ft_err (*agree)(void *arg, ft_err mine);
-  void *agree_arg;
+  /* Compares what ranks know, of which there is at least one fact. `same` NULL: what differs is an
+   * error, named with its rank; otherwise only whether it does. NULL: alone. */
+  ft_err (*compare)(void *arg, const ft_prep_fact *facts, int64_t count, bool *same);
+  void *agree_arg;         /* of both */
   int64_t piece_bytes;     /* of what is made at once; nor on this. 0: by the input's size */
   const atomic_bool *stop; /* looked at between lines; NULL: never stops */
   /* Called with the first document that goes to a shard; NULL: not. */

@@ -24,6 +24,10 @@ typedef struct ft_train_options {
   int64_t step; /* to go on from, setting newer checkpoints aside; -1: from the newest whole one */
 } ft_train_options;
 
+/* Adds what the program is, its version and its bytes, to what all ranks must share. Not
+ * collective. Errors: FT_ERR_IO, FT_ERR_MEMORY. */
+ft_err ft_train_add_program(ft_facts *facts);
+
 /* Catches every signal that announces an end (SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR,
  * and SIGHUP unless it is ignored, as by nohup): the run stops soon, with a checkpoint; a second
  * one ends the process at once. Messages that cannot be written (SIGPIPE) end nothing. Call before

@@ -1,11 +1,11 @@
 /* ftrun prep --model DIR --input FILE … --out DIR: files of records to token shards. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "common.h"
 #include "ft/hf.h"
+#include "ft/train.h"
 #include "prep_arguments.h"
 #include "show_tokens.h"
 
@@ -14,14 +14,6 @@ static atomic_bool stop;
 static void on_signal(int number) {
   (void)number;
   atomic_store(&stop, true);
-}
-
-/* A second signal ends a run that waits for a pipe. */
-static void catch_signals(void) {
-  static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(numbers); i++)
-    sigaction(numbers[i], &action, NULL);
 }
 
 /* ---------------------------------------------------------------- what is printed */
@@ -99,12 +91,42 @@ static ft_err agree(void *arg, ft_err mine) {
   return ft_comm_agree(arg, mine);
 }
 
+/* Collective, as are both of what follows. */
+static ft_err compare_programs(ft_comm *comm) {
+  ft_err err = FT_OK;
+  ft_facts *facts = NULL;
+  FT_TRY(ft_facts_new(&facts));
+  FT_TRY(ft_train_add_program(facts));
+  FT_TRY(ft_comm_compare(comm, facts));
+out:
+  ft_facts_free(facts);
+  return err;
+}
+
+static ft_err compare(void *arg, const ft_prep_fact *facts, int64_t count, bool *same) {
+  ft_err err = FT_OK;
+  ft_facts *all = NULL;
+  uint64_t digest = 0;
+  for (int64_t i = 0; i < count; i++)
+    digest = ft_hash64(facts[i].value, strlen(facts[i].value),
+                       ft_hash64(facts[i].name, strlen(facts[i].name), digest));
+  if (same) return ft_comm_same(arg, digest, same);
+  FT_TRY(ft_facts_new(&all));
+  for (int64_t i = 0; i < count; i++)
+    FT_TRY(ft_facts_add(all, FT_ERR_DATA, facts[i].name, facts[i].advice, "%s", facts[i].value));
+  FT_TRY(ft_comm_compare(arg, all));
+out:
+  ft_facts_free(all);
+  return err;
+}
+
 /* Ranks of a node share what cores they may use. */
 static void share_out(ft_prep_arguments *a, ft_comm *comm) {
   int local = ft_comm_node_size(comm, ft_comm_node(comm));
   a->prep.rank = ft_comm_rank(comm);
   a->prep.num_ranks = ft_comm_size(comm);
   a->prep.agree = agree;
+  a->prep.compare = compare;
   a->prep.agree_arg = comm;
   if (!getenv("OMP_NUM_THREADS")) a->prep.num_threads = FT_MAX(a->prep.num_threads / local, 1);
 }
@@ -237,8 +259,9 @@ int ft_cli_prep(int argc, char **argv) {
   ft_prep_arguments a;
   ft_comm *comm = NULL;
   FT_TRY(parse(&a, argc, argv));
-  catch_signals();
+  ft_cli_catch_signals(on_signal); /* a second one ends a run that waits for a pipe */
   if (ft_cli_launch_size() > 1) FT_TRY(ft_cli_connect(&comm));
+  if (comm) FT_TRY(compare_programs(comm));
   err = prep(&a, comm);
 out:
   ft_prep_arguments_fini(&a);

@@ -146,6 +146,13 @@ static ft_err compare_all(const gathered *g) {
 
 /* ---------------------------------------------------------------- together */
 
+ft_err ft_comm_same(ft_comm *comm, uint64_t value, bool *same) {
+  int64_t most[2] = {(int64_t)(value >> 1), -(int64_t)(value >> 1)}; /* the other way, the least */
+  ft_err err = ft_comm_max_i64(comm, most, 2);
+  *same = err == FT_OK && most[0] == -most[1];
+  return err;
+}
+
 ft_err ft_comm_compare(ft_comm *comm, ft_facts *facts) {
   ft_err err = FT_OK;
   void *all = NULL, *sizes = NULL;

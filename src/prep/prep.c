@@ -150,6 +150,7 @@ static ft_err make_plan(ft_prep_run *p) {
     FT_TRY(append(&p->plan, line));
   }
   FT_TRY(append(&p->plan, p->render.system ? p->render.system : ""));
+  p->plan_options = strlen(p->plan);
   for (int64_t i = 0; i < p->inputs.num_files; i++) {
     const ft_prep_file *f = &p->inputs.files[i];
     FT_TRY(append(&p->plan, "\n"));
@@ -379,6 +380,7 @@ static ft_err run_steps(ft_prep_run *p) {
   bool first = p->options->rank == 0;
   FT_TRY(agree(p, begin(p)));
   FT_TRY(make_plan(p));
+  FT_TRY(ft_prep_compare(p));
   FT_TRY(agree(p, first ? open_work(p) : FT_OK));
   FT_TRY(agree(p, work(p)));
   FT_TRY(agree(p, first ? decide(p) : FT_OK));

@@ -9,7 +9,7 @@
 /* ---------------------------------------------------------------- facts */
 
 /* The executable's own bytes: a version number does not tell two builds apart. */
-static ft_err add_program(ft_facts *facts) {
+ft_err ft_train_add_program(ft_facts *facts) {
   ft_err err = FT_OK;
   char *text = NULL;
   size_t bytes;
@@ -34,17 +34,18 @@ static ft_err add_environment(ft_facts *facts) {
   return err;
 }
 
+static const char same_revision[] = "copy the same revision of the model to all hosts";
+
 static ft_err add_model(const trainer *t, const char *model_dir, ft_facts *facts) {
   ft_err err = FT_OK;
   char *text = NULL, *name = NULL;
   uint64_t weights;
-  static const char advice[] = "copy the same revision of the model to all hosts";
   FT_TRY(ft_json_print(t->hf.json, false, &text));
   FT_TRY(ft_format(&name, "the model %s", model_dir));
   FT_TRY(ft_hf_weights_digest(model_dir, &weights));
-  FT_TRY(ft_facts_add(facts, FT_ERR_DATA, name, advice, "config.json %016llx, weights %016llx",
-                      (unsigned long long)ft_hash64(text, strlen(text), 0),
-                      (unsigned long long)weights));
+  FT_TRY(ft_facts_add(
+      facts, FT_ERR_DATA, name, same_revision, "config.json %016llx, weights %016llx",
+      (unsigned long long)ft_hash64(text, strlen(text), 0), (unsigned long long)weights));
 out:
   ft_free(text);
   ft_free(name);
@@ -71,7 +72,7 @@ out:
 static ft_err collect(const trainer *t, const char *model_dir, ft_facts *facts) {
   ft_err err = FT_OK;
   const ft_config *c = t->config;
-  FT_TRY(add_program(facts));
+  FT_TRY(ft_train_add_program(facts));
   FT_TRY(add_environment(facts));
   FT_TRY(add_model(t, model_dir, facts));
   for (int64_t i = 0; t->train && i < c->num_train; i++)
@@ -79,6 +80,71 @@ static ft_err collect(const trainer *t, const char *model_dir, ft_facts *facts) 
   for (int64_t i = 0; i < c->num_validation; i++)
     FT_TRY(add_source(t->validation[i], 0, "data.validation", i, c->validation[i].path, facts));
 out:
+  return err;
+}
+
+/* Ranks whose files have the same names, sizes and times have the same model. */
+typedef struct alike {
+  int first, mine, count; /* the lowest of them, this one's place among them, how many they are */
+} alike;
+
+static ft_err find_alike(const trainer *t, const char *model_dir, uint64_t *stamps, alike *out) {
+  ft_err err = FT_OK;
+  *out = (alike){.first = t->rank};
+  err = ft_hf_weights_stamp(model_dir, &stamps[t->rank]);
+  FT_TRY(ft_comm_agree(t->comm, err));
+  FT_TRY(ft_comm_sum_u64(t->comm, stamps, t->size));
+  for (int r = t->size - 1; r >= 0; r--) {
+    if (stamps[r] != stamps[t->rank]) continue;
+    out->first = r;
+    out->mine += r < t->rank;
+    out->count++;
+  }
+out:
+  return err;
+}
+
+/* *digest: of all bytes of this rank's model. Ranks that are alike read a part each; *whole: all
+ * are alike, and nothing was read. */
+static ft_err read_content(const trainer *t, const char *model_dir, bool *whole, uint64_t *digest) {
+  ft_err err = FT_OK;
+  void *memory = NULL;
+  alike a;
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, t->size, sizeof(uint64_t), &memory));
+  uint64_t *sums = memory;
+  FT_TRY(find_alike(t, model_dir, sums, &a));
+  *whole = a.count == t->size;
+  if (*whole) goto out;
+  if (t->rank == 0)
+    ft_log(FT_LOG_INFO, "hosts have copies of %s with other times: all bytes are compared",
+           model_dir);
+  memset(sums, 0, (size_t)t->size * sizeof *sums);
+  err = ft_hf_weights_content(model_dir, a.mine, a.count, &sums[a.first]);
+  FT_TRY(ft_comm_agree(t->comm, err));
+  FT_TRY(ft_comm_sum_u64(t->comm, sums, t->size));
+  *digest = sums[a.first];
+out:
+  ft_free(memory);
+  return err;
+}
+
+/* Copies of the model of which some pages are equal: revisions may differ in one tensor only. */
+static ft_err compare_copies(trainer *t, const char *model_dir) {
+  ft_err err = FT_OK;
+  ft_facts *facts = NULL;
+  char *name = NULL;
+  uint64_t digest = 0;
+  bool whole;
+  FT_TRY(read_content(t, model_dir, &whole, &digest));
+  if (whole) goto out;
+  FT_TRY(ft_facts_new(&facts));
+  FT_TRY(ft_format(&name, "the model %s", model_dir));
+  FT_TRY(ft_facts_add(facts, FT_ERR_DATA, name, same_revision, "weights %016llx",
+                      (unsigned long long)digest));
+  FT_TRY(ft_comm_compare(t->comm, facts));
+out:
+  ft_facts_free(facts);
+  ft_free(name);
   return err;
 }
 
@@ -90,6 +156,7 @@ ft_err ft_trainer_agree(trainer *t, const char *model_dir) {
   if (err == FT_OK) err = collect(t, model_dir, facts);
   FT_TRY(ft_comm_agree(t->comm, err));
   FT_TRY(ft_comm_compare(t->comm, facts));
+  FT_TRY(compare_copies(t, model_dir));
 out:
   ft_facts_free(facts);
   return err;

@@ -68,9 +68,53 @@ models_and_data() {
   rm -r "$work/b/model"
   quietly "$ftrun" init --config "$here/identity-untied.json" --seed 6 --out "$work/b/model"
   refused "another model" 65 "the model model is not the same on all ranks" "weights"
+  # no checksums, as in models from elsewhere, and one bit that differs, of a tensor of half a kilobyte
+  begin_hosts
+  python3 - "$work" <<'END'
+import json, struct, sys
+for host in "ab":
+    path = f"{sys.argv[1]}/{host}/model/model.safetensors"
+    file = open(path, "rb").read()
+    size = struct.unpack("<Q", file[:8])[0]
+    header, data = json.loads(file[8 : 8 + size]), bytearray(file[8 + size :])
+    header.pop("__metadata__")
+    data[header["model.layers.1.post_attention_layernorm.weight"]["data_offsets"][0] + 2] ^= host == "b"
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + data)
+END
+  refused "another tensor" 65 "the model model is not the same on all ranks" "copies of model with other times"
   begin_hosts
   rm -r "$work/b/data"
   refused "missing data" 66 "rank 1 (host " "data/train: no such file"
+}
+
+# prepares STATUS WORDS...: two hosts make shards of records.jsonl in a folder that both see.
+prepares() {
+  local status=$1 found=0 words
+  shift
+  mkdir -p "$work/run"
+  rm -rf "$work/run/made"
+  mpirun --oversubscribe -np 1 -wdir "$work/a" "$ftrun" prep --model model --input records.jsonl --out run/made : \
+    -np 1 -wdir "$work/b" "$ftrun" prep --model model --input records.jsonl --out run/made >"$work/said" 2>&1 </dev/null ||
+    found=$?
+  must "prep: status $found" [ "$found" -eq "$status" ]
+  for words in "$@"; do must prep grep -q -- "$words" "$work/said"; done
+  [ "$status" -eq 0 ] || must prep [ ! -e "$work/run/made" ]
+}
+
+preparations() {
+  begin_hosts
+  cp "$work/questions.jsonl" "$work/a/records.jsonl"
+  cp "$work/questions.jsonl" "$work/b/records.jsonl"
+  touch -d yesterday "$work/b/records.jsonl"
+  prepares 0
+  tr a e <"$work/questions.jsonl" >"$work/b/records.jsonl"
+  prepares 65 "records.jsonl is not the same on all ranks" "(rank 1): [0-9]* bytes, content"
+  cp -p "$work/a/records.jsonl" "$work/b"
+  sed -i 's/reserved_1/reserved_A/' "$work/b/model/tokenizer.json"
+  rm "$work/b/model/ftrun.sha256"
+  prepares 65 "what documents are made with is not the same on all ranks" "(rank 1): tokenizer"
 }
 
 programs() {
@@ -94,6 +138,7 @@ variable_b=
 prepare_broken
 configurations
 models_and_data
+preparations
 programs
 run_directories
 echo "ranks that differ are refused by name; the configuration is rank 0's"

@@ -188,8 +188,7 @@ bool ft_log_status(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Says who this process is: only rank 0 writes to stderr. Before the call, rank 0 is assumed. */
 void ft_log_set_rank(int rank);
 int ft_log_rank(void);
-/* Opens (appends to) this process's log file; the first 64 KiB of what was said so far come first.
- * Errors: FT_ERR_CREATE. */
+/* Appends to this process's log file, first what was said so far. Errors: FT_ERR_CREATE. */
 ft_err ft_log_open(const char *path);
 void ft_log_close(void);
 

@@ -17,18 +17,18 @@ typedef struct ft_prep_run {
   ft_prep_inputs inputs;
   ft_prep_batch batch;
   ft_prep_output output;
-  char *plan; /* what the result depends on, as text: a resumed run has the same */
+  char *plan;          /* what the result depends on, as text: a resumed run has the same */
   size_t plan_options; /* bytes of it that are about options, tokenizer and template */
-  int lock;   /* file that keeps another preparation out; -1: none */
+  int lock;            /* file that keeps another preparation out; -1: none */
   double begun_s, shown_s;
   int64_t bytes_mine, bytes_done; /* of the input that this rank reads */
   cJSON *tree;                    /* rank 0: the tallies of all pieces */
   int64_t *line_bases;            /* [num_pieces] rank 0: lines of the file before each piece */
 } ft_prep_run;
 
-/* Whether all ranks have the same options, tokenizer and template, and the same inputs: otherwise an
- * error that names who differs (src/prep/compare.c). Copies of an input whose times differ are read
- * by each rank. Collective. */
+/* Whether all ranks have the same options, tokenizer and template, and the same inputs: otherwise
+ * an error that names who differs (src/prep/compare.c). Copies of an input whose times differ are
+ * read by each rank. Collective. */
 ft_err ft_prep_compare(ft_prep_run *run);
 
 /* Makes the documents of one piece (src/prep/work.c). Errors: FT_ERR_STOPPED, FT_ERR_IO …; a bad

@@ -46,8 +46,6 @@ static ft_err look_at_parts(const char *dir) {
   for (size_t i = 0; i < FT_ARRAY_SIZE(files); i++) {
     snprintf(path, sizeof path, "%s/%s", dir, files[i]);
     FT_CHECK(!ft_path_is_dir(path), FT_ERR_CREATE, "%s: is a directory, a file was expected", path);
-    FT_CHECK(access(path, W_OK) == 0 || errno == ENOENT, FT_ERR_CREATE,
-             "%s: cannot be written to: %s", path, strerror(errno));
   }
   for (size_t i = 0; i < FT_ARRAY_SIZE(folders); i++) {
     snprintf(path, sizeof path, "%s/%s", dir, folders[i]);

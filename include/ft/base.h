@@ -181,8 +181,8 @@ typedef enum ft_log_level { FT_LOG_DEBUG, FT_LOG_INFO, FT_LOG_WARNING, FT_LOG_ER
  * and warnings too) and, when a file is open, to it from every rank, with time. */
 void ft_log(ft_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* One line that the next one replaces, on the speaker's stderr where that is a terminal. Returns
- * false, and says nothing, where it is not. */
+/* One line that the next one replaces, on the speaker's stderr where that is a terminal, cut to its
+ * width. Returns false, and says nothing, where it is none, or none that can do so (TERM=dumb). */
 bool ft_log_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Says who this process is: only rank 0 writes to stderr. Before the call, rank 0 is assumed. */

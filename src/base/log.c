@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,15 +101,30 @@ void ft_log(ft_log_level level, const char *format, ...) {
   pthread_mutex_unlock(&lock);
 }
 
+/* Whether stderr is a terminal where a line can be replaced. */
+static bool can_replace_lines(void) {
+  const char *kind = getenv("TERM");
+  return isatty(STDERR_FILENO) && !(kind && strcmp(kind, "dumb") == 0);
+}
+
+/* Columns of that terminal: of a longer line only the last row would be replaced. */
+static int columns(void) {
+  struct winsize size;
+  bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
 bool ft_log_status(const char *format, ...) {
+  static const char prefix[] = "ftrun: ";
   char text[512];
   va_list args;
-  if (rank != 0 || !isatty(STDERR_FILENO)) return false;
+  if (rank != 0 || !can_replace_lines()) return false;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   pthread_mutex_lock(&lock);
-  fprintf(stderr, CLEAR_LINE "ftrun: %s", text);
+  fprintf(stderr, CLEAR_LINE "%.*s%.*s", columns() - 1, prefix,
+          FT_MAX(columns() - (int)sizeof prefix, 0), text);
   fflush(stderr);
   status_shown = true;
   pthread_mutex_unlock(&lock);

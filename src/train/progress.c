@@ -54,14 +54,13 @@ double ft_time_left(ft_progress *p, double now_s, int64_t step, int64_t steps, d
   return each_s * (double)(steps - step);
 }
 
-/* One line that is updated, on a terminal. */
+/* One line that is updated, on a terminal: what is wanted most stands within 80 columns. */
 static bool show_status(const trainer *t, int64_t step, const step_result *r, const char *left) {
   double share = ft_share_of_peak(r, t->peak_flops);
   return ft_log_status(
-      "step %lld/%lld  loss %.4f  lr %.3g  %.0f tokens/s  %.0f %% of peak  %.1f GiB"
-      "  about %s left",
-      (long long)step, (long long)t->steps, r->loss, r->lr, (double)r->tokens / r->seconds,
-      isfinite(share) ? 100 * share : 0, (double)ft_rss_bytes() / 1073741824.0, left);
+      "step %lld/%lld  loss %.4f  %.0f tokens/s  %.0f %% of peak  %s left  %.1f GiB  lr %.3g",
+      (long long)step, (long long)t->steps, r->loss, (double)r->tokens / r->seconds,
+      isfinite(share) ? 100 * share : 0, left, (double)ft_rss_bytes() / 1073741824.0, r->lr);
 }
 
 void ft_progress_step(trainer *t, int64_t step, const step_result *r) {

@@ -83,6 +83,21 @@ stop_file() {
   script -qec "'$ftrun' train '$work/config.json' run.dir='$work/filed' train.steps=20" /dev/null \
     >"$work/said" 2>&1 </dev/null || { cat "$work/said" >&2; fail "the run on a terminal failed"; }
   says 'resuming after step' "$(printf '\r')?.*step [0-9]+/20  loss .* of peak .* left"
+  on_narrow_terminal
+}
+
+# Its line has no more than one row, or only the last one would be replaced; what cannot replace lines
+# has plain ones.
+on_narrow_terminal() {
+  local shown=$'\r\033\[K[^\r]*' kind
+  for kind in xterm dumb; do
+    script -qec "stty cols 40; TERM=$kind '$ftrun' train '$work/config.json' run.dir='$work/$kind' train.steps=3" /dev/null \
+      >"$work/said" 2>&1 </dev/null || { cat "$work/said" >&2; fail "the run on a terminal failed"; }
+    grep -oa "$shown" "$work/said" | tr -d '\r' | sed 's/^.\[K//' >"$work/$kind.rows" || true
+  done
+  grep -q 'step 2/3  loss' "$work/xterm.rows" || fail "no line was updated"
+  ! grep '.\{40\}' <(grep '  loss' "$work/xterm.rows") >&2 || fail "a line is wider than its terminal"
+  [ ! -s "$work/dumb.rows" ] || fail "lines are replaced where that is not possible"
 }
 
 # No lower loss, by more than min_delta, of the set that counts.

@@ -75,6 +75,7 @@ typedef struct ft_matmul {
   void *out;
   int64_t x_stride, dy_stride, out_stride;
   bool accumulate; /* out += */
+  bool rows_alone; /* forward, input: a row of out has the same bits whatever others there are */
 } ft_matmul;
 
 /* out [m, n] = x · wᵀ + bias. */
@@ -136,11 +137,18 @@ ft_err ft_attention_backward(const ft_attention *a, const ft_attention_in *in,
 /* Bytes of scratch that ft_attention_backward takes and keeps for these documents, with the compute
  * threads that this process has. */
 int64_t ft_attention_scratch(const ft_attention *a);
-/* One new query row against a cache: o [heads, head_dim] from q [heads, head_dim] and the
- * `num_keys` rows of k and v [num_keys, kv_heads, head_dim] (row stride kv_stride); the query is
- * the last of them. Of `a`, ahead and documents play no part. */
-void ft_attention_query(const ft_attention *a, void *o, const void *q, const void *k, const void *v,
-                        int64_t kv_stride, int64_t num_keys);
+/* One new query of a sequence, the last of its `num_keys` tokens so far. */
+typedef struct ft_attention_row {
+  void *o;           /* [heads, head_dim] */
+  const void *q;     /* [heads, head_dim] */
+  const void *k, *v; /* [num_keys, head_dim] of the first head that keys have */
+  int64_t num_keys;
+} ft_attention_row;
+/* New queries, each against its own keys and values, which alone decide its bits. key_stride and
+ * head_stride: elements from a key (or value) to the next one of a head, and to the next head's. Of
+ * `a`, ahead and documents play no part. Errors: FT_ERR_MEMORY. */
+ft_err ft_attention_rows(const ft_attention *a, const ft_attention_row *rows, int64_t num_rows,
+                         int64_t key_stride, int64_t head_stride);
 
 /* ---------------------------------------------------------------- optimizer */
 

@@ -94,13 +94,4 @@ ft_err ft_model_values(ft_model *model, const ft_model_batch *batch, const float
 ft_err ft_model_logits(ft_model *model, const ft_model_batch *batch, const int64_t *rows,
                        int64_t num_rows, float *logits);
 
-/* ---- generation: one document, keys and values of earlier tokens kept. One rank. */
-typedef struct ft_cache ft_cache;
-/* Room for max_tokens, and what a method puts before them. */
-ft_err ft_cache_new(ft_model *model, int64_t max_tokens, ft_cache **out);
-void ft_cache_free(ft_cache *cache);
-/* Appends `count` tokens and gives the logits [vocab] (f32) of the last of them. */
-ft_err ft_model_extend(ft_model *model, ft_cache *cache, const uint32_t *tokens, int64_t count,
-                       float *logits);
-
 #endif

@@ -1,13 +1,13 @@
 /* plan: what a run will take, before any rank of it exists: memory by owner, disk, network, work
  * and, where a node was measured, time. Needs neither MPI nor weights: of a model config.json is
  * read, of data what is there. Sizes are those that the modules state of themselves
- * (ft_shard_footprint, ft_model_footprint). Not collective, all of it. */
+ * (ft_shard_footprint, ft_model_footprint, ft_generator_footprint). Not collective, all of it. */
 #ifndef FT_PLAN_H
 #define FT_PLAN_H
 
 #include "ft/data.h"
 #include "ft/hf.h"
-#include "ft/model.h"
+#include "ft/model_generate.h"
 #include "ft/optim.h"
 #include "ft/run.h"
 
@@ -16,6 +16,7 @@ typedef struct ft_plan_modules {
   ft_shard_options shard;
   ft_model_options model;
   ft_optim_options optim;
+  ft_generator_options generator; /* of samples; at_once 0: none are made */
 } ft_plan_modules;
 
 /* max_tokens: of a micro-batch. */
@@ -25,6 +26,9 @@ ft_plan_modules ft_plan_modules_of(const ft_config *config, int64_t max_tokens);
  * of MODEL_DIR. Errors: FT_ERR_CONFIG. */
 ft_err ft_plan_check_positions(const ft_config *config, const char *model_dir,
                                const ft_hf_config *hf);
+/* Bytes of a checkpoint of what the layout trains, of all ranks together. */
+int64_t ft_plan_checkpoint_bytes(const ft_config *config, const ft_layout *layout);
+
 /* Opens a set of a configuration for a model: its validation set of that number, or
  * FT_PLAN_TRAINING, all of data.train together. tokenizer_sha256: of the model's tokenizer, ""
  * where nobody asks. Errors: as ft_data_open. */

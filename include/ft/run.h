@@ -83,8 +83,10 @@ ft_err ft_run_begin_rows(ft_run *run, int64_t step);
  */
 ft_err ft_run_write_step(ft_run *run, int64_t step, const ft_metric *metrics, int64_t num_metrics);
 /* The row of an evaluation: validation is {NAME: {"loss":…, "perplexity":…, "targets":…}}, where
- * figures may lie in one object more. Errors: the same. */
-ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation);
+ * figures may lie in one object more; samples: [{"prompt":…, "text":…}], or NULL. Errors: the same.
+ */
+ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation,
+                               const cJSON *samples);
 /* All rows so far are on the disk when this returns. Errors: FT_ERR_IO. */
 ft_err ft_run_sync(ft_run *run);
 
@@ -97,7 +99,8 @@ ft_err ft_run_add_missing(const char *dir, const cJSON *rows);
 /* Keeps of DIR's metrics.jsonl what a run that reached `step` has written: an evaluation at `step`
  * stays if keep_evaluation. *has_evaluation: one at `step` is there. Errors: FT_ERR_IO. */
 ft_err ft_run_rewind(const char *dir, int64_t step, bool keep_evaluation, bool *has_evaluation);
-/* {"step":…,"validation":{…}} as metrics.jsonl has it; *out: ft_free. */
-ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out);
+/* {"step":…,"validation":{…}}, with "samples" unless that is NULL, as metrics.jsonl has it; *out:
+ * ft_free. */
+ft_err ft_metrics_text(int64_t step, const cJSON *validation, const cJSON *samples, char **out);
 
 #endif

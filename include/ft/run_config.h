@@ -138,6 +138,10 @@ typedef struct ft_config {
   ft_config_schedule schedule;
   int64_t stage;
   int64_t validation_every, patience, max_rows; /* patience, max_rows 0: none */
+  const char *prompts;                          /* file of what samples continue; NULL: none */
+  bool sample_chat;                             /* they are users' messages */
+  int64_t sample_tokens;                        /* of a prompt and its answer together */
+  double sample_temperature;
   double *monitor; /* [num_validation] weights of the sets' losses in what is to become lower */
   double min_delta;
   int64_t checkpoint_every, keep;

@@ -110,6 +110,11 @@ ft_err ft_shard_footprint(const ft_layout *layout, const ft_shard_options *optio
                           const ft_placement *at, const ft_state_info *states, int num_states,
                           ft_footprint *out);
 
+/* Bytes of a checkpoint's states, of all ranks together: masters and `states` [num_states] of all
+ * that is trained. Not collective. */
+int64_t ft_shard_saved_bytes(const ft_layout *layout, ft_master master, const ft_state_info *states,
+                             int num_states);
+
 /* Registers and allocates (zeroed) a state over all kept elements. *index names it from then on.
  * Collective over all ranks. Errors (agreed): FT_ERR_MEMORY. */
 ft_err ft_shard_add_state(ft_shard *shard, const ft_state_info *info, int *index);

@@ -50,7 +50,8 @@ static error_t take(int key, char *argument, struct argp_state *state) {
 static void print(const cJSON *row) {
   char *text = NULL;
   const cJSON *step = ft_json_get(row, "step");
-  if (ft_metrics_text((int64_t)step->valuedouble, ft_json_get(row, "validation"), &text) == FT_OK)
+  if (ft_metrics_text((int64_t)step->valuedouble, ft_json_get(row, "validation"), NULL, &text) ==
+      FT_OK)
     printf("%s\n", text);
   ft_free(text);
 }

@@ -1,17 +1,17 @@
-/* ftrun generate --model DIR [--adapter DIR] --prompt TEXT [--chat] … */
+/* ftrun generate --model DIR [--adapter DIR] --prompt TEXT|--prompts FILE [--chat] … */
 #include <string.h>
 
 #include "commands.h"
 #include "common.h"
 #include "ft/hf_adapter.h"
-#include "ft/model.h"
-#include "ft/prep.h"
-#include "sample.h"
+#include "ft/model_generate.h"
+#include "ft/prep_prompts.h"
+#include "printer.h"
 
 typedef struct arguments {
-  const char *model, *adapter, *prompt, *template_name, *system;
+  const char *model, *adapter, *prompt, *prompts, *template_name, *system;
   bool chat, json, logits, has_precision;
-  int64_t max_tokens, seed;
+  int64_t max_tokens, seed, batch;
   double temperature, top_p;
   ft_dtype precision;
 } arguments;
@@ -22,13 +22,19 @@ enum {
   OPTION_SYSTEM,
   OPTION_TEMPLATE,
   OPTION_TOP_P,
-  OPTION_PRECISION
+  OPTION_PRECISION,
+  OPTION_PROMPTS
 };
 
 static const struct argp_option options[] = {
     {"model", 'm', "DIR", 0, "The model directory", 0},
     {"adapter", 'a', "DIR", 0, "Lay an adapter directory over it", 0},
     {"prompt", 'p', "TEXT", 0, "What to continue; special tokens written in it count as such", 0},
+    {"prompts", OPTION_PROMPTS, "FILE", 0,
+     "Many of them, one JSON object {\"prompt\": TEXT} a line (\"stream\": N draws other tokens); "
+     "each answer is printed as with --json, in their order",
+     0},
+    {"batch", 'b', "N", 0, "With --prompts: answers that are made together (32)", 0},
     {"chat", 'c', NULL, 0, "TEXT is a user's message: wrap it in the model's chat template", 0},
     {"template", OPTION_TEMPLATE, "NAME", 0,
      "model (its own), or a layout: chatml, llama2, llama3, alpaca, plain (auto: the model's own, "
@@ -57,6 +63,12 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return 0;
   case 'p':
     a->prompt = argument;
+    return 0;
+  case OPTION_PROMPTS:
+    a->prompts = argument;
+    return 0;
+  case 'b':
+    a->batch = ft_cli_int(state, "--batch", argument, 1, 4096);
     return 0;
   case 'c':
     a->chat = true;
@@ -94,13 +106,22 @@ static error_t take(int key, char *argument, struct argp_state *state) {
     return EINVAL;
   case ARGP_KEY_END:
     if (!a->model) argp_error(state, "--model is missing");
-    if (!a->prompt) argp_error(state, "--prompt is missing");
-    if (a->logits && !a->json) argp_error(state, "--logits needs --json");
+    if (!a->prompt && !a->prompts) argp_error(state, "--prompt is missing");
+    if (a->prompt && a->prompts) argp_error(state, "--prompt and --prompts exclude each other");
+    if (a->batch && !a->prompts) argp_error(state, "--batch needs --prompts");
+    if (a->logits && (!a->json || a->prompts))
+      argp_error(state, "--logits needs --prompt and --json");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
   }
 }
+
+/* The answer to a prompt. */
+typedef struct answer {
+  ft_ids ids; /* the last is the one that ended it, if `ended` */
+  bool complete, ended;
+} answer;
 
 typedef struct generator {
   const arguments *arguments;
@@ -111,59 +132,37 @@ typedef struct generator {
   ft_comm *comm;
   ft_shard *shard;
   ft_model *model;
-  ft_cache *cache;
-  ft_sampler sampler;
-  ft_ids prompt, answer; /* the answer's last token is the one that ended it, if `ended` */
-  bool ended;
-  float *logits;       /* [vocab] after the newest token */
-  float *first_logits; /* [vocab] after the prompt, kept for --logits */
+  ft_generator *room;
+  ft_prompt_list prompts;
+  answer *answers;     /* [prompts.num] */
+  int64_t printed;     /* answers of --prompts */
+  ft_printer printer;  /* of the only answer */
+  float *first_logits; /* [vocab] after the prompt, for --logits; else NULL */
 } generator;
 
-/* ---------------------------------------------------------------- prompt */
-
-/* What the post-processor adds in front, unless the prompt begins with it. */
-static ft_err add_prefix(generator *g, ft_ids *ids) {
-  ft_err err = FT_OK;
-  const uint32_t *before, *after;
-  int64_t num_before, num_after;
-  ft_ids whole = {0};
-  ft_tokenizer_post_processor(g->tokenizer, &before, &num_before, &after, &num_after);
-  if (num_before == 0 || (ids->count >= num_before &&
-                          memcmp(ids->ids, before, (size_t)num_before * sizeof *before) == 0))
-    return FT_OK;
-  FT_TRY(ft_ids_append(&whole, before, num_before, 0));
-  FT_TRY(ft_ids_append(&whole, ids->ids, ids->count, 0));
-  ft_ids_fini(ids);
-  *ids = whole;
-  whole = (ft_ids){0};
-out:
-  ft_ids_fini(&whole);
-  return err;
-}
+/* ---------------------------------------------------------------- prompts */
 
 /* Positions that a method leaves to tokens. */
 static int64_t max_tokens(const generator *g) {
   return g->hf.arch.max_positions - ft_method_virtual_rows(&g->hf.layout->method);
 }
 
-static ft_err make_prompt(generator *g) {
+static ft_err read_prompts(generator *g) {
   ft_err err = FT_OK;
   const arguments *a = g->arguments;
-  if (a->chat)
-    FT_TRY(ft_render_prompt(g->tokenizer, &g->render, a->prompt, &g->prompt));
-  else {
-    FT_TRY(ft_tokenizer_encode(g->tokenizer, a->prompt, strlen(a->prompt), true, 0, &g->prompt));
-    FT_TRY(add_prefix(g, &g->prompt));
-  }
-  FT_CHECK(g->prompt.count > 0, FT_ERR_USAGE,
-           "the prompt is empty, and this tokenizer adds no first token");
-  FT_CHECK(g->prompt.count <= max_tokens(g), FT_ERR_DATA,
-           "the prompt has %lld tokens; %s allows %lld positions%s", (long long)g->prompt.count,
-           a->model, (long long)max_tokens(g), a->adapter ? " behind the adapter's" : "");
-  for (int64_t i = 0; i < g->prompt.count; i++)
-    FT_CHECK(g->prompt.ids[i] < g->hf.arch.vocab, FT_ERR_DATA,
-             "token %u of %s/tokenizer.json is beyond the vocabulary of %s/config.json (%lld)",
-             g->prompt.ids[i], a->model, a->model, (long long)g->hf.arch.vocab);
+  const ft_prompt_rules rules = {.model_dir = a->model,
+                                 .tokenizer = g->tokenizer,
+                                 .render = a->chat ? &g->render : NULL,
+                                 .max_tokens = max_tokens(g),
+                                 .has_virtual_rows = max_tokens(g) < g->hf.arch.max_positions,
+                                 .vocab = g->hf.arch.vocab};
+  void *p;
+  if (a->prompts)
+    FT_TRY(ft_prompt_list_read(&g->prompts, &rules, a->prompts));
+  else
+    FT_TRY(ft_prompt_list_add(&g->prompts, &rules, a->prompt, 0));
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, g->prompts.num, sizeof *g->answers, &p));
+  g->answers = p;
 out:
   return err;
 }
@@ -193,100 +192,78 @@ static ft_err open_text(generator *g) {
     FT_TRY(ft_template_resolve(wanted, g->tokenizer, &g->render.template));
     g->render.eos = g->hf.num_eos_tokens > 0 ? g->hf.eos_tokens[0] : -1;
   }
-  FT_TRY(make_prompt(g));
+  FT_TRY(read_prompts(g));
 out:
   return err;
 }
 
 /* ---------------------------------------------------------------- model */
 
+static int64_t longest_prompt(const generator *g) {
+  int64_t most = 0;
+  for (int64_t i = 0; i < g->prompts.num; i++)
+    most = FT_MAX(most, g->prompts.items[i].ids.count);
+  return most;
+}
+
+static int64_t at_once(const generator *g) {
+  int64_t wanted = g->arguments->batch > 0 ? g->arguments->batch : 32;
+  return FT_MIN(wanted, g->prompts.num);
+}
+
 static ft_err open_model(generator *g) {
   ft_err err = FT_OK;
   const arguments *a = g->arguments;
-  const ft_arch *arch = &g->hf.arch;
   ft_dtype own = g->hf.dtype == FT_F32 ? FT_F32 : FT_BF16;
   ft_dtype type = a->has_precision ? a->precision : own;
-  int64_t rows = g->prompt.count + ft_method_virtual_rows(&g->hf.layout->method);
+  int64_t longest = longest_prompt(g) + ft_method_virtual_rows(&g->hf.layout->method);
+  int64_t rows = FT_MAX(FT_MIN(longest, 2048), at_once(g));
   ft_shard_options shard = {.stage = 2, .training = false, .compute = type};
-  ft_model_options model = {.compute = type, .max_tokens = FT_MIN(rows, 2048)};
+  ft_model_options model = {.compute = type, .max_tokens = rows};
+  ft_generator_options room = {.at_once = at_once(g),
+                               .max_tokens =
+                                   FT_MIN(longest_prompt(g) + a->max_tokens, max_tokens(g)),
+                               .draws = a->temperature > 0};
   void *p;
   FT_TRY(ft_hf_check_weights(a->model, &g->hf));
   FT_TRY(ft_shard_new(g->comm, g->hf.layout, &shard, &g->shard));
   FT_TRY(ft_model_new(g->shard, &model, &g->model));
-  FT_TRY(ft_cache_new(g->model, FT_MIN(g->prompt.count + a->max_tokens, max_tokens(g)), &g->cache));
-  FT_TRY(ft_sampler_init(&g->sampler, arch->vocab, a->temperature, a->top_p, (uint64_t)a->seed));
-  FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, arch->vocab, sizeof(float), &p));
-  g->logits = p;
+  FT_TRY(ft_generator_new(g->model, &room, &g->room));
+  if (a->logits) {
+    FT_TRY(ft_alloc_array(FT_MEM_WORKSPACE, g->hf.arch.vocab, sizeof(float), &p));
+    g->first_logits = p;
+  }
   FT_TRY(ft_hf_import(a->model, &g->hf, g->shard, g->comm));
   if (g->adapter) FT_TRY(ft_hf_adapter_import(g->adapter, g->shard, g->comm));
 out:
   return err;
 }
 
-static bool ends(const generator *g, uint32_t id) {
-  for (int64_t i = 0; i < g->hf.num_eos_tokens; i++)
-    if (g->hf.eos_tokens[i] == (int64_t)id) return true;
-  return (int64_t)id == ft_template_end_of_turn(g->tokenizer, &g->render);
-}
+/* ---------------------------------------------------------------- answers */
 
-static void print_token(const generator *g, ft_printer *printer, uint32_t id) {
-  char piece[1024];
-  if (g->arguments->json || ft_tokenizer_is_special(g->tokenizer, id)) return;
-  bool first = g->arguments->chat && g->answer.count == 1;
-  size_t n = ft_tokenizer_piece(g->tokenizer, id, first, piece, sizeof piece);
-  ft_printer_write(printer, piece, n);
-}
-
-static ft_err generate(generator *g) {
-  ft_err err = FT_OK;
-  ft_printer printer = {0};
-  int64_t room = max_tokens(g) - g->prompt.count;
-  int64_t limit = FT_MIN(g->arguments->max_tokens, room);
-  size_t logits_bytes = (size_t)g->hf.arch.vocab * sizeof(float);
-  FT_TRY(ft_model_extend(g->model, g->cache, g->prompt.ids, g->prompt.count, g->logits));
-  if (g->arguments->logits) {
-    void *p;
-    FT_TRY(ft_alloc(FT_MEM_WORKSPACE, logits_bytes, &p));
-    g->first_logits = memcpy(p, g->logits, logits_bytes);
-  }
-  while (g->answer.count < limit) {
-    uint32_t id = ft_sampler_choose(&g->sampler, g->logits, g->prompt.count + g->answer.count);
-    FT_TRY(ft_ids_append(&g->answer, &id, 1, 0));
-    g->ended = ends(g, id);
-    if (g->ended) break;
-    print_token(g, &printer, id);
-    if (ferror(stdout)) break; /* nobody reads on, which the status will say */
-    if (g->answer.count < limit) FT_TRY(ft_model_extend(g->model, g->cache, &id, 1, g->logits));
-  }
-  ft_printer_end(&printer);
-  if (!g->arguments->json) printf("\n");
-out:
-  return err;
-}
-
-/* ---------------------------------------------------------------- JSON */
-
-static cJSON *id_list(const ft_ids *ids) {
+static cJSON *id_list(const uint32_t *ids, int64_t count) {
   cJSON *list = cJSON_CreateArray();
-  for (int64_t i = 0; i < ids->count; i++)
-    cJSON_AddItemToArray(list, cJSON_CreateNumber((double)ids->ids[i]));
+  for (int64_t i = 0; i < count; i++)
+    cJSON_AddItemToArray(list, cJSON_CreateNumber((double)ids[i]));
   return list;
 }
 
-static ft_err print_json(generator *g) {
+static ft_err print_json(const generator *g, int64_t i) {
   ft_err err = FT_OK;
   char *text = NULL, *printed = NULL;
   size_t bytes;
+  const ft_ids *prompt = &g->prompts.items[i].ids;
+  const answer *x = &g->answers[i];
   cJSON *object = cJSON_CreateObject();
-  cJSON_AddItemToObject(object, "prompt_ids", id_list(&g->prompt));
-  cJSON_AddItemToObject(object, "ids", id_list(&g->answer));
-  FT_TRY(ft_tokenizer_decode(g->tokenizer, g->answer.ids, g->answer.count - g->ended, true, &text,
-                             &bytes));
+  cJSON_AddItemToObject(object, "prompt_ids", id_list(prompt->ids, prompt->count));
+  cJSON_AddItemToObject(object, "ids", id_list(x->ids.ids, x->ids.count));
+  FT_TRY(
+      ft_tokenizer_decode(g->tokenizer, x->ids.ids, x->ids.count - x->ended, true, &text, &bytes));
   cJSON_AddStringToObject(object, "text", text);
   if (g->first_logits) {
     cJSON *list = cJSON_AddArrayToObject(object, "logits");
-    for (int64_t i = 0; i < g->hf.arch.vocab; i++)
-      cJSON_AddItemToArray(list, cJSON_CreateNumber((double)g->first_logits[i]));
+    for (int64_t k = 0; k < g->hf.arch.vocab; k++)
+      cJSON_AddItemToArray(list, cJSON_CreateNumber((double)g->first_logits[k]));
   }
   printed = cJSON_PrintUnformatted(object);
   FT_CHECK(printed, FT_ERR_MEMORY, "no memory for the output");
@@ -298,13 +275,83 @@ out:
   return err;
 }
 
+/* What is complete, as far as the answers before it are; its memory is given back. */
+static ft_err print_answers(generator *g, bool all) {
+  ft_err err = FT_OK;
+  while (g->printed < g->prompts.num && (all || g->answers[g->printed].complete)) {
+    FT_TRY(print_json(g, g->printed));
+    ft_ids_fini(&g->answers[g->printed++].ids);
+  }
+  fflush(stdout);
+out:
+  return err;
+}
+
+static bool ends(void *context, uint32_t id) {
+  const generator *g = context;
+  for (int64_t i = 0; i < g->hf.num_eos_tokens; i++)
+    if (g->hf.eos_tokens[i] == (int64_t)id) return true;
+  return (int64_t)id == ft_template_end_of_turn(g->tokenizer, &g->render);
+}
+
+static void print_token(generator *g, uint32_t id) {
+  char piece[1024];
+  if (ft_tokenizer_is_special(g->tokenizer, id)) return;
+  bool first = g->arguments->chat && g->answers[0].ids.count == 1;
+  size_t n = ft_tokenizer_piece(g->tokenizer, id, first, piece, sizeof piece);
+  ft_printer_write(&g->printer, piece, n);
+}
+
+static ft_err take_token(void *context, int64_t prompt, uint32_t id, bool last, bool ended) {
+  ft_err err = FT_OK;
+  generator *g = context;
+  answer *x = &g->answers[prompt];
+  const arguments *a = g->arguments;
+  FT_TRY(ft_ids_append(&x->ids, &id, 1, 0));
+  x->complete = last;
+  x->ended = ended;
+  if (a->prompts)
+    FT_TRY(print_answers(g, false));
+  else if (!a->json && !ended)
+    print_token(g, id);
+  FT_CHECK(!ferror(stdout), FT_ERR_IO, "standard output cannot be written to");
+out:
+  return err;
+}
+
+static ft_err generate(generator *g) {
+  ft_err err = FT_OK;
+  const arguments *a = g->arguments;
+  ft_prompt *prompts;
+  void *memory = NULL;
+  const ft_generate_options o = {
+      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = (uint64_t)a->seed},
+      .max_tokens = a->max_tokens,
+      .context = g,
+      .ends = ends,
+      .take = take_token};
+  FT_TRY(ft_alloc_array(FT_MEM_OTHER, g->prompts.num, sizeof *prompts, &memory));
+  prompts = memory;
+  for (int64_t i = 0; i < g->prompts.num; i++) {
+    const ft_prompt_text *p = &g->prompts.items[i];
+    prompts[i] = (ft_prompt){.ids = p->ids.ids, .num = p->ids.count, .stream = p->stream};
+  }
+  FT_TRY(ft_generate(g->room, prompts, g->prompts.num, &o, g->first_logits));
+  if (a->prompts || a->json) FT_TRY(print_answers(g, true));
+  ft_printer_end(&g->printer);
+  if (!a->prompts && !a->json) printf("\n");
+out:
+  ft_free(memory);
+  return err;
+}
+
 static void close_generator(generator *g) {
-  ft_free(g->logits);
+  for (int64_t i = 0; g->answers && i < g->prompts.num; i++)
+    ft_ids_fini(&g->answers[i].ids);
+  ft_free(g->answers);
   ft_free(g->first_logits);
-  ft_ids_fini(&g->prompt);
-  ft_ids_fini(&g->answer);
-  ft_sampler_fini(&g->sampler);
-  ft_cache_free(g->cache);
+  ft_prompt_list_fini(&g->prompts);
+  ft_generator_free(g->room);
   ft_model_free(g->model);
   ft_shard_free(g->shard);
   ft_render_options_fini(&g->render);
@@ -316,10 +363,12 @@ static void close_generator(generator *g) {
 const struct argp ft_cli_generate_argp = {
     .options = options,
     .parser = take,
-    .args_doc = "--model DIR --prompt TEXT",
-    .doc = "Prints the model's continuation of a prompt as it is made, until it ends its turn or "
-           "text, or after "
-           "--max-tokens. Positions of earlier tokens are kept, so each new token costs one row."};
+    .args_doc = "--model DIR --prompt TEXT|--prompts FILE",
+    .doc =
+        "Prints the model's continuation of a prompt as it is made, until it ends its turn or "
+        "text, or after "
+        "--max-tokens. Positions of earlier tokens are kept, so each new token costs one row. Of "
+        "many prompts, answers are made together; none depends on what is made beside it."};
 
 int ft_cli_generate(int argc, char **argv) {
   ft_err err = FT_OK;
@@ -331,7 +380,6 @@ int ft_cli_generate(int argc, char **argv) {
   FT_TRY(ft_cli_start(&g.comm));
   FT_TRY(open_model(&g));
   FT_TRY(generate(&g));
-  if (a.json) FT_TRY(print_json(&g));
 out:
   close_generator(&g);
   int status = ft_cli_end(err);

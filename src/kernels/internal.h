@@ -52,6 +52,7 @@ typedef struct ft_product {
   void *c;
   int64_t c_row;
   bool accumulate;
+  bool rows_alone; /* a row's bits must not depend on how many rows there are */
 } ft_product;
 
 /* Whether it is the columns of A (of B) that lie row by row in memory. */
@@ -73,6 +74,26 @@ typedef struct ft_tile {
 #define FT_PRODUCT_ROWS 8
 #define FT_PRODUCT_COLUMNS 48
 #define FT_PRODUCT_DEPTH 1024
+
+/* Rows of X and of W that dot_rows takes at most, and floats of scratch that this needs. */
+#define FT_DOT_X_ROWS 32
+#define FT_DOT_W_ROWS 16
+#define FT_DOT_SCRATCH (FT_DOT_X_ROWS * FT_DOT_W_ROWS * 16)
+
+/* Attention of one query over some keys, for the heads that share these. */
+typedef struct ft_decode {
+  ft_dtype type;
+  int64_t heads, head_dim, keys;
+  float scale, cap;  /* cap 0: none */
+  const void *q;     /* [heads, head_dim] */
+  const void *k, *v; /* [keys, head_dim], rows `stride` elements apart */
+  int64_t stride;
+  float *scores, *sums; /* scratch [heads, keys], [FT_DOT_SCRATCH] */
+  /* Of each head, o_stride apart: [head_dim] Σ_j exp(s_j − largest) v_j, then `largest`, the
+   * largest s_j, then Σ_j exp(s_j − largest). */
+  float *o;
+  int64_t o_stride;
+} ft_decode;
 
 typedef struct ft_vector {
   const char *name;
@@ -142,8 +163,14 @@ typedef struct ft_vector {
 
   /* Few rows: y[r · y_stride + j] = Σ x[r][·] w[j][·] for `rows` ≤ FT_FEW_ROWS rows of f32 x (row
    * stride k) and `n` rows of w. */
-  void (*dot_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
+  void (*few_rows)(ft_dtype type, int64_t rows, int64_t n, int64_t k, const float *x, const void *w,
                    float *y, int64_t y_stride);
+  /* y[r][j] = Σ x[r][·] w[j][·] over k elements, for x_rows ≤ FT_DOT_X_ROWS rows of x and
+   * w_rows ≤ FT_DOT_W_ROWS rows of w: the same bits for any number of rows. scratch
+   * [FT_DOT_SCRATCH]. */
+  void (*dot_rows)(ft_dtype type, int64_t x_rows, int64_t w_rows, int64_t k, const void *x,
+                   int64_t x_stride, const void *w, int64_t w_stride, float y[][FT_DOT_W_ROWS],
+                   float *scratch);
 
   /* A tile of a product of f32 (of bf16) operands, in scratch of product_scratch floats for tiles
    * of at most tile_m × tile_n. NULL where the instruction set is not wide enough. */
@@ -190,10 +217,7 @@ typedef struct ft_vector {
   void (*add_f32)(int64_t count, float *out, const float *in);
   /* Σ a · b over count elements of `type` */
   float (*dot)(ft_dtype type, int64_t count, const void *a, const void *b);
-  /* One head of attention for one query (f32 [head_dim]) over keys; see attention_decode.c. */
-  void (*decode)(ft_dtype type, int64_t head_dim, int64_t keys, const float *q, const void *k,
-                 const void *v, int64_t stride, float scale, float cap, float *scores,
-                 float *largest, float *sum, float *o);
+  void (*decode)(const ft_decode *d);
 } ft_vector;
 
 extern const ft_vector ft_vector_plain, ft_vector_avx2, ft_vector_avx512, ft_vector_avx512bf16;
@@ -244,6 +268,8 @@ ft_tile ft_grid_tile(const ft_grid *grid, int64_t index);
 
 /* At most this many rows of X take the way that reads W once, as it lies in memory. */
 #define FT_FEW_ROWS 4
+/* rows.c: Y = X · Wᵀ so, for any number of rows, of which none depends on another. */
+ft_err ft_rows_product(const ft_product *p);
 
 /* By this module's own kernels (AVX-512); false: this CPU, or what FTRUN_MATMUL asks for, leaves
  * the type to a library. */

@@ -3,7 +3,7 @@
 
 /* ---------------------------------------------------------------- few rows */
 
-/* Y = X · Wᵀ for few rows (generation): bound by reading W, which is read once as it lies. */
+/* Y = X · Wᵀ for few rows: bound by reading W, which is read once as it lies. */
 static ft_err few_rows(const ft_product *p) {
   enum { ROWS_OF_W = 64 };
   const ft_vector *vector = ft_vector_used();
@@ -16,7 +16,7 @@ static ft_err few_rows(const ft_product *p) {
   for (int64_t j0 = 0; j0 < p->n; j0 += ROWS_OF_W) {
     float y[FT_FEW_ROWS * ROWS_OF_W], other[ROWS_OF_W];
     int64_t n = FT_MIN((int64_t)ROWS_OF_W, p->n - j0);
-    vector->dot_rows(p->type, p->m, n, p->k, x, ft_at(p->type, p->b, j0 * p->b_column), y,
+    vector->few_rows(p->type, p->m, n, p->k, x, ft_at(p->type, p->b, j0 * p->b_column), y,
                      ROWS_OF_W);
     for (int64_t r = 0; r < p->m; r++) {
       float *row = y + r * ROWS_OF_W;
@@ -34,14 +34,30 @@ static ft_err few_rows(const ft_product *p) {
 
 /* ---------------------------------------------------------------- the three products */
 
+/* What a library makes of a row may depend on how many there are; own kernels sum each element in
+ * one way. */
+static ft_err each_row(const ft_product *p, ft_err (*product)(const ft_product *)) {
+  ft_err err = FT_OK;
+  for (int64_t r = 0; r < p->m && err == FT_OK; r++) {
+    ft_product row = *p;
+    row.m = 1;
+    row.a = ft_at(p->type, p->a, r * p->a_row);
+    row.c = ft_at_out(p->out_type, p->c, r * p->c_row);
+    err = product(&row);
+  }
+  return err;
+}
+
 static ft_err run(const ft_product *p) {
   FT_ASSERT(p->type != FT_F16 && p->out_type != FT_F16 && p->m >= 0 && p->n >= 0 && p->k >= 1);
   if (p->m == 0 || p->n == 0) return FT_OK;
-  if (p->m <= FT_FEW_ROWS && p->a_column == 1 && p->b_row == 1 && p->b_column == p->k)
-    return few_rows(p);
+  bool as_it_lies = p->a_column == 1 && p->b_row == 1 && p->b_column == p->k;
+  bool native = p->type == FT_BF16 && ft_kernels_native_bf16();
+  if (as_it_lies && p->rows_alone) return ft_rows_product(p);
+  if (as_it_lies && p->m <= FT_FEW_ROWS) return few_rows(p);
   if (ft_own_has(p->type)) return ft_own_product(p);
-  if (p->type == FT_BF16 && ft_kernels_native_bf16()) return ft_onednn_product(p);
-  return ft_blas_product(p);
+  ft_err (*product)(const ft_product *) = native ? ft_onednn_product : ft_blas_product;
+  return p->rows_alone ? each_row(p, product) : product(p);
 }
 
 ft_err ft_matmul_forward(const ft_matmul *p) {
@@ -59,7 +75,8 @@ ft_err ft_matmul_forward(const ft_matmul *p) {
                            .bias = p->bias,
                            .c = p->out,
                            .c_row = p->out_stride,
-                           .accumulate = p->accumulate});
+                           .accumulate = p->accumulate,
+                           .rows_alone = p->rows_alone});
 }
 
 ft_err ft_matmul_backward_input(const ft_matmul *p) {
@@ -76,7 +93,8 @@ ft_err ft_matmul_backward_input(const ft_matmul *p) {
                            .b_column = 1,
                            .c = p->out,
                            .c_row = p->out_stride,
-                           .accumulate = p->accumulate});
+                           .accumulate = p->accumulate,
+                           .rows_alone = p->rows_alone});
 }
 
 ft_err ft_matmul_backward_weight(const ft_matmul *p) {

@@ -105,7 +105,8 @@ ft_err ft_beside_add(ft_model *m, const linear *l, const unit_weights *w, int64_
                                           .x_stride = l->in,
                                           .w = r.a,
                                           .out = reduced,
-                                          .out_stride = r.rank}));
+                                          .out_stride = r.rank,
+                                          .rows_alone = m->rows_alone}));
     ft_scale(m->type, reduced, reduced, r.scale, tokens * r.rank);
   }
   if (y)
@@ -119,7 +120,8 @@ ft_err ft_beside_add(ft_model *m, const linear *l, const unit_weights *w, int64_
                                           .w = r.b,
                                           .out = y,
                                           .out_stride = y_stride,
-                                          .accumulate = true}));
+                                          .accumulate = true,
+                                          .rows_alone = m->rows_alone}));
 out:
   return err;
 }

@@ -65,7 +65,8 @@ ft_err ft_embedding_add_low_rank(ft_model *m, const unit_weights *w, const ft_mo
                                         .w = w->of[look_up_b],
                                         .out = sum,
                                         .out_stride = m->d,
-                                        .accumulate = true});
+                                        .accumulate = true,
+                                        .rows_alone = m->rows_alone});
 }
 
 /* Sends a matrix' gradient that lies in f32. */
@@ -173,6 +174,7 @@ static ft_err go_down(ft_model *m, const head_part *p, int64_t rows, const void 
   ft_matmul product = {.type = m->type, .out_type = m->type, .m = rows, .w = p->down};
   product.out = out;
   product.out_stride = p->rank;
+  product.rows_alone = m->rows_alone;
   if (p->turned) {
     product.n = m->d, product.k = p->rank;
     product.dy = x, product.dy_stride = m->d;
@@ -226,7 +228,8 @@ ft_err ft_head_add_low_rank(ft_model *m, const unit_weights *w, int64_t first, i
                                         .w = p.up,
                                         .out = logits,
                                         .out_stride = m->columns,
-                                        .accumulate = true});
+                                        .accumulate = true,
+                                        .rows_alone = m->rows_alone});
 }
 
 ft_err ft_head_low_rank_rows_backward(ft_model *m, const unit_weights *w, int64_t first,

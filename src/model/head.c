@@ -19,7 +19,8 @@ ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head,
                                         .w = head,
                                         .bias = w->of[FT_ROLE_HEAD_BIAS],
                                         .out = logits,
-                                        .out_stride = m->columns}));
+                                        .out_stride = m->columns,
+                                        .rows_alone = m->rows_alone}));
   FT_TRY(ft_head_add_low_rank(m, w, first, rows, logits));
 out:
   return err;

@@ -14,7 +14,9 @@
  *   feed_forward.c  gated or plain
  *   embedding.c     look-ups
  *   head_input.c, head.c, head_weighed.c, head_pieces.c  what is predicted from, logits, losses
- *   cache.c         generation
+ *   cache.c         keys and values of sequences that grow; a pass over them
+ *   sample.c        choosing a token
+ *   generate.c      answers to many prompts
  *
  * T: tokens of a micro-batch; other letters as in arch.h. Arrays are of the compute type unless a
  * type stands there. */
@@ -80,6 +82,7 @@ struct ft_model {
   int64_t *train_order, *forward_order; /* blocks in the order of acquisition */
   int64_t num_train_order, num_forward_order;
   const ft_block *open; /* whose gradient is being sent, or NULL */
+  bool rows_alone;      /* rows are of different sequences: no row's bits may depend on others */
 
   /* kept for the backward pass */
   void **x;                       /* [L + 1] inputs of each layer, and the last one's output */

@@ -24,7 +24,8 @@ ft_err ft_linear_forward(ft_model *m, const linear *l, const unit_weights *w, in
                                           .w = w->of[l->weight],
                                           .bias = scales && !with_bias ? NULL : w->of[l->bias],
                                           .out = y,
-                                          .out_stride = y_stride}));
+                                          .out_stride = y_stride,
+                                          .rows_alone = m->rows_alone}));
   FT_TRY(ft_beside_add(m, l, w, tokens, x, y, y_stride, a));
   if (scales) FT_TRY(ft_beside_scale(m, l, w, tokens, y, y_stride, a));
 out:

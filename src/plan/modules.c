@@ -2,6 +2,9 @@
 #include "ft/objective.h"
 #include "ft/plan.h"
 
+/* Answers of a rank that grow together at an evaluation. */
+enum { SAMPLES_AT_ONCE = 8 };
+
 ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
   return (ft_plan_modules){
       .shard = {.stage = (int)c->stage,
@@ -24,7 +27,10 @@ ft_plan_modules ft_plan_modules_of(const ft_config *c, int64_t max_tokens) {
                 .weight_decay = c->weight_decay,
                 .grad_clip = c->grad_clip,
                 .state = c->state,
-                .average = c->ema}};
+                .average = c->ema},
+      .generator = {.at_once = c->prompts ? FT_MIN((int64_t)SAMPLES_AT_ONCE, max_tokens) : 0,
+                    .max_tokens = c->sample_tokens,
+                    .draws = c->sample_temperature > 0}};
 }
 
 ft_plan_modules ft_plan_reference_modules(const ft_config *c, int64_t max_tokens) {

@@ -152,17 +152,18 @@ out:
 
 /* ---------------------------------------------------------------- disk */
 
-/* All states of all trained elements: what one rank alone would keep. */
-static ft_err size_checkpoints(const sizing *z, ft_plan *p) {
-  const ft_config *c = z->input->config;
-  const ft_placement alone = ft_placement_regular(1, 1, 0);
-  ft_footprint whole;
-  ft_err err = ft_shard_footprint(z->input->hf.layout, &z->modules.shard, &alone, z->states,
-                                  z->num_states, &whole);
-  p->checkpoint_bytes = whole.rank[FT_MEM_MASTER] + whole.rank[FT_MEM_STATE];
+int64_t ft_plan_checkpoint_bytes(const ft_config *c, const ft_layout *layout) {
+  const ft_plan_modules m = ft_plan_modules_of(c, 1);
+  ft_state_info states[FT_OPTIM_MAX_STATES];
+  int num = ft_optim_states(&m.optim, states);
+  return ft_shard_saved_bytes(layout, m.shard.master, states, num);
+}
+
+static void size_checkpoints(const ft_plan_input *in, ft_plan *p) {
+  const ft_config *c = in->config;
+  p->checkpoint_bytes = ft_plan_checkpoint_bytes(c, in->hf.layout);
   p->disk_bytes = (c->keep + 1 + (c->num_validation > 0)) * p->checkpoint_bytes +
                   FT_PLAN_REFERENCE_ROW_BYTES * p->reference_documents;
-  return err;
 }
 
 /* ---------------------------------------------------------------- network */
@@ -270,7 +271,13 @@ static ft_err begin(const ft_plan_input *in, const ft_plan_cluster *cluster, siz
         ft_model_footprint(in->reference.layout, &z->reference_modules.model, &z->reference_model);
     if (err != FT_OK) return err;
   }
-  return ft_model_footprint(in->hf.layout, &z->modules.model, &z->model);
+  ft_err err = ft_model_footprint(in->hf.layout, &z->modules.model, &z->model);
+  if (err == FT_OK && z->modules.generator.at_once > 0) {
+    ft_footprint samples;
+    ft_generator_footprint(in->hf.layout, &z->modules.model, &z->modules.generator, &samples);
+    ft_footprint_add(&z->model, &samples);
+  }
+  return err;
 }
 
 ft_err ft_plan_make(const ft_plan_input *in, const ft_plan_cluster *cluster, ft_plan *out) {
@@ -288,7 +295,7 @@ ft_err ft_plan_make(const ft_plan_input *in, const ft_plan_cluster *cluster, ft_
   if (c->steps > 0 || in->rows >= 0) out->steps = ft_config_num_steps(c, in->rows);
   FT_TRY(begin(in, cluster, &z));
   FT_TRY(find_fullest(&z, out));
-  FT_TRY(size_checkpoints(&z, out));
+  size_checkpoints(in, out);
   out->step_flops = (double)c->global_batch * row_flops(in);
   out->network_bytes = network_bytes(&z, out);
   tell_time(&z, out);

@@ -326,6 +326,10 @@ static void check_together(ft_mistakes *m, const ft_config *c) {
                     "method.save_modules names what is trained of it");
   if (c->patience > 0 && own_sets(c) == 0)
     ft_mistakes_add(m, FT_ERR_CONFIG, "validation.patience: needs a set in data.validation");
+  if (c->prompts && c->num_validation == 0)
+    ft_mistakes_add(m, FT_ERR_CONFIG,
+                    "validation.prompts: samples are made when sets are evaluated, and "
+                    "data.validation has none");
 }
 
 /* Fills *c from c->json. */

@@ -14,6 +14,15 @@ typedef struct text {
   size_t length, room;
 } text;
 
+static ft_err append_bytes(text *t, const char *bytes, size_t count) {
+  ft_err err = ft_grow_bytes(FT_MEM_OTHER, t->length + count + 1, &t->room, (void **)&t->data);
+  if (err != FT_OK) return err;
+  memcpy(t->data + t->length, bytes, count);
+  t->length += count;
+  t->data[t->length] = 0;
+  return FT_OK;
+}
+
 static ft_err append(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static ft_err append(text *t, const char *format, ...) {
   char piece[1024];
@@ -22,11 +31,7 @@ static ft_err append(text *t, const char *format, ...) {
   int n = vsnprintf(piece, sizeof piece, format, args);
   va_end(args);
   FT_ASSERT(n >= 0 && (size_t)n < sizeof piece);
-  ft_err err = ft_grow_bytes(FT_MEM_OTHER, t->length + (size_t)n + 1, &t->room, (void **)&t->data);
-  if (err != FT_OK) return err;
-  memcpy(t->data + t->length, piece, (size_t)n + 1);
-  t->length += (size_t)n;
-  return FT_OK;
+  return append_bytes(t, piece, (size_t)n);
 }
 
 static ft_err append_number(text *t, const char *name, const cJSON *value) {
@@ -51,7 +56,17 @@ out:
   return err;
 }
 
-ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
+/* Texts of any length. */
+static ft_err append_samples(text *t, const cJSON *samples) {
+  char *printed = cJSON_PrintUnformatted(samples);
+  if (!printed) return ft_fail(FT_ERR_MEMORY, "no memory for the samples of an evaluation");
+  ft_err err = append(t, ",\"samples\":");
+  if (err == FT_OK) err = append_bytes(t, printed, strlen(printed));
+  cJSON_free(printed);
+  return err;
+}
+
+ft_err ft_metrics_text(int64_t step, const cJSON *validation, const cJSON *samples, char **out) {
   ft_err err = FT_OK;
   text t = {0};
   *out = NULL;
@@ -66,7 +81,9 @@ ft_err ft_metrics_text(int64_t step, const cJSON *validation, char **out) {
     FT_TRY(append_figures(&t, set));
     FT_TRY(append(&t, "}"));
   }
-  FT_TRY(append(&t, "}}"));
+  FT_TRY(append(&t, "}"));
+  if (samples) FT_TRY(append_samples(&t, samples));
+  FT_TRY(append(&t, "}"));
   *out = t.data;
   t.data = NULL;
 out:
@@ -181,10 +198,11 @@ static void draw_figures(ft_run *run, int64_t step, const char *set, const cJSON
   }
 }
 
-ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation) {
+ft_err ft_run_write_validation(ft_run *run, int64_t step, const cJSON *validation,
+                               const cJSON *samples) {
   ft_err err = FT_OK;
   char *line = NULL, curve[256];
-  FT_TRY(ft_metrics_text(step, validation, &line));
+  FT_TRY(ft_metrics_text(step, validation, samples, &line));
   FT_TRY(ft_rows_add(run->rows, line));
   for (const cJSON *set = validation->child; set; set = set->next) {
     const cJSON *loss = ft_json_get(set, "loss");

@@ -163,6 +163,22 @@ static int64_t message_bytes(const ft_shard *s) {
   return (of_slots + of_buffers) * (int64_t)sizeof(ft_message);
 }
 
+static int64_t saved_bytes(const ft_layout *l, const ft_state_info *states, int num) {
+  int64_t bytes = 0;
+  for (int64_t b = 0; b < l->num_blocks; b++)
+    for (int i = 0; i < num && l->blocks[b].trained; i++)
+      bytes += ft_ceil_div(l->blocks[b].num_elements, states[i].group_elements) *
+               (int64_t)states[i].group_bytes;
+  return bytes;
+}
+
+int64_t ft_shard_saved_bytes(const ft_layout *layout, ft_master master, const ft_state_info *states,
+                             int num_states) {
+  ft_state_info masters[2];
+  int num_masters = ft_shard_master_states(master, masters);
+  return saved_bytes(layout, masters, num_masters) + saved_bytes(layout, states, num_states);
+}
+
 ft_err ft_shard_footprint(const ft_layout *layout, const ft_shard_options *options,
                           const ft_placement *at, const ft_state_info *states, int num_states,
                           ft_footprint *out) {

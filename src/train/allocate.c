@@ -21,6 +21,7 @@ ft_err ft_trainer_allocate(trainer *t, ft_purpose_of_run purpose) {
   FT_TRY(ft_shard_new(t->comm, t->hf.layout, &m.shard, &t->shard));
   if (training) FT_TRY(ft_optim_new(t->shard, &m.optim, &t->optim));
   FT_TRY(ft_comm_agree(t->comm, ft_model_new(t->shard, &m.model, &t->model)));
+  if (t->samples) FT_TRY(ft_comm_agree(t->comm, ft_samples_allocate(t, &m.generator)));
 out:
   return err;
 }

@@ -169,14 +169,15 @@ static void note(trainer *t, double loss, bool lowest, bool saved) {
 }
 
 /* Rank 0's row, and the bookkeeping, which the next checkpoint carries, belong together. */
-static ft_err take_evaluation(trainer *t, const cJSON *validation, double loss) {
+static ft_err take_evaluation(trainer *t, const cJSON *validation, const cJSON *samples,
+                              double loss) {
   bool lowest = isfinite(loss) && loss < t->evaluation.lowest;
   bool saved = ft_trainer_checkpoint_is_regular(t) || (lowest && is_worth_saving(t));
   ft_err err = ft_comm_section_begin(t->comm);
   if (err != FT_OK) return err;
   if (t->rank == 0) {
     ft_progress_validation(t->step, validation);
-    err = ft_run_write_validation(t->run, t->step, validation);
+    err = ft_run_write_validation(t->run, t->step, validation, samples);
   }
   err = ft_comm_agree(t->comm, err);
   ft_comm_section_end(t->comm);
@@ -196,13 +197,15 @@ static void add_change(trainer *t, cJSON *validation) {
 
 ft_err ft_trainer_evaluate_now(trainer *t) {
   ft_err err = FT_OK;
-  cJSON *validation = NULL;
+  cJSON *validation = NULL, *samples = NULL;
   double loss;
   FT_TRY(ft_trainer_evaluate(t, &validation, &loss));
   if (validation) add_change(t, validation);
-  FT_TRY(take_evaluation(t, validation, loss));
+  FT_TRY(ft_samples_make(t, &samples));
+  FT_TRY(take_evaluation(t, validation, samples, loss));
   FT_TRY(ft_trainer_note_best(t));
 out:
   cJSON_Delete(validation);
+  cJSON_Delete(samples);
   return err;
 }

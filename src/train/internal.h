@@ -94,6 +94,7 @@ typedef struct ft_candidates {
 /* ---- a run's parts */
 
 typedef struct ft_preference ft_preference;
+typedef struct ft_samples ft_samples;
 
 typedef struct trainer {
   ft_comm *comm;
@@ -114,6 +115,7 @@ typedef struct trainer {
   uint32_t *prompt;          /* rank 0: the tokens that a new prompt begins with, or NULL */
   ft_data *train;            /* NULL when only evaluating */
   ft_data **validation;      /* [config->num_validation] */
+  ft_samples *samples;       /* what evaluations generate (samples.c); NULL: nothing */
   ft_batch batch;
   ft_shard *shard;
   ft_optim *optim; /* NULL when only evaluating */
@@ -348,6 +350,20 @@ ft_err ft_trainer_load(trainer *t, ft_config *config, const ft_train_options *op
 /* The first that is written to the run directory: its configuration, how this part began, and
  * metrics without what comes after the checkpoint. *evaluate: an evaluation is due now. */
 ft_err ft_trainer_begin(trainer *t, const ft_train_options *options, bool *evaluate);
+
+/* ---- samples.c: texts that evaluations generate (validation.prompts), the same on any number of
+ * ranks. */
+/* Reads the prompts, if the configuration has any. Rank 0's. Errors: FT_ERR_DATA, FT_ERR_CONFIG,
+ * those of reading. */
+ft_err ft_samples_read(trainer *t, const char *model_dir);
+/* All ranks know them from here on. Collective over all ranks. */
+ft_err ft_samples_share(trainer *t);
+/* Before the first step. Not collective. Errors: FT_ERR_MEMORY. */
+ft_err ft_samples_allocate(trainer *t, const ft_generator_options *room);
+/* *out, on rank 0: [{"prompt", "text"}], in the file's order; NULL without prompts. Collective over
+ * all ranks. Errors: FT_ERR_STOPPED. */
+ft_err ft_samples_make(trainer *t, cJSON **out);
+void ft_samples_free(ft_samples *samples);
 
 /* ---- room.c: whether memory and disk have room for the run, once everything is allocated. The
  * disk is looked at where there are no mistakes yet, for which checkpoints must be known to come.

@@ -63,14 +63,7 @@ static ft_err say_shared_memory(trainer *t) {
 /* ---------------------------------------------------------------- disk */
 
 int64_t ft_trainer_checkpoint_bytes(const trainer *t) {
-  int64_t bytes = 0;
-  for (int64_t b = 0; b < ft_shard_num_blocks(t->shard); b++)
-    for (int i = 0; i < ft_shard_num_states(t->shard) && ft_shard_is_trained(t->shard, b); i++) {
-      const ft_state_info *info = ft_shard_state_info(t->shard, i);
-      int64_t groups = ft_ceil_div(ft_shard_block(t->shard, b)->num_elements, info->group_elements);
-      bytes += groups * (int64_t)info->group_bytes;
-    }
-  return bytes;
+  return ft_plan_checkpoint_bytes(t->config, t->hf.layout);
 }
 
 /* Checkpoints that lie there at once, beside those that do already: the newest ones, the best, and

@@ -94,6 +94,7 @@ static void open_with_model(trainer *t, const char *model_dir, bool training, ft
   if (t->rank == 0 && training)
     ft_mistakes_note(m, ft_prompt_tokens(c, t->hf.arch.vocab, &t->prompt));
   ft_mistakes_note(m, open_validation(t, m));
+  if (training && t->rank == 0) ft_mistakes_note(m, ft_samples_read(t, model_dir));
 }
 
 static bool is_stopped(void *comm) {
@@ -200,6 +201,7 @@ ft_err ft_trainer_open(trainer *t, ft_comm *comm, const ft_config *config, const
   FT_TRY(share_tokenizer(t, model_dir));
   FT_TRY(ft_comm_agree(comm, open_inputs(t, model_dir, training)));
   FT_TRY(ft_trainer_agree(t, model_dir));
+  if (training) FT_TRY(ft_samples_share(t));
   if (training) FT_TRY(ft_trainer_share_run_dir(t));
 out:
   return err;
@@ -210,6 +212,7 @@ void ft_trainer_close(trainer *t) {
   ft_checkpoint_close(t->checkpoint);
   cJSON_Delete(t->inputs);
   cJSON_Delete(t->changes);
+  ft_samples_free(t->samples);
   ft_trainer_release(t);
   ft_data_close(t->train);
   for (int64_t i = 0; t->validation && i < t->config->num_validation; i++)

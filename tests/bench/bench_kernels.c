@@ -275,7 +275,37 @@ typedef struct decode {
 static void run_decode_attention(void *p) {
   decode *x = p;
   const ft_attention a = {.type = type, .heads = 32, .kv_heads = 8, .head_dim = 128};
-  ft_attention_query(&a, x->o, x->q, x->k, x->v, 8 * 128, x->keys);
+  const ft_attention_row row = {.o = x->o, .q = x->q, .k = x->k, .v = x->v, .num_keys = x->keys};
+  check(ft_attention_rows(&a, &row, 1, 128, x->keys * 128));
+}
+
+/* The products of a step of 32 sequences, whose rows must not depend on each other. */
+static void bench_rows(void) {
+  static const int64_t shapes[][2] = {{11008, 4096}, {4096, 11008}, {1536, 576}, {576, 1536}};
+  enum { ROWS = 32 };
+  for (size_t i = 0; i < FT_ARRAY_SIZE(shapes); i++) {
+    int64_t n = shapes[i][0], k = shapes[i][1];
+    char name[64];
+    void *x = random_array(ROWS * k, 1), *w = random_array(n * k, 1),
+         *out = random_array(ROWS * n, 1);
+    ft_matmul product = {.type = type,
+                         .out_type = type,
+                         .m = ROWS,
+                         .n = n,
+                         .k = k,
+                         .x = x,
+                         .x_stride = k,
+                         .w = w,
+                         .out = out,
+                         .out_stride = n,
+                         .rows_alone = true};
+    job products = {run_forward, &product, 2 * (double)(ROWS * n * k)};
+    snprintf(name, sizeof name, "rows alone %d x %lld x %lld", ROWS, (long long)n, (long long)k);
+    printf("%-44s %8.1f GFLOP/s\n", name, best_rate(&products) / 1e9);
+    ft_free(x);
+    ft_free(w);
+    ft_free(out);
+  }
 }
 
 static void bench_decode(void) {
@@ -301,6 +331,7 @@ static void bench_decode(void) {
   job attends = {run_decode_attention, &x, (double)(x.keys * 8 * 128 * 2) * size};
   printf("%-44s %8.1f GB/s\n", "matmul 1 x 11008 x 4096", best_rate(&products) / 1e9);
   printf("%-44s %8.1f GB/s\n", "attention of one query, 16384 keys", best_rate(&attends) / 1e9);
+  bench_rows();
   void *all[] = {row, w, out, x.q, x.o, x.k, x.v};
   for (size_t i = 0; i < FT_ARRAY_SIZE(all); i++)
     ft_free(all[i]);

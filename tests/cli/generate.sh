@@ -54,6 +54,44 @@ byte=$(printf '%b' "\\x$(printf %x "$first")")
 [ "$first" -lt 32 ] || [ "$first" -gt 126 ] || \
   same "$(ids ids --prompt "abc" --max-tokens 2)" "$first,$(ids ids --prompt "abc$byte" --max-tokens 1)" "kept and read"
 
+# ---- many prompts: each answer is what it is alone, in any order and number
+prompts=("Once upon a time" abc "a" "a<|im_end|>b and a longer prompt than the others, by far" "Hi" "abcdefg" "x y z")
+for prompt in "${prompts[@]}"; do printf '{"prompt": "%s"}\n\n' "$prompt"; done >"$work/prompts.jsonl"
+for precision in bf16 fp32; do
+  for sampling in "--temperature 0" "--temperature 2 --seed 5"; do
+    # shellcheck disable=SC2206
+    how=(--precision "$precision" --max-tokens 12 $sampling)
+    for prompt in "${prompts[@]}"; do
+      "$ftrun" generate --model "$model" --json --prompt "$prompt" "${how[@]}" 2>/dev/null
+    done >"$work/alone"
+    for batch in 1 2 5 32; do
+      "$ftrun" generate --model "$model" --prompts "$work/prompts.jsonl" --batch $batch "${how[@]}" >"$work/together" \
+        2>/dev/null
+      cmp "$work/alone" "$work/together" >&2 || fail "answers of --batch $batch are not those alone (${how[*]})"
+      num_checked=$((num_checked + 1))
+    done
+    tac "$work/prompts.jsonl" >"$work/backwards.jsonl"
+    "$ftrun" generate --model "$model" --prompts "$work/backwards.jsonl" "${how[@]}" 2>/dev/null | tac >"$work/together"
+    cmp "$work/alone" "$work/together" >&2 || fail "answers depend on the order of prompts (${how[*]})"
+  done
+done
+printf '{"prompt": "abc"}\n{"prompt": "abc", "stream": 7}\n{"prompt": "abc", "stream": 0}\n' >"$work/streams.jsonl"
+"$ftrun" generate --model "$model" --prompts "$work/streams.jsonl" --temperature 2 --max-tokens 9 >"$work/out" 2>/dev/null
+same 2 "$(sort -u "$work/out" | wc -l)" "different answers of two streams"
+bad_prompts() { # LINE WORDS: refused, naming the line
+  printf '{"prompt": "abc"}\n%s\n' "$1" >"$work/bad.jsonl"
+  refused 65 "bad.jsonl:2: $2" "$ftrun" generate --model "$model" --prompts "$work/bad.jsonl"
+}
+bad_prompts '{"text": "abc"}' 'has no "prompt" that is a text'
+bad_prompts '{"prompt": 3}' 'has no "prompt" that is a text'
+bad_prompts '{"prompt": "a", "stream": -1}' '"stream" is not a whole number from 0 on'
+bad_prompts "{\"prompt\": \"$(printf 'x%.0s' {1..600})\"}" 'the prompt has 601 tokens'
+bad_prompts 'abc' ''
+printf '\n' >"$work/bad.jsonl"
+refused 65 'has no prompt' "$ftrun" generate --model "$model" --prompts "$work/bad.jsonl"
+refused 64 'exclude each other' "$ftrun" generate --model "$model" --prompts "$work/bad.jsonl" --prompt a
+refused 64 '--batch needs --prompts' "$ftrun" generate --model "$model" --prompt a --batch 3
+
 # ---- the prompt
 same 256,97,260,98 "$(ids prompt_ids --prompt 'a<|im_end|>b' --max-tokens 0)" "a special token in the prompt"
 printf '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":""}]}\n' >"$work/chat.jsonl"

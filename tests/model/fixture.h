@@ -10,7 +10,7 @@
 #include "ft_test.h"
 #include "layouts.h"
 #include "ft/kernels.h"
-#include "ft/model.h"
+#include "ft/model_generate.h"
 
 enum {
   TOKENS = 29,
@@ -259,6 +259,16 @@ static inline void compare_tensors(setup *s, const char *name) {
   for (int64_t block = 0; block < ft_shard_num_blocks(s->shard); block++)
     for (int t = 0; t < ft_shard_block(s->shard, block)->num_tensors; t++)
       if (ft_shard_is_trained(s->shard, block)) compare_tensor(s, block, t, name);
+}
+
+/* Appends tokens to the cache's first sequence: logits of the last. */
+static inline void extend(ft_model *model, ft_cache *cache, const uint32_t *tokens, int64_t count,
+                          float *logits) {
+  int64_t ready = 0, num = 0;
+  assert_ok(ft_cache_put(cache, 0, tokens, count));
+  while (ft_cache_waits(cache))
+    assert_ok(ft_model_advance(model, cache, &ready, &num, logits));
+  assert_true(num == 1 && ready == 0);
 }
 
 static inline int start(void **state) {

@@ -256,7 +256,7 @@ static void compare_generation(const form *f, const ft_arch *a) {
   assert_ok(ft_shard_new(comm, layout_of(a), &options, &shard));
   randomize(shard);
   assert_ok(ft_model_new(shard, &model_options, &model));
-  assert_ok(ft_cache_new(model, TOKENS, &cache));
+  assert_ok(ft_cache_new(model, 1, TOKENS, &cache));
   for (int64_t length = 9; length <= 14; length++) {
     ft_model *other;
     int64_t offsets[] = {0, length}, last = length - 1;
@@ -272,7 +272,7 @@ static void compare_generation(const form *f, const ft_arch *a) {
     assert_ok(ft_model_logits(other, &view, &last, 1, whole));
     ft_model_free(other);
     int64_t from = length == 9 ? 0 : last;
-    assert_ok(ft_model_extend(model, cache, b.tokens + from, length - from, grown));
+    extend(model, cache, b.tokens + from, length - from, grown);
     for (int64_t i = 0; i < a->vocab; i++)
       if (!(fabsf(whole[i] - grown[i]) < 5e-5f))
         fail_msg("%s, %d tokens: logit %d is %g, in the whole pass %g", f->name, (int)length,
@@ -303,7 +303,7 @@ static void encoders_do_not_generate(void **state) {
   ft_model_options model_options = {.compute = FT_F32, .max_tokens = 8};
   assert_ok(ft_shard_new(comm, layout_of(&a), &options, &shard));
   assert_ok(ft_model_new(shard, &model_options, &model));
-  assert_fails(ft_cache_new(model, 8, &cache), FT_ERR_DATA, "sees those that come later");
+  assert_fails(ft_cache_new(model, 1, 8, &cache), FT_ERR_DATA, "sees those that come later");
   ft_model_free(model);
   ft_shard_free(shard);
 }

@@ -335,9 +335,9 @@ static void generation_agrees_with_the_whole_pass(void **state) {
   for (size_t p = 0; p < FT_ARRAY_SIZE(parts); p++) {
     ft_cache *cache;
     int at = 0;
-    assert_ok(ft_cache_new(model, TOKENS, &cache));
+    assert_ok(ft_cache_new(model, 1, TOKENS, &cache));
     for (int i = 0; i < 3 && at < TOKENS; i++) {
-      assert_ok(ft_model_extend(model, cache, b.tokens + at, parts[p][i], stepwise));
+      extend(model, cache, b.tokens + at, parts[p][i], stepwise);
       at += parts[p][i];
     }
     for (int64_t i = 0; i < a.vocab; i++)

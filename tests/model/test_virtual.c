@@ -169,10 +169,9 @@ static void compare_generation(const form *f, const ft_layout *l) {
   assert_ok(ft_model_logits(s.model, &one.view, &last, 1, whole));
   for (size_t p = 0; p < FT_ARRAY_SIZE(parts); p++) {
     ft_cache *cache;
-    assert_ok(ft_cache_new(pieces.model, 11, &cache));
+    assert_ok(ft_cache_new(pieces.model, 1, 11, &cache));
     for (int i = 0, at = VIRTUAL; i < 3; at += parts[p][i++])
-      if (parts[p][i] > 0)
-        assert_ok(ft_model_extend(pieces.model, cache, one.tokens + at, parts[p][i], grown));
+      if (parts[p][i] > 0) extend(pieces.model, cache, one.tokens + at, parts[p][i], grown);
     for (int64_t v = 0; v < base.vocab; v++)
       if (!(fabsf(whole[v] - grown[v]) < 5e-5f))
         fail_msg("%s, parts %d: logit %d is %g, in the whole pass %g", f->name, (int)p, (int)v,

@@ -221,13 +221,17 @@ INLINE vf v_zero(void) {
   return (vf){0};
 }
 
-/* c + a · b of words */
+/* c + a · b of words: one f32 each, or pairs of bf16. Where there is no instruction for pairs, by
+ * its definition: the upper element first, each multiplied and added with one rounding. */
 INLINE vf multiply_add(bool pairs, vf a, vf b, vf c) {
+  if (!pairs) return v_fma(a, b, c);
 #ifdef __AVX512BF16__
-  if (pairs) return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+  return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#else
+  const vi upper = (vi){0} + (int32_t)0xffff0000;
+  c = v_fma((vf)((vi)a & upper), (vf)((vi)b & upper), c);
+  return v_fma((vf)((vi)a << 16), (vf)((vi)b << 16), c);
 #endif
-  (void)pairs;
-  return v_fma(a, b, c);
 }
 
 /* Lane 0 + lane 1 + …, as a tree of fixed shape. */

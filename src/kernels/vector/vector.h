@@ -18,7 +18,7 @@
   X(soft_cap) X(loss_row)                                                                          \
   X(master_read) X(quantize) X(dequantize) X(accumulate_bf16) X(adamw_packed)                      \
   X(code_write) X(code_read)                                                                       \
-  X(dot_rows) X(dot_products)                                                                      \
+  X(few_rows) X(dot_rows) X(dot_products)                                                          \
   X(multiply_f32) X(transpose) X(interleave) X(softmax_step) X(softmax_backward)                   \
   X(scale_columns) X(add_f32) X(dot) X(decode)
 /* clang-format on */

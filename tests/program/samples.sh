@@ -10,14 +10,14 @@ ftrun=$1 sample_data=$2
 model=$work/model
 quietly "$ftrun" init --config "$here/identity-tied.json" --seed 1 --out "$model"
 prepare_run "$model" 4 "$work/run"
-prompts=("What is 3 plus 4?" "Once upon" "a" "What is 9 times 9, and why" "Hi")
+prompts=("What is 3 plus 4?" "Once upon" "a" "What is 9 times 9?" "Hi")
 for prompt in "${prompts[@]}"; do printf '{"prompt": "%s"}\n' "$prompt"; done >"$work/prompts.jsonl"
 
 # train RANKS RUN KEY=VALUE...
 train() {
   local ranks=$1 run=$2
   shift 2
-  quietly on_ranks "$ranks" "$ftrun" train "$work/config.json" "run.dir=$work/$run" train.precision=fp32 "$@"
+  quietly on_ranks "$ranks" "$ftrun" train "$work/config.json" "run.dir=$work/$run" train.precision=fp32 validation.every=4 "$@"
 }
 
 # samples RUN: the lists of its evaluations.
@@ -30,19 +30,16 @@ others() {
   essence "$work/$1" | sed 's/,"samples":.*/}/'
 }
 
-with=("validation.prompts=$work/prompts.jsonl" validation.sample_tokens=32)
+with=("validation.prompts=$work/prompts.jsonl" validation.sample_tokens=24)
 train 1 plain
 train 1 one "${with[@]}"
-train 2 two "${with[@]}"
 train 3 three "${with[@]}" sharding.stage=0
 train 3 parts "${with[@]}" train.steps=2
 train 2 parts "${with[@]}"
-[ "$(samples one | grep -c samples)" -eq 3 ] || fail "not a list for each evaluation"
+[ "$(samples one | grep -c samples)" -eq 2 ] || fail "not a list for each evaluation"
 [ "$(samples one | tail -n 1 | grep -o '"prompt"' | wc -l)" -eq 5 ] || fail "not a sample for each prompt"
-[ "$(samples one | grep -c 'samples.*"text":"[^"]')" -eq 3 ] || fail "no texts"
-for run in two three; do
-  cmp <(samples one) <(samples $run) || fail "$run: other texts"
-done
+[ "$(samples one | grep -c 'samples.*"text":"[^"]')" -eq 2 ] || fail "no texts"
+cmp <(samples one) <(samples three) || fail "other texts on three ranks"
 cmp <(samples one | tail -n 1) <(samples parts | tail -n 1) || fail "other texts of a run that went on"
 cmp <(others plain) <(others one) || fail "samples change the training"
 
@@ -50,7 +47,7 @@ quietly "$ftrun" export "$work/one" --dtype fp32 --out "$work/exported"
 for prompt in "${prompts[@]}"; do
   ids=$("$ftrun" generate --model "$work/exported" --json --prompt "$prompt" --max-tokens 0 2>/dev/null |
     sed 's/"ids".*//' | grep -o '[0-9]\+' | wc -l)
-  "$ftrun" generate --model "$work/exported" --json --prompt "$prompt" --max-tokens $((32 - ids)) 2>/dev/null |
+  "$ftrun" generate --model "$work/exported" --json --prompt "$prompt" --max-tokens $((24 - ids)) 2>/dev/null |
     sed 's/.*"text":"\(.*\)"}$/\1/'
 done >"$work/generated"
 samples one | tail -n 1 | sed 's/"},{/"}\n{/g' | sed 's/.*"text":"\(.*\)"}.*/\1/' | cmp - "$work/generated" ||
@@ -78,7 +75,7 @@ refuse() { # STATUS WORDS KEY=VALUE...
   expect "$status" "$ftrun" train "$work/config.json" "run.dir=$work/refused" "$@"
   says "$words"
 }
-refuse 65 'validation.prompts: prompt 4 of .* has 27 tokens.*validation.sample_tokens \(20\)' "${with[0]}" validation.sample_tokens=20
+refuse 65 'validation.prompts: prompt 4 of .* has 19 tokens.*validation.sample_tokens \(19\)' "${with[0]}" validation.sample_tokens=19
 refuse 66 'validation.prompts: .*missing' "validation.prompts=$work/missing"
 printf '{"text": 3}\n' >"$work/bad.jsonl"
 refuse 65 'validation.prompts: .*bad.jsonl:1: has no "prompt"' "validation.prompts=$work/bad.jsonl"

@@ -97,9 +97,14 @@ typedef struct ft_plan {
   bool fits;
 } ft_plan;
 
+/* What a configuration trains (method, frozen parts, storage) put into hf->layout: the business of
+ * who trains. */
+typedef ft_err ft_plan_lay_out(const ft_config *config, ft_hf_config *hf);
+
 /* What a run is planned from. */
 typedef struct ft_plan_input {
   ft_config *config; /* borrowed; settled */
+  ft_plan_lay_out *lay_out;
   ft_hf_config hf;
   ft_hf_config reference; /* zeroed: the objective has none */
   ft_data_shape shape;    /* of micro-batches */
@@ -109,9 +114,6 @@ typedef struct ft_plan_input {
   int64_t data_bytes; /* of a rank */
   bool data_is_there;
 } ft_plan_input;
-/* What a configuration trains (method, frozen parts, storage) put into hf->layout: the business of
- * who trains. */
-typedef ft_err ft_plan_lay_out(const ft_config *config, ft_hf_config *hf);
 /* Reads the model's config.json and the data that is there, and settles *config (borrowed). Errors:
  * FT_ERR_NOINPUT, FT_ERR_DATA, FT_ERR_CONFIG. */
 ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *out);
@@ -129,8 +131,9 @@ typedef struct ft_plan_proposal {
   int nodes;          /* the fewest it fits on; 0: on none up to FT_PLAN_MOST_NODES */
   bool fits;          /* on the cluster that was asked about */
 } ft_plan_proposal;
-enum { FT_PLAN_MOST_NODES = 4096, FT_PLAN_PROPOSALS = 4 };
-/* Tries them; of `num` ≤ FT_PLAN_PROPOSALS. The configuration is left as it was. */
+enum { FT_PLAN_MOST_NODES = 4096, FT_PLAN_PROPOSALS = 6 };
+/* Tries them; of `num` ≤ FT_PLAN_PROPOSALS. The configuration is left as it was. Errors: as
+ * ft_plan_make, as ft_plan_open. */
 ft_err ft_plan_propose(ft_plan_input *input, const ft_plan_cluster *cluster,
                        ft_plan_proposal proposals[FT_PLAN_PROPOSALS], int *num);
 

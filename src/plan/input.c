@@ -108,7 +108,7 @@ ft_err ft_plan_check_positions(const ft_config *config, const char *model_dir,
 
 ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *out) {
   ft_err err = FT_OK;
-  *out = (ft_plan_input){.config = config, .rows = -1};
+  *out = (ft_plan_input){.config = config, .lay_out = lay_out, .rows = -1};
   FT_TRY(ft_hf_config_read(config->model_path, &out->hf));
   FT_TRY(lay_out(config, &out->hf));
   FT_TRY(ft_plan_check_positions(config, config->model_path, &out->hf));
@@ -120,8 +120,8 @@ ft_err ft_plan_open(ft_config *config, ft_plan_lay_out *lay_out, ft_plan_input *
                                .virtual_rows = ft_method_virtual_rows(&out->hf.layout->method)};
   if (all_are_there(config)) FT_TRY(look_at_data(out));
   if (!out->data_is_there) /* a row is full; a pair's has two documents */
-    out->shape.longest_row = (config->seq_len + out->shape.virtual_rows) *
-                             (out->shape.target == FT_TARGET_PAIR ? 2 : 1);
+    out->shape.longest_row =
+        (config->seq_len + out->shape.virtual_rows) * (out->shape.target == FT_TARGET_PAIR ? 2 : 1);
   ft_config_settle(config, out->rows, NULL);
 out:
   if (err != FT_OK) ft_plan_close(out);

@@ -1,4 +1,6 @@
 /* Settings that need less memory, tried one after the other, and the fewest nodes for each. */
+#include "ft/hf_method.h"
+#include "ft/objective.h"
 #include "ft/plan.h"
 
 #include <string.h>
@@ -26,16 +28,34 @@ static bool keep_fewer_bytes(ft_config *c) {
   return changes;
 }
 
-/* From what costs nothing to what costs bits of the result (docs/memory.md). Each has what the ones
- * before it have. Methods that train less are not among them: they learn something else. */
+/* Only where all weights learn, and no head is new: what else is trained is somebody's choice. */
+static bool train_beside(ft_config *c) {
+  bool new_head = c->objective == FT_OBJECTIVE_CLASSES || c->objective == FT_OBJECTIVE_REWARD;
+  bool changes = c->method.name == FT_METHOD_FULL && !c->adapter && c->freeze.num == 0 &&
+                 c->num_groups == 0 && !new_head;
+  if (changes) c->method.name = FT_METHOD_LORA;
+  return changes;
+}
+
+static bool keep_codes(ft_config *c) {
+  bool changes = c->method.name != FT_METHOD_FULL && c->storage != FT_CODE_NF4;
+  if (changes) c->storage = FT_CODE_NF4;
+  return changes;
+}
+
+/* From what costs nothing to what costs bits of the result (docs/memory.md), then to what learns
+ * something else (docs/methods.md). Each has what the ones before it have. */
 static const struct {
   const char *settings;
   bool (*apply)(ft_config *c); /* NULL: as configured */
+  bool lays_out;               /* other blocks, or kept otherwise */
 } lowerings[FT_PLAN_PROPOSALS] = {
-    {"", NULL},
-    {"train.activation_checkpointing=true", recompute},
-    {"train.micro_batch=1 sharding.stage=3", spread},
-    {"optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16", keep_fewer_bytes}};
+    {"", NULL, false},
+    {"train.activation_checkpointing=true", recompute, false},
+    {"train.micro_batch=1 sharding.stage=3", spread, false},
+    {"optimizer.master=bf16+8 optimizer.state=int8 train.gradient=bf16", keep_fewer_bytes, false},
+    {"method.name=lora", train_beside, true},
+    {"model.storage=nf4", keep_codes, true}};
 
 static ft_err fits_on(const ft_plan_input *in, const ft_plan_cluster *cluster, int nodes,
                       bool *fits) {
@@ -67,6 +87,19 @@ out:
   return err;
 }
 
+/* Whether a lowering's configuration fits, and on how many nodes. */
+static ft_err try_out(const ft_plan_input *in, const ft_plan_cluster *cluster, bool lays_out,
+                      ft_plan_proposal *p) {
+  ft_err err = FT_OK;
+  ft_plan_input again = {0};
+  if (lays_out) FT_TRY(ft_plan_open(in->config, in->lay_out, &again));
+  FT_TRY(ft_plan_fits(lays_out ? &again : in, cluster, &p->fits));
+  FT_TRY(find_fewest(lays_out ? &again : in, cluster, &p->nodes));
+out:
+  ft_plan_close(&again);
+  return err;
+}
+
 ft_err ft_plan_propose(ft_plan_input *in, const ft_plan_cluster *cluster,
                        ft_plan_proposal proposals[FT_PLAN_PROPOSALS], int *num) {
   ft_err err = FT_OK;
@@ -81,8 +114,7 @@ ft_err ft_plan_propose(ft_plan_input *in, const ft_plan_cluster *cluster,
     ft_plan_proposal *p = &proposals[(*num)++];
     *p = (ft_plan_proposal){0};
     memcpy(p->settings, settings, sizeof settings);
-    FT_TRY(ft_plan_fits(in, cluster, &p->fits));
-    FT_TRY(find_fewest(in, cluster, &p->nodes));
+    FT_TRY(try_out(in, cluster, lowerings[i].lays_out, p));
   }
 out:
   *in->config = before;

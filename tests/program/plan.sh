@@ -89,7 +89,12 @@ done
 # ---- status
 write_config "$work/untied" "$work/nothing"
 expect 0 "$ftrun" plan "$work/config.json" --ranks 4 --ranks-per-node 2 --node-memory 4
-says "no data yet" "fewest nodes" "as configured"
+says "no data yet" "fewest nodes" "as configured" "train.gradient=bf16 method.name=lora$" "lora model.storage=nf4$"
+expect 0 "$ftrun" plan "$work/config.json" 'train.freeze=["model.layers.*"]' --ranks 4 --ranks-per-node 2 --node-memory 4
+says_not "method.name=lora"
+expect 0 "$ftrun" plan "$work/config.json" method.name=lora --ranks 4 --ranks-per-node 2 --node-memory 4
+says "model.storage=nf4"
+says_not "method.name=lora"
 expect 1 "$ftrun" plan "$work/config.json" train.micro_batch=3 --ranks 4 --ranks-per-node 2 --node-memory 0.2
 says "does not fit" "are missing" "train.micro_batch=1"
 expect 64 "$ftrun" plan "$work/config.json" --ranks 4

@@ -30,8 +30,10 @@ static void read_boot(char *out, size_t size) {
 }
 
 void ft_holder_self(ft_holder *out) {
+  char host[sizeof out->host] = "";
   *out = (ft_holder){.pid = getpid(), .started = (double)time(NULL)};
-  if (gethostname(out->host, sizeof out->host - 1) != 0) strcpy(out->host, "unknown");
+  if (gethostname(host, sizeof host - 1) != 0) strcpy(host, "unknown");
+  memcpy(out->host, host, sizeof host);
   snprintf(out->job, sizeof out->job, "%.63s", environment("SLURM_JOB_ID"));
   snprintf(out->restart, sizeof out->restart, "%.31s", environment("SLURM_RESTART_COUNT"));
   read_boot(out->machine, sizeof out->machine);

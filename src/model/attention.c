@@ -1,5 +1,6 @@
 /* Attention: the projections to queries, keys and values, their norms, the rotation by position,
  * and the only place where tokens of a document see each other. */
+#include "beside.h"
 #include "virtual.h"
 
 static linear query(const ft_model *m) {

@@ -7,7 +7,7 @@
  * to the backward pass (Liu et al. 2024, 4.3). */
 #include <string.h>
 
-#include "internal.h"
+#include "beside.h"
 
 /* ---------------------------------------------------------------- what there is */
 

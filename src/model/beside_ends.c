@@ -6,21 +6,16 @@
  * Where one part stands for both ends of a tied matrix (ft_method.both_ends), the head has E + s ·
  * A Bᵀ: it goes down by the embedding's B and up by its A, and the gradients of both uses are added
  * in f32 before they are sent. */
-#include "internal.h"
+#include "beside.h"
 
 /* ---------------------------------------------------------------- room */
 
 ft_err ft_ends_alloc(ft_model *m, int64_t tokens) {
-  ft_err err = FT_OK;
   const size_t e = ft_dtype_bytes(m->type), f32 = sizeof(float);
   bool training = m->options.training, both = m->layout->method.both_ends;
   int64_t look_up = m->needs[FT_MAP_EMBEDDING].rank;
   int64_t head = both ? look_up : m->needs[FT_MAP_HEAD].rank;
-  const struct {
-    void *pointer;
-    int64_t count;
-    size_t size;
-  } buffers[] = {
+  const ft_model_buffer buffers[] = {
       {&m->embedding_reduced, tokens * look_up, e},
       {&m->d_embedding_reduced, training * tokens * look_up, f32},
       {&m->head_reduced, tokens * head, e},
@@ -28,12 +23,7 @@ ft_err ft_ends_alloc(ft_model *m, int64_t tokens) {
       {&m->d_head_up, training * m->columns * head, f32},
       {&m->d_head_down, both ? training * m->d * head : 0, f32},
   };
-  for (size_t i = 0; i < FT_ARRAY_SIZE(buffers); i++)
-    if (buffers[i].count > 0)
-      FT_TRY(ft_model_alloc(m, FT_MEM_WORKSPACE, buffers[i].count, buffers[i].size,
-                            buffers[i].pointer));
-out:
-  return err;
+  return ft_model_alloc_all(m, FT_MEM_WORKSPACE, buffers, FT_ARRAY_SIZE(buffers));
 }
 
 /* ---------------------------------------------------------------- the embedding */
@@ -69,21 +59,6 @@ ft_err ft_embedding_add_low_rank(ft_model *m, const unit_weights *w, const ft_mo
                                         .rows_alone = m->rows_alone});
 }
 
-/* Sends a matrix' gradient that lies in f32. */
-static ft_err send_f32(ft_model *m, ft_role role, const float *gradient) {
-  ft_err err = FT_OK;
-  int tensor = ft_gradient_tensor(m, role);
-  if (tensor < 0) return FT_OK;
-  const ft_tensor *t = &m->open->tensors[tensor];
-  for (int64_t row = 0, n; row < t->rows; row += n) {
-    void *out;
-    FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
-    ft_convert(m->type, out, FT_F32, gradient + row * t->cols, n * t->cols);
-  }
-out:
-  return err;
-}
-
 /* B's, with the head's share where it stands there, too. */
 static ft_err send_look_up_b(ft_model *m, int64_t tokens, int64_t rank, bool head_too) {
   ft_err err = FT_OK;
@@ -100,7 +75,7 @@ static ft_err send_look_up_b(ft_model *m, int64_t tokens, int64_t rank, bool hea
                                                 .x_stride = rank,
                                                 .out = m->d_head_down,
                                                 .accumulate = head_too}));
-  FT_TRY(send_f32(m, look_up_b, m->d_head_down));
+  FT_TRY(ft_gradient_send_f32(m, look_up_b, m->d_head_down));
 out:
   return err;
 }
@@ -169,36 +144,26 @@ static head_part head_part_of(const ft_model *m, const unit_weights *w) {
   return p;
 }
 
-/* out [rows, r] = x · downᵀ. */
-static ft_err go_down(ft_model *m, const head_part *p, int64_t rows, const void *x, void *out) {
-  ft_matmul product = {.type = m->type, .out_type = m->type, .m = rows, .w = p->down};
-  product.out = out;
-  product.out_stride = p->rank;
-  product.rows_alone = m->rows_alone;
-  if (p->turned) {
-    product.n = m->d, product.k = p->rank;
-    product.dy = x, product.dy_stride = m->d;
-    return ft_matmul_backward_input(&product);
-  }
-  product.n = p->rank, product.k = m->d;
-  product.x = x, product.x_stride = m->d;
-  return ft_matmul_forward(&product);
-}
-
-/* The way back: out [rows, D] (+)= d · down. */
-static ft_err come_back(ft_model *m, const head_part *p, int64_t rows, const void *d, void *out,
-                        bool accumulate) {
-  ft_matmul product = {.type = m->type, .out_type = m->type, .m = rows, .w = p->down};
-  product.out = out;
-  product.out_stride = m->d;
-  product.accumulate = accumulate;
-  if (p->turned) {
-    product.n = m->d, product.k = p->rank;
-    product.x = d, product.x_stride = p->rank;
+/* Down: out [rows, r] (+)= x [rows, D] · downᵀ; else the way back: out [rows, D] (+)= x [rows, r] ·
+ * down. */
+static ft_err through_down(ft_model *m, const head_part *p, int64_t rows, bool down, const void *x,
+                           void *out, bool accumulate) {
+  int64_t from = down ? m->d : p->rank, to = down ? p->rank : m->d;
+  ft_matmul product = {.type = m->type,
+                       .out_type = m->type,
+                       .m = rows,
+                       .w = p->down,
+                       .out = out,
+                       .out_stride = to,
+                       .accumulate = accumulate,
+                       .rows_alone = m->rows_alone};
+  if (down != p->turned) {
+    product.n = to, product.k = from;
+    product.x = x, product.x_stride = from;
     return ft_matmul_forward(&product);
   }
-  product.n = p->rank, product.k = m->d;
-  product.dy = d, product.dy_stride = p->rank;
+  product.n = from, product.k = to;
+  product.dy = x, product.dy_stride = from;
   return ft_matmul_backward_input(&product);
 }
 
@@ -208,7 +173,7 @@ ft_err ft_head_reduce(ft_model *m, const unit_weights *w, int64_t rows) {
   if (!p.up || rows == 0) return FT_OK;
   ft_time_enter(FT_TIME_HEAD);
   const void *x = ft_beside_dropped(m, w, FT_MAP_HEAD, m->head_h, rows * m->d);
-  FT_TRY(go_down(m, &p, rows, x, m->head_reduced));
+  FT_TRY(through_down(m, &p, rows, true, x, m->head_reduced, false));
   ft_scale(m->type, m->head_reduced, m->head_reduced, p.scale, rows * p.rank);
 out:
   return err;
@@ -278,7 +243,7 @@ static ft_err keep_down(ft_model *m, const head_part *p, int64_t rows, const voi
 /* Sends what leaves with the head. */
 static ft_err send_part(ft_model *m, const head_part *p, int64_t rows, const void *x) {
   ft_err err = FT_OK;
-  FT_TRY(send_f32(m, p->up_role, m->d_head_up));
+  FT_TRY(ft_gradient_send_f32(m, p->up_role, m->d_head_up));
   FT_TRY(ft_gradient_send_matrix(m, p->down_role, rows, m->d_head_reduced, p->rank, x, m->d));
 out:
   return err;
@@ -297,7 +262,8 @@ ft_err ft_head_low_rank_backward(ft_model *m, const unit_weights *w, int64_t row
   ft_time_enter(FT_TIME_HEAD);
   const void *x = ft_beside_dropped(m, w, FT_MAP_HEAD, m->head_h, rows * m->d);
   FT_TRY(p.turned ? keep_down(m, &p, rows, x) : send_part(m, &p, rows, x));
-  FT_TRY(come_back(m, &p, rows, m->d_head_reduced, drops ? m->dropped : m->branch, !drops));
+  FT_TRY(
+      through_down(m, &p, rows, false, m->d_head_reduced, drops ? m->dropped : m->branch, !drops));
   if (drops) ft_beside_undrop(m, w, FT_MAP_HEAD, m->branch, m->dropped, rows * m->d);
 out:
   return err;

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "beside.h"
 
 static void look_at(map_needs *f, ft_part_kind part, const ft_tensor *t) {
   f->own_a = f->own_a || part == FT_PART_A;

@@ -1,6 +1,7 @@
 /* Look-ups: from ids to the residual stream, and the gradients of the tables. */
 #include <assert.h>
 
+#include "beside.h"
 #include "virtual.h"
 
 static const norm_roles embedding_norm = {FT_ROLE_EMBEDDING_NORM, FT_ROLE_EMBEDDING_NORM_BIAS};

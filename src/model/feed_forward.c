@@ -1,6 +1,6 @@
 /* The feed-forward part: each token by itself, through a wider layer with an activation, gated or
  * plain. */
-#include "internal.h"
+#include "beside.h"
 
 static linear gate(const ft_model *m) {
   return (linear){FT_ROLE_GATE, FT_ROLE_GATE_BIAS, m->d, m->f, FT_MAP_GATE};

@@ -3,7 +3,7 @@
  * large is made in pieces of the vocabulary after that (head_pieces.c). */
 #include <string.h>
 
-#include "internal.h"
+#include "beside.h"
 
 ft_err ft_head_make_logits(ft_model *m, const unit_weights *w, const void *head, int64_t first,
                            int64_t rows, float *logits) {
@@ -103,22 +103,20 @@ static ft_err send_head(ft_model *m, int64_t rows) {
   if (tensor < 0) return FT_OK;
   ft_time_enter(FT_TIME_HEAD);
   if (rows == 0) return ft_gradient_send_zeros(m, FT_ROLE_HEAD);
+  if (m->d_head) return ft_gradient_send_f32(m, FT_ROLE_HEAD, m->d_head);
   for (int64_t row = 0, n; row < m->columns; row += n) {
     void *out;
     FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &n, &out));
-    if (m->d_head)
-      ft_convert(m->type, out, FT_F32, m->d_head + row * m->d, n * m->d);
-    else
-      FT_TRY(ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
-                                                    .out_type = m->type,
-                                                    .m = rows,
-                                                    .n = n,
-                                                    .k = m->d,
-                                                    .dy = ft_model_at(m, m->d_logits, row),
-                                                    .dy_stride = m->columns,
-                                                    .x = m->head_h,
-                                                    .x_stride = m->d,
-                                                    .out = out}));
+    FT_TRY(ft_matmul_backward_weight(&(ft_matmul){.type = m->type,
+                                                  .out_type = m->type,
+                                                  .m = rows,
+                                                  .n = n,
+                                                  .k = m->d,
+                                                  .dy = ft_model_at(m, m->d_logits, row),
+                                                  .dy_stride = m->columns,
+                                                  .x = m->head_h,
+                                                  .x_stride = m->d,
+                                                  .out = out}));
   }
 out:
   return err;

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "beside.h"
 
 static const norm_roles final_norm = {FT_ROLE_FINAL_NORM, FT_ROLE_FINAL_NORM_BIAS};
 static const norm_roles transform_norm = {FT_ROLE_HEAD_NORM, FT_ROLE_HEAD_NORM_BIAS};

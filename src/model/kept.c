@@ -1,6 +1,7 @@
 /* What is kept of a forward pass for the backward pass: of layers that it comes to, and of these
  * what a gradient is made from. Other layers share one set of buffers, and so do those that are
  * computed again. */
+#include "beside.h"
 #include "bottleneck.h"
 
 bool ft_layer_is_computed_again(const ft_model *m, int64_t layer) {

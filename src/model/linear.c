@@ -1,7 +1,7 @@
 /* One linear map y = x · Wᵀ + b with all that can come with it: its bias, where its input and
  * output lie, what a method puts beside it (beside.c), forward and backward. Gradients of weights
  * are made only where they are trained. */
-#include "internal.h"
+#include "beside.h"
 
 ft_err ft_linear_forward(ft_model *m, const linear *l, const unit_weights *w, int64_t tokens,
                          const void *x, void *y, int64_t y_stride, const layer_activations *a) {

@@ -1,6 +1,7 @@
 /* A model's life, and its scratch (kept.c has what is kept for the backward pass). */
 #include <string.h>
 
+#include "beside.h"
 #include "bottleneck.h"
 #include "virtual.h"
 

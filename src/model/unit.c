@@ -96,6 +96,20 @@ out:
   return err;
 }
 
+ft_err ft_gradient_send_f32(ft_model *m, ft_role role, const float *gradient) {
+  ft_err err = FT_OK;
+  int tensor = ft_gradient_tensor(m, role);
+  if (tensor < 0) return FT_OK;
+  const ft_tensor *t = &m->open->tensors[tensor];
+  for (int64_t row = 0, rows; row < t->rows; row += rows) {
+    void *out;
+    FT_TRY(ft_shard_gradient_rows(m->shard, tensor, row, &rows, &out));
+    ft_convert(m->type, out, FT_F32, gradient + row * t->cols, rows * t->cols);
+  }
+out:
+  return err;
+}
+
 ft_err ft_gradient_send_matrix(ft_model *m, ft_role role, int64_t tokens, const void *dy,
                                int64_t dy_stride, const void *x, int64_t x_stride) {
   ft_err err = FT_OK;

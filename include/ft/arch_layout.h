@@ -84,6 +84,10 @@ double ft_layout_lr(const ft_layout *layout, const ft_block *block, const ft_ten
 double ft_layout_weight_decay(const ft_layout *layout, const ft_tensor *tensor,
                               double weight_decay);
 
+/* Positions that the method leaves to a document's tokens; may be 0 or less. */
+int64_t ft_layout_max_tokens(const ft_layout *layout);
+/* The unit that a block, of this layout or of another of as many layers, belongs to. */
+const ft_unit *ft_layout_unit(const ft_layout *layout, const ft_block *block);
 /* Where a tensor is: its block's number, and the tensor; -1 and NULL if the unit has none. */
 int64_t ft_layout_find(const ft_layout *layout, const ft_unit *unit, ft_role role,
                        const ft_tensor **tensor);

@@ -27,6 +27,10 @@ typedef struct ft_hf_config {
  * FT_ERR_DATA, FT_ERR_IO. */
 ft_err ft_hf_config_read(const char *dir, ft_hf_config *out);
 void ft_hf_config_fini(ft_hf_config *config);
+/* The first token that ends a text; -1: there is none. */
+int64_t ft_hf_eos(const ft_hf_config *config);
+/* Whether it is one of them. */
+bool ft_hf_ends_text(const ft_hf_config *config, int64_t token);
 /* As above from a config.json path alone (for `init`). */
 ft_err ft_hf_config_read_file(const char *path, ft_hf_config *out);
 

@@ -58,13 +58,17 @@ static void fill_place(const maker *m, ft_place place, int64_t layer, ft_block *
   name_block(rest, m->ending);
 }
 
-static const ft_unit *unit_of(const ft_layout *l, const ft_block *b) {
+int64_t ft_layout_max_tokens(const ft_layout *l) {
+  return l->arch.max_positions - ft_method_virtual_rows(&l->method);
+}
+
+const ft_unit *ft_layout_unit(const ft_layout *l, const ft_block *b) {
   if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
   return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
 }
 
 static void add_block(ft_layout *l, const ft_block *block) {
-  ft_unit *unit = (ft_unit *)(uintptr_t)unit_of(l, block);
+  ft_unit *unit = (ft_unit *)(uintptr_t)ft_layout_unit(l, block);
   unit->blocks[unit->num_blocks++] = l->num_blocks;
   l->blocks[l->num_blocks++] = *block;
 }
@@ -150,7 +154,7 @@ int64_t ft_layout_find(const ft_layout *l, const ft_unit *unit, ft_role role,
 
 int64_t ft_layout_find_part(const ft_layout *l, int64_t block, ft_role map, ft_part_kind part,
                             const ft_tensor **tensor) {
-  return ft_layout_find(l, unit_of(l, &l->blocks[block]), ft_role_part(map, part), tensor);
+  return ft_layout_find(l, ft_layout_unit(l, &l->blocks[block]), ft_role_part(map, part), tensor);
 }
 
 int64_t ft_layout_num_trained(const ft_layout *l) {

@@ -129,6 +129,7 @@ typedef struct generator {
   ft_hf_adapter *adapter; /* NULL: none */
   ft_tokenizer *tokenizer;
   ft_render_options render;
+  int64_t end_of_turn; /* -1: none */
   ft_comm *comm;
   ft_shard *shard;
   ft_model *model;
@@ -142,19 +143,15 @@ typedef struct generator {
 
 /* ---------------------------------------------------------------- prompts */
 
-/* Positions that a method leaves to tokens. */
-static int64_t max_tokens(const generator *g) {
-  return g->hf.arch.max_positions - ft_method_virtual_rows(&g->hf.layout->method);
-}
-
 static ft_err read_prompts(generator *g) {
   ft_err err = FT_OK;
   const arguments *a = g->arguments;
   const ft_prompt_rules rules = {.model_dir = a->model,
                                  .tokenizer = g->tokenizer,
                                  .render = a->chat ? &g->render : NULL,
-                                 .max_tokens = max_tokens(g),
-                                 .has_virtual_rows = max_tokens(g) < g->hf.arch.max_positions,
+                                 .max_tokens = ft_layout_max_tokens(g->hf.layout),
+                                 .has_virtual_rows =
+                                     ft_layout_max_tokens(g->hf.layout) < g->hf.arch.max_positions,
                                  .vocab = g->hf.arch.vocab};
   void *p;
   if (a->prompts)
@@ -190,8 +187,9 @@ static ft_err open_text(generator *g) {
                                   &g->render));
   } else {
     FT_TRY(ft_template_resolve(wanted, g->tokenizer, &g->render.template));
-    g->render.eos = g->hf.num_eos_tokens > 0 ? g->hf.eos_tokens[0] : -1;
+    g->render.eos = ft_hf_eos(&g->hf);
   }
+  g->end_of_turn = ft_template_end_of_turn(g->tokenizer, &g->render);
   FT_TRY(read_prompts(g));
 out:
   return err;
@@ -220,10 +218,10 @@ static ft_err open_model(generator *g) {
   int64_t rows = FT_MAX(FT_MIN(longest, 2048), at_once(g));
   ft_shard_options shard = {.stage = 2, .training = false, .compute = type};
   ft_model_options model = {.compute = type, .max_tokens = rows};
-  ft_generator_options room = {.at_once = at_once(g),
-                               .max_tokens =
-                                   FT_MIN(longest_prompt(g) + a->max_tokens, max_tokens(g)),
-                               .draws = a->temperature > 0};
+  ft_generator_options room = {
+      .at_once = at_once(g),
+      .max_tokens = FT_MIN(longest_prompt(g) + a->max_tokens, ft_layout_max_tokens(g->hf.layout)),
+      .draws = a->temperature > 0};
   void *p;
   FT_TRY(ft_hf_check_weights(a->model, &g->hf));
   FT_TRY(ft_shard_new(g->comm, g->hf.layout, &shard, &g->shard));
@@ -289,9 +287,7 @@ out:
 
 static bool ends(void *context, uint32_t id) {
   const generator *g = context;
-  for (int64_t i = 0; i < g->hf.num_eos_tokens; i++)
-    if (g->hf.eos_tokens[i] == (int64_t)id) return true;
-  return (int64_t)id == ft_template_end_of_turn(g->tokenizer, &g->render);
+  return ft_hf_ends_text(&g->hf, id) || (int64_t)id == g->end_of_turn;
 }
 
 static void print_token(generator *g, uint32_t id) {

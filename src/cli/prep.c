@@ -185,7 +185,7 @@ static ft_err prep(ft_prep_arguments *a, ft_comm *comm) {
   FT_TRY(read_classes(config.json, a, &classes));
   a->prep.max_positions = config.arch.max_positions;
   a->prep.model_vocab = config.arch.vocab;
-  a->prep.eos = config.num_eos_tokens > 0 ? config.eos_tokens[0] : -1;
+  a->prep.eos = ft_hf_eos(&config);
   FT_TRY(find_pad(a->prep.model_dir, config.json, &a->prep.pad));
   a->prep.stop = &stop;
   if (a->show) a->prep.show_first = show_first;

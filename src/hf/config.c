@@ -88,9 +88,7 @@ static void add_eos(const ft_hf_object *config, const cJSON *value, ft_hf_config
     return;
   }
   int64_t id = (int64_t)value->valuedouble;
-  for (int64_t i = 0; i < out->num_eos_tokens; i++)
-    if (out->eos_tokens[i] == id) return;
-  if (id >= 0) out->eos_tokens[out->num_eos_tokens++] = id;
+  if (id >= 0 && !ft_hf_ends_text(out, id)) out->eos_tokens[out->num_eos_tokens++] = id;
 }
 
 /* Tokens that an eos_token_id may name. */
@@ -369,6 +367,16 @@ out:
   ft_free(path);
   ft_free(generation_path);
   return err;
+}
+
+int64_t ft_hf_eos(const ft_hf_config *config) {
+  return config->num_eos_tokens > 0 ? config->eos_tokens[0] : -1;
+}
+
+bool ft_hf_ends_text(const ft_hf_config *config, int64_t token) {
+  for (int64_t i = 0; i < config->num_eos_tokens; i++)
+    if (config->eos_tokens[i] == token) return true;
+  return false;
 }
 
 void ft_hf_config_fini(ft_hf_config *config) {

@@ -93,7 +93,7 @@ out:
 ft_err ft_plan_check_positions(const ft_config *config, const char *model_dir,
                                const ft_hf_config *hf) {
   int64_t virtual_rows = ft_method_virtual_rows(&hf->layout->method);
-  int64_t most = hf->arch.max_positions - virtual_rows;
+  int64_t most = ft_layout_max_tokens(hf->layout);
   char before[64] = "";
   if (config->seq_len <= most) return FT_OK;
   if (virtual_rows > 0)

@@ -8,11 +8,6 @@ const char *ft_plan_reference_path(const ft_config *c) {
   return c->reference ? c->reference : c->model_path;
 }
 
-static const ft_unit *unit_of(const ft_layout *l, const ft_block *b) {
-  if (b->place == FT_PLACE_LAYER) return &l->layers[b->layer];
-  return b->place == FT_PLACE_EMBEDDING ? &l->embedding : &l->head;
-}
-
 /* What the run keeps in codes is kept so here: answers are compared with the weights that the run
  * computes with, so that before its first step nothing differs. */
 static void copy_storage(const ft_layout *run, ft_layout *reference) {
@@ -20,7 +15,7 @@ static void copy_storage(const ft_layout *run, ft_layout *reference) {
     for (int i = 0; i < reference->blocks[b].num_tensors; i++) {
       ft_tensor *t = &reference->blocks[b].tensors[i];
       const ft_tensor *own;
-      (void)ft_layout_find(run, unit_of(run, &reference->blocks[b]), t->role, &own);
+      (void)ft_layout_find(run, ft_layout_unit(run, &reference->blocks[b]), t->role, &own);
       if (own) t->storage = own->storage;
     }
 }

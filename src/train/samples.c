@@ -27,11 +27,6 @@ struct ft_samples {
 
 /* ---------------------------------------------------------------- prompts */
 
-/* Positions that a method leaves to tokens. */
-static int64_t max_tokens(const trainer *t) {
-  return t->hf.arch.max_positions - ft_method_virtual_rows(&t->hf.layout->method);
-}
-
 static ft_err open_text(ft_samples *s, const trainer *t, const char *model_dir) {
   ft_err err = FT_OK;
   FT_TRY(ft_tokenizer_open(model_dir, &s->tokenizer));
@@ -39,7 +34,7 @@ static ft_err open_text(ft_samples *s, const trainer *t, const char *model_dir) 
     FT_TRY(ft_render_options_init(model_dir, s->tokenizer, FT_TEMPLATE_AUTO, NULL, &s->render));
   } else {
     FT_TRY(ft_template_resolve(FT_TEMPLATE_AUTO, s->tokenizer, &s->render.template));
-    s->render.eos = t->hf.num_eos_tokens > 0 ? t->hf.eos_tokens[0] : -1;
+    s->render.eos = ft_hf_eos(&t->hf);
   }
   s->end_of_turn = ft_template_end_of_turn(s->tokenizer, &s->render);
 out:
@@ -52,7 +47,7 @@ static ft_err read_prompts(ft_samples *s, const trainer *t, const char *model_di
   const ft_prompt_rules rules = {.model_dir = model_dir,
                                  .tokenizer = s->tokenizer,
                                  .render = c->sample_chat ? &s->render : NULL,
-                                 .max_tokens = max_tokens(t),
+                                 .max_tokens = ft_layout_max_tokens(t->hf.layout),
                                  .vocab = t->hf.arch.vocab};
   FT_TRY(ft_prompt_list_read(&s->list, &rules, c->prompts));
   for (int64_t i = 0; i < s->list.num; i++)
@@ -73,10 +68,11 @@ ft_err ft_samples_read(trainer *t, const char *model_dir) {
   FT_TRY(ft_alloc(FT_MEM_OTHER, sizeof *t->samples, &p));
   t->samples = p;
   FT_TRY(ft_model_generates(&t->hf.arch));
-  FT_CHECK(c->sample_tokens <= max_tokens(t), FT_ERR_CONFIG,
+  FT_CHECK(c->sample_tokens <= ft_layout_max_tokens(t->hf.layout), FT_ERR_CONFIG,
            "validation.sample_tokens is %lld, but %s/config.json allows %lld positions%s",
-           (long long)c->sample_tokens, model_dir, (long long)max_tokens(t),
-           max_tokens(t) < t->hf.arch.max_positions ? " behind the method's" : "");
+           (long long)c->sample_tokens, model_dir, (long long)ft_layout_max_tokens(t->hf.layout),
+           ft_layout_max_tokens(t->hf.layout) < t->hf.arch.max_positions ? " behind the method's"
+                                                                         : "");
   FT_TRY(open_text(t->samples, t, model_dir));
   FT_TRY(read_prompts(t->samples, t, model_dir));
 out:
@@ -158,9 +154,7 @@ ft_err ft_samples_allocate(trainer *t, const ft_generator_options *room) {
 
 static bool ends(void *context, uint32_t id) {
   const ft_samples *s = context;
-  for (int64_t i = 0; i < s->hf->num_eos_tokens; i++)
-    if (s->hf->eos_tokens[i] == (int64_t)id) return true;
-  return (int64_t)id == s->end_of_turn;
+  return ft_hf_ends_text(s->hf, id) || (int64_t)id == s->end_of_turn;
 }
 
 static ft_err take(void *context, int64_t prompt, uint32_t id, bool last, bool ended) {

@@ -285,7 +285,15 @@ void ft_random_permutation(uint64_t seed, ft_purpose purpose, uint64_t step, int
 
 /* XXH3, 64 bits. */
 uint64_t ft_hash64(const void *data, size_t bytes, uint64_t seed);
-/* The same with seed 0, of bytes that come in pieces of any size. */
+/* A bijection in which every bit of h reaches every bit (the finalizer of MurmurHash3, Appleby). */
+static inline uint64_t ft_mix64(uint64_t h) {
+  h ^= h >> 33;
+  h *= 0xff51afd7ed558ccdull;
+  h ^= h >> 33;
+  h *= 0xc4ceb9fe1a85ec53ull;
+  return h ^ h >> 33;
+}
+/* ft_hash64 with seed 0, of bytes that come in pieces of any size. */
 typedef struct ft_hash ft_hash;
 ft_err ft_hash_new(ft_hash **out);
 void ft_hash_free(ft_hash *hash);

@@ -98,12 +98,8 @@ static int state_kind(const struct argp_state *state, const char *text) {
 }
 
 static int storage_kind(const struct argp_state *state, const char *text) {
-  static const struct {
-    const char *name;
-    ft_code code;
-  } kinds[] = {{"bf16", FT_CODE_NONE}, {"int8", FT_CODE_INT8}, {"nf4", FT_CODE_NF4}};
-  for (size_t i = 0; i < FT_ARRAY_SIZE(kinds); i++)
-    if (strcmp(text, kinds[i].name) == 0) return (int)kinds[i].code;
+  for (int kind = 0; kind < FT_CODE_NUM; kind++)
+    if (strcmp(text, ft_code_name((ft_code)kind)) == 0) return kind;
   argp_error(state, "--storage: expected bf16, int8 or nf4");
   return 0;
 }

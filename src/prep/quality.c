@@ -10,15 +10,6 @@ enum { MIN_LINES = 8, MIN_WORDS = 50, GRAM_WORDS = 5, MAX_SAME_WORD = 12, MAX_SA
 static const double max_repeated_lines = 0.3, max_repeated_grams = 0.3, max_symbols = 0.45,
                     max_line_bytes = 2000, max_ellipses = 0.3;
 
-/* A bijection whose low bits depend on all bits (the finalizer of MurmurHash3, Appleby). */
-static inline uint64_t mix(uint64_t h) {
-  h ^= h >> 33;
-  h *= 0xff51afd7ed558ccdull;
-  h ^= h >> 33;
-  h *= 0xc4ceb9fe1a85ec53ull;
-  return h ^ h >> 33;
-}
-
 /* An empty table of at least twice so many places; *mask: of the last one's number. */
 static ft_err clear_table(ft_workroom *room, int64_t count, uint64_t *mask) {
   int64_t size = 16;
@@ -108,7 +99,7 @@ static void hash_runs(uint64_t *hashes, int64_t count) {
   }
   for (int64_t i = 0; i + GRAM_WORDS <= count; i++) {
     uint64_t first = hashes[i];
-    hashes[i] = mix(run);
+    hashes[i] = ft_mix64(run);
     if (i + GRAM_WORDS < count) run = run * factor + hashes[i + GRAM_WORDS] - first * leaving;
   }
 }

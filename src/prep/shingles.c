@@ -3,21 +3,13 @@
 
 #include <string.h>
 
-/* Finalizers of MurmurHash3 (Appleby), 32 and 64 bits: every bit of the input reaches every bit. */
+/* As ft_mix64, of 32 bits. */
 static inline uint32_t mix32(uint32_t h) {
   h ^= h >> 16;
   h *= 0x85ebca6bu;
   h ^= h >> 13;
   h *= 0xc2b2ae35u;
   return h ^ h >> 16;
-}
-
-static inline uint64_t mix64(uint64_t h) {
-  h ^= h >> 33;
-  h *= 0xff51afd7ed558ccdull;
-  h ^= h >> 33;
-  h *= 0xc4ceb9fe1a85ec53ull;
-  return h ^ h >> 33;
 }
 
 /* ---------------------------------------------------------------- texts of a record */
@@ -71,7 +63,7 @@ typedef struct sketch {
 
 /* Each place's hash function is the mixed shingle, permuted once more by a number of its own. */
 static void add_shingle(sketch *s, uint64_t shingle) {
-  uint32_t *least = s->signature->least, low = (uint32_t)mix64(shingle);
+  uint32_t *least = s->signature->least, low = (uint32_t)ft_mix64(shingle);
   for (int i = 0; i < FT_SIGNATURE_SIZE; i++) {
     uint32_t h = (low ^ s->seeds[i]) * 0x9e3779b1u;
     h = (h ^ h >> 15) * 0x85ebca77u;

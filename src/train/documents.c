@@ -16,16 +16,15 @@ void ft_documents_fini(ft_documents *d) {
 }
 
 static ft_err reserve(ft_documents *d, int64_t num) {
-  ft_err err = FT_OK;
-  void *arrays[] = {&d->value,       &d->reference, &d->rest,         &d->weight,
-                    &d->rest_weight, &d->targets,   &d->rest_targets, &d->desirable};
-  const size_t sizes[] = {8, 8, 8, 8, 8, 8, 8, sizeof(bool)};
-  if (num <= d->capacity) return FT_OK;
-  for (size_t i = 0; i < FT_ARRAY_SIZE(arrays); i++)
-    FT_TRY(ft_realloc(FT_MEM_DATA, (size_t)num * sizes[i], arrays[i]));
-  d->capacity = num;
-out:
-  return err;
+  const ft_array arrays[] = {{(void **)&d->value, sizeof *d->value},
+                             {(void **)&d->reference, sizeof *d->reference},
+                             {(void **)&d->rest, sizeof *d->rest},
+                             {(void **)&d->weight, sizeof *d->weight},
+                             {(void **)&d->rest_weight, sizeof *d->rest_weight},
+                             {(void **)&d->targets, sizeof *d->targets},
+                             {(void **)&d->rest_targets, sizeof *d->rest_targets},
+                             {(void **)&d->desirable, sizeof *d->desirable}};
+  return ft_grow_all(FT_MEM_DATA, num, &d->capacity, arrays, FT_ARRAY_SIZE(arrays));
 }
 
 static void count(ft_documents *d, const ft_batch *b, int64_t document) {

@@ -33,14 +33,9 @@ static ft_err evaluate_round(trainer *t, ft_data *data, int64_t first, int64_t r
   return err;
 }
 
-static int64_t num_rows(const trainer *t, const ft_data *data) {
-  int64_t rows = ft_data_num_rows(data);
-  return t->config->max_rows > 0 ? FT_MIN(rows, t->config->max_rows) : rows;
-}
-
 static ft_err evaluate_set(trainer *t, ft_data *data, set_result *out) {
   ft_err err = FT_OK;
-  int64_t rows = num_rows(t, data), mb = t->config->micro_batch;
+  int64_t rows = ft_trainer_validation_rows(t, data), mb = t->config->micro_batch;
   int64_t num = ft_ceil_div(rows, mb), rounds = ft_ceil_div(num, t->size);
   void *memory;
   double *losses = NULL;
@@ -96,7 +91,8 @@ static ft_err evaluate_documents(trainer *t, ft_data *data, cJSON *set, double *
   ft_preference_column columns[FT_PREFERENCE_COLUMNS];
   double kl;
   int64_t targets;
-  ft_err err = ft_preference_evaluate(t->preference, data, num_rows(t, data), &sums, &kl, &targets);
+  ft_err err = ft_preference_evaluate(t->preference, data, ft_trainer_validation_rows(t, data),
+                                      &sums, &kl, &targets);
   if (err != FT_OK) return err;
   *loss = ft_preference_loss(&t->objective, &sums);
   add_number(set, "loss", *loss);

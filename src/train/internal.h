@@ -263,6 +263,11 @@ bool ft_spike_note(ft_spike *spike, double loss);
 void ft_trainer_watch_loss(trainer *t, const step_result *r);
 
 /* ---- evaluate.c */
+/* Rows of a validation set that are used: validation.max_rows. */
+static inline int64_t ft_trainer_validation_rows(const trainer *t, const ft_data *data) {
+  int64_t rows = ft_data_num_rows(data);
+  return t->config->max_rows > 0 ? FT_MIN(rows, t->config->max_rows) : rows;
+}
 /* *out on rank 0, NULL elsewhere; the monitored loss everywhere (NaN without sets or targets).
  * Collective over all ranks. Errors: FT_ERR_STOPPED. */
 ft_err ft_trainer_evaluate(trainer *t, cJSON **out, double *monitored);

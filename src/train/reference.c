@@ -87,8 +87,7 @@ static ft_err make_plan(const trainer *t, bool training, plan *p) {
   if (err != FT_OK) return err;
   p->parts = memory;
   for (int64_t i = 0; i < t->config->num_validation; i++) {
-    int64_t rows = ft_data_num_rows(t->validation[i]);
-    if (t->config->max_rows > 0) rows = FT_MIN(rows, t->config->max_rows);
+    int64_t rows = ft_trainer_validation_rows(t, t->validation[i]);
     add_part(t, p, t->validation[i], rows, rows);
   }
   if (training) add_part(t, p, t->train, training_rows(t), t->config->global_batch);
